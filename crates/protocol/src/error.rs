@@ -1,0 +1,142 @@
+//! The stable words for what went wrong.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $word:literal),+ $(,)?) => {
+        /// What went wrong, as a word that programs switch on. People read the text beside it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+        #[non_exhaustive]
+        pub enum ErrorCode {
+            $($(#[$doc])* #[serde(rename = $word)] $variant,)+
+        }
+
+        impl ErrorCode {
+            /// Every code, for documentation and tests.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The code of a word, such as one that another crate chose.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.as_str() == word)
+            }
+
+            /// The word on the wire.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The text is not JSON, or not UTF-8.
+    BadJson = "message/bad-json",
+    /// The JSON is no message of this protocol: unknown type, missing or ill-typed field.
+    BadMessage = "message/unknown",
+    /// The message is not allowed now, such as anything before hello.
+    OutOfOrder = "message/out-of-order",
+    /// Too many messages a second; the socket is closed.
+    MessageRate = "message/rate",
+    /// The client speaks another version of the protocol.
+    Version = "hello/version",
+    /// The name is empty, too long or holds control characters.
+    BadName = "hello/name",
+    /// The client may not enter: refused by the authorisation hook.
+    Forbidden = "hello/forbidden",
+    /// The room is full of people.
+    RoomFull = "room/full",
+    /// The server has no place for another room.
+    TooManyRooms = "room/too-many",
+    /// No such room.
+    RoomUnknown = "room/unknown",
+    /// The id breaks the rules of ids.
+    BadRoomId = "room/bad-id",
+    /// The room was closed.
+    RoomClosed = "room/closed",
+    /// The SDP could not be read.
+    BadSdp = "sdp/malformed",
+    /// The SDP is larger than the limits allow.
+    SdpTooLarge = "sdp/too-large",
+    /// The SDP is well-formed, but not one this server can answer.
+    SdpUnsupported = "sdp/unsupported",
+    /// An m-line was changed in a way that is not allowed after the first answer.
+    SdpChanged = "sdp/changed",
+    /// A published track names an m-line that is not there or cannot carry it.
+    BadTrack = "track/bad-mid",
+    /// The member publishes as many tracks as allowed.
+    TooManyTracks = "track/too-many",
+    /// No such track, or not one of this member's.
+    TrackUnknown = "track/unknown",
+    /// The member may not publish.
+    PublishForbidden = "track/forbidden",
+    /// None of this track's codecs can be decoded by this client.
+    CannotDecode = "track/cannot-decode",
+    /// The chat text is longer than 16 KiB.
+    ChatTooLong = "chat/too-long",
+    /// The chat text is empty.
+    ChatEmpty = "chat/empty",
+    /// Too many chat messages; this one was dropped.
+    ChatRate = "chat/rate",
+    /// The member may not write.
+    ChatForbidden = "chat/forbidden",
+    /// The client read too slowly and was closed so that nobody waits for it.
+    SlowReader = "client/slow",
+    /// Nothing came for too long.
+    Silent = "client/silent",
+    /// ICE never connected.
+    IceTimeout = "ice/timeout",
+    /// The peer stopped answering for 30 s.
+    IceConsent = "ice/consent",
+    /// DTLS did not finish in time.
+    DtlsTimeout = "dtls/timeout",
+    /// The peer's certificate is not the one its SDP names.
+    DtlsFingerprint = "dtls/fingerprint",
+    /// The peer showed no certificate that we can read.
+    DtlsNoCertificate = "dtls/no-certificate",
+    /// DTLS failed otherwise.
+    DtlsFailed = "dtls/failed",
+    /// The data channels failed and the peer connection with them.
+    SctpAborted = "sctp/aborted",
+    /// The client ended its peer connection.
+    PeerClosed = "peer/closed",
+    /// The server is stopping.
+    Stopping = "server/stopping",
+    /// The server cannot take more now.
+    Overloaded = "server/overloaded",
+    /// A fault of ours.
+    Internal = "server/internal",
+}
+
+impl std::fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// WebSocket close codes, documented in `docs/PROTOCOL.md`.
+pub mod close {
+    /// The client left, or the room was closed in good order.
+    pub const NORMAL: u16 = 1000;
+    /// The server is stopping; come back after the time in the goodbye.
+    pub const GOING_AWAY: u16 = 1001;
+    /// A message was larger than [`crate::limit::MAX_CLIENT_MESSAGE_BYTES`].
+    pub const TOO_LARGE: u16 = 1009;
+    /// The client speaks garbage: too many messages that are none of this protocol.
+    pub const GARBAGE: u16 = 4400;
+    /// Refused at hello: forbidden, room full, version; the error before it says which.
+    pub const REFUSED: u16 = 4403;
+    /// No hello or no sign of life in time.
+    pub const SILENT: u16 = 4408;
+    /// The client reads too slowly.
+    pub const SLOW: u16 = 4413;
+    /// Too many messages a second.
+    pub const FLOOD: u16 = 4429;
+    /// The media connection failed; the goodbye says why.
+    pub const MEDIA_FAILED: u16 = 4480;
+    /// A fault of ours.
+    pub const INTERNAL: u16 = 4500;
+}

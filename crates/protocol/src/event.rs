@@ -1,0 +1,222 @@
+//! What happens in a room, numbered: the one schema that WebSocket, SSE and HTTP readers share.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use crate::error::ErrorCode;
+use crate::id::{MemberId, MessageId, TrackId};
+
+/// One entry of a room's journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// Position in the room's journal, from 1, without gaps.
+    #[ts(type = "number")]
+    pub seq: u64,
+    /// When it happened, in milliseconds since 1970 UTC by the server's clock.
+    #[ts(type = "number")]
+    pub at: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub body: EventBody,
+}
+
+/// What happened. `type` is also the SSE event name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[non_exhaustive]
+pub enum EventBody {
+    /// Somebody entered.
+    Joined {
+        /// Who.
+        member: MemberInfo,
+    },
+    /// Somebody is gone.
+    Left {
+        /// Who.
+        member: MemberId,
+        /// Why.
+        reason: LeaveReason,
+    },
+    /// A track can be received from now on.
+    Published {
+        /// The track and its owner.
+        track: TrackInfo,
+    },
+    /// A track is gone.
+    Unpublished {
+        /// Which.
+        track: TrackId,
+        /// Whose it was.
+        member: MemberId,
+    },
+    /// A track was muted or unmuted by its owner; the server forwards nothing of a muted track.
+    Muted {
+        /// Which.
+        track: TrackId,
+        /// Whose.
+        member: MemberId,
+        /// The new state.
+        muted: bool,
+    },
+    /// Somebody began or stopped speaking.
+    Speaking {
+        /// Who.
+        member: MemberId,
+        /// The new state.
+        speaking: bool,
+    },
+    /// Somebody wrote.
+    Chat {
+        /// The message.
+        message: ChatMessage,
+    },
+    /// The room is over; no event follows.
+    RoomClosed {
+        /// Why.
+        reason: RoomCloseReason,
+    },
+}
+
+impl EventBody {
+    /// The word in `type`, which is the SSE event name too.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Joined { .. } => "joined",
+            Self::Left { .. } => "left",
+            Self::Published { .. } => "published",
+            Self::Unpublished { .. } => "unpublished",
+            Self::Muted { .. } => "muted",
+            Self::Speaking { .. } => "speaking",
+            Self::Chat { .. } => "chat",
+            Self::RoomClosed { .. } => "roomClosed",
+        }
+    }
+}
+
+/// A member as others see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberInfo {
+    /// Who.
+    pub id: MemberId,
+    /// The name they chose; text, never markup.
+    pub name: String,
+}
+
+/// Audio or video.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub enum MediaKind {
+    /// Sound.
+    Audio,
+    /// Pictures.
+    Video,
+}
+
+/// Where a track comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub enum TrackSource {
+    /// A person's voice.
+    Microphone,
+    /// A person's picture.
+    Camera,
+    /// A shared screen, window or tab.
+    Screen,
+    /// The sound of what is shared.
+    ScreenAudio,
+}
+
+impl TrackSource {
+    /// The kind of media of this source.
+    #[must_use]
+    pub fn kind(self) -> MediaKind {
+        match self {
+            Self::Microphone | Self::ScreenAudio => MediaKind::Audio,
+            Self::Camera | Self::Screen => MediaKind::Video,
+        }
+    }
+}
+
+/// A published track as others see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct TrackInfo {
+    /// Which.
+    pub id: TrackId,
+    /// Whose.
+    pub member: MemberId,
+    /// Where it comes from; the kind of media follows from it.
+    pub source: TrackSource,
+    /// Whether its owner muted it.
+    pub muted: bool,
+    /// Codec the publisher sends, as in RTP maps (`VP8`, `opus`); empty until the answer is made.
+    pub codec: String,
+    /// Encodings of a simulcast publisher, 1 without simulcast.
+    pub layers: u8,
+}
+
+/// A chat message as everybody gets it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct ChatMessage {
+    /// Which.
+    pub id: MessageId,
+    /// Position in the room's journal; the order of chat.
+    #[ts(type = "number")]
+    pub seq: u64,
+    /// When the server took it, in milliseconds since 1970 UTC.
+    #[ts(type = "number")]
+    pub at: u64,
+    /// Who wrote it, stamped by the server.
+    pub member: MemberId,
+    /// The writer's name at that time.
+    pub name: String,
+    /// The text; never markup.
+    pub text: String,
+}
+
+/// Why somebody is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum LeaveReason {
+    /// They said leave.
+    Left,
+    /// Their signalling socket closed without a leave.
+    Disconnected,
+    /// Their media connection was lost.
+    ConnectionLost,
+    /// They broke the rules of the protocol (flood, garbage, reading too slowly).
+    Removed,
+    /// The room was closed.
+    RoomClosed,
+    /// The server is stopping.
+    ServerStopping,
+}
+
+/// Why a room is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum RoomCloseReason {
+    /// The last member left.
+    Empty,
+    /// The server is stopping.
+    ServerStopping,
+    /// Something in the room failed; its members may come back to a fresh one.
+    Failed,
+}
+
+/// An error that belongs to an event or an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorInfo {
+    /// The stable word.
+    pub code: ErrorCode,
+    /// A sentence for people.
+    pub message: String,
+}

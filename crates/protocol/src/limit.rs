@@ -1,0 +1,28 @@
+//! Bounds of what may be said, the same for server, clients and documentation.
+
+/// Longest WebSocket message a client may send, in bytes; a longer one closes the socket.
+pub const MAX_CLIENT_MESSAGE_BYTES: usize = 256 * 1024;
+/// Longest SDP of an offer, in bytes.
+pub const MAX_SDP_BYTES: usize = 64 * 1024;
+/// Longest chat text, in UTF-8 bytes.
+pub const MAX_CHAT_BYTES: usize = 16 * 1024;
+/// Chat messages a room keeps for those who join late.
+pub const CHAT_HISTORY: usize = 200;
+/// Longest room id, in bytes.
+pub const MAX_ROOM_ID_BYTES: usize = 64;
+/// Longest name a person may carry, in characters.
+pub const MAX_NAME_CHARS: usize = 64;
+/// Longest m-line identification tag (MID), in bytes; RFC 8843 leaves it open, browsers use 1–3.
+pub const MAX_MID_BYTES: usize = 16;
+/// Most seats (pairs of an audio and a video slot) one client can have: Firefox bundles at most 128 m-lines.
+pub const MAX_SEATS: u16 = 48;
+/// Most tracks one member may publish.
+pub const MAX_TRACKS_PER_MEMBER: usize = 8;
+/// Sustained client messages a second.
+pub const CLIENT_MESSAGES_PER_SECOND: u32 = 50;
+/// Client messages that may come at once before the rate counts.
+pub const CLIENT_MESSAGES_BURST: u32 = 200;
+/// Sustained chat messages a second of one member.
+pub const CHAT_PER_SECOND: u32 = 10;
+/// Chat messages that may come at once before the rate counts.
+pub const CHAT_BURST: u32 = 30;

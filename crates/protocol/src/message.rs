@@ -1,0 +1,247 @@
+//! What client and server say to each other.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use crate::error::ErrorCode;
+use crate::event::{ChatMessage, Event, MemberInfo, TrackSource};
+use crate::grant::Grants;
+use crate::id::{MemberId, RoomId, TrackId};
+use crate::state::RoomState;
+
+/// What a client says. Over the WebSocket each text frame is one of these; over the chat data
+/// channel only [`ClientMessage::Chat`] is understood.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[ts(optional_fields)]
+pub enum ClientMessage {
+    /// The first message of a connection: who I am. Answered by `welcome` or a fatal `error`.
+    Hello {
+        /// The protocol version the client speaks.
+        version: u32,
+        /// The name others see, 1–64 characters.
+        name: String,
+        /// A token for the server's authorisation hook, if it has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<String>,
+        /// Most seats this client wants to have, 0–48; absent means 48.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_seats: Option<u16>,
+    },
+    /// An SDP offer: to connect, to publish, to grow seats, to restart ICE. Answered by `answer` or `error` with the same id.
+    Offer {
+        /// Chosen by the client; the answer repeats it.
+        id: u32,
+        /// The offer.
+        sdp: String,
+        /// What the sending m-lines carry. A track already known by its mid keeps its id. A sending
+        /// m-line that is not named here is not published.
+        #[serde(default)]
+        tracks: Vec<PublishRequest>,
+    },
+    /// Ends the publication of own tracks. The m-lines stay and can carry others later.
+    Unpublish {
+        /// Which.
+        tracks: Vec<TrackId>,
+    },
+    /// Mutes or unmutes an own track. The server forwards nothing of a muted track.
+    Mute {
+        /// Which.
+        track: TrackId,
+        /// The new state.
+        muted: bool,
+    },
+    /// Says which tracks of others are wanted. Tracks never named are wanted.
+    Subscribe {
+        /// Changes to earlier wishes.
+        changes: Vec<SubscribeChange>,
+    },
+    /// Writes into the room's chat.
+    Chat {
+        /// Chosen by the client; comes back in the acknowledgement, so that nothing is shown twice.
+        nonce: u32,
+        /// The text, at most 16 KiB.
+        text: String,
+    },
+    /// Asks for a `pong`.
+    Ping {
+        /// Comes back in the pong.
+        nonce: u32,
+    },
+    /// Goes. Answered by `goodbye` and the end of the connection.
+    Leave {},
+}
+
+/// One m-line that is to be published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct PublishRequest {
+    /// The m-line of the offer.
+    pub mid: String,
+    /// What it carries; its kind must be the m-line's.
+    pub source: TrackSource,
+    /// Whether it begins muted.
+    #[serde(default)]
+    pub muted: bool,
+}
+
+/// One changed wish about a track.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct SubscribeChange {
+    /// Which.
+    pub track: TrackId,
+    /// Whether it is wanted at all.
+    pub wanted: bool,
+}
+
+/// What the server says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[ts(optional_fields)]
+pub enum ServerMessage {
+    /// Answers hello: you are in.
+    Welcome(Box<Welcome>),
+    /// Answers an offer.
+    Answer {
+        /// The offer's id.
+        id: u32,
+        /// The answer.
+        sdp: String,
+        /// The published tracks of this member by m-line.
+        tracks: Vec<PublishedTrack>,
+    },
+    /// The mapping of tracks onto receiving m-lines changed. The one truth about what a slot shows.
+    Slots {
+        /// Each changed slot.
+        changes: Vec<SlotChange>,
+    },
+    /// More seats would be of use: add that many pairs of recvonly audio and video in all, and offer.
+    GrowSeats {
+        /// Pairs the client should have, a power of two or the cap, never more than it said in hello.
+        seats: u16,
+    },
+    /// Something happened in the room. Chat does not come this way but as `chat`.
+    Event {
+        /// The journal's entry.
+        event: Event,
+    },
+    /// A chat message, or the acknowledgement of one's own. Comes over the chat data channel when
+    /// that is open, else over the WebSocket; each message exactly once.
+    Chat {
+        /// The message.
+        message: ChatMessage,
+        /// The nonce of the sender's own message; absent for others.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        nonce: Option<u32>,
+    },
+    /// Chat from before the member joined, oldest first, in pieces; sent once after `welcome`.
+    ChatHistory {
+        /// The messages of this piece.
+        messages: Vec<ChatMessage>,
+        /// Whether this was the last piece.
+        complete: bool,
+    },
+    /// Answers ping.
+    Pong {
+        /// The ping's nonce.
+        nonce: u32,
+    },
+    /// Something the client said or tried was refused.
+    Error {
+        /// The id of the offer, or the nonce of the chat message, that it answers, if any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<u32>,
+        /// The stable word.
+        code: ErrorCode,
+        /// A sentence for people.
+        message: String,
+        /// Whether the connection ends with it.
+        fatal: bool,
+    },
+    /// The connection ends in good order; a close frame follows.
+    Goodbye {
+        /// The stable word for why, absent when the client asked for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<ErrorCode>,
+        /// A sentence for people.
+        message: String,
+        /// When to come back, in milliseconds; absent when that is of no use.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "number")]
+        reconnect_after_ms: Option<u64>,
+    },
+}
+
+/// The answer to hello.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct Welcome {
+    /// The protocol version spoken from now on.
+    pub version: u32,
+    /// The room's id.
+    pub room: RoomId,
+    /// Who the client is.
+    pub member: MemberInfo,
+    /// What the client may do.
+    pub grants: Grants,
+    /// Everything in the room, the client included; events follow from `state.seq + 1`.
+    pub state: RoomState,
+    /// STUN and TURN servers for `RTCPeerConnection`.
+    pub ice_servers: Vec<IceServer>,
+    /// Seats to begin with.
+    pub seats: u16,
+    /// Seconds of silence after which the server gives up a socket; ping more often than that.
+    pub silence_timeout_s: u32,
+}
+
+/// A STUN or TURN server, shaped like `RTCIceServer`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
+pub struct IceServer {
+    /// `stun:`, `turn:` or `turns:` URLs.
+    pub urls: Vec<String>,
+    /// For TURN: with a shared secret, `expiry:member`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// For TURN: the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+}
+
+/// An own track and its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct PublishedTrack {
+    /// The m-line.
+    pub mid: String,
+    /// The id others know it by.
+    pub track: TrackId,
+}
+
+/// What one receiving m-line carries from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct SlotChange {
+    /// The receiving m-line.
+    pub mid: String,
+    /// Rises with each change of this slot.
+    pub generation: u32,
+    /// What it carries now; null when it is idle. Never infer that from the track's `mute`.
+    pub track: Option<SlotOwner>,
+}
+
+/// The owner of a slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct SlotOwner {
+    /// The track.
+    pub id: TrackId,
+    /// Whose it is.
+    pub member: MemberId,
+    /// RTP timestamp of the first packet of this owner in the slot; the picture belongs to it from
+    /// the first frame at or after this timestamp (modulo 2³²).
+    pub rtp_timestamp: u32,
+}

@@ -1,0 +1,84 @@
+//! The JSON Schema and the TypeScript of everything on the wire.
+
+use schemars::{JsonSchema, schema_for};
+use ts_rs::{Config, TS};
+
+use crate::error::ErrorCode;
+use crate::event::{
+    ChatMessage, ErrorInfo, Event, EventBody, LeaveReason, MediaKind, MemberInfo, RoomCloseReason, TrackInfo,
+    TrackSource,
+};
+use crate::grant::Grants;
+use crate::id::{MemberId, MessageId, RoomId, TrackId};
+use crate::message::{
+    ClientMessage, IceServer, PublishRequest, PublishedTrack, ServerMessage, SlotChange, SlotOwner, SubscribeChange,
+    Welcome,
+};
+use crate::state::RoomState;
+
+/// The whole protocol as one schema: what a client may send, what it may receive, what a journal holds.
+#[derive(JsonSchema)]
+#[allow(dead_code)] // Only its shape is used.
+#[serde(rename_all = "camelCase")]
+struct Protocol {
+    client_message: ClientMessage,
+    server_message: ServerMessage,
+    event: Event,
+    room_state: RoomState,
+}
+
+/// The JSON Schema (draft 2020-12) of the protocol, as `roundtable schema` prints it.
+#[must_use]
+pub fn json_schema() -> serde_json::Value {
+    let mut schema = schema_for!(Protocol);
+    schema.insert("title".into(), "Roundtable protocol".into());
+    schema.insert("x-protocol-version".into(), crate::PROTOCOL_VERSION.into());
+    schema.to_value()
+}
+
+/// The TypeScript types of the protocol, the whole text of `web/sdk/src/protocol.ts`.
+#[must_use]
+pub fn typescript() -> String {
+    let config = Config::default();
+    let mut text = String::from(
+        "// Generated from crates/protocol by `cargo xtask protocol`; a test fails when it is stale. Do not edit.\n\n",
+    );
+    text.push_str(&format!("export const PROTOCOL_VERSION = {};\n", crate::PROTOCOL_VERSION));
+    text.push_str(&format!("export const CHAT_CHANNEL_LABEL = \"{}\";\n\n", crate::CHAT_CHANNEL_LABEL));
+    macro_rules! declare {
+        ($($t:ty),+ $(,)?) => {$(
+            text.push_str("export ");
+            text.push_str(&<$t>::decl(&config));
+            text.push('\n');
+        )+};
+    }
+    declare!(
+        RoomId,
+        MemberId,
+        TrackId,
+        MessageId,
+        ErrorCode,
+        MediaKind,
+        TrackSource,
+        LeaveReason,
+        RoomCloseReason,
+        Grants,
+        MemberInfo,
+        TrackInfo,
+        ChatMessage,
+        ErrorInfo,
+        EventBody,
+        Event,
+        RoomState,
+        PublishRequest,
+        SubscribeChange,
+        IceServer,
+        PublishedTrack,
+        SlotOwner,
+        SlotChange,
+        Welcome,
+        ClientMessage,
+        ServerMessage,
+    );
+    text
+}

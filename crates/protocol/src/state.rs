@@ -1,0 +1,135 @@
+//! The fold of a room's events: who is here and what they publish.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use crate::event::{Event, EventBody, MemberInfo, TrackInfo};
+use crate::id::{MemberId, RoomId, TrackId};
+
+/// A room as it stands after the event numbered `seq`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomState {
+    /// The room's id.
+    pub room: RoomId,
+    /// Which life of the room this is: when it opened, in milliseconds since 1970 UTC. Sequence
+    /// numbers of another epoch mean nothing here.
+    #[ts(type = "number")]
+    pub epoch: u64,
+    /// The last event that this state includes; 0 before the first.
+    #[ts(type = "number")]
+    pub seq: u64,
+    /// Everybody, in order of joining.
+    pub members: Vec<MemberInfo>,
+    /// Every published track, in order of publishing.
+    pub tracks: Vec<TrackInfo>,
+    /// Who speaks now.
+    pub speaking: Vec<MemberId>,
+    /// Whether the room is over.
+    pub closed: bool,
+}
+
+impl RoomState {
+    /// An empty room before its first event.
+    #[must_use]
+    pub fn new(room: RoomId, epoch: u64) -> Self {
+        Self { room, epoch, seq: 0, members: Vec::new(), tracks: Vec::new(), speaking: Vec::new(), closed: false }
+    }
+
+    /// Folds one event in. Events at or below `seq` are already in it and change nothing.
+    pub fn apply(&mut self, event: &Event) {
+        if event.seq <= self.seq {
+            return;
+        }
+        self.seq = event.seq;
+        match &event.body {
+            EventBody::Joined { member } => {
+                self.members.retain(|m| m.id != member.id);
+                self.members.push(member.clone());
+            }
+            EventBody::Left { member, .. } => {
+                self.members.retain(|m| m.id != *member);
+                self.tracks.retain(|t| t.member != *member);
+                self.speaking.retain(|m| m != member);
+            }
+            EventBody::Published { track } => {
+                self.tracks.retain(|t| t.id != track.id);
+                self.tracks.push(track.clone());
+            }
+            EventBody::Unpublished { track, .. } => self.tracks.retain(|t| t.id != *track),
+            EventBody::Muted { track, muted, .. } => {
+                if let Some(t) = self.tracks.iter_mut().find(|t| t.id == *track) {
+                    t.muted = *muted;
+                }
+            }
+            EventBody::Speaking { member, speaking } => {
+                self.speaking.retain(|m| m != member);
+                if *speaking {
+                    self.speaking.push(member.clone());
+                }
+            }
+            EventBody::Chat { .. } => {}
+            EventBody::RoomClosed { .. } => {
+                self.members.clear();
+                self.tracks.clear();
+                self.speaking.clear();
+                self.closed = true;
+            }
+        }
+    }
+
+    /// A member by id.
+    #[must_use]
+    pub fn member(&self, id: &MemberId) -> Option<&MemberInfo> {
+        self.members.iter().find(|m| m.id == *id)
+    }
+
+    /// A track by id.
+    #[must_use]
+    pub fn track(&self, id: &TrackId) -> Option<&TrackInfo> {
+        self.tracks.iter().find(|t| t.id == *id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{LeaveReason, TrackSource};
+
+    fn event(seq: u64, body: EventBody) -> Event {
+        Event { seq, at: 0, body }
+    }
+
+    #[test]
+    fn who_leaves_takes_their_tracks_and_their_voice_along() {
+        let ann = MemberId::new("ann").unwrap();
+        let mic = TrackId::new("mic").unwrap();
+        let mut state = RoomState::new(RoomId::new("r").unwrap(), 1);
+        state.apply(&event(1, EventBody::Joined { member: MemberInfo { id: ann.clone(), name: "Ann".into() } }));
+        state.apply(&event(
+            2,
+            EventBody::Published {
+                track: TrackInfo {
+                    id: mic.clone(),
+                    member: ann.clone(),
+                    source: TrackSource::Microphone,
+                    muted: false,
+                    codec: "opus".into(),
+                    layers: 1,
+                },
+            },
+        ));
+        state.apply(&event(3, EventBody::Muted { track: mic.clone(), member: ann.clone(), muted: true }));
+        state.apply(&event(4, EventBody::Speaking { member: ann.clone(), speaking: true }));
+        assert!(state.track(&mic).is_some_and(|t| t.muted));
+        assert_eq!(state.speaking, [ann.clone()]);
+
+        let before = state.clone();
+        state.apply(&event(1, EventBody::Left { member: ann.clone(), reason: LeaveReason::Left }));
+        assert_eq!(state, before, "an event that is already in it changes nothing");
+
+        state.apply(&event(5, EventBody::Left { member: ann, reason: LeaveReason::Left }));
+        assert!(state.members.is_empty() && state.tracks.is_empty() && state.speaking.is_empty());
+    }
+}
