@@ -1,0 +1,167 @@
+//! The elements of a header extension in their two forms (RFC 8285 4.2, 4.3).
+
+/// The profile word of one-byte elements.
+const ONE_BYTE_PROFILE: u16 = 0xbede;
+/// The profile word of two-byte elements; its last four bits are free.
+const TWO_BYTE_PROFILE: u16 = 0x1000;
+const TWO_BYTE_PROFILE_MASK: u16 = 0xfff0;
+/// Highest id and longest element of the one-byte form.
+const ONE_BYTE_MAX_ID: u8 = 14;
+const ONE_BYTE_MAX_LEN: usize = 16;
+/// Longest element of the two-byte form.
+const TWO_BYTE_MAX_LEN: usize = 255;
+/// Bytes of profile and length in front of the elements.
+const BLOCK_HEADER_LEN: usize = 4;
+/// The length field counts words in 16 bits.
+const MAX_BLOCK_LEN: usize = BLOCK_HEADER_LEN + 4 * u16::MAX as usize;
+
+/// The elements of a header extension: id and bytes. A malformed tail ends it.
+#[derive(Debug, Clone)]
+pub struct Extensions<'a> {
+    form: Form,
+    rest: &'a [u8],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    OneByte,
+    TwoByte,
+}
+
+impl<'a> Extensions<'a> {
+    /// Reads the elements in `bytes`, which follow the profile word and the length; none if the profile is unknown.
+    #[must_use]
+    pub const fn new(profile: u16, bytes: &'a [u8]) -> Self {
+        if profile == ONE_BYTE_PROFILE {
+            Self { form: Form::OneByte, rest: bytes }
+        } else if profile & TWO_BYTE_PROFILE_MASK == TWO_BYTE_PROFILE {
+            Self { form: Form::TwoByte, rest: bytes }
+        } else {
+            Self { form: Form::TwoByte, rest: &[] }
+        }
+    }
+
+    fn element(&mut self) -> Option<(u8, &'a [u8])> {
+        loop {
+            let (&first, rest) = self.rest.split_first()?;
+            if first == 0 {
+                self.rest = rest; // Padding between elements.
+                continue;
+            }
+            let (id, len, rest) = match self.form {
+                Form::OneByte => (first >> 4, usize::from(first & 0x0f) + 1, rest),
+                Form::TwoByte => {
+                    let (&len, rest) = rest.split_first()?;
+                    (first, usize::from(len), rest)
+                }
+            };
+            // In the one-byte form 15 ends the processing, and so does 0 with a length (RFC 8285 4.2).
+            if self.form == Form::OneByte && !(1..=ONE_BYTE_MAX_ID).contains(&id) {
+                return None;
+            }
+            let (data, rest) = rest.split_at_checked(len)?;
+            self.rest = rest;
+            return Some((id, data));
+        }
+    }
+}
+
+impl<'a> Iterator for Extensions<'a> {
+    type Item = (u8, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let element = self.element();
+        if element.is_none() {
+            self.rest = &[];
+        }
+        element
+    }
+}
+
+impl std::iter::FusedIterator for Extensions<'_> {}
+
+/// Writes a header extension: profile, length, elements, padding.
+///
+/// It starts in the one-byte form and turns what is written into the two-byte form when an element needs that:
+/// an id above 14, more than 16 bytes, or none.
+#[derive(Debug)]
+pub struct ExtensionWriter<'b> {
+    out: &'b mut [u8],
+    form: Form,
+    len: usize,
+    count: usize,
+}
+
+impl<'b> ExtensionWriter<'b> {
+    /// Writes to the start of `out`.
+    #[must_use]
+    pub fn new(out: &'b mut [u8]) -> Self {
+        let usable = out.len().min(MAX_BLOCK_LEN) & !3;
+        // At most the length of `out`.
+        Self { out: &mut out[..usable], form: Form::OneByte, len: BLOCK_HEADER_LEN, count: 0 }
+    }
+
+    /// Appends an element. Returns false and changes nothing if there is no room for it, `id` is 0 or `data`
+    /// is longer than 255 bytes.
+    pub fn push(&mut self, id: u8, data: &[u8]) -> bool {
+        if id == 0 || data.len() > TWO_BYTE_MAX_LEN {
+            return false;
+        }
+        let needs_two = id > ONE_BYTE_MAX_ID || data.is_empty() || data.len() > ONE_BYTE_MAX_LEN;
+        let converts = self.form == Form::OneByte && needs_two;
+        let two_byte = self.form == Form::TwoByte || needs_two;
+        let start = self.len + if converts { self.count } else { 0 };
+        let head_len = if two_byte { 2 } else { 1 };
+        if start + head_len + data.len() > self.out.len() {
+            return false;
+        }
+        if converts {
+            self.widen();
+        }
+        // All within `start + head_len + data.len()`, checked above.
+        let (head, rest) = self.out[start..].split_at_mut(head_len);
+        match head {
+            [first, second] => (*first, *second) = (id, data.len() as u8),
+            [first] => *first = id << 4 | (data.len() - 1) as u8,
+            _ => {}
+        }
+        rest[..data.len()].copy_from_slice(data);
+        self.len = start + head_len + data.len();
+        self.count += 1;
+        true
+    }
+
+    /// Ends the block and returns its length, a multiple of 4; 0 if nothing was pushed.
+    pub fn finish(self) -> usize {
+        if self.count == 0 {
+            return 0;
+        }
+        let end = self.len.next_multiple_of(4);
+        let profile = match self.form {
+            Form::OneByte => ONE_BYTE_PROFILE,
+            Form::TwoByte => TWO_BYTE_PROFILE,
+        };
+        let words = ((end - BLOCK_HEADER_LEN) / 4) as u16;
+        // An element was pushed, so the header fits; the length of `out` is a multiple of 4, so the padding does.
+        self.out[..2].copy_from_slice(&profile.to_be_bytes());
+        self.out[2..BLOCK_HEADER_LEN].copy_from_slice(&words.to_be_bytes());
+        self.out[self.len..end].fill(0);
+        end
+    }
+
+    /// Turns the elements written so far into the two-byte form; the caller has seen to the room.
+    fn widen(&mut self) {
+        let mut at = BLOCK_HEADER_LEN;
+        for _ in 0..self.count {
+            // `at` is the head of an element we wrote, and every element grows by one byte that is free behind `len`.
+            let head = self.out[at];
+            let len = (head & 0x0f) + 1;
+            self.out.copy_within(at + 1..self.len, at + 2);
+            self.out[at] = head >> 4;
+            self.out[at + 1] = len;
+            self.len += 1;
+            at += 2 + usize::from(len);
+        }
+        self.form = Form::TwoByte;
+    }
+}
