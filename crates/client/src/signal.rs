@@ -1,0 +1,91 @@
+//! The WebSocket: text frames in, messages out.
+
+use futures_util::{SinkExt, StreamExt};
+use roundtable_protocol::message::Welcome;
+use roundtable_protocol::{ClientMessage, PROTOCOL_VERSION, ServerMessage};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::{ANSWER_TIME, ClientError, Options};
+
+/// An open signalling connection.
+#[derive(Debug)]
+pub struct Signal {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    goodbye: Option<String>,
+}
+
+impl Signal {
+    /// Connects and says hello.
+    ///
+    /// # Errors
+    /// [`ClientError`] when the socket fails or the server refuses.
+    pub async fn connect(options: &Options) -> Result<(Self, Welcome), ClientError> {
+        let url = format!("{}?room={}", options.url, options.room);
+        let (socket, _) = connect_async(url).await.map_err(|e| ClientError::Socket(e.to_string()))?;
+        let mut signal = Self { socket, goodbye: None };
+        let hello = ClientMessage::Hello {
+            version: PROTOCOL_VERSION,
+            name: options.name.clone(),
+            token: options.token.clone(),
+            max_seats: Some(options.max_seats),
+        };
+        signal.send(&hello).await?;
+        let welcome = tokio::time::timeout(ANSWER_TIME, signal.welcome()).await.map_err(|_| ClientError::Timeout)??;
+        Ok((signal, welcome))
+    }
+
+    async fn welcome(&mut self) -> Result<Welcome, ClientError> {
+        while let Some(message) = self.next().await? {
+            match message {
+                ServerMessage::Welcome(welcome) => return Ok(*welcome),
+                ServerMessage::Error { code, message, .. } => return Err(ClientError::Refused { code, message }),
+                _ => {}
+            }
+        }
+        Err(ClientError::Socket(self.close_reason()))
+    }
+
+    /// Sends one message.
+    ///
+    /// # Errors
+    /// [`ClientError::Socket`].
+    pub async fn send(&mut self, message: &ClientMessage) -> Result<(), ClientError> {
+        let text = serde_json::to_string(message).map_err(|e| ClientError::Socket(e.to_string()))?;
+        self.socket.send(Message::text(text)).await.map_err(|e| ClientError::Socket(e.to_string()))
+    }
+
+    /// The next message; `None` once the server has closed.
+    ///
+    /// # Errors
+    /// [`ClientError::Socket`], also for what is no message of the protocol.
+    pub async fn next(&mut self) -> Result<Option<ServerMessage>, ClientError> {
+        loop {
+            match self.socket.next().await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(ClientError::Socket(error.to_string())),
+                Some(Ok(Message::Text(text))) => {
+                    let message: ServerMessage = serde_json::from_str(&text)
+                        .map_err(|error| ClientError::Socket(format!("{error} in {text}")))?;
+                    if let ServerMessage::Goodbye { code, message, .. } = &message {
+                        self.goodbye = Some(code.map_or(message.clone(), |c| c.to_string()));
+                    }
+                    return Ok(Some(message));
+                }
+                Some(Ok(Message::Close(frame))) => {
+                    let why = frame.map_or_else(|| "closed".to_owned(), |f| format!("{} {}", f.code, f.reason));
+                    self.goodbye.get_or_insert(why);
+                    return Ok(None);
+                }
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+
+    /// Why the server closed.
+    #[must_use]
+    pub fn close_reason(&self) -> String {
+        self.goodbye.clone().unwrap_or_else(|| "the connection broke".to_owned())
+    }
+}
