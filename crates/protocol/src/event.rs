@@ -205,6 +205,8 @@ pub enum LeaveReason {
 pub enum RoomCloseReason {
     /// The last member left.
     Empty,
+    /// The operator, or the program that embeds the server, closed it.
+    Closed,
     /// The server is stopping.
     ServerStopping,
     /// Something in the room failed; its members may come back to a fresh one.
