@@ -1,0 +1,147 @@
+//! Keeps the memory that received datagrams are written to and hands them out.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
+
+use crate::MESSAGES_PER_CALL;
+
+/// The memory of one [`receive`](crate::Socket::receive), used again and again.
+#[derive(Debug)]
+pub struct ReceiveBatch {
+    /// One buffer after the other, each `bytes_each` long.
+    pub(crate) bytes: Box<[u8]>,
+    pub(crate) bytes_each: usize,
+    /// What the last call wrote to each buffer. Its capacity is the number of buffers.
+    pub(crate) arrivals: Vec<Arrival>,
+    pub(crate) discarded: u64,
+}
+
+/// What one buffer holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival {
+    pub(crate) source: SocketAddr,
+    pub(crate) local: Option<IpAddr>,
+    /// Zero for what is to be passed over.
+    pub(crate) len: usize,
+    /// Length of each datagram where the kernel coalesced several.
+    pub(crate) segment_size: Option<NonZeroU16>,
+}
+
+/// One datagram that came in.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Datagram<'a> {
+    /// Who sent it.
+    pub source: SocketAddr,
+    /// The address of this machine that it was sent to, where the platform tells.
+    pub local: Option<IpAddr>,
+    /// Its bytes, never empty, to be decrypted in place.
+    pub contents: &'a mut [u8],
+}
+
+impl ReceiveBatch {
+    /// Bytes per message that hold whatever UDP GRO coalesces. Memory that nobody writes to costs nothing.
+    pub const FULL_BYTES: usize = 65_535;
+
+    /// Makes room for `messages` messages (1 to [`MESSAGES_PER_CALL`]) of `bytes_each` bytes.
+    ///
+    /// With offload, a message can be as large as [`FULL_BYTES`](Self::FULL_BYTES). What does not fit is
+    /// discarded and counted.
+    #[must_use]
+    pub fn new(messages: usize, bytes_each: usize) -> Self {
+        let messages = messages.clamp(1, MESSAGES_PER_CALL);
+        let bytes_each = bytes_each.max(1);
+        Self {
+            bytes: vec![0; messages * bytes_each].into_boxed_slice(),
+            bytes_each,
+            arrivals: Vec::with_capacity(messages),
+            discarded: 0,
+        }
+    }
+
+    /// Returns the datagrams of the last call, coalesced ones one by one, in order of arrival.
+    ///
+    /// Empty datagrams are left out.
+    pub fn datagrams(&mut self) -> impl Iterator<Item = Datagram<'_>> {
+        let buffers = self.bytes.chunks_exact_mut(self.bytes_each);
+        buffers.zip(&self.arrivals).flat_map(|(buffer, arrival)| {
+            let Arrival { source, local, .. } = *arrival;
+            split(buffer, *arrival).map(move |contents| Datagram { source, local, contents })
+        })
+    }
+
+    /// Whether the last call filled every buffer, so that more may be waiting.
+    ///
+    /// After a call that did not, the socket was empty, and an edge-triggered poll tells of the next arrival.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.arrivals.len() == self.messages()
+    }
+
+    /// Messages discarded since the start, because they did not fit a buffer or came without their sizes.
+    #[must_use]
+    pub fn discarded(&self) -> u64 {
+        self.discarded
+    }
+
+    /// The number of buffers.
+    pub(crate) fn messages(&self) -> usize {
+        self.bytes.len() / self.bytes_each
+    }
+
+    /// The number of datagrams that `datagrams` gives out.
+    pub(crate) fn count(&self) -> usize {
+        let datagrams = |arrival: &Arrival| match arrival.segment_size {
+            Some(size) => arrival.len.div_ceil(usize::from(size.get())),
+            None => usize::from(arrival.len > 0),
+        };
+        self.arrivals.iter().map(datagrams).sum()
+    }
+}
+
+/// Cuts what arrived in `buffer` into its datagrams.
+fn split(buffer: &mut [u8], arrival: Arrival) -> std::slice::ChunksMut<'_, u8> {
+    let len = arrival.len.min(buffer.len());
+    let each = arrival.segment_size.map_or(len.max(1), |size| usize::from(size.get()));
+    // `len` was just bounded by the buffer's length.
+    buffer[..len].chunks_mut(each)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrival(len: usize, segment: u16) -> Arrival {
+        let source = SocketAddr::from(([127, 0, 0, 1], 1));
+        Arrival { source, local: None, len, segment_size: NonZeroU16::new(segment) }
+    }
+
+    fn lengths(batch: &mut ReceiveBatch) -> Vec<usize> {
+        batch.datagrams().map(|datagram| datagram.contents.len()).collect()
+    }
+
+    #[test]
+    fn coalesced_datagrams_come_out_one_by_one() {
+        let mut batch = ReceiveBatch::new(4, 100);
+        batch.bytes[0..100].fill(1);
+        batch.bytes[100..200].fill(2);
+        batch.arrivals = vec![arrival(100, 40), arrival(30, 0), arrival(0, 0), arrival(10, 10)];
+        assert_eq!(lengths(&mut batch), [40, 40, 20, 30, 10], "the empty one is left out");
+        assert_eq!(batch.count(), 5);
+        assert!(batch.is_full());
+        let first: Vec<u8> = batch.datagrams().map(|datagram| datagram.contents[0]).collect();
+        assert_eq!(first, [1, 1, 1, 2, 0]);
+    }
+
+    #[test]
+    fn a_length_beyond_the_buffer_is_cut() {
+        let mut batch = ReceiveBatch::new(1, 10);
+        batch.arrivals = vec![arrival(50, 4)];
+        assert_eq!(lengths(&mut batch), [4, 4, 2]);
+    }
+
+    #[test]
+    fn sizes_are_kept_within_what_one_call_takes() {
+        assert_eq!(ReceiveBatch::new(0, 0).messages(), 1);
+        assert_eq!(ReceiveBatch::new(1000, 8).messages(), MESSAGES_PER_CALL);
+    }
+}

@@ -1,0 +1,223 @@
+//! Sends messages in chunks, and decides what an error means for the message it stopped at.
+
+use std::array;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use super::address::Address;
+use super::control::Control;
+use super::{EMPTY_VECTOR, Header, empty_header};
+use crate::{MESSAGES_PER_CALL, Message, SendReport};
+
+/// The sending side's memory between calls: whether segmentation works here.
+#[derive(Debug)]
+pub(super) struct Outbound {
+    segmenting: AtomicBool,
+    /// Runs refused in a row although their datagrams were taken one by one.
+    refusals: AtomicU32,
+}
+
+/// Runs refused with `EINVAL` in a row until segmentation is given up.
+///
+/// `EINVAL` also tells that a datagram exceeds one path's MTU, which anyone can lower for one destination with a
+/// forged ICMP message; so one such refusal must not slow everybody down.
+const MAX_REFUSALS: u32 = 16;
+
+/// Takes headers as `sendmmsg` does: sends from the front, and fails only if the first is refused.
+type Call<'c> = &'c mut dyn FnMut(&mut [Header]) -> io::Result<usize>;
+
+impl Outbound {
+    pub(super) fn new(segmenting: bool) -> Self {
+        Self { segmenting: AtomicBool::new(segmenting), refusals: AtomicU32::new(0) }
+    }
+
+    pub(super) fn is_segmenting(&self) -> bool {
+        self.segmenting.load(Ordering::Relaxed)
+    }
+
+    /// Sends all `messages` through `call`.
+    pub(super) fn send(&self, messages: &[Message<'_>], call: Call<'_>) -> SendReport {
+        // The flag is read at each message, so that the first refusal counts for the rest.
+        let pieces = messages.iter().flat_map(|message| message.pieces(self.is_segmenting()));
+        let mut report = SendReport::default();
+        self.send_pieces(pieces, &mut report, call);
+        report
+    }
+
+    fn send_pieces<'m>(
+        &self,
+        pieces: impl Iterator<Item = Message<'m>>,
+        report: &mut SendReport,
+        call: Call<'_>,
+    ) -> Buffer {
+        let mut chunk = Chunk::new();
+        let mut buffer = Buffer::HasRoom;
+        for piece in pieces {
+            if chunk.is_full() && buffer == Buffer::HasRoom {
+                buffer = self.flush(&mut chunk, report, call);
+            }
+            if buffer == Buffer::Full || !piece.is_consistent() {
+                report.dropped += piece.datagrams();
+            } else {
+                chunk.push(piece);
+            }
+        }
+        if buffer == Buffer::HasRoom { self.flush(&mut chunk, report, call) } else { buffer }
+    }
+
+    /// Sends the chunk and empties it.
+    fn flush(&self, chunk: &mut Chunk<'_>, report: &mut SendReport, call: Call<'_>) -> Buffer {
+        chunk.connect();
+        let len = std::mem::take(&mut chunk.len);
+        let mut next = 0;
+        while next < len {
+            report.calls += 1;
+            match call(&mut chunk.headers[next..len]) {
+                Ok(sent) => {
+                    // None sent without an error cannot be; if it were, one is skipped and not asked for ever.
+                    let sent = sent.clamp(1, len - next);
+                    self.count(&chunk.messages[next..next + sent], report);
+                    next += sent;
+                }
+                Err(error) => match self.refused(&error, chunk.messages[next], report, call) {
+                    Verdict::Again => {}
+                    Verdict::Settled => next += 1,
+                    Verdict::Full(settled) => {
+                        let rest = &chunk.messages[next + usize::from(settled)..len];
+                        report.dropped += rest.iter().map(Message::datagrams).sum::<usize>();
+                        return Buffer::Full;
+                    }
+                },
+            }
+        }
+        Buffer::HasRoom
+    }
+
+    /// Counts messages that were sent.
+    fn count(&self, sent: &[Message<'_>], report: &mut SendReport) {
+        report.datagrams += sent.iter().map(Message::datagrams).sum::<usize>();
+        if self.refusals.load(Ordering::Relaxed) > 0 && sent.iter().any(Message::is_run) {
+            self.refusals.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Decides about the message that the kernel stopped at.
+    fn refused(&self, error: &io::Error, message: Message<'_>, report: &mut SendReport, call: Call<'_>) -> Verdict {
+        match error.raw_os_error() {
+            Some(libc::EINTR) => Verdict::Again,
+            Some(libc::EAGAIN) => Verdict::Full(false),
+            Some(code @ (libc::EIO | libc::EINVAL | libc::EMSGSIZE)) if message.is_run() => {
+                let before = report.datagrams;
+                let buffer = self.send_pieces(message.pieces(false), report, call);
+                if report.datagrams > before {
+                    // The destination is fine, so it was the segmentation that was refused.
+                    self.note_refusal(code);
+                }
+                if buffer == Buffer::Full { Verdict::Full(true) } else { Verdict::Settled }
+            }
+            _ => {
+                report.dropped += message.datagrams();
+                Verdict::Settled
+            }
+        }
+    }
+
+    fn note_refusal(&self, code: libc::c_int) {
+        let give_up = match code {
+            libc::EIO => true,
+            // One path's MTU, as newer kernels put it.
+            libc::EMSGSIZE => false,
+            _ => self.refusals.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_REFUSALS,
+        };
+        if give_up {
+            self.segmenting.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether the socket's buffer takes more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Buffer {
+    HasRoom,
+    Full,
+}
+
+/// What becomes of the message that the kernel stopped at.
+enum Verdict {
+    /// It is tried again.
+    Again,
+    /// It was counted; the next one is tried.
+    Settled,
+    /// The buffer is full; whether the message was counted already.
+    Full(bool),
+}
+
+/// The messages of one system call, with everything their headers point to.
+struct Chunk<'m> {
+    messages: [Message<'m>; MESSAGES_PER_CALL],
+    addresses: [Address; MESSAGES_PER_CALL],
+    controls: [Control; MESSAGES_PER_CALL],
+    vectors: [libc::iovec; MESSAGES_PER_CALL],
+    headers: [Header; MESSAGES_PER_CALL],
+    len: usize,
+}
+
+impl<'m> Chunk<'m> {
+    fn new() -> Self {
+        Self {
+            messages: [NO_MESSAGE; MESSAGES_PER_CALL],
+            addresses: [Address::EMPTY; MESSAGES_PER_CALL],
+            controls: [Control::EMPTY; MESSAGES_PER_CALL],
+            vectors: [EMPTY_VECTOR; MESSAGES_PER_CALL],
+            headers: array::from_fn(|_| empty_header()),
+            len: 0,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.len == MESSAGES_PER_CALL
+    }
+
+    /// Adds a message; the caller has seen that it is not full.
+    fn push(&mut self, message: Message<'m>) {
+        if let Some(space) = self.messages.get_mut(self.len) {
+            *space = message;
+            self.len += 1;
+        }
+    }
+
+    /// Lets the headers describe the messages. They hold until the chunk is moved or changed.
+    fn connect(&mut self) {
+        let headers = self.headers.iter_mut().zip(&mut self.vectors).zip(&mut self.addresses).zip(&mut self.controls);
+        for (message, (((header, vector), address), control)) in self.messages[..self.len].iter().zip(headers) {
+            control.clear();
+            if let Some(local) = message.local {
+                control.push_source(local);
+            }
+            if let Some(size) = message.segment_size {
+                control.push_segment_size(size);
+            }
+            // `sendmmsg` only reads through this pointer; its type is shared with reception.
+            vector.iov_base = message.contents.as_ptr().cast_mut().cast();
+            vector.iov_len = message.contents.len();
+            let header = &mut header.msg_hdr;
+            header.msg_namelen = address.set(message.destination) as _;
+            header.msg_name = (&raw mut *address).cast();
+            header.msg_iov = &raw mut *vector;
+            header.msg_iovlen = 1;
+            header.msg_controllen = control.len() as _;
+            header.msg_control = if control.len() == 0 { std::ptr::null_mut() } else { control.as_mut_ptr().cast() };
+        }
+    }
+}
+
+/// Fills the unused places of a chunk.
+const NO_MESSAGE: Message<'static> = Message {
+    destination: std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0),
+    local: None,
+    contents: &[],
+    segment_size: None,
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! Real sockets on the loopback interface. Miri has no system calls, so these do not run under it.
+#![cfg(not(miri))]
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
+use std::time::{Duration, Instant};
+
+use crate::{Message, Options, ReceiveBatch, Socket, portable};
+
+/// One datagram as the tests compare it.
+type Got = (SocketAddr, Option<IpAddr>, Vec<u8>);
+
+const PLAIN: Options = Options { receive_buffer: 1 << 20, send_buffer: 1 << 20, offload: false };
+
+fn bind(address: &str, options: &Options) -> Socket {
+    Socket::bind(address.parse().unwrap(), options).unwrap()
+}
+
+fn message<'a>(to: &Socket, contents: &'a [u8]) -> Message<'a> {
+    Message { destination: to.local_addr().unwrap(), local: None, contents, segment_size: None }
+}
+
+/// Receives until `count` datagrams are there, or fails after a while.
+fn receive(socket: &Socket, count: usize) -> Vec<Got> {
+    receive_in(&mut ReceiveBatch::new(8, ReceiveBatch::FULL_BYTES), count, |batch| socket.receive(batch))
+}
+
+fn receive_in(
+    batch: &mut ReceiveBatch,
+    count: usize,
+    mut receive: impl FnMut(&mut ReceiveBatch) -> io::Result<usize>,
+) -> Vec<Got> {
+    let (mut got, start) = (Vec::new(), Instant::now());
+    while got.len() < count {
+        match receive(batch) {
+            Ok(datagrams) => {
+                let before = got.len();
+                got.extend(batch.datagrams().map(|d| (d.source, d.local, d.contents.to_vec())));
+                assert_eq!(got.len() - before, datagrams, "the count is of datagrams");
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                assert!(start.elapsed() < Duration::from_secs(10), "{} of {count} came", got.len());
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+    got
+}
+
+fn is_empty(socket: &Socket) -> bool {
+    let mut batch = ReceiveBatch::new(1, 16);
+    socket.receive(&mut batch).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// Whether this machine has an IPv6 loopback; without one, the IPv6 halves of the tests have nothing to run on.
+fn loopbacks() -> Vec<&'static str> {
+    let v6 = std::net::UdpSocket::bind("[::1]:0").is_ok().then_some("[::1]:0");
+    std::iter::once("127.0.0.1:0").chain(v6).collect()
+}
+
+#[test]
+fn datagrams_go_there_and_back() {
+    for address in loopbacks() {
+        for options in [Options::default(), PLAIN] {
+            let (one, two) = (bind(address, &options), bind(address, &options));
+            assert!(is_empty(&two));
+            assert_eq!(one.send(&[message(&two, b"ping")]).datagrams, 1);
+            let (source, local, contents) = receive(&two, 1).remove(0);
+            assert_eq!((source, contents), (one.local_addr().unwrap(), b"ping".to_vec()));
+            if cfg!(target_os = "linux") {
+                assert_eq!(local, Some(two.local_addr().unwrap().ip()));
+            }
+            let answer = Message { destination: source, local, contents: b"pong", segment_size: None };
+            assert_eq!(two.send(&[answer]).datagrams, 1);
+            assert_eq!(receive(&one, 1)[0].2, b"pong");
+        }
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_wildcard_socket_answers_from_the_address_it_was_asked_at() {
+    let server = bind("0.0.0.0:0", &Options::default());
+    let client = bind("127.0.0.1:0", &Options::default());
+    let port = server.local_addr().unwrap().port();
+    for last in [2, 7] {
+        let asked = SocketAddr::from(([127, 0, 0, last], port));
+        let ask = Message { destination: asked, local: None, contents: b"?", segment_size: None };
+        assert_eq!(client.send(&[ask]).datagrams, 1);
+        let (source, local, _) = receive(&server, 1).remove(0);
+        assert_eq!(local, Some(asked.ip()));
+        for (segment_size, count) in [(None, 1), (NonZeroU16::new(3), 2)] {
+            let answer = Message { destination: source, local, contents: b"answer", segment_size };
+            assert_eq!(server.send(&[answer]).datagrams, count);
+            assert!(receive(&client, count).iter().all(|got| got.0 == asked), "from {asked} and no other address");
+        }
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_source_that_is_not_ours_costs_only_its_message() {
+    let (server, client) = (bind("0.0.0.0:0", &Options::default()), bind("127.0.0.1:0", &Options::default()));
+    let foreign = Message {
+        local: Some("192.0.2.1".parse().unwrap()),
+        segment_size: NonZeroU16::new(4),
+        ..message(&client, b"forged")
+    };
+    let report = server.send(&[foreign, message(&client, b"honest")]);
+    assert_eq!((report.datagrams, report.dropped), (1, 2));
+    assert_eq!(receive(&client, 1)[0].2, b"honest");
+    assert!(server.is_segmenting());
+}
+
+/// Sends one run and returns the lengths that arrive.
+fn lengths(sender: &Socket, receiver: &Socket, len: usize, size: u16) -> Vec<usize> {
+    let contents: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+    let run = Message { segment_size: NonZeroU16::new(size), ..message(receiver, &contents) };
+    assert_eq!(sender.send(&[run]).datagrams, run.datagrams());
+    let got = receive(receiver, run.datagrams());
+    assert_eq!(got.iter().flat_map(|got| got.2.clone()).collect::<Vec<_>>(), contents);
+    assert!(is_empty(receiver));
+    got.iter().map(|got| got.2.len()).collect()
+}
+
+#[test]
+fn runs_arrive_as_their_datagrams_with_and_without_offload() {
+    for address in loopbacks() {
+        for (sending, receiving) in [(true, true), (true, false), (false, true), (false, false)] {
+            let options = |offload| Options { offload, ..PLAIN };
+            let (sender, receiver) = (bind(address, &options(sending)), bind(address, &options(receiving)));
+            assert_eq!(lengths(&sender, &receiver, 3000, 1000), [1000; 3]);
+            assert_eq!(lengths(&sender, &receiver, 2500, 1000), [1000, 1000, 500], "the last one is shorter");
+            assert_eq!(lengths(&sender, &receiver, 700, 1000), [700], "one datagram, not a run");
+            assert_eq!(lengths(&sender, &receiver, 64 * 100, 100), [100; 64], "the kernel's limit");
+            assert_eq!(lengths(&sender, &receiver, 65 * 100, 100), [100; 65], "beyond it");
+            assert_eq!(lengths(&sender, &receiver, 80 * 1200, 1200), [1200; 80], "beyond one packet's bytes");
+        }
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn coalesced_datagrams_really_arrive_coalesced_and_are_split() {
+    let options = Options { offload: true, ..PLAIN };
+    let (sender, receiver) = (bind("127.0.0.1:0", &options), bind("127.0.0.1:0", &options));
+    assert!(sender.is_segmenting());
+    let contents = [5; 10 * 300 + 1];
+    let run = Message { segment_size: NonZeroU16::new(300), ..message(&receiver, &contents) };
+    assert_eq!(sender.send(&[run]).calls, 1);
+    // One buffer holds them all, since loopback passes the run on whole.
+    let mut batch = ReceiveBatch::new(1, ReceiveBatch::FULL_BYTES);
+    let got = receive_in(&mut batch, 11, |batch| receiver.receive(batch));
+    assert_eq!(batch.arrivals.len(), 1);
+    assert!(batch.is_full());
+    assert_eq!(got.iter().map(|got| got.2.len()).collect::<Vec<_>>(), [[300; 10].as_slice(), &[1]].concat());
+
+    let mut small = ReceiveBatch::new(2, 1500);
+    assert_eq!(sender.send(&[run]).datagrams, 11);
+    let start = Instant::now();
+    while receiver.receive(&mut small).is_err() {
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
+    assert_eq!((small.datagrams().count(), small.discarded()), (0, 1), "what does not fit is counted");
+}
+
+#[test]
+fn one_batch_reaches_many_destinations() {
+    for offload in [true, false] {
+        let options = Options { offload, ..PLAIN };
+        let sender = bind("127.0.0.1:0", &options);
+        let receivers: Vec<_> = (0..50).map(|_| bind("127.0.0.1:0", &options)).collect();
+        let contents = [9; 2 * 1100 + 400];
+        let messages: Vec<_> = receivers
+            .iter()
+            .enumerate()
+            .map(|(i, receiver)| match i % 3 {
+                0 => message(receiver, &contents[..i + 1]),
+                _ => Message { segment_size: NonZeroU16::new(1100), ..message(receiver, &contents) },
+            })
+            .collect();
+        let report = sender.send(&messages);
+        let expected: usize = messages.iter().map(Message::datagrams).sum();
+        assert_eq!((report.datagrams, report.dropped), (expected, 0));
+        if cfg!(target_os = "linux") {
+            assert_eq!(report.calls, if offload { 2 } else { expected.div_ceil(crate::MESSAGES_PER_CALL) });
+        }
+        for (receiver, message) in receivers.iter().zip(&messages) {
+            let got: Vec<u8> = receive(receiver, message.datagrams()).into_iter().flat_map(|got| got.2).collect();
+            assert_eq!(got, message.contents);
+        }
+    }
+}
+
+#[test]
+fn a_closed_port_disturbs_nobody() {
+    let (sender, receiver) = (bind("127.0.0.1:0", &PLAIN), bind("127.0.0.1:0", &PLAIN));
+    // Nobody listens to the discard protocol, and no other test can be given this port.
+    let closed = "127.0.0.9:9".parse().unwrap();
+    for _ in 0..10 {
+        let gone = Message { destination: closed, ..message(&receiver, b"?") };
+        let report = sender.send(&[gone, message(&receiver, b"here")]);
+        assert_eq!(report.dropped, 0, "the kernel tells nobody of the ICMP message on an unconnected socket");
+        assert!(is_empty(&sender));
+    }
+    assert_eq!(receive(&receiver, 10).len(), 10);
+}
+
+#[test]
+fn an_unreachable_family_and_an_oversized_datagram_are_dropped() {
+    let (sender, receiver) = (bind("127.0.0.1:0", &PLAIN), bind("127.0.0.1:0", &PLAIN));
+    let other_family = Message { destination: "[::1]:9".parse().unwrap(), ..message(&receiver, b"?") };
+    let oversized = vec![0; 70_000];
+    let report = sender.send(&[other_family, message(&receiver, &oversized), message(&receiver, b"fits")]);
+    assert_eq!((report.datagrams, report.dropped), (1, 2));
+    assert_eq!(receive(&receiver, 1)[0].2, b"fits");
+}
+
+#[test]
+fn a_port_in_use_is_an_error_and_buffers_are_told() {
+    let socket = bind("127.0.0.1:0", &Options::default());
+    let again = Socket::bind(socket.local_addr().unwrap(), &Options::default());
+    assert_eq!(again.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    let (receive, send) = socket.granted_buffers().unwrap();
+    assert!(receive > 1000 && send > 1000);
+}
+
+#[test]
+fn empty_datagrams_are_passed_over() {
+    let (sender, receiver) = (bind("127.0.0.1:0", &PLAIN), bind("127.0.0.1:0", &PLAIN));
+    let report = sender.send(&[message(&receiver, b""), message(&receiver, b"x")]);
+    assert_eq!(report.datagrams, 2);
+    assert_eq!(receive(&receiver, 1)[0].2, b"x");
+}
+
+#[test]
+fn ipv6_sockets_leave_ipv4_alone() {
+    if loopbacks().len() < 2 {
+        return;
+    }
+    // Another program may hold one of the ports, but not five.
+    let free = (0..5).any(|_| {
+        let six = bind("[::]:0", &PLAIN);
+        let port = six.local_addr().unwrap().port();
+        Socket::bind(SocketAddr::from(([0, 0, 0, 0], port)), &PLAIN).is_ok()
+    });
+    assert!(free, "the same port is to be had for IPv4");
+}
+
+#[test]
+fn the_portable_socket_speaks_the_same_language() {
+    let bind = |address: &str| portable::Socket::bind(address.parse().unwrap(), &Options::default()).unwrap();
+    for address in loopbacks() {
+        let (one, two) = (bind(address), bind(address));
+        let contents = [3; 250];
+        let run = Message {
+            destination: two.local_addr().unwrap(),
+            local: None,
+            contents: &contents,
+            segment_size: NonZeroU16::new(100),
+        };
+        let single = Message { segment_size: None, ..run };
+        let oversized = vec![0; 70_000];
+        let report = one.send(&[run, Message { contents: &oversized, ..single }, single]);
+        assert_eq!((report.datagrams, report.dropped, report.calls), (4, 1, 5));
+        assert!(!one.is_segmenting());
+
+        let mut batch = ReceiveBatch::new(3, 2000);
+        let got = receive_in(&mut batch, 4, |batch| two.receive(batch));
+        assert_eq!(got.iter().map(|got| got.2.len()).collect::<Vec<_>>(), [100, 100, 50, 250]);
+        assert!(got.iter().all(|got| got.0 == one.local_addr().unwrap() && got.1.is_none()));
+        assert_eq!(two.receive(&mut batch).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert!(two.granted_buffers().unwrap().0 > 1000);
+    }
+}
