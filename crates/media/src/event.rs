@@ -1,0 +1,55 @@
+//! What comes out of the plane: events to poll, and packets handed to the caller's [`Egress`].
+
+use roundtable_wire::Codec;
+
+use crate::key::{PeerKey, SlotKey, TrackKey};
+
+/// Something the room wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlaneEvent {
+    /// The first packet of a slot's new owner has left.
+    SlotLive {
+        /// The slot.
+        slot: SlotKey,
+        /// The generation given to [`Plane::assign`](crate::Plane::assign).
+        generation: u32,
+        /// The timestamp of that packet as the subscriber sees it.
+        rtp_timestamp: u32,
+    },
+    /// The first packet told which codec the publisher sends, or it changed.
+    Codec {
+        /// The track.
+        track: TrackKey,
+        /// What it is sent in.
+        codec: Codec,
+    },
+    /// Somebody started or stopped speaking.
+    Speaking {
+        /// The audio track.
+        track: TrackKey,
+        /// Which of both.
+        speaking: bool,
+    },
+    /// The subscriber of a slot cannot decode what the track's publisher sends; nothing is forwarded until that changes.
+    CannotDecode {
+        /// The slot.
+        slot: SlotKey,
+        /// The track.
+        track: TrackKey,
+    },
+}
+
+/// A slot's subscriber has no codec of the track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the subscriber can decode no codec of the track")]
+pub struct CannotDecode;
+
+/// Takes the packets the plane sends. What is passed is borrowed for the call.
+pub trait Egress {
+    /// One RTP packet for one peer: `head` (the RTP header of `header_len` bytes, then whatever of the payload was
+    /// rewritten) followed by `tail`. `roc` is the rollover counter of its SSRC for SRTP.
+    fn rtp(&mut self, peer: PeerKey, head: &[u8], header_len: usize, tail: &[u8], roc: u32);
+
+    /// One RTCP compound for one peer.
+    fn rtcp(&mut self, peer: PeerKey, compound: &[u8]);
+}

@@ -1,0 +1,28 @@
+//! The media plane of one room: what is received, what is forwarded to whom, and every number rewritten on the way.
+//!
+//! One rule: whoever owns a slot, its SSRC, sequence numbers, timestamps and picture ids go on as if there had only
+//! ever been one sender. A [`Plane`] is driven by its caller: packets go in by [`Plane::handle_rtp`] and
+//! [`Plane::handle_rtcp`], time by [`Plane::handle_timeout`] when [`Plane::poll_timeout`] says so, and what it sends
+//! is handed to an [`Egress`]. It reads no clock, no socket and no random source.
+//!
+//! All feedback ends here: a subscriber's NACK is answered from the ring of the layer it watches, its PLI becomes one
+//! wish among those of all subscribers, and the reports each side gets are made from what the plane has seen itself.
+
+mod config;
+mod counters;
+mod descriptor;
+mod event;
+mod feedback;
+mod inbound;
+mod key;
+mod outbound;
+mod packet;
+mod plane;
+mod ring;
+mod speaking;
+
+pub use config::{MAX_LAYERS, SlotConfig, TrackCodec, TrackConfig};
+pub use counters::{Counters, DropReason};
+pub use event::{CannotDecode, Egress, PlaneEvent};
+pub use key::{PeerKey, SlotKey, TrackKey};
+pub use plane::{LayerStats, Plane, SlotStats};

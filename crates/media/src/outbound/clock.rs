@@ -1,0 +1,116 @@
+//! One slot's clock for life: where each owner's timestamps are put.
+
+/// The least step of the timestamp from one owner to the next, as a part of a second: what one frame or one audio
+/// packet takes.
+const VIDEO_STEPS: u32 = 30;
+const AUDIO_STEPS: u32 = 50;
+/// An owner's timestamps that leap further than this against the arrival of its packets are put in place anew.
+const LEAP_MICROS: i64 = 1_000_000;
+/// Where the extended timestamps start, so that none is ever negative.
+const ORIGIN: u64 = 1 << 32;
+
+/// Counts RTP ticks from the birth of a slot, through every owner and every pause.
+///
+/// `timestamp = T0 + rate × (capture time − birth)`: each owner gets a fixed distance to that at its first packet, at
+/// least one step above the last timestamp sent and never ahead of what its arrival would give.
+#[derive(Debug)]
+pub(crate) struct SlotClock {
+    rate: u32,
+    step: u64,
+    /// T0, extended.
+    origin: u64,
+    birth: i64,
+    /// The highest timestamp sent, extended, and when the packet with it came.
+    last: Option<(u64, i64)>,
+}
+
+impl SlotClock {
+    /// A clock born at `now` (microseconds of the plane's clock) at any timestamp.
+    pub(crate) fn new(now: i64, rate: u32, timestamp: u32) -> Self {
+        let steps = if rate == 90_000 { VIDEO_STEPS } else { AUDIO_STEPS };
+        let step = u64::from(rate / steps);
+        Self { rate, step, origin: ORIGIN + u64::from(timestamp), birth: now, last: None }
+    }
+
+    /// The timestamp for an owner's first packet, which came at `now` and was captured at `capture` if that is known.
+    pub(crate) fn begin(&self, now: i64, capture: Option<i64>) -> u32 {
+        let wanted = self.at(capture.map_or(now, |capture| capture.min(now)));
+        let least = self.last.map_or(0, |(last, _)| last + self.step);
+        wanted.max(least) as u32
+    }
+
+    /// Whether the owner's next timestamp has leapt: it cannot be from the clock of the one before.
+    pub(crate) fn is_leap(&self, now: i64, timestamp: u32) -> bool {
+        let Some((last, at)) = self.last else { return false };
+        let ticks = i64::from(timestamp.wrapping_sub(last as u32).cast_signed());
+        let micros = ticks * 1_000_000 / i64::from(self.rate);
+        // Packets that waited together somewhere arrive closer than they were captured, hence no sharp comparison.
+        micros - (now - at) > LEAP_MICROS || micros < -LEAP_MICROS
+    }
+
+    /// Records that a packet which came at `now` leaves with `timestamp`.
+    pub(crate) fn handle_sent(&mut self, now: i64, timestamp: u32) {
+        let near = self.last.map_or_else(|| self.at(now), |(last, _)| last);
+        let distance = i64::from(timestamp.wrapping_sub(near as u32).cast_signed());
+        let extended = near.saturating_add_signed(distance);
+        if self.last.is_none_or(|(last, _)| extended > last) {
+            self.last = Some((extended, now));
+        }
+    }
+
+    /// Ticks per second.
+    pub(crate) const fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    fn at(&self, time: i64) -> u64 {
+        let ticks = i128::from(time - self.birth) * i128::from(self.rate) / 1_000_000;
+        self.origin.saturating_add_signed(ticks.clamp(-(ORIGIN as i128), i64::MAX as i128) as i64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000_000;
+
+    #[test]
+    fn an_owner_starts_at_its_capture_time() {
+        let clock = SlotClock::new(0, 90_000, 1000);
+        assert_eq!(clock.begin(10 * SECOND, Some(10 * SECOND - 100_000)), 1000 + 891_000);
+        assert_eq!(clock.begin(10 * SECOND, None), 1000 + 900_000, "unknown, the arrival stands for it");
+        assert_eq!(clock.begin(10 * SECOND, Some(14 * SECOND)), 1000 + 900_000, "never ahead of the arrival");
+    }
+
+    #[test]
+    fn an_owner_starts_a_step_above_the_last_at_least() {
+        for (rate, step) in [(90_000, 3000), (48_000, 960)] {
+            let mut clock = SlotClock::new(0, rate, u32::MAX - 5);
+            let last = clock.begin(10 * SECOND, None);
+            clock.handle_sent(10 * SECOND, last);
+            let next = clock.begin(10 * SECOND + 100, Some(9 * SECOND));
+            assert_eq!(next.wrapping_sub(last), step);
+        }
+    }
+
+    #[test]
+    fn the_clock_runs_on_while_the_slot_is_idle_even_past_the_wrap() {
+        let mut clock = SlotClock::new(0, 90_000, 0);
+        let first = clock.begin(SECOND, None);
+        clock.handle_sent(SECOND, first);
+        let day = 86_400 * SECOND;
+        let expected = (90_000u64 * 86_401) as u32;
+        assert_eq!(clock.begin(day + SECOND, None), expected);
+    }
+
+    #[test]
+    fn a_leap_is_told_from_a_pause() {
+        let mut clock = SlotClock::new(0, 90_000, 0);
+        clock.handle_sent(0, 90_000);
+        assert!(!clock.is_leap(600 * SECOND, 90_000 + 600 * 90_000), "the owner was silent for ten minutes");
+        assert!(clock.is_leap(40_000, 90_000 + 600 * 90_000));
+        assert!(clock.is_leap(40_000, 90_000u32.wrapping_sub(600 * 90_000)));
+        assert!(!clock.is_leap(40_000, 90_000 - 3000), "frames may be reordered");
+    }
+}

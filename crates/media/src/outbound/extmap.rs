@@ -1,0 +1,193 @@
+//! Header extensions of a slot: which are written, with whose ids, and what is in them.
+
+use roundtable_wire::ext::abs_send_time;
+use roundtable_wire::{Extension, ExtensionMap, ExtensionWriter, NtpTime, RtpPacket};
+
+/// Extensions whose bytes pass from publisher to subscriber; the rest ends here or is made anew.
+const COPIED: [Extension; 6] = [
+    Extension::AudioLevel,
+    Extension::VideoOrientation,
+    Extension::PlayoutDelay,
+    Extension::VideoContentType,
+    Extension::ColorSpace,
+    Extension::DependencyDescriptor,
+];
+const ORIENTATION: usize = 1;
+const DEPENDENCY: usize = 5;
+/// The longest element that is copied: a dependency descriptor with its structure takes about 100 bytes.
+const MAX_COPIED_LEN: usize = 160;
+/// Bytes of a dependency descriptor that are always there: flags and template, frame number.
+const DEPENDENCY_FIXED: usize = 3;
+
+/// The elements of one packet that are copied, borrowed from it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Carried<'a> {
+    elements: [Option<&'a [u8]>; COPIED.len()],
+}
+
+impl<'a> Carried<'a> {
+    /// Reads what `packet` carries by the ids of its publisher.
+    pub(crate) fn read(packet: &RtpPacket<'a>, ids: &CopiedIds) -> Self {
+        let mut elements = [None; COPIED.len()];
+        for (id, data) in packet.extensions() {
+            if let Some(at) = ids.0.iter().position(|&copied| copied == id)
+                && data.len() <= MAX_COPIED_LEN
+            {
+                // As many elements as ids.
+                elements[at] = Some(data);
+            }
+        }
+        Self { elements }
+    }
+
+    /// The video orientation, if the packet tells it.
+    pub(crate) fn orientation(&self) -> Option<u8> {
+        self.elements[ORIENTATION].and_then(<[u8]>::first).copied()
+    }
+
+    /// The frame number of the dependency descriptor, if there is one.
+    pub(crate) fn frame_number(&self) -> Option<u16> {
+        match self.elements[DEPENDENCY] {
+            Some([_, high, low, ..]) => Some(u16::from_be_bytes([*high, *low])),
+            Some(_) | None => None,
+        }
+    }
+}
+
+/// The ids of [`COPIED`] in one m-line; 0 for those not negotiated, which no element has.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CopiedIds([u8; COPIED.len()]);
+
+impl CopiedIds {
+    pub(crate) fn new(map: &ExtensionMap) -> Self {
+        Self(COPIED.map(|extension| map.id(extension).unwrap_or(0)))
+    }
+}
+
+/// The ids a slot writes with; 0 for what was not negotiated.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SlotIds {
+    mid: u8,
+    transport_sequence: u8,
+    abs_send_time: u8,
+    copied: CopiedIds,
+}
+
+/// What the elements of one packet to a slot are made of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Elements<'a> {
+    /// The slot's mid while it is sent.
+    pub(crate) mid: Option<&'a str>,
+    /// The transport-wide number, if the peer counts.
+    pub(crate) transport_sequence: u16,
+    pub(crate) now: NtpTime,
+    pub(crate) carried: &'a Carried<'a>,
+    /// The slot's frame number, where the publisher's stands.
+    pub(crate) frame: u16,
+    /// An orientation to tell if the packet tells none.
+    pub(crate) orientation: Option<u8>,
+}
+
+impl SlotIds {
+    /// The ids of `map`, without transport-wide numbers if the peer does not give feedback on them.
+    pub(crate) fn new(map: &ExtensionMap, transport_cc: bool) -> Self {
+        let id = |extension| map.id(extension).unwrap_or(0);
+        Self {
+            mid: id(Extension::Mid),
+            transport_sequence: if transport_cc { id(Extension::TransportSequence) } else { 0 },
+            abs_send_time: id(Extension::AbsSendTime),
+            copied: CopiedIds::new(map),
+        }
+    }
+
+    /// Whether packets take transport-wide numbers.
+    pub(crate) const fn counts(&self) -> bool {
+        self.transport_sequence != 0
+    }
+
+    /// Writes the elements that were negotiated; the writer leaves out those with id 0.
+    pub(crate) fn write(&self, writer: &mut ExtensionWriter<'_>, elements: &Elements<'_>) {
+        writer.push(self.transport_sequence, &elements.transport_sequence.to_be_bytes());
+        if let Some(mid) = elements.mid {
+            writer.push(self.mid, mid.as_bytes());
+        }
+        writer.push(self.abs_send_time, &abs_send_time(elements.now));
+        for (at, (&id, data)) in self.copied.0.iter().zip(elements.carried.elements).enumerate() {
+            match data {
+                Some(data) if at == DEPENDENCY => write_dependency(writer, id, data, elements.frame),
+                Some(data) => {
+                    writer.push(id, data);
+                }
+                None if at == ORIENTATION => {
+                    if let Some(orientation) = elements.orientation {
+                        writer.push(id, &[orientation]);
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+/// Copies a dependency descriptor with another frame number.
+fn write_dependency(writer: &mut ExtensionWriter<'_>, id: u8, data: &[u8], frame: u16) {
+    let mut copy = [0; MAX_COPIED_LEN];
+    let Some(place) = copy.get_mut(..data.len()).filter(|place| place.len() >= DEPENDENCY_FIXED) else { return };
+    place.copy_from_slice(data);
+    // At least the fixed bytes, as filtered above.
+    place[1..DEPENDENCY_FIXED].copy_from_slice(&frame.to_be_bytes());
+    writer.push(id, place);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roundtable_wire::RtpHeader;
+
+    fn map(ids: &[(Extension, u8)]) -> ExtensionMap {
+        let mut map = ExtensionMap::default();
+        for &(extension, id) in ids {
+            map.set(extension, id);
+        }
+        map
+    }
+
+    #[test]
+    fn elements_move_to_the_subscribers_ids_and_none_of_the_publishers_stays() {
+        use Extension::{AudioLevel, DependencyDescriptor, Mid, RtpStreamId, TransportSequence, VideoOrientation};
+        let theirs =
+            map(&[(Mid, 1), (RtpStreamId, 2), (TransportSequence, 3), (AudioLevel, 4), (DependencyDescriptor, 5)]);
+        let mut bytes = [0; 100];
+        let len = RtpHeader::default().write(&mut bytes, |writer| {
+            writer.push(1, b"0");
+            writer.push(2, b"h");
+            writer.push(3, &[9, 9]);
+            writer.push(4, &[0x85]);
+            writer.push(5, &[0xc0, 1, 2, 7]);
+        });
+        let packet = RtpPacket::parse(&bytes[..len]).unwrap();
+        let carried = Carried::read(&packet, &CopiedIds::new(&theirs));
+        assert_eq!((carried.frame_number(), carried.orientation()), (Some(0x0102), None));
+
+        let ours = map(&[(Mid, 4), (TransportSequence, 2), (AudioLevel, 9), (VideoOrientation, 11)]);
+        let check = |map: &ExtensionMap, expected: &[(u8, &[u8])]| {
+            let ids = SlotIds::new(map, true);
+            let now = NtpTime(0);
+            let elements = Elements {
+                mid: Some("s1"),
+                transport_sequence: 7,
+                now,
+                carried: &carried,
+                frame: 5,
+                orientation: Some(3),
+            };
+            let mut out = [0; 100];
+            let len = RtpHeader::default().write(&mut out, |writer| ids.write(writer, &elements));
+            let written: Vec<_> = RtpPacket::parse(&out[..len]).unwrap().extensions().collect();
+            assert_eq!(written, expected);
+        };
+        check(&ours, &[(2, &[0, 7]), (4, b"s1"), (9, &[0x85]), (11, &[3])]);
+        check(&map(&[(DependencyDescriptor, 12)]), &[(12, &[0xc0, 0, 5, 7])]);
+        check(&map(&[]), &[]);
+    }
+}

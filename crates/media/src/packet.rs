@@ -1,0 +1,96 @@
+//! One media packet, read once and ready to be forwarded to many.
+
+use roundtable_wire::vp8::PictureId;
+use roundtable_wire::{Codec, RtpPacket, starts_keyframe};
+
+use crate::descriptor::Descriptor;
+use crate::outbound::extmap::{Carried, CopiedIds};
+
+/// The running numbers a frame carries in its payload descriptor or dependency descriptor.
+///
+/// Those a packet does not carry are 0 and never looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Ids {
+    /// The picture id, 15 bits.
+    pub(crate) picture: u16,
+    /// The index of the base layer's picture.
+    pub(crate) tl0: u8,
+    /// The keyframe index, 5 bits.
+    pub(crate) key: u8,
+    /// The frame number of the dependency descriptor.
+    pub(crate) frame: u16,
+}
+
+/// A packet of one layer of one track, borrowed from the datagram or the ring it lies in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Prepared<'a> {
+    pub(crate) layer: u8,
+    /// Its place in the layer, counted without consumed packets.
+    pub(crate) index: u64,
+    /// Whether it is the newest of its layer.
+    pub(crate) is_newest: bool,
+    pub(crate) marker: bool,
+    pub(crate) timestamp: u32,
+    pub(crate) codec: Codec,
+    pub(crate) starts_keyframe: bool,
+    pub(crate) payload: &'a [u8],
+    pub(crate) descriptor: Descriptor,
+    pub(crate) ids: Ids,
+    pub(crate) carried: Carried<'a>,
+}
+
+impl<'a> Prepared<'a> {
+    /// Reads what forwarding needs; `ids` are still those of the packet.
+    pub(crate) fn new(packet: &RtpPacket<'a>, codec: Codec, copied: &CopiedIds) -> Self {
+        let carried = Carried::read(packet, copied);
+        let descriptor = Descriptor::parse(codec, packet.payload);
+        let ids = Ids { frame: carried.frame_number().unwrap_or(0), ..descriptor.ids() };
+        Self {
+            layer: 0,
+            index: 0,
+            is_newest: false,
+            marker: packet.marker,
+            timestamp: packet.timestamp,
+            codec,
+            starts_keyframe: starts_keyframe(codec, packet.payload),
+            payload: packet.payload,
+            descriptor,
+            ids,
+            carried,
+        }
+    }
+}
+
+/// Extends the 7-bit picture ids some publishers count with to 15 bits.
+#[derive(Debug, Default)]
+pub(crate) struct PictureCounter {
+    last: u16,
+}
+
+impl PictureCounter {
+    pub(crate) fn extend(&mut self, id: PictureId) -> u16 {
+        let PictureId::Short(short) = id else { return id.value() };
+        let distance = (short.wrapping_sub(self.last as u8) << 1).cast_signed() >> 1;
+        let extended = self.last.wrapping_add_signed(i16::from(distance)) & 0x7fff;
+        if distance > 0 {
+            self.last = extended;
+        }
+        extended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_picture_ids_keep_counting_past_127() {
+        let mut counter = PictureCounter::default();
+        let ids: Vec<_> =
+            [100, 127, 126, 0, 1, 60, 120, 10].map(|id| counter.extend(PictureId::Short(id))).into_iter().collect();
+        let first = ids[0];
+        let relative: Vec<_> = ids.iter().map(|id| id.wrapping_sub(first) & 0x7fff).collect();
+        assert_eq!(relative, [0, 27, 26, 28, 29, 88, 148, 166]);
+        assert_eq!(counter.extend(PictureId::Long(0x1234)), 0x1234);
+    }
+}

@@ -1,0 +1,413 @@
+//! The façade a shard drives: one room's peers, tracks and slots.
+
+mod forward;
+mod peer;
+mod receive;
+mod rtcp;
+mod timeout;
+mod timers;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use roundtable_wire::{Kind, NtpTime};
+
+use crate::config::{SlotConfig, TrackConfig};
+use crate::counters::{Counters, DropReason};
+use crate::event::{CannotDecode, PlaneEvent};
+use crate::inbound::Track;
+use crate::inbound::bind::Place;
+use crate::key::{Arena, PeerKey, SlotKey, TrackKey};
+use crate::outbound::Slot;
+use crate::plane::peer::Peer;
+use crate::plane::timers::{Timer, Timers};
+
+/// Events that may wait to be polled; more are dropped and counted.
+const MAX_EVENTS: usize = 4096;
+
+/// The media plane of one room.
+#[derive(Debug)]
+pub struct Plane {
+    start: Instant,
+    /// The wall clock at `start`.
+    start_ntp: NtpTime,
+    /// Where the random numbers of new slots come from.
+    random: u64,
+    /// The SSRC our feedback to publishers comes from.
+    feedback_ssrc: u32,
+    peers: Arena<PeerKey, Peer>,
+    tracks: Arena<TrackKey, Track>,
+    slots: Arena<SlotKey, Slot>,
+    timers: Timers,
+    events: VecDeque<PlaneEvent>,
+    counters: Counters,
+    scratch: Scratch,
+}
+
+/// Buffers that are kept so that packets need no allocation.
+#[derive(Debug, Default)]
+struct Scratch {
+    /// A packet restored from a retransmission.
+    restored: Vec<u8>,
+    rtcp: Vec<u8>,
+    sequences: Vec<u16>,
+    arrivals: Vec<Option<u64>>,
+    /// Slots that have left a track while the subscribers of another one were served.
+    left: Vec<(TrackKey, SlotKey)>,
+}
+
+/// How one layer of a track is received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerStats {
+    /// Whether packets have come within the last second.
+    pub is_live: bool,
+    /// Whether subscribers get this layer.
+    pub is_selected: bool,
+    /// The payload bit rate over the last second or two.
+    pub bitrate_bps: u64,
+    /// Packets received, retransmissions aside.
+    pub packets: u64,
+    /// Packets lost on the way to us, repaired ones too; negative if duplicates outnumber them.
+    pub lost: i64,
+    /// Bytes kept for retransmissions.
+    pub ring_bytes: usize,
+}
+
+/// How one slot is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlotStats {
+    /// Packets sent, retransmissions aside.
+    pub packets: u32,
+    /// Payload bytes of those.
+    pub octets: u32,
+    /// What the subscriber last said of its loss, in 1/256.
+    pub fraction_lost: u8,
+    /// The round-trip time of the subscriber.
+    pub rtt: Duration,
+    /// The track the subscriber gets now.
+    pub live: Option<TrackKey>,
+    /// The track that takes over at its next keyframe or packet.
+    pub wanted: Option<TrackKey>,
+}
+
+impl Plane {
+    /// A plane without anybody. `unix_micros` is the wall clock at `now`; `seed` decides where numbers start.
+    #[must_use]
+    pub fn new(now: Instant, unix_micros: u64, seed: u64) -> Self {
+        let mut plane = Self {
+            start: now,
+            start_ntp: NtpTime::from_unix_micros(unix_micros),
+            random: seed,
+            feedback_ssrc: 1,
+            peers: Arena::new(),
+            tracks: Arena::new(),
+            slots: Arena::new(),
+            timers: Timers::default(),
+            events: VecDeque::new(),
+            counters: Counters::default(),
+            scratch: Scratch::default(),
+        };
+        plane.feedback_ssrc = plane.random() as u32 | 1;
+        plane
+    }
+
+    /// Adds somebody. Nothing leaves for them before [`Plane::set_peer_ready`].
+    pub fn add_peer(&mut self, now: Instant) -> PeerKey {
+        self.timers.schedule(Timer::ReceiverReports, Some(now + timeout::REPORT_INTERVAL));
+        self.peers.insert(Peer::new(now))
+    }
+
+    /// Removes somebody with their tracks and slots.
+    pub fn remove_peer(&mut self, now: Instant, peer: PeerKey) {
+        let Some(removed) = self.peers.remove(peer) else { return };
+        for track in removed.tracks {
+            self.remove_track(now, track);
+        }
+        for slot in removed.slots {
+            self.remove_slot(slot);
+        }
+    }
+
+    /// Tells whether packets may leave for a peer: whether SRTP is up. On becoming ready its slots ask for keyframes.
+    pub fn set_peer_ready(&mut self, now: Instant, peer: PeerKey, ready: bool) {
+        let Some(state) = self.peers.get_mut(peer).filter(|state| state.is_ready != ready) else { return };
+        state.is_ready = ready;
+        for at in 0.. {
+            let Some(slot) = self.peers.get(peer).and_then(|state| state.slots.get(at)).copied() else { break };
+            let before = slot_tracks(&self.slots, slot);
+            let Some(state) = self.slots.get_mut(slot) else { continue };
+            state.detach();
+            let wanted = state.wanted.filter(|_| ready);
+            self.resubscribe(slot, before);
+            if let Some(track) = wanted {
+                self.wish(now, track);
+            }
+        }
+    }
+
+    /// Adds a track that a peer publishes. A track of a peer that is not there is never live.
+    pub fn add_track(&mut self, now: Instant, peer: PeerKey, config: TrackConfig) -> TrackKey {
+        let transport_cc = config.codecs.iter().any(|codec| codec.transport_cc);
+        let id = config.extensions.id(roundtable_wire::Extension::TransportSequence).filter(|_| transport_cc);
+        if config.kind == Kind::Video {
+            self.timers.schedule(Timer::Layers, Some(now + timeout::LAYER_INTERVAL));
+        }
+        let track = self.tracks.insert(Track::new(peer, config));
+        if let Some(state) = self.peers.get_mut(peer) {
+            state.tracks.push(track);
+            state.transport_sequence_id = state.transport_sequence_id.or(id);
+            state.sources.forgive_strangers();
+            self.bind_declared(peer, track);
+        }
+        track
+    }
+
+    /// Removes a track. Slots that show it fall silent; what they last showed can no longer be asked for again.
+    pub fn remove_track(&mut self, _now: Instant, track: TrackKey) {
+        self.stop_speaking(track);
+        let Some(removed) = self.tracks.remove(track) else { return };
+        if let Some(peer) = self.peers.get_mut(removed.peer) {
+            peer.tracks.retain(|&other| other != track);
+            peer.sources.unbind(track);
+            peer.live_ssrc = peer.live_ssrc.filter(|&ssrc| peer.sources.find_mut(ssrc).is_some());
+        }
+        for slot in removed.subscribers {
+            let Some(slot) = self.slots.get_mut(slot) else { continue };
+            slot.live = slot.live.filter(|epoch| epoch.track != track);
+            slot.wanted = slot.wanted.filter(|&wanted| wanted != track);
+        }
+    }
+
+    /// Stops forwarding a track (it is muted), or starts it again with a keyframe.
+    pub fn set_track_paused(&mut self, now: Instant, track: TrackKey, paused: bool) {
+        let Some(state) = self.tracks.get_mut(track).filter(|state| state.is_paused != paused) else { return };
+        state.is_paused = paused;
+        if !paused {
+            if !state.subscribers.is_empty() {
+                self.wish(now, track);
+            }
+            return;
+        }
+        for slot in &state.subscribers {
+            // What is not forwarded must leave no hole: the slot takes the owner up again like a new one.
+            if let Some(slot) = self.slots.get_mut(*slot)
+                && slot.live.is_some_and(|epoch| epoch.track == track)
+            {
+                slot.detach();
+            }
+        }
+        self.prune(track);
+        self.stop_speaking(track);
+    }
+
+    /// Adds a slot to a peer, idle until [`Plane::assign`].
+    pub fn add_slot(&mut self, now: Instant, peer: PeerKey, config: SlotConfig) -> SlotKey {
+        let random = [self.random(), self.random()];
+        let ssrc = config.ssrc;
+        let slot = self.slots.insert(Slot::new(peer, config, self.micros(now), random));
+        if let Some(state) = self.peers.get_mut(peer) {
+            state.slots.push(slot);
+            state.slot_ssrcs.push((ssrc, slot));
+        }
+        slot
+    }
+
+    /// Puts a track on a slot, or idles it.
+    ///
+    /// An audio slot changes its owner at once, a video slot at the first keyframe, until which it keeps the old owner
+    /// if that still sends; then [`PlaneEvent::SlotLive`] tells so. Idling is immediate. A track without a codec the
+    /// subscriber can decode is refused, and the slot stays as it was.
+    pub fn assign(
+        &mut self,
+        now: Instant,
+        slot: SlotKey,
+        track: Option<TrackKey>,
+        generation: u32,
+    ) -> Result<(), CannotDecode> {
+        let before = slot_tracks(&self.slots, slot);
+        let Some(state) = self.slots.get_mut(slot) else { return Ok(()) };
+        let published = track.and_then(|track| Some((track, self.tracks.get(track)?)));
+        let Some((track, published)) = published else {
+            (state.live, state.wanted, state.generation, state.is_announced) = (None, None, generation, true);
+            self.resubscribe(slot, before);
+            return Ok(());
+        };
+        let is_decodable = match published.codec {
+            Some(codec) => state.decodes(codec).is_some(),
+            None => published.config.codecs.iter().any(|entry| state.decodes(entry.codec).is_some()),
+        };
+        if !is_decodable || published.config.kind != state.config.kind {
+            return Err(CannotDecode);
+        }
+        (state.generation, state.is_announced) = (generation, false);
+        if state.live.is_some_and(|epoch| epoch.track == track) {
+            state.wanted = None;
+        } else {
+            state.wanted = Some(track);
+            if state.config.kind == Kind::Audio {
+                state.live = None;
+            }
+            // Before keys exist a keyframe would be made in vain, and the next one would have to wait for it:
+            // becoming ready asks.
+            let peer = state.peer;
+            if self.peers.get(peer).is_some_and(|peer| peer.is_ready) {
+                self.wish(now, track);
+            }
+        }
+        self.resubscribe(slot, before);
+        Ok(())
+    }
+
+    /// When [`Plane::handle_timeout`] is to be called.
+    #[must_use]
+    pub const fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<PlaneEvent> {
+        self.events.pop_front()
+    }
+
+    /// What has been counted so far.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// How the layers of a track are received, in the order of its rids.
+    pub fn layer_stats(&self, now: Instant, track: TrackKey) -> impl Iterator<Item = LayerStats> {
+        let track = self.tracks.get(track);
+        let sources = track.and_then(|track| self.peers.get(track.peer)).map(|peer| &peer.sources);
+        let layers = track.into_iter().flat_map(|track| track.layers.iter().enumerate().map(move |at| (track, at)));
+        layers.map(move |(track, (at, layer))| {
+            let source = sources.and_then(|sources| sources.iter().find(|source| Some(source.ssrc) == layer.ssrc));
+            LayerStats {
+                is_live: layer.is_live(now),
+                is_selected: at == track.selected,
+                bitrate_bps: layer.meter.bitrate_bps(),
+                packets: source.map_or(0, |source| source.stats.received()),
+                lost: source.map_or(0, |source| source.stats.lost()),
+                ring_bytes: layer.ring.capacity(),
+            }
+        })
+    }
+
+    /// How a slot is sent.
+    #[must_use]
+    pub fn slot_stats(&self, slot: SlotKey) -> Option<SlotStats> {
+        let slot = self.slots.get(slot)?;
+        Some(SlotStats {
+            packets: slot.packets,
+            octets: slot.octets,
+            fraction_lost: slot.fraction_lost,
+            rtt: self.peers.get(slot.peer)?.rtt,
+            live: slot.live.map(|epoch| epoch.track),
+            wanted: slot.wanted,
+        })
+    }
+
+    /// Binds the SSRCs the offer declares, before their first packets.
+    fn bind_declared(&mut self, peer: PeerKey, key: TrackKey) {
+        let Some(track) = self.tracks.get(key) else { return };
+        if !track.config.rids.is_empty() {
+            return;
+        }
+        let fid = &track.config.fid;
+        let is_repair = |ssrc: u32| fid.iter().any(|&(_, repair)| repair == ssrc);
+        let Some(media) = track.config.ssrcs.iter().copied().find(|&ssrc| !is_repair(ssrc)) else { return };
+        let repair = fid.iter().find(|&&(primary, _)| primary == media).map(|&(_, repair)| repair);
+        self.bind(peer, media, Place { track: key, layer: 0, is_repair: false });
+        if let Some(repair) = repair {
+            self.bind(peer, repair, Place { track: key, layer: 0, is_repair: true });
+        }
+    }
+
+    fn remove_slot(&mut self, slot: SlotKey) {
+        let before = slot_tracks(&self.slots, slot);
+        self.slots.remove(slot);
+        self.resubscribe(slot, before);
+    }
+
+    /// Brings the lists of tracks up to date after a slot was on the tracks `before`.
+    fn resubscribe(&mut self, slot: SlotKey, before: [Option<TrackKey>; 2]) {
+        let after = slot_tracks(&self.slots, slot);
+        for left in before.into_iter().filter(|track| !after.contains(track)).flatten() {
+            if let Some(track) = self.tracks.get_mut(left) {
+                track.subscribers.retain(|&subscriber| subscriber != slot);
+            }
+        }
+        for joined in after.into_iter().filter(|track| !before.contains(track)).flatten() {
+            if let Some(track) = self.tracks.get_mut(joined) {
+                track.subscribers.push(slot);
+            }
+        }
+    }
+
+    /// Takes slots off the list of a track they no longer show or wait for.
+    fn prune(&mut self, track: TrackKey) {
+        let slots = &self.slots;
+        if let Some(state) = self.tracks.get_mut(track) {
+            let is_on = |slot: SlotKey| slots.get(slot).is_some_and(|slot| slot.tracks().any(|on| on == track));
+            state.subscribers.retain(|&slot| is_on(slot));
+        }
+    }
+
+    /// Records that a subscriber cannot decode a track without a keyframe.
+    fn wish(&mut self, now: Instant, track: TrackKey) {
+        let Some(track) = self.tracks.get_mut(track) else { return };
+        if track.config.kind == Kind::Audio || track.is_paused {
+            return;
+        }
+        let layer = track.selected_layer();
+        layer.gate.handle_wish(now);
+        self.timers.schedule(Timer::Keyframe, layer.keyframe_timeout());
+    }
+
+    fn stop_speaking(&mut self, track: TrackKey) {
+        let change = self.tracks.get_mut(track).and_then(|state| state.speaking.stop());
+        if let Some(speaking) = change {
+            self.emit(PlaneEvent::Speaking { track, speaking });
+        }
+    }
+
+    fn emit(&mut self, event: PlaneEvent) {
+        queue(&mut self.events, &mut self.counters, event);
+    }
+
+    /// Microseconds of the plane's clock: since its start.
+    fn micros(&self, now: Instant) -> i64 {
+        // 292,000 years fit.
+        now.saturating_duration_since(self.start).as_micros() as i64
+    }
+
+    fn ntp(&self, now: Instant) -> NtpTime {
+        self.start_ntp + now.saturating_duration_since(self.start)
+    }
+
+    /// The next of a sequence of random numbers (SplitMix64); they only have to differ from slot to slot.
+    fn random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+/// Queues an event; other parts of the plane may be borrowed meanwhile.
+fn queue(events: &mut VecDeque<PlaneEvent>, counters: &mut Counters, event: PlaneEvent) {
+    if events.len() < MAX_EVENTS {
+        events.push_back(event);
+    } else {
+        counters.count_drop(DropReason::EventOverflow);
+    }
+}
+
+/// The tracks a slot is on.
+fn slot_tracks(slots: &Arena<SlotKey, Slot>, slot: SlotKey) -> [Option<TrackKey>; 2] {
+    slots.get(slot).map_or([None, None], |slot| [slot.live.map(|epoch| epoch.track), slot.wanted])
+}

@@ -1,0 +1,93 @@
+//! What the plane knows of one peer.
+
+use std::time::{Duration, Instant};
+
+use roundtable_wire::NtpTime;
+
+use crate::feedback::ArrivalLog;
+use crate::inbound::bind::Sources;
+use crate::inbound::clock::PublisherClock;
+use crate::key::{SlotKey, TrackKey};
+use crate::outbound::rtx::Budget;
+
+/// RTCP packets a peer may send in a second, and more for each slot: idle ones get a receiver report each second.
+const RTCP_PER_SECOND: u32 = 100;
+const RTCP_PER_SLOT: u32 = 2;
+/// Round-trip time of a peer that has reported none.
+const INITIAL_RTT: Duration = Duration::from_millis(100);
+
+/// One peer: a publisher, a subscriber or both.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// Whether packets may leave for it.
+    pub(crate) is_ready: bool,
+    pub(crate) tracks: Vec<TrackKey>,
+    pub(crate) slots: Vec<SlotKey>,
+    /// The slots by the SSRC of their media.
+    pub(crate) slot_ssrcs: Vec<(u32, SlotKey)>,
+    pub(crate) sources: Sources,
+    /// The id of transport-wide numbers on what it publishes.
+    pub(crate) transport_sequence_id: Option<u8>,
+    pub(crate) arrivals: ArrivalLog,
+    /// The media SSRC it was last heard on: feedback names it.
+    pub(crate) live_ssrc: Option<u32>,
+    pub(crate) clock: PublisherClock,
+    /// The next transport-wide number of what it is sent, on all its slots.
+    pub(crate) transport_sequence: u16,
+    pub(crate) budget: Budget,
+    pub(crate) rtt: Duration,
+    /// The SSRC and compact time of its last reference time report, and when it came.
+    pub(crate) reference: Option<(u32, u32, Instant)>,
+    /// FIR commands sent.
+    pub(crate) fir_sequence: u8,
+    rtcp_since: Instant,
+    rtcp_count: u32,
+}
+
+impl Peer {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            is_ready: false,
+            tracks: Vec::new(),
+            slots: Vec::new(),
+            slot_ssrcs: Vec::new(),
+            sources: Sources::default(),
+            transport_sequence_id: None,
+            arrivals: ArrivalLog::new(),
+            live_ssrc: None,
+            clock: PublisherClock::default(),
+            transport_sequence: 0,
+            budget: Budget::new(now),
+            rtt: INITIAL_RTT,
+            reference: None,
+            fir_sequence: 0,
+            rtcp_since: now,
+            rtcp_count: 0,
+        }
+    }
+
+    /// Counts an RTCP packet; returns whether it is to be read.
+    pub(crate) fn allow_rtcp(&mut self, now: Instant) -> bool {
+        if now >= self.rtcp_since + Duration::from_secs(1) {
+            (self.rtcp_since, self.rtcp_count) = (now, 0);
+        }
+        self.rtcp_count = self.rtcp_count.saturating_add(1);
+        self.rtcp_count <= RTCP_PER_SECOND + RTCP_PER_SLOT * self.slots.len() as u32
+    }
+
+    /// Takes a sample of the round-trip time; one eighth of it counts (RFC 6298 2).
+    pub(crate) fn handle_rtt(&mut self, sample: Duration) {
+        let is_first = self.rtt == INITIAL_RTT;
+        self.rtt = if is_first { sample } else { (self.rtt * 7 + sample) / 8 };
+    }
+
+    /// Remembers a receiver's reference time, to be answered.
+    pub(crate) fn handle_reference_time(&mut self, now: Instant, ssrc: u32, ntp: NtpTime) {
+        self.reference = Some((ssrc, ntp.compact(), now));
+    }
+
+    /// The slot whose media has `ssrc`.
+    pub(crate) fn slot_of(&self, ssrc: u32) -> Option<SlotKey> {
+        self.slot_ssrcs.iter().find(|(known, _)| *known == ssrc).map(|&(_, slot)| slot)
+    }
+}

@@ -1,0 +1,158 @@
+//! RTCP in: every feedback ends here.
+
+use std::time::Instant;
+
+use roundtable_wire::rtcp::{Packet, ReportBlock, XrBlock, XrBlocks, packets};
+use roundtable_wire::time::round_trip;
+use roundtable_wire::{Kind, NtpTime};
+
+use crate::counters::DropReason;
+use crate::event::Egress;
+use crate::inbound::clock::CaptureReport;
+use crate::key::{PeerKey, SlotKey};
+use crate::outbound::Departure;
+use crate::plane::Plane;
+
+impl Plane {
+    /// Takes one RTCP compound of a peer, decrypted.
+    pub fn handle_rtcp(&mut self, now: Instant, from: PeerKey, compound: &[u8], out: &mut impl Egress) {
+        for packet in packets(compound) {
+            self.counters.rtcp_in += 1;
+            let is_allowed = self.peers.get_mut(from).map(|peer| peer.allow_rtcp(now));
+            let dropped = match (is_allowed, packet) {
+                (None, _) => Some(DropReason::UnknownPeer),
+                (Some(false), _) => Some(DropReason::RtcpFlood),
+                (Some(true), Err(_)) => Some(DropReason::Malformed),
+                (Some(true), Ok(packet)) => {
+                    self.handle_rtcp_packet(now, from, packet, out);
+                    None
+                }
+            };
+            if let Some(reason) = dropped {
+                self.counters.count_drop(reason);
+            }
+        }
+    }
+
+    fn handle_rtcp_packet(&mut self, now: Instant, from: PeerKey, packet: Packet<'_>, out: &mut impl Egress) {
+        match packet {
+            Packet::SenderReport { ssrc, ntp, rtp_timestamp, reports, .. } => {
+                self.handle_sender_report(now, from, ssrc, ntp, rtp_timestamp);
+                reports.for_each(|block| self.handle_report_block(now, from, &block));
+            }
+            Packet::ReceiverReport { reports, .. } => {
+                reports.for_each(|block| self.handle_report_block(now, from, &block));
+            }
+            Packet::Nack { media_ssrc, lost, .. } => {
+                if let Some(slot) = self.slot_of(from, media_ssrc) {
+                    lost.for_each(|sequence| self.handle_nack(now, slot, sequence, out));
+                }
+            }
+            Packet::PictureLoss { media_ssrc, .. } => self.handle_keyframe_request(now, from, media_ssrc),
+            Packet::FullIntra { entries, .. } => {
+                entries.for_each(|entry| self.handle_keyframe_request(now, from, entry.ssrc));
+            }
+            Packet::Goodbye { ssrcs, .. } => ssrcs.for_each(|ssrc| self.handle_goodbye(now, from, ssrc)),
+            Packet::TransportFeedback(_) => self.counters.feedback_in += 1,
+            Packet::ExtendedReport { ssrc, blocks } => self.handle_extended_report(now, from, ssrc, blocks),
+            // What a subscriber can take is told by transport-wide feedback; names are ours to give.
+            Packet::Remb { .. } | Packet::SourceDescription { .. } | Packet::Unknown { .. } => {}
+            _ => {}
+        }
+    }
+
+    /// A publisher tells which of its timestamps belongs to which of its wall clock.
+    fn handle_sender_report(&mut self, now: Instant, from: PeerKey, ssrc: u32, ntp: NtpTime, rtp: u32) {
+        let micros = self.micros(now);
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        let Some(source) = peer.sources.find_mut(ssrc) else { return };
+        source.stats.handle_sender_report(now, ntp);
+        let place = source.place;
+        // Some senders report before they have a clock.
+        if place.is_repair || ntp.0 == 0 {
+            return;
+        }
+        peer.clock.handle_report(micros, ntp);
+        let track = self.tracks.get_mut(place.track);
+        if let Some(layer) = track.and_then(|track| track.layers.get_mut(usize::from(place.layer))) {
+            layer.report = Some(CaptureReport::new(micros, ntp, rtp));
+        }
+    }
+
+    /// A subscriber tells how it receives one of its slots.
+    fn handle_report_block(&mut self, now: Instant, from: PeerKey, block: &ReportBlock) {
+        let ntp = self.ntp(now);
+        let Some(peer) = self.peers.get_mut(from) else { return };
+        let Some(slot) = peer.slot_of(block.ssrc).and_then(|slot| self.slots.get_mut(slot)) else { return };
+        slot.fraction_lost = block.fraction_lost;
+        if let Some(rtt) = round_trip(ntp, block.last_sender_report, block.delay_since_last) {
+            peer.handle_rtt(rtt);
+        }
+    }
+
+    /// A subscriber asks for a packet of a slot again.
+    fn handle_nack(&mut self, now: Instant, key: SlotKey, sequence: u16, out: &mut impl Egress) {
+        self.counters.nacks_in += 1;
+        let (micros, ntp) = (self.micros(now), self.ntp(now));
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        let Some(peer) = self.peers.get_mut(slot.peer).filter(|peer| peer.is_ready) else { return };
+        let found = slot.find(sequence).and_then(|(index, epoch, number)| {
+            let packet = self.tracks.get(epoch.track)?.stored(epoch.layer, number)?;
+            Some((index, epoch, packet, (slot.config.rtx_ssrc?, epoch.rtx_payload_type?)))
+        });
+        let Some((index, epoch, packet, stream)) = found else {
+            self.counters.rtx_unknown += 1;
+            return;
+        };
+        if !slot.rtx.allow(now, index, peer.rtt) || !peer.budget.allow(now, packet.payload.len()) {
+            self.counters.rtx_refused += 1;
+            return;
+        }
+        let mut departure = Departure { micros, ntp, transport_sequence: &mut peer.transport_sequence };
+        let len = slot.send_again(stream, &epoch, index, &packet, &mut departure, out);
+        self.counters.rtx_out += 1;
+        self.counters.rtx_bytes_out += len as u64;
+    }
+
+    /// A subscriber asks for a keyframe on a slot.
+    fn handle_keyframe_request(&mut self, now: Instant, from: PeerKey, ssrc: u32) {
+        self.counters.keyframe_requests_in += 1;
+        let Some(slot) = self.slot_of(from, ssrc).and_then(|slot| self.slots.get_mut(slot)) else { return };
+        if slot.config.kind == Kind::Audio || !slot.may_wish(now) {
+            return;
+        }
+        // Who waits for another owner has made its wish to that one already.
+        if let Some(track) = slot.wanted.or(slot.live.map(|epoch| epoch.track)) {
+            self.wish(now, track);
+        }
+    }
+
+    /// A publisher ends a stream: its layer no longer lives.
+    fn handle_goodbye(&mut self, now: Instant, from: PeerKey, ssrc: u32) {
+        let source = self.peers.get_mut(from).and_then(|peer| peer.sources.find_mut(ssrc));
+        let Some(place) = source.map(|source| source.place).filter(|place| !place.is_repair) else { return };
+        let Some(track) = self.tracks.get_mut(place.track) else { return };
+        if let Some(layer) = track.layers.get_mut(usize::from(place.layer)) {
+            layer.last_arrival = None;
+            layer.nacks.clear();
+        }
+        if track.select(now) {
+            self.handle_selection(now, place.track);
+        }
+    }
+
+    /// A receiver that sends nothing measures its round trip (RFC 3611 4.4).
+    fn handle_extended_report(&mut self, now: Instant, from: PeerKey, ssrc: u32, blocks: XrBlocks<'_>) {
+        for block in blocks {
+            if let XrBlock::ReceiverReferenceTime(ntp) = block
+                && let Some(peer) = self.peers.get_mut(from)
+            {
+                peer.handle_reference_time(now, ssrc, ntp);
+            }
+        }
+    }
+
+    fn slot_of(&self, peer: PeerKey, ssrc: u32) -> Option<SlotKey> {
+        self.peers.get(peer)?.slot_of(ssrc)
+    }
+}

@@ -1,0 +1,267 @@
+//! The plane's regular work: what is told and asked without a packet to answer.
+
+use std::time::{Duration, Instant};
+
+use roundtable_wire::rtcp::{Dlrr, FirEntry, ReportBlock, SenderInfo, Writer};
+use roundtable_wire::time::compact_span;
+use roundtable_wire::{Kind, NtpTime};
+
+use crate::event::{Egress, PlaneEvent};
+use crate::inbound::Track;
+use crate::inbound::loss::Repair;
+use crate::inbound::stats::Figures;
+use crate::key::{Arena, PeerKey, TrackKey};
+use crate::outbound::Slot;
+use crate::plane::peer::Peer;
+use crate::plane::timers::Timer;
+use crate::plane::{Plane, queue};
+
+/// Receiver reports to publishers.
+pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// Measuring of bit rates, and how soon a layer that stopped is noticed.
+pub(super) const LAYER_INTERVAL: Duration = Duration::from_millis(250);
+/// What publishers without transport-wide feedback are told they may send.
+const REMB_BPS: u64 = 8_000_000;
+/// A compound that has reached this length leaves before the next report is added.
+const MAX_COMPOUND: usize = 1000;
+
+impl Plane {
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut impl Egress) {
+        if self.timers.next().is_none_or(|next| next > now) {
+            return;
+        }
+        for timer in Timer::ALL {
+            if !self.timers.take_due(timer, now) {
+                continue;
+            }
+            let next = match timer {
+                Timer::Nack => self.send_nacks(now, out),
+                Timer::Keyframe => self.ask_keyframes(now, out),
+                Timer::Feedback => self.send_feedback(now, out),
+                Timer::ReceiverReports => self.send_receiver_reports(now, out),
+                Timer::SenderReports => self.send_sender_reports(now, out),
+                Timer::Layers => self.choose_layers(now),
+                Timer::Speaking => self.end_speech(now),
+            };
+            self.timers.schedule(timer, next);
+        }
+    }
+
+    /// Asks publishers for what is missing.
+    fn send_nacks(&mut self, now: Instant, out: &mut impl Egress) -> Option<Instant> {
+        let mut next = None;
+        for (_, track) in self.tracks.iter_mut() {
+            let Some(peer) = self.peers.get(track.peer) else { continue };
+            let is_wanted = !track.subscribers.is_empty() && !track.is_paused;
+            for layer in &mut track.layers {
+                let Some(ssrc) = layer.ssrc else { continue };
+                self.scratch.sequences.clear();
+                let repair = layer.nacks.poll_requests(now, peer.rtt, &mut self.scratch.sequences);
+                if repair == Repair::Hopeless && is_wanted {
+                    layer.gate.handle_wish(now);
+                    self.timers.schedule(Timer::Keyframe, layer.keyframe_timeout());
+                }
+                next = earlier(next, layer.nacks.poll_timeout());
+                if self.scratch.sequences.is_empty() || !peer.is_ready || !is_wanted {
+                    continue;
+                }
+                self.counters.nacks_out += self.scratch.sequences.len() as u64;
+                self.scratch.rtcp.clear();
+                Writer::new(&mut self.scratch.rtcp).nack(self.feedback_ssrc, ssrc, &self.scratch.sequences);
+                self.counters.rtcp_out += 1;
+                out.rtcp(track.peer, &self.scratch.rtcp);
+            }
+        }
+        next
+    }
+
+    /// Passes the merged wishes for keyframes on.
+    fn ask_keyframes(&mut self, now: Instant, out: &mut impl Egress) -> Option<Instant> {
+        for (_, track) in self.tracks.iter_mut() {
+            let takes_pli = track.takes_pli();
+            let Some(peer) = self.peers.get_mut(track.peer) else { continue };
+            for layer in &mut track.layers {
+                let Some(ssrc) = layer.ssrc.filter(|_| layer.keyframe_timeout().is_some()) else { continue };
+                if track.is_paused || !layer.gate.poll_request(now) || !peer.is_ready {
+                    continue;
+                }
+                self.scratch.rtcp.clear();
+                let mut writer = Writer::new(&mut self.scratch.rtcp);
+                if takes_pli {
+                    writer.pli(self.feedback_ssrc, ssrc);
+                } else {
+                    peer.fir_sequence = peer.fir_sequence.wrapping_add(1);
+                    writer.fir(self.feedback_ssrc, &[FirEntry { ssrc, sequence: peer.fir_sequence }]);
+                }
+                self.counters.keyframe_requests_out += 1;
+                self.counters.rtcp_out += 1;
+                out.rtcp(track.peer, &self.scratch.rtcp);
+            }
+        }
+        self.next_keyframe()
+    }
+
+    /// When the next keyframe is to be asked for.
+    pub(super) fn next_keyframe(&self) -> Option<Instant> {
+        let asked = self.tracks.iter().filter(|(_, track)| !track.is_paused);
+        asked.flat_map(|(_, track)| &track.layers).filter_map(|layer| layer.keyframe_timeout()).min()
+    }
+
+    /// Tells publishers when their packets came, in the name of a media SSRC of theirs that lives: Chromium ignores
+    /// feedback that names any other.
+    fn send_feedback(&mut self, now: Instant, out: &mut impl Egress) -> Option<Instant> {
+        let mut next = None;
+        for (key, peer) in self.peers.iter_mut() {
+            // Feedback on what is not bound waits until something is.
+            if let Some(media_ssrc) = peer.live_ssrc.filter(|_| peer.is_ready)
+                && let Some(report) = peer.arrivals.poll_report(now, &mut self.scratch.arrivals)
+            {
+                self.scratch.rtcp.clear();
+                let messages = Writer::new(&mut self.scratch.rtcp).twcc(
+                    self.feedback_ssrc,
+                    media_ssrc,
+                    report.feedback_count,
+                    report.base_sequence,
+                    &self.scratch.arrivals,
+                );
+                peer.arrivals.handle_sent(messages);
+                self.counters.feedback_out += u64::from(messages);
+                self.counters.rtcp_out += 1;
+                out.rtcp(key, &self.scratch.rtcp);
+            }
+            next = earlier(next, peer.arrivals.poll_timeout().filter(|&at| at > now));
+        }
+        next
+    }
+
+    /// Tells publishers of loss and jitter, and answers reference times.
+    fn send_receiver_reports(&mut self, now: Instant, out: &mut impl Egress) -> Option<Instant> {
+        for (key, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.is_ready) {
+            let blocks: Vec<_> = peer
+                .sources
+                .iter_mut()
+                .filter_map(|source| source.stats.report(now).map(|figures| report_block(source.ssrc, &figures)))
+                .collect();
+            let reference = peer.reference.take();
+            if blocks.is_empty() && reference.is_none() {
+                continue;
+            }
+            self.scratch.rtcp.clear();
+            let mut writer = Writer::new(&mut self.scratch.rtcp);
+            writer.receiver_report(self.feedback_ssrc, &blocks);
+            if let Some((ssrc, last_receiver_report, at)) = reference {
+                let delay_since_last = compact_span(now.saturating_duration_since(at));
+                writer.dlrr(self.feedback_ssrc, &[Dlrr { ssrc, last_receiver_report, delay_since_last }]);
+            }
+            if peer.transport_sequence_id.is_none() && peer.live_ssrc.is_some() {
+                let media = peer.sources.iter().filter(|source| !source.place.is_repair);
+                let ssrcs: Vec<_> = media.map(|source| source.ssrc).collect();
+                writer.remb(self.feedback_ssrc, REMB_BPS, &ssrcs);
+            }
+            self.counters.rtcp_out += 1;
+            out.rtcp(key, &self.scratch.rtcp);
+        }
+        (!self.peers.is_empty()).then_some(now + REPORT_INTERVAL)
+    }
+
+    /// Tells subscribers which timestamps of their slots belong together.
+    fn send_sender_reports(&mut self, now: Instant, out: &mut impl Egress) -> Option<Instant> {
+        let (micros, ntp) = (self.micros(now), self.ntp(now));
+        let mut next = None;
+        for (key, peer) in self.peers.iter().filter(|(_, peer)| peer.is_ready) {
+            self.scratch.rtcp.clear();
+            for &slot in &peer.slots {
+                let Some(slot) = self.slots.get_mut(slot) else { continue };
+                if slot.reports.at.is_some_and(|at| at <= now) {
+                    match sender_info(slot, &self.tracks, &self.peers, micros, ntp) {
+                        Some(info) => {
+                            let mut writer = Writer::new(&mut self.scratch.rtcp);
+                            writer.sender_report(&info, &[]).sdes_cname(info.ssrc, &slot.config.cname);
+                            slot.reports.handle_sent(now);
+                        }
+                        None if slot.live.is_some() => slot.reports.postpone(now),
+                        None => slot.reports.at = None, // The next owner starts it again.
+                    }
+                }
+                next = earlier(next, slot.reports.at);
+                if self.scratch.rtcp.len() >= MAX_COMPOUND {
+                    self.counters.rtcp_out += 1;
+                    out.rtcp(key, &self.scratch.rtcp);
+                    self.scratch.rtcp.clear();
+                }
+            }
+            if !self.scratch.rtcp.is_empty() {
+                self.counters.rtcp_out += 1;
+                out.rtcp(key, &self.scratch.rtcp);
+            }
+        }
+        next
+    }
+
+    /// Measures the layers and turns to the best that lives.
+    fn choose_layers(&mut self, now: Instant) -> Option<Instant> {
+        let mut has_video = false;
+        for (_, track) in self.tracks.iter_mut().filter(|(_, track)| track.config.kind == Kind::Video) {
+            has_video = true;
+            track.layers.iter_mut().for_each(|layer| layer.meter.handle_tick(now));
+            if track.layers.len() > 1 && track.select(now) && !track.subscribers.is_empty() && !track.is_paused {
+                let layer = track.selected_layer();
+                layer.gate.handle_wish(now);
+                self.timers.schedule(Timer::Keyframe, layer.keyframe_timeout());
+            }
+        }
+        has_video.then_some(now + LAYER_INTERVAL)
+    }
+
+    /// Ends speech whose packets have stopped.
+    fn end_speech(&mut self, now: Instant) -> Option<Instant> {
+        let mut next = None;
+        for (key, track) in self.tracks.iter_mut() {
+            if let Some(speaking) = track.speaking.handle_timeout(now) {
+                queue(&mut self.events, &mut self.counters, PlaneEvent::Speaking { track: key, speaking });
+            }
+            next = earlier(next, track.speaking.poll_timeout());
+        }
+        next
+    }
+}
+
+/// What a sender report says of a slot: the present in our wall clock, and the timestamp of what its owner captures at
+/// present. Never the last packet's timestamp: browsers would take the network's delay for a difference of capture.
+fn sender_info(
+    slot: &Slot,
+    tracks: &Arena<TrackKey, Track>,
+    peers: &Arena<PeerKey, Peer>,
+    micros: i64,
+    ntp: NtpTime,
+) -> Option<SenderInfo> {
+    let epoch = slot.live?;
+    let track = tracks.get(epoch.track)?;
+    let report = track.layers.get(usize::from(epoch.layer))?.report?;
+    let offset = peers.get(track.peer)?.clock.offset()?;
+    let timestamp = report.timestamp_at(micros, offset, slot.clock.rate())?;
+    Some(SenderInfo {
+        ssrc: slot.config.ssrc,
+        ntp,
+        rtp_timestamp: epoch.timestamp_out(timestamp),
+        packet_count: slot.packets,
+        octet_count: slot.octets,
+    })
+}
+
+fn report_block(ssrc: u32, figures: &Figures) -> ReportBlock {
+    ReportBlock {
+        ssrc,
+        fraction_lost: figures.fraction_lost,
+        cumulative_lost: figures.cumulative_lost,
+        highest_sequence: figures.highest,
+        jitter: figures.jitter,
+        last_sender_report: figures.last_report,
+        delay_since_last: compact_span(figures.since_last_report),
+    }
+}
+
+fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    a.into_iter().chain(b).min()
+}

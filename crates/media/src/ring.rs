@@ -1,0 +1,181 @@
+//! The last packets of one layer, kept once for all who may ask for them again.
+//!
+//! Packets lie one behind the other in a circle of bytes that is allocated when the first one comes and doubles, up to
+//! a bound, while it holds less than a second. Nothing is allocated per packet, and the oldest bytes are overwritten.
+
+use std::time::{Duration, Instant};
+
+/// Packets a ring can find, whatever room it has for their bytes.
+pub(crate) const MAX_PACKETS: usize = 1024;
+/// Bytes a ring starts with, and the most it grows to: a second of 8 Mbit/s.
+const MIN_BYTES: usize = 64 << 10;
+pub(crate) const MAX_BYTES: usize = 1 << 20;
+/// A longer packet is not kept.
+const MAX_PACKET: usize = 2048;
+/// A ring that comes round faster than this grows.
+const WANTED_SPAN: Duration = Duration::from_millis(1200);
+
+/// Packets by index, with a note `N` on each.
+#[derive(Debug, Default)]
+pub(crate) struct Ring<N> {
+    bytes: Vec<u8>,
+    entries: Vec<Entry<N>>,
+    /// Bytes written since the start, skipped ends of laps included.
+    written: u64,
+    /// Positions below this have been overwritten, whatever `written` says.
+    floor: u64,
+    /// When the lap started, and what was written then; the first lap after growing can be a half one.
+    lap_started: Option<(Instant, u64)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry<N> {
+    /// `u64::MAX` stands for none.
+    index: u64,
+    /// Where the packet starts, counted like `written`.
+    position: u64,
+    len: u16,
+    note: N,
+}
+
+impl<N: Copy + Default> Ring<N> {
+    pub(crate) const fn new() -> Self {
+        Self { bytes: Vec::new(), entries: Vec::new(), written: 0, floor: 0, lap_started: None }
+    }
+
+    /// Keeps a packet; a packet with the same index is replaced.
+    pub(crate) fn push(&mut self, now: Instant, index: u64, packet: &[u8], note: N) {
+        if packet.len() > MAX_PACKET {
+            return;
+        }
+        if self.bytes.is_empty() {
+            self.bytes.resize(MIN_BYTES, 0);
+            let none = Entry { index: u64::MAX, position: 0, len: 0, note: N::default() };
+            self.entries.resize(MAX_PACKETS, none);
+            self.lap_started = Some((now, self.written));
+        }
+        let room = self.bytes.len() - self.offset(self.written);
+        if room < packet.len() {
+            self.written += room as u64;
+            self.start_lap(now);
+        }
+        let start = self.offset(self.written);
+        // A packet is shorter than a lap, and a new lap was started if it did not fit the old one.
+        self.bytes[start..start + packet.len()].copy_from_slice(packet);
+        let entry = Entry { index, position: self.written, len: packet.len() as u16, note };
+        self.entries[(index % MAX_PACKETS as u64) as usize] = entry;
+        self.written += packet.len() as u64;
+    }
+
+    /// The packet with that index, if it is still there.
+    pub(crate) fn get(&self, index: u64) -> Option<(&[u8], N)> {
+        let entry = self.entries.get((index % MAX_PACKETS as u64) as usize)?;
+        let oldest = self.floor.max(self.written.saturating_sub(self.bytes.len() as u64));
+        if entry.index != index || entry.position < oldest {
+            return None;
+        }
+        let start = self.offset(entry.position);
+        Some((self.bytes.get(start..start + usize::from(entry.len))?, entry.note))
+    }
+
+    /// Forgets all packets and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.floor = self.written;
+    }
+
+    /// Bytes allocated for packets.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn offset(&self, position: u64) -> usize {
+        (position % self.bytes.len() as u64) as usize
+    }
+
+    /// Grows if the lap that ends was too short. `written` is a multiple of the length.
+    fn start_lap(&mut self, now: Instant) {
+        let Some((started, written)) = self.lap_started.replace((now, self.written)) else { return };
+        let len = self.bytes.len();
+        let elapsed = now.saturating_duration_since(started).as_micros();
+        // What the whole length takes at this rate; a lap has at least one packet.
+        let span = elapsed * len as u128 / u128::from(self.written - written).max(1);
+        if span >= WANTED_SPAN.as_micros() || len >= MAX_BYTES {
+            return;
+        }
+        // The lap that ends keeps its positions: they fall into the first or the second half of the new length.
+        let moves_up = self.offset_in(self.written - len as u64, 2 * len) != 0;
+        self.floor = self.floor.max(self.written - len as u64);
+        self.bytes.resize(2 * len, 0);
+        if moves_up {
+            self.bytes.copy_within(..len, len);
+        }
+    }
+
+    const fn offset_in(&self, position: u64, len: usize) -> usize {
+        (position % len as u64) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(index: u64, len: usize) -> Vec<u8> {
+        vec![index as u8; len]
+    }
+
+    #[test]
+    fn what_is_kept_comes_back_with_its_note() {
+        let now = Instant::now();
+        let mut ring = Ring::new();
+        ring.push(now, 7, b"seven", 70);
+        ring.push(now, 9, b"nine", 90);
+        assert_eq!(ring.get(7), Some((&b"seven"[..], 70)));
+        assert_eq!(ring.get(9), Some((&b"nine"[..], 90)));
+        assert_eq!(ring.get(8), None);
+        ring.clear();
+        assert_eq!(ring.get(9), None);
+    }
+
+    #[test]
+    fn bytes_are_never_mixed_up_while_the_ring_grows_and_comes_round() {
+        let start = Instant::now();
+        let mut ring = Ring::new();
+        for index in 0..20_000u64 {
+            let now = start + Duration::from_millis(index);
+            ring.push(now, index, &packet(index, 200 + (index * 37 % 1000) as usize), index);
+            for back in [0, 1, 10, 50, 200, 900] {
+                if let Some((bytes, note)) = index.checked_sub(back).and_then(|index| ring.get(index)) {
+                    assert_eq!(note, index - back);
+                    assert!(bytes.iter().all(|&byte| byte == note as u8), "packet {note} at {index}");
+                    assert_eq!(bytes.len(), 200 + (note * 37 % 1000) as usize);
+                }
+            }
+            if index > 2_000 {
+                assert!(ring.get(index - 500).is_some(), "half a second is kept at {index}");
+            }
+        }
+        assert_eq!(ring.capacity(), MAX_BYTES, "about 5.6 Mbit/s need the largest");
+    }
+
+    #[test]
+    fn a_slow_layer_keeps_a_small_ring_and_a_fast_one_stops_at_the_bound() {
+        let start = Instant::now();
+        let mut slow = Ring::new();
+        let mut fast = Ring::new();
+        for index in 0..10_000u64 {
+            slow.push(start + Duration::from_millis(50 * index), index, &packet(index, 1000), ());
+            fast.push(start + Duration::from_micros(50 * index), index, &packet(index, 1000), ());
+        }
+        assert_eq!((slow.capacity(), fast.capacity()), (MIN_BYTES, MAX_BYTES));
+        assert!(slow.get(9_999 - 60).is_some() && fast.get(9_999 - 1000).is_some());
+        assert!(fast.get(9_999 - 1024).is_none(), "no more than {MAX_PACKETS} are found");
+    }
+
+    #[test]
+    fn an_oversized_packet_is_left_out() {
+        let mut ring = Ring::new();
+        ring.push(Instant::now(), 1, &[0; MAX_PACKET + 1], ());
+        assert_eq!(ring.get(1), None);
+    }
+}

@@ -1,0 +1,195 @@
+//! The rules of a slot that concern its clock (5) and its sender reports (6), proven in a simulated room.
+
+mod sim;
+
+use std::time::Duration;
+
+use roundtable_wire::{Kind, NtpTime};
+
+use sim::{Report, Room, SLOT, Sent, UNIX_MICROS, assert_continuous, sender_reports, two_publishers};
+
+/// How far the slot's timestamps are ahead of the arrivals, both counted from the first packet, in milliseconds.
+fn leads(sent: &[(u64, Sent)], rate: u32) -> Vec<i64> {
+    let (at, first) = &sent[0];
+    sent.iter()
+        .map(|(micros, packet)| {
+            let ticks = i64::from(packet.timestamp.wrapping_sub(first.timestamp).cast_signed());
+            ticks * 1000 / i64::from(rate) - (*micros as i64 - *at as i64) / 1000
+        })
+        .collect()
+}
+
+#[test]
+fn rule_5_one_clock_for_life_never_back_and_never_ahead_of_arrival() {
+    let mut room = Room::default();
+    let mut sources: Vec<_> = (1..=4).map(|n| room.publish(Kind::Video, 10 * n)).collect();
+    let viewer = room.peer();
+    let slot = room.slot(viewer, Kind::Video, SLOT);
+    // Clocks far apart, timestamps anywhere; the third never reports.
+    let reports = [true, true, false, true];
+    let mut sent = Vec::new();
+    for round in 0..12usize {
+        for (n, source) in sources.iter().enumerate().filter(|(n, _)| reports[*n]) {
+            let clock = 1_000_000_000_000_000 + 5_000_000_000 * n as u64 + room.micros();
+            room.report(source, room.now, clock);
+        }
+        let owner = round * 7 % 4;
+        room.assign(slot, sources[owner].track, round as u32);
+        for frame in 0..10 {
+            for source in &mut sources {
+                room.frame(source, frame == 2);
+            }
+            let micros = room.micros();
+            sent.extend(room.take(SLOT).into_iter().map(|packet| (micros, packet)));
+            room.advance(33);
+        }
+        // A pause now and then: the clock runs on.
+        if round % 3 == 2 {
+            room.assign(slot, None, 0);
+            room.advance(5000);
+        }
+    }
+    assert_continuous(&sent.iter().map(|(_, packet)| packet.clone()).collect::<Vec<_>>());
+    let leads = leads(&sent, 90_000);
+    assert!(leads.iter().all(|lead| (-1..=34).contains(lead)), "one step ahead at most: {leads:?}");
+}
+
+#[test]
+fn rule_5_capture_time_decides_where_an_owner_starts() {
+    let mut room = Room::default();
+    let (mut near, mut far) = (room.publish(Kind::Video, 10), room.publish(Kind::Video, 20));
+    let viewer = room.peer();
+    let slot = room.slot(viewer, Kind::Video, SLOT);
+    for (source, clock) in [(&near, 1_000_000_000_000_000), (&far, 7_000_000_000_000_000)] {
+        let captured = room.now;
+        room.report(source, captured, clock);
+    }
+    room.advance(500);
+    room.assign(slot, near.track, 1);
+    room.frame(&mut near, true);
+    room.advance(1000);
+    room.assign(slot, far.track, 2);
+    // Captured 200 ms before it arrives.
+    let frame = far.frame(room.now - Duration::from_millis(200), true);
+    room.deliver(&far, &frame);
+    let sent = room.take(SLOT);
+    let step = sent[3].timestamp.wrapping_sub(sent[0].timestamp);
+    assert_eq!(step, 800 * 90, "800 ms lie between the captures, 1000 ms between the arrivals");
+}
+
+#[test]
+fn rule_5_without_reports_the_arrival_counts_and_that_choice_stays() {
+    let mut room = Room::default();
+    let (mut first, mut second, _, slot) = two_publishers(&mut room);
+    room.run(&mut [&mut first], 33, 10);
+    room.advance(7);
+    room.assign(slot, second.track, 2);
+    let late = second.frame(room.now - Duration::from_millis(200), true);
+    room.deliver(&second, &late);
+    let sent = room.take(SLOT);
+    let [old, new] = [sent[sent.len() - 4].clone(), sent[sent.len() - 3].clone()];
+    assert_eq!(new.timestamp.wrapping_sub(old.timestamp), 40 * 90, "placed by its arrival");
+    room.report(&second, room.now, 3_000_000_000_000_000);
+    room.advance(33);
+    let next = second.frame(room.now - Duration::from_millis(200), false);
+    room.deliver(&second, &next);
+    assert_eq!(room.take(SLOT)[0].timestamp.wrapping_sub(new.timestamp), 33 * 90, "no correction on the way");
+}
+
+#[test]
+fn rule_5_a_publisher_whose_timestamps_leap_does_not_take_the_slot_along() {
+    for leap in [600, -600, 4, -4] {
+        let mut room = Room::default();
+        let (mut first, _, _, _) = two_publishers(&mut room);
+        room.run(&mut [&mut first], 33, 3);
+        first.timestamp_base = first.timestamp_base.wrapping_add_signed(leap * 90_000);
+        room.run(&mut [&mut first], 33, 3);
+        let sent = room.take(SLOT);
+        assert_continuous(&sent);
+        let span = sent.last().unwrap().timestamp.wrapping_sub(sent[0].timestamp);
+        assert!(span <= 7 * 34 * 90, "leapt by {leap} s and took {span} ticks");
+    }
+}
+
+#[test]
+fn rule_6_sender_reports_follow_the_switch_and_tell_the_capture_time_of_now() {
+    let mut room = Room::default();
+    let mut source = room.publish(Kind::Video, 10);
+    let viewer = room.peer();
+    let slot = room.slot(viewer, Kind::Video, SLOT);
+    // Its report takes 30 ms to us, and says what it captured when it was sent.
+    let captured = room.now;
+    room.advance(30);
+    room.report(&source, captured, 1_000_000_000_000_000);
+    room.advance(100);
+    room.assign(slot, source.track, 1);
+    let mut first = None;
+    let mut at = Vec::new();
+    for _ in 0..400 {
+        // Encoding takes 50 ms.
+        let frame = source.frame(room.now - Duration::from_millis(50), first.is_none());
+        room.deliver(&source, &frame);
+        first = first.or_else(|| room.take(SLOT).first().cloned());
+        room.settle();
+        for (ntp, rtp) in sender_reports(&mut room, viewer, SLOT) {
+            let now = room.micros();
+            assert_eq!(ntp, NtpTime::from_unix_micros(UNIX_MICROS + now), "our clock, now");
+            let first = first.as_ref().expect("a report follows the first packet");
+            // That packet was captured 50 ms before it came, at 130 ms; the report's delay counts as ours.
+            let expected = first.timestamp.wrapping_add(((now - (130 - 50 + 30) * 1000) * 9 / 100) as u32);
+            let error = rtp.wrapping_sub(expected).cast_signed();
+            assert!(error.abs() <= 90, "off by {error} ticks");
+            at.push(now / 1000);
+        }
+        room.advance(10);
+    }
+    assert_eq!(at[..5], [130, 380, 630, 1630, 2630], "at the switch, and at most a second apart");
+}
+
+#[test]
+fn rule_6_sound_and_picture_of_a_publisher_share_one_offset() {
+    let mut room = Room::default();
+    let peer = room.peer();
+    let mut video = room.publish_from(peer, Kind::Video, 10);
+    let mut audio = room.publish_from(peer, Kind::Audio, 20);
+    let viewer = room.peer();
+    let slots = [room.slot(viewer, Kind::Video, SLOT), room.slot(viewer, Kind::Audio, 2000)];
+    // The report of the picture comes 150 ms late, that of the sound at once: still one clock.
+    let clock = 1_000_000_000_000_000;
+    let captured = room.now;
+    room.report(&audio, captured, clock);
+    room.advance(150);
+    room.report(&video, captured, clock);
+    room.assign(slots[0], video.track, 1);
+    room.assign(slots[1], audio.track, 1);
+    let moment = room.now;
+    let [picture, sound] = [video.frame(moment, true), audio.frame(moment, true)];
+    room.deliver(&audio, &sound);
+    room.advance(200); // The picture takes longer.
+    room.deliver(&video, &picture);
+    let (picture, sound) = (room.take(SLOT)[0].clone(), room.take(2000)[0].clone());
+    room.advance(2000);
+    let reports = room.take_rtcp(viewer);
+    let capture = |ssrc: u32, timestamp: u32, rate: i64| {
+        let found = reports.iter().rev().find_map(|report| match report {
+            Report::Sender { ssrc: of, ntp, rtp, .. } if *of == ssrc => Some((*ntp, *rtp)),
+            _ => None,
+        });
+        let (ntp, rtp) = found.expect("a report");
+        ntp.to_unix_micros() as i64 + i64::from(timestamp.wrapping_sub(rtp).cast_signed()) * 1_000_000 / rate
+    };
+    let difference = capture(SLOT, picture.timestamp, 90_000) - capture(2000, sound.timestamp, 48_000);
+    assert!(difference.abs() < 1000, "captured together, {difference} µs apart");
+    assert!(reports.contains(&Report::Name(SLOT, "seat1000".into())), "with a canonical name");
+}
+
+#[test]
+fn rule_6_without_a_capture_clock_there_is_no_report_at_all() {
+    let mut room = Room::default();
+    let (mut first, mut second, viewer, _) = two_publishers(&mut room);
+    room.run(&mut [&mut first, &mut second], 33, 60);
+    assert_eq!(sender_reports(&mut room, viewer, SLOT), []);
+    room.report(&first, room.now, 1_000_000_000_000_000);
+    room.advance(300);
+    assert_eq!(sender_reports(&mut room, viewer, SLOT).len(), 1, "as soon as there is one");
+}
