@@ -18,8 +18,11 @@
 //! # }
 //! ```
 
-pub mod media;
-pub mod signal;
+mod counters;
+mod media;
+mod options;
+mod sender;
+mod signal;
 pub mod synthetic;
 
 use std::collections::HashMap;
@@ -28,17 +31,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use roundtable_protocol::event::{ChatMessage, TrackSource};
-use roundtable_protocol::message::{SlotChange, SubscribeChange, Welcome};
+use roundtable_protocol::message::{PublishedTrack, SlotChange, SubscribeChange, Welcome};
 use roundtable_protocol::{ClientMessage, ErrorCode, MemberId, RoomState, ServerMessage, TrackId};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
-use media::{Media, Received};
+pub use counters::{Arrival, Received, SlotNumbers};
+use media::Media;
+pub use options::{Options, Rewrite};
 use signal::Signal;
-use synthetic::VideoShape;
 
 /// How long an answer of the server may take.
 const ANSWER_TIME: Duration = Duration::from_secs(15);
+/// Until then the server has taken out a member whose socket closed.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(2);
 /// Messages a slow observer may fall behind before it misses some.
 const OBSERVER_CAPACITY: usize = 4096;
 
@@ -63,44 +69,23 @@ pub enum ClientError {
     /// The peer connection failed.
     #[error("the peer connection failed: {0}")]
     Media(#[from] webrtc::error::Error),
+    /// The server ended it.
+    #[error("the server closed: {0}")]
+    Closed(String),
     /// The client has ended.
     #[error("the client has ended")]
     Ended,
 }
 
-/// How to join.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The WebSocket endpoint, without the query.
-    pub url: String,
-    /// The room.
-    pub room: String,
-    /// The name others see.
-    pub name: String,
-    /// A token for the server's hook.
-    pub token: Option<String>,
-    /// Seats to begin with; grown when the server asks.
-    pub seats: u16,
-    /// Most seats to have.
-    pub max_seats: u16,
-    /// What the synthetic camera sends.
-    pub video: VideoShape,
-}
-
-impl Options {
-    /// A client with four seats and a small camera.
-    #[must_use]
-    pub fn new(url: impl Into<String>, room: impl Into<String>, name: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            room: room.into(),
-            name: name.into(),
-            token: None,
-            seats: 4,
-            max_seats: 48,
-            video: VideoShape::SMALL,
-        }
-    }
+/// A chat message as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatLine {
+    /// The message.
+    pub message: ChatMessage,
+    /// The number of [`Client::chat`], for what was written here: the acknowledgement.
+    pub nonce: Option<u32>,
+    /// Whether it came over the chat channel rather than the WebSocket.
+    pub over_channel: bool,
 }
 
 /// What tests and bots look at; changed by the client's tasks.
@@ -108,10 +93,13 @@ impl Options {
 struct Shared {
     state: Mutex<RoomState>,
     slots: Mutex<HashMap<String, SlotChange>>,
-    chat: Mutex<Vec<ChatMessage>>,
+    chat: Mutex<Vec<ChatLine>>,
+    history: Mutex<Vec<ChatMessage>>,
+    errors: Mutex<Vec<ErrorCode>>,
     tracks: Mutex<HashMap<String, TrackId>>,
     nonce: AtomicU32,
     offers: AtomicU32,
+    growths: AtomicU32,
     /// Rises with every message, so that waiting is a loop over a condition.
     changed: watch::Sender<u64>,
     messages: broadcast::Sender<ServerMessage>,
@@ -129,8 +117,7 @@ pub struct Client {
     shared: Arc<Shared>,
     media: Arc<Media>,
     signal: mpsc::Sender<ClientMessage>,
-    /// One offer at a time.
-    negotiating: Arc<tokio::sync::Mutex<()>>,
+    negotiator: Negotiator,
     task: JoinHandle<()>,
 }
 
@@ -145,29 +132,43 @@ impl Client {
             state: Mutex::new(welcome.state.clone()),
             slots: Mutex::default(),
             chat: Mutex::default(),
+            history: Mutex::default(),
+            errors: Mutex::default(),
             tracks: Mutex::default(),
             nonce: AtomicU32::new(1),
             offers: AtomicU32::new(0),
+            growths: AtomicU32::new(0),
             changed: watch::channel(0).0,
             messages: broadcast::channel(OBSERVER_CAPACITY).0,
             ended: watch::channel(None).0,
         });
         let (chat, incoming) = mpsc::channel(256);
-        let media = Arc::new(Media::new(welcome.member.id.clone(), options.video, chat).await?);
+        let media = Arc::new(Media::new(welcome.member.id.clone(), &options, chat).await?);
         let (outgoing, to_send) = mpsc::channel(256);
-        let negotiating = Arc::new(tokio::sync::Mutex::new(()));
-        let driver = Driver {
+        let negotiator = Negotiator {
             shared: shared.clone(),
             media: media.clone(),
-            outgoing: outgoing.clone(),
-            negotiating: negotiating.clone(),
+            signal: outgoing.clone(),
+            turn: Arc::default(),
+            rewrite_offer: options.rewrite_offer,
+            rewrite_answer: options.rewrite_answer,
         };
+        let driver = Driver { shared: shared.clone(), negotiator: negotiator.clone() };
         let task = tokio::spawn(driver.run(signal, to_send, incoming));
-        let client = Self { welcome, shared, media, signal: outgoing, negotiating, task };
-        client.media.add_seats(options.seats.min(options.max_seats)).await?;
-        client.negotiate().await?;
-        client.media.connected().await?;
-        Ok(client)
+        let seats = options.seats.unwrap_or(welcome.seats).min(options.max_seats);
+        let client = Self { welcome, shared, media, signal: outgoing, negotiator, task };
+        let entered = async {
+            client.negotiator.grow(seats).await?;
+            client.media.connected().await
+        };
+        let entered = tokio::select! {
+            entered = entered => entered,
+            why = client.closed() => Err(ClientError::Closed(why)),
+        };
+        if entered.is_err() {
+            client.media.close().await;
+        }
+        entered.map(|()| client)
     }
 
     /// Publishes synthetic tracks. Sources already published are left alone.
@@ -175,12 +176,12 @@ impl Client {
     /// # Errors
     /// [`ClientError`] when the server refuses the offer.
     pub async fn publish(&self, sources: &[TrackSource]) -> Result<(), ClientError> {
-        let guard = self.negotiating.lock().await;
+        let turn = self.negotiator.turn.lock().await;
         for source in sources {
             self.media.add_track(*source).await?;
         }
-        offer(&self.shared, &self.media, &self.signal).await?;
-        drop(guard);
+        self.negotiator.offer().await?;
+        drop(turn);
         self.media.start_sending();
         Ok(())
     }
@@ -241,6 +242,16 @@ impl Client {
         self.signal.send(message).await.map_err(|_| ClientError::Ended)
     }
 
+    /// Restarts ICE: new credentials on both sides, the same DTLS session and tracks.
+    ///
+    /// # Errors
+    /// [`ClientError`] when the server refuses the offer.
+    pub async fn restart_ice(&self) -> Result<(), ClientError> {
+        let _turn = self.negotiator.turn.lock().await;
+        self.media.restart_ice().await?;
+        self.negotiator.offer().await
+    }
+
     /// Who this is.
     #[must_use]
     pub fn member(&self) -> &MemberId {
@@ -265,22 +276,70 @@ impl Client {
         lock(&self.shared.slots).clone()
     }
 
+    /// The id of an own track, while it is published.
+    pub async fn track(&self, source: TrackSource) -> Option<TrackId> {
+        let mid = self.media.mid_of(source).await?;
+        lock(&self.shared.tracks).get(&mid).cloned()
+    }
+
     /// Chat in the order it came, without what was written before the join.
     #[must_use]
-    pub fn chat_log(&self) -> Vec<ChatMessage> {
+    pub fn chat_log(&self) -> Vec<ChatLine> {
         lock(&self.shared.chat).clone()
+    }
+
+    /// Chat from before the join.
+    #[must_use]
+    pub fn chat_history(&self) -> Vec<ChatMessage> {
+        lock(&self.shared.history).clone()
+    }
+
+    /// Whether the chat channel is open; until then chat goes over the WebSocket.
+    #[must_use]
+    pub fn chat_channel_is_open(&self) -> bool {
+        self.media.chat_is_open()
+    }
+
+    /// What the server refused so far.
+    #[must_use]
+    pub fn errors(&self) -> Vec<ErrorCode> {
+        lock(&self.shared.errors).clone()
     }
 
     /// Packets received so far, by their publisher's mark.
     #[must_use]
     pub fn received(&self) -> HashMap<u64, Received> {
-        self.media.received()
+        self.media.counters().received()
+    }
+
+    /// How the slots' numbering ran so far, by SSRC.
+    #[must_use]
+    pub fn slot_numbers(&self) -> HashMap<u32, SlotNumbers> {
+        self.media.counters().slot_numbers()
+    }
+
+    /// Every packet from now on; whoever falls behind by more than `capacity` misses some.
+    #[must_use]
+    pub fn arrivals(&self, capacity: usize) -> mpsc::Receiver<Arrival> {
+        self.media.counters().observe(capacity)
+    }
+
+    /// Packets sent of an own source.
+    #[must_use]
+    pub fn sent(&self, source: TrackSource) -> u32 {
+        self.media.sent(source)
     }
 
     /// Offers made so far.
     #[must_use]
     pub fn offers(&self) -> u32 {
         self.shared.offers.load(Ordering::Relaxed)
+    }
+
+    /// How often the server asked for more seats.
+    #[must_use]
+    pub fn growths(&self) -> u32 {
+        self.shared.growths.load(Ordering::Relaxed)
     }
 
     /// Every message of the server from now on.
@@ -323,14 +382,24 @@ impl Client {
     }
 
     /// Vanishes without a word: the socket closes, the media falls silent.
-    pub async fn vanish(self) {
+    pub async fn vanish(mut self) {
         self.task.abort();
-        self.media.close().await;
+        // The socket is closed when the task is gone.
+        let _ = (&mut self.task).await;
+        self.media.silence();
+        let media = self.media.clone();
+        tokio::spawn(async move {
+            // Closing says goodbye, which a peer that vanished does not: by then nobody listens any more.
+            tokio::time::sleep(FORGOTTEN_AFTER).await;
+            media.close().await;
+        });
     }
 
-    async fn negotiate(&self) -> Result<(), ClientError> {
-        let _guard = self.negotiating.lock().await;
-        offer(&self.shared, &self.media, &self.signal).await
+    /// Resolves once the client has ended, with the reason.
+    async fn closed(&self) -> String {
+        let mut ended = self.shared.ended.subscribe();
+        let why = ended.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        why.unwrap_or_default()
     }
 }
 
@@ -340,38 +409,63 @@ impl Drop for Client {
     }
 }
 
-/// Makes an offer and applies the answer. The caller holds the negotiation lock.
-async fn offer(shared: &Shared, media: &Media, signal: &mpsc::Sender<ClientMessage>) -> Result<(), ClientError> {
-    let mut answers = shared.messages.subscribe();
-    let id = shared.offers.fetch_add(1, Ordering::Relaxed) + 1;
-    let sdp = media.create_offer().await?;
-    let tracks = media.tracks().await?;
-    let offer = ClientMessage::Offer { id, sdp, tracks };
-    signal.send(offer).await.map_err(|_| ClientError::Ended)?;
-    let answer = async {
-        loop {
-            match answers.recv().await {
-                Ok(ServerMessage::Answer { id: of, sdp, tracks }) if of == id => return Ok((sdp, tracks)),
-                Ok(ServerMessage::Error { id: Some(of), code, message, .. }) if of == id => {
-                    return Err(ClientError::Refused { code, message });
-                }
-                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
-                Err(broadcast::error::RecvError::Closed) => return Err(ClientError::Ended),
+/// Makes offers, one at a time.
+#[derive(Debug, Clone)]
+struct Negotiator {
+    shared: Arc<Shared>,
+    media: Arc<Media>,
+    signal: mpsc::Sender<ClientMessage>,
+    /// Held while an offer is under way.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    rewrite_offer: Option<Rewrite>,
+    rewrite_answer: Option<Rewrite>,
+}
+
+impl Negotiator {
+    /// Has `seats` seats in all.
+    async fn grow(&self, seats: u16) -> Result<(), ClientError> {
+        let _turn = self.turn.lock().await;
+        self.media.add_seats(seats).await?;
+        self.offer().await
+    }
+
+    /// Makes an offer and applies the answer. The caller holds the turn.
+    async fn offer(&self) -> Result<(), ClientError> {
+        let mut answers = self.shared.messages.subscribe();
+        let id = self.shared.offers.fetch_add(1, Ordering::Relaxed) + 1;
+        let sdp = self.media.create_offer().await?;
+        let tracks = self.media.tracks().await?;
+        let sdp = Rewrite::apply_to(self.rewrite_offer.as_ref(), sdp);
+        let offer = ClientMessage::Offer { id, sdp, tracks };
+        self.signal.send(offer).await.map_err(|_| ClientError::Ended)?;
+        let answer = answer_to(id, &mut answers);
+        let (sdp, published) = tokio::time::timeout(ANSWER_TIME, answer).await.map_err(|_| ClientError::Timeout)??;
+        *lock(&self.shared.tracks) = published.into_iter().map(|t| (t.mid, t.track)).collect();
+        self.media.set_answer(Rewrite::apply_to(self.rewrite_answer.as_ref(), sdp)).await
+    }
+}
+
+/// Waits for the answer to an offer.
+async fn answer_to(
+    id: u32,
+    messages: &mut broadcast::Receiver<ServerMessage>,
+) -> Result<(String, Vec<PublishedTrack>), ClientError> {
+    loop {
+        match messages.recv().await {
+            Ok(ServerMessage::Answer { id: of, sdp, tracks }) if of == id => return Ok((sdp, tracks)),
+            Ok(ServerMessage::Error { id: Some(of), code, message, .. }) if of == id => {
+                return Err(ClientError::Refused { code, message });
             }
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => return Err(ClientError::Ended),
         }
-    };
-    let (sdp, published) = tokio::time::timeout(ANSWER_TIME, answer).await.map_err(|_| ClientError::Timeout)??;
-    *lock(&shared.tracks) = published.into_iter().map(|t| (t.mid, t.track)).collect();
-    media.set_answer(sdp).await?;
-    Ok(())
+    }
 }
 
 /// The task that listens to the server.
 struct Driver {
     shared: Arc<Shared>,
-    media: Arc<Media>,
-    outgoing: mpsc::Sender<ClientMessage>,
-    negotiating: Arc<tokio::sync::Mutex<()>>,
+    negotiator: Negotiator,
 }
 
 impl Driver {
@@ -385,11 +479,11 @@ impl Driver {
         let reason = loop {
             tokio::select! {
                 message = signal.next() => match message {
-                    Ok(Some(message)) => self.handle(message),
+                    Ok(Some(message)) => self.handle(message, false),
                     Ok(None) => break signal.close_reason(),
                     Err(error) => break error.to_string(),
                 },
-                Some(message) = chat.recv() => self.handle(message),
+                Some(message) = chat.recv() => self.handle(message, true),
                 Some(message) = to_send.recv() => {
                     if let Err(error) = signal.send(&message).await {
                         break error.to_string();
@@ -406,7 +500,7 @@ impl Driver {
         self.shared.changed.send_modify(|n| *n += 1);
     }
 
-    fn handle(&self, message: ServerMessage) {
+    fn handle(&self, message: ServerMessage, over_channel: bool) {
         match &message {
             ServerMessage::Event { event } => lock(&self.shared.state).apply(event),
             ServerMessage::Slots { changes } => {
@@ -415,7 +509,12 @@ impl Driver {
                     slots.insert(change.mid.clone(), change.clone());
                 }
             }
-            ServerMessage::Chat { message, .. } => lock(&self.shared.chat).push(message.clone()),
+            ServerMessage::Chat { message, nonce } => {
+                let line = ChatLine { message: message.clone(), nonce: *nonce, over_channel };
+                lock(&self.shared.chat).push(line);
+            }
+            ServerMessage::ChatHistory { messages, .. } => lock(&self.shared.history).extend_from_slice(messages),
+            ServerMessage::Error { code, .. } => lock(&self.shared.errors).push(*code),
             ServerMessage::GrowSeats { seats } => self.grow(*seats),
             _ => {}
         }
@@ -425,15 +524,10 @@ impl Driver {
     }
 
     fn grow(&self, seats: u16) {
-        let (shared, media) = (self.shared.clone(), self.media.clone());
-        let (outgoing, negotiating) = (self.outgoing.clone(), self.negotiating.clone());
+        self.shared.growths.fetch_add(1, Ordering::Relaxed);
+        let negotiator = self.negotiator.clone();
         tokio::spawn(async move {
-            let _guard = negotiating.lock().await;
-            let grown = async {
-                media.add_seats(seats).await?;
-                offer(&shared, &media, &outgoing).await
-            };
-            if let Err(error) = grown.await {
+            if let Err(error) = negotiator.grow(seats).await {
                 tracing::warn!(%error, seats, "the seats could not be grown");
             }
         });

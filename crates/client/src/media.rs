@@ -1,15 +1,12 @@
-//! The peer connection: own tracks, seats, the chat channel, and counting what arrives.
+//! The peer connection: own tracks, seats, the chat channel.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use roundtable_protocol::event::{MediaKind, TrackSource};
 use roundtable_protocol::message::PublishRequest;
 use roundtable_protocol::{CHAT_CHANNEL_LABEL, ClientMessage, MemberId, ServerMessage};
 use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_OPUS, MIME_TYPE_RTX, MIME_TYPE_VP8};
-use rtc::rtp;
 use rtc::rtp_transceiver::rtp_sender::{
     RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
 };
@@ -17,7 +14,6 @@ use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use webrtc::data_channel::{DataChannel, DataChannelEvent};
-use webrtc::error::Error;
 use webrtc::media_stream::MediaStreamTrack;
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
@@ -28,89 +24,29 @@ use webrtc::peer_connection::{
 };
 use webrtc::rtp_transceiver::RtpTransceiver;
 
-use crate::synthetic::{VideoShape, audio_packet, mark, read_mark, video_frame};
+use crate::counters::Counters;
+use crate::options::Options;
+use crate::sender::{Source, send_audio, send_video};
+use crate::synthetic::{AudioShape, VideoShape, mark};
 use crate::{ANSWER_TIME, ClientError, lock};
 
 const VP8_PAYLOAD_TYPE: u8 = 96;
 const VP8_RTX_PAYLOAD_TYPE: u8 = 97;
 const OPUS_PAYLOAD_TYPE: u8 = 111;
-/// Time of one Opus packet, and its length on the 48 kHz clock.
-const OPUS_INTERVAL: Duration = Duration::from_millis(20);
-const OPUS_STEP: u32 = 960;
-
-/// What came with one publisher's mark.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Received {
-    /// Packets.
-    pub packets: u64,
-    /// Payload bytes.
-    pub bytes: u64,
-    /// When the last one came.
-    pub last: Instant,
-    /// The longest time without one between the first and the last.
-    pub longest_gap: Duration,
-    /// The slot the last one came on, by SSRC.
-    pub ssrc: u32,
-}
-
-/// Continuity of one slot's numbering, as a receiver sees it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct SlotNumbers {
-    last: Option<u16>,
-    missing: u64,
-}
-
-#[derive(Debug, Default)]
-struct Counters {
-    marks: Mutex<HashMap<u64, Received>>,
-    slots: Mutex<HashMap<u32, SlotNumbers>>,
-}
-
-impl Counters {
-    fn count(&self, packet: &rtp::Packet) {
-        let header = &packet.header;
-        let mut slots = lock(&self.slots);
-        let numbers = slots.entry(header.ssrc).or_default();
-        let step = numbers.last.map_or(1, |last| header.sequence_number.wrapping_sub(last));
-        if (1..0x8000).contains(&step) {
-            numbers.missing += u64::from(step - 1);
-            numbers.last = Some(header.sequence_number);
-        } else if step != 0 {
-            numbers.missing = numbers.missing.saturating_sub(1);
-        }
-        drop(slots);
-        let Some(mark) = read_mark(&packet.payload) else { return };
-        let now = Instant::now();
-        let mut marks = lock(&self.marks);
-        let received = marks.entry(mark).or_insert(Received {
-            packets: 0,
-            bytes: 0,
-            last: now,
-            longest_gap: Duration::ZERO,
-            ssrc: header.ssrc,
-        });
-        received.packets += 1;
-        received.bytes += packet.payload.len() as u64;
-        received.longest_gap = received.longest_gap.max(now - received.last);
-        received.last = now;
-        received.ssrc = header.ssrc;
-    }
-}
-
 /// An own track.
 struct Uplink {
-    source: TrackSource,
+    what: TrackSource,
     transceiver: Arc<dyn RtpTransceiver>,
-    track: Arc<TrackLocalStaticRTP>,
-    ssrc: u32,
+    source: Source,
     published: bool,
     sending: Option<JoinHandle<()>>,
 }
 
 /// The media half of a client.
-pub struct Media {
+pub(crate) struct Media {
     member: MemberId,
-    shape: VideoShape,
+    audio: AudioShape,
+    video: VideoShape,
     connection: Arc<dyn PeerConnection>,
     chat: Arc<dyn DataChannel>,
     chat_open: Arc<AtomicBool>,
@@ -153,7 +89,7 @@ impl Media {
     /// A peer connection on loopback with the chat channel and nothing else.
     pub(crate) async fn new(
         member: MemberId,
-        shape: VideoShape,
+        options: &Options,
         chat_messages: mpsc::Sender<ServerMessage>,
     ) -> Result<Self, ClientError> {
         let mut engine = MediaEngine::default();
@@ -194,7 +130,8 @@ impl Media {
         tokio::spawn(listen(chat.clone(), chat_open.clone(), chat_messages));
         Ok(Self {
             member,
-            shape,
+            audio: options.audio,
+            video: options.video,
             connection,
             chat,
             chat_open,
@@ -226,15 +163,17 @@ impl Media {
     pub(crate) async fn add_track(&self, source: TrackSource) -> Result<(), ClientError> {
         {
             let mut uplinks = lock(&self.uplinks);
-            if let Some(uplink) = uplinks.iter_mut().find(|u| u.source == source) {
+            if let Some(uplink) = uplinks.iter_mut().find(|u| u.what == source) {
                 uplink.published = true;
                 return Ok(());
             }
         }
-        let ssrc = mark(&self.member, source) as u32 | 1;
-        let (kind, codec) = match source.kind() {
-            MediaKind::Audio => (RtpCodecKind::Audio, opus()),
-            MediaKind::Video => (RtpCodecKind::Video, vp8()),
+        let mark = mark(&self.member, source);
+        // Any number will do that differs from the member's other ones.
+        let ssrc = mark as u32 | 1;
+        let (kind, codec, payload_type) = match source.kind() {
+            MediaKind::Audio => (RtpCodecKind::Audio, opus(), OPUS_PAYLOAD_TYPE),
+            MediaKind::Video => (RtpCodecKind::Video, vp8(), VP8_PAYLOAD_TYPE),
         };
         let encoding = RTCRtpEncodingParameters {
             rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(ssrc), ..Default::default() },
@@ -256,7 +195,8 @@ impl Media {
         };
         let transceiver =
             self.connection.add_transceiver_from_track(track.clone() as Arc<dyn TrackLocal>, Some(init)).await?;
-        lock(&self.uplinks).push(Uplink { source, transceiver, track, ssrc, published: true, sending: None });
+        let packets = Source { track, ssrc, payload_type, mark, sent: Arc::default(), timestamp: Arc::default() };
+        lock(&self.uplinks).push(Uplink { what: source, transceiver, source: packets, published: true, sending: None });
         Ok(())
     }
 
@@ -276,7 +216,7 @@ impl Media {
     /// The published tracks by m-line; only lines of an offer that has been applied locally have a name.
     pub(crate) async fn tracks(&self) -> Result<Vec<PublishRequest>, ClientError> {
         let uplinks: Vec<_> =
-            lock(&self.uplinks).iter().filter(|u| u.published).map(|u| (u.source, u.transceiver.clone())).collect();
+            lock(&self.uplinks).iter().filter(|u| u.published).map(|u| (u.what, u.transceiver.clone())).collect();
         let mut tracks = Vec::new();
         for (source, transceiver) in uplinks {
             if let Some(mid) = transceiver.mid().await? {
@@ -288,13 +228,13 @@ impl Media {
 
     /// The m-line of an own track.
     pub(crate) async fn mid_of(&self, source: TrackSource) -> Option<String> {
-        let transceiver = lock(&self.uplinks).iter().find(|u| u.source == source)?.transceiver.clone();
+        let transceiver = lock(&self.uplinks).iter().find(|u| u.what == source)?.transceiver.clone();
         transceiver.mid().await.ok()?
     }
 
     /// Stops sending an own track; returns its m-line.
     pub(crate) async fn stop_track(&self, source: TrackSource) -> Option<String> {
-        if let Some(uplink) = lock(&self.uplinks).iter_mut().find(|u| u.source == source) {
+        if let Some(uplink) = lock(&self.uplinks).iter_mut().find(|u| u.what == source) {
             uplink.published = false;
             if let Some(task) = uplink.sending.take() {
                 task.abort();
@@ -306,13 +246,28 @@ impl Media {
     /// Lets the packets of all published tracks flow.
     pub(crate) fn start_sending(&self) {
         for uplink in lock(&self.uplinks).iter_mut().filter(|u| u.published && u.sending.is_none()) {
-            let mark = mark(&self.member, uplink.source);
-            let (track, ssrc) = (uplink.track.clone(), uplink.ssrc);
-            uplink.sending = Some(match uplink.source.kind() {
-                MediaKind::Audio => tokio::spawn(send_audio(track, ssrc, mark)),
-                MediaKind::Video => tokio::spawn(send_video(track, ssrc, mark, self.shape)),
+            let source = uplink.source.clone();
+            uplink.sending = Some(match uplink.what.kind() {
+                MediaKind::Audio => tokio::spawn(send_audio(source, self.audio)),
+                MediaKind::Video => tokio::spawn(send_video(source, self.video)),
             });
         }
+    }
+
+    /// Packets sent of an own source.
+    pub(crate) fn sent(&self, source: TrackSource) -> u32 {
+        let uplinks = lock(&self.uplinks);
+        uplinks.iter().find(|u| u.what == source).map_or(0, |u| u.source.sent.load(Ordering::Relaxed))
+    }
+
+    /// Lets the next offer carry new ICE credentials.
+    pub(crate) async fn restart_ice(&self) -> Result<(), ClientError> {
+        Ok(self.connection.restart_ice().await?)
+    }
+
+    /// Whether the chat channel is open.
+    pub(crate) fn chat_is_open(&self) -> bool {
+        self.chat_open.load(Ordering::Acquire)
     }
 
     /// Sends over the chat channel; says whether that was possible.
@@ -332,17 +287,22 @@ impl Media {
         }
     }
 
-    pub(crate) fn received(&self) -> HashMap<u64, Received> {
-        lock(&self.counters.marks).clone()
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
     }
 
-    /// Ends everything.
-    pub(crate) async fn close(&self) {
+    /// Stops sending all own tracks.
+    pub(crate) fn silence(&self) {
         for uplink in lock(&self.uplinks).iter_mut() {
             if let Some(task) = uplink.sending.take() {
                 task.abort();
             }
         }
+    }
+
+    /// Ends everything.
+    pub(crate) async fn close(&self) {
+        self.silence();
         if let Err(error) = self.connection.close().await {
             tracing::debug!(%error, "the peer connection did not close in good order");
         }
@@ -362,59 +322,6 @@ async fn listen(chat: Arc<dyn DataChannel>, open: Arc<AtomicBool>, messages: mps
             }
             _ => {}
         }
-    }
-}
-
-async fn send_audio(track: Arc<TrackLocalStaticRTP>, ssrc: u32, mark: u64) {
-    let mut sender = Sender { track, ssrc, payload_type: OPUS_PAYLOAD_TYPE, sequence: 0, timestamp: 0 };
-    let payload = audio_packet(mark);
-    let mut tick = tokio::time::interval(OPUS_INTERVAL);
-    loop {
-        tick.tick().await;
-        if sender.send(payload.marker, payload.bytes.clone()).await.is_err() {
-            return;
-        }
-        sender.timestamp = sender.timestamp.wrapping_add(OPUS_STEP);
-    }
-}
-
-async fn send_video(track: Arc<TrackLocalStaticRTP>, ssrc: u32, mark: u64, shape: VideoShape) {
-    let mut sender = Sender { track, ssrc, payload_type: VP8_PAYLOAD_TYPE, sequence: 0, timestamp: 0 };
-    let mut tick = tokio::time::interval(shape.interval());
-    let mut frame = 0;
-    loop {
-        tick.tick().await;
-        for payload in video_frame(&shape, mark, frame) {
-            if sender.send(payload.marker, payload.bytes).await.is_err() {
-                return;
-            }
-        }
-        frame += 1;
-        sender.timestamp = sender.timestamp.wrapping_add(90_000 / shape.frames_per_second.max(1));
-    }
-}
-
-struct Sender {
-    track: Arc<TrackLocalStaticRTP>,
-    ssrc: u32,
-    payload_type: u8,
-    sequence: u16,
-    timestamp: u32,
-}
-
-impl Sender {
-    async fn send(&mut self, marker: bool, payload: bytes::Bytes) -> Result<(), Error> {
-        let header = rtp::Header {
-            version: 2,
-            marker,
-            payload_type: self.payload_type,
-            sequence_number: self.sequence,
-            timestamp: self.timestamp,
-            ssrc: self.ssrc,
-            ..Default::default()
-        };
-        self.sequence = self.sequence.wrapping_add(1);
-        self.track.write_rtp(rtp::Packet { header, payload }).await
     }
 }
 

@@ -7,11 +7,12 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::{ANSWER_TIME, ClientError, Options};
+use crate::options::Options;
+use crate::{ANSWER_TIME, ClientError};
 
 /// An open signalling connection.
 #[derive(Debug)]
-pub struct Signal {
+pub(crate) struct Signal {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     goodbye: Option<String>,
 }
@@ -21,7 +22,7 @@ impl Signal {
     ///
     /// # Errors
     /// [`ClientError`] when the socket fails or the server refuses.
-    pub async fn connect(options: &Options) -> Result<(Self, Welcome), ClientError> {
+    pub(crate) async fn connect(options: &Options) -> Result<(Self, Welcome), ClientError> {
         let url = format!("{}?room={}", options.url, options.room);
         let (socket, _) = connect_async(url).await.map_err(|e| ClientError::Socket(e.to_string()))?;
         let mut signal = Self { socket, goodbye: None };
@@ -51,7 +52,7 @@ impl Signal {
     ///
     /// # Errors
     /// [`ClientError::Socket`].
-    pub async fn send(&mut self, message: &ClientMessage) -> Result<(), ClientError> {
+    pub(crate) async fn send(&mut self, message: &ClientMessage) -> Result<(), ClientError> {
         let text = serde_json::to_string(message).map_err(|e| ClientError::Socket(e.to_string()))?;
         self.socket.send(Message::text(text)).await.map_err(|e| ClientError::Socket(e.to_string()))
     }
@@ -60,7 +61,7 @@ impl Signal {
     ///
     /// # Errors
     /// [`ClientError::Socket`], also for what is no message of the protocol.
-    pub async fn next(&mut self) -> Result<Option<ServerMessage>, ClientError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<ServerMessage>, ClientError> {
         loop {
             match self.socket.next().await {
                 None => return Ok(None),
@@ -74,8 +75,12 @@ impl Signal {
                     return Ok(Some(message));
                 }
                 Some(Ok(Message::Close(frame))) => {
-                    let why = frame.map_or_else(|| "closed".to_owned(), |f| format!("{} {}", f.code, f.reason));
-                    self.goodbye.get_or_insert(why);
+                    let how =
+                        frame.map_or_else(|| "closed".to_owned(), |f| format!("{} {}", u16::from(f.code), f.reason));
+                    self.goodbye = Some(match self.goodbye.take() {
+                        Some(why) => format!("{why}, {how}"),
+                        None => how,
+                    });
                     return Ok(None);
                 }
                 Some(Ok(_)) => {}
@@ -85,7 +90,7 @@ impl Signal {
 
     /// Why the server closed.
     #[must_use]
-    pub fn close_reason(&self) -> String {
+    pub(crate) fn close_reason(&self) -> String {
         self.goodbye.clone().unwrap_or_else(|| "the connection broke".to_owned())
     }
 }

@@ -1,7 +1,7 @@
-//! Streams without an encoder: packets of a valid shape that carry their publisher's mark.
+//! Streams without an encoder: packets of a valid shape that say whose they are, which, and when they left.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use roundtable_protocol::MemberId;
@@ -22,11 +22,68 @@ pub fn mark(member: &MemberId, source: TrackSource) -> u64 {
     hasher.finish()
 }
 
-/// Finds the mark in a payload of audio or video.
+/// What a packet says about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Whose it is and from which source: [`mark`].
+    pub mark: u64,
+    /// Counts the packets of a source from 0, without gaps, also across a stop.
+    pub number: u32,
+    /// When it left, in microseconds since 1970 UTC.
+    pub sent_us: u64,
+}
+
+impl Stamp {
+    /// Bytes of a stamp in a payload.
+    const BYTES: usize = MAGIC.len() + 20;
+
+    fn write(&self, payload: &mut Vec<u8>) {
+        payload.extend(MAGIC);
+        payload.extend(self.mark.to_be_bytes());
+        payload.extend(self.number.to_be_bytes());
+        payload.extend(self.sent_us.to_be_bytes());
+    }
+
+    /// Finds the stamp in a payload of audio or video.
+    #[must_use]
+    pub fn read(payload: &[u8]) -> Option<Self> {
+        let at = payload.windows(MAGIC.len()).take(32).position(|w| w == MAGIC)? + MAGIC.len();
+        let (mark, rest) = payload.get(at..)?.split_first_chunk()?;
+        let (number, rest) = rest.split_first_chunk()?;
+        let (sent_us, _) = rest.split_first_chunk()?;
+        Some(Self {
+            mark: u64::from_be_bytes(*mark),
+            number: u32::from_be_bytes(*number),
+            sent_us: u64::from_be_bytes(*sent_us),
+        })
+    }
+}
+
+/// Now, in microseconds since 1970 UTC.
 #[must_use]
-pub fn read_mark(payload: &[u8]) -> Option<u64> {
-    let at = payload.windows(MAGIC.len()).take(32).position(|w| w == MAGIC)? + MAGIC.len();
-    payload.get(at..at + 8)?.try_into().ok().map(u64::from_be_bytes)
+pub fn now_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// What a synthetic microphone sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AudioShape {
+    /// Time between packets; each holds 20 ms, what is between them is a pause (DTX).
+    pub interval: Duration,
+}
+
+impl AudioShape {
+    /// Without pauses: 50 packets a second.
+    pub const TALK: Self = Self { interval: Duration::from_millis(20) };
+    /// 10 packets a second: for many bots on a small machine.
+    pub const SPARSE: Self = Self { interval: Duration::from_millis(100) };
+
+    /// How far a packet is from the one before on the 48 kHz clock.
+    #[must_use]
+    pub fn step(&self) -> u32 {
+        u32::try_from(self.interval.as_micros() * 48 / 1000).unwrap_or(u32::MAX)
+    }
 }
 
 /// What a synthetic camera sends.
@@ -46,6 +103,8 @@ impl VideoShape {
     /// 20 packets a second of 200 bytes: cheap, for rooms full of bots.
     pub const SMALL: Self =
         Self { frames_per_second: 10, packets_per_frame: 2, payload_bytes: 200, key_frame_every: 5 };
+    /// 5 packets a second: for many bots on a small machine.
+    pub const TINY: Self = Self { frames_per_second: 5, packets_per_frame: 1, payload_bytes: 100, key_frame_every: 2 };
     /// 1.5 Mbit/s in frames of five packets, as a browser's 720p camera.
     pub const CAMERA: Self =
         Self { frames_per_second: 30, packets_per_frame: 5, payload_bytes: 1180, key_frame_every: 30 };
@@ -66,9 +125,9 @@ pub struct Payload {
     pub bytes: Bytes,
 }
 
-/// The packets of the `frame`-th video frame.
+/// The packets of the `frame`-th video frame; their numbers count up from `first`'s.
 #[must_use]
-pub fn video_frame(shape: &VideoShape, mark: u64, frame: u32) -> Vec<Payload> {
+pub fn video_frame(shape: &VideoShape, first: Stamp, frame: u32) -> Vec<Payload> {
     let key = frame.is_multiple_of(shape.key_frame_every.max(1));
     let packets = shape.packets_per_frame.max(1);
     (0..packets)
@@ -82,20 +141,18 @@ pub fn video_frame(shape: &VideoShape, mark: u64, frame: u32) -> Vec<Payload> {
             debug_assert_eq!(bytes.len(), DESCRIPTOR_BYTES);
             // P bit clear is a key frame; then the start code and a size of 320 × 180.
             bytes.extend([u8::from(!key), 0, 0, 0x9d, 0x01, 0x2a, 0x40, 0x01, 0xb4, 0x00]);
-            bytes.extend(MAGIC);
-            bytes.extend(mark.to_be_bytes());
-            bytes.resize(shape.payload_bytes.max(DESCRIPTOR_BYTES + FRAME_HEADER_BYTES + 16), 0x55);
+            Stamp { number: first.number.wrapping_add(n), ..first }.write(&mut bytes);
+            bytes.resize(shape.payload_bytes.max(DESCRIPTOR_BYTES + FRAME_HEADER_BYTES + Stamp::BYTES), 0x55);
             Payload { marker: n + 1 == packets, bytes: bytes.into() }
         })
         .collect()
 }
 
-/// One Opus packet's payload: a TOC byte of a 20 ms frame, then the mark.
+/// One Opus packet's payload: a TOC byte of a 20 ms frame, then the stamp.
 #[must_use]
-pub fn audio_packet(mark: u64) -> Payload {
+pub fn audio_packet(stamp: Stamp) -> Payload {
     let mut bytes = vec![0x78];
-    bytes.extend(MAGIC);
-    bytes.extend(mark.to_be_bytes());
+    stamp.write(&mut bytes);
     bytes.resize(80, 0x33);
     Payload { marker: false, bytes: bytes.into() }
 }
@@ -105,14 +162,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_is_found_behind_any_descriptor() {
-        let frame = video_frame(&VideoShape::SMALL, 0x0123_4567_89ab_cdef, 5);
+    fn a_stamp_is_found_behind_any_descriptor() {
+        let stamp = Stamp { mark: 0x0123_4567_89ab_cdef, number: 7, sent_us: now_us() };
+        let frame = video_frame(&VideoShape::SMALL, stamp, 5);
         assert_eq!(frame.len(), 2);
-        assert_eq!(read_mark(&frame[1].bytes), Some(0x0123_4567_89ab_cdef));
+        assert_eq!(Stamp::read(&frame[1].bytes), Some(Stamp { number: 8, ..stamp }));
         assert!(frame[1].marker && !frame[0].marker);
-        assert_eq!(read_mark(&audio_packet(9).bytes), Some(9));
-        assert_eq!(read_mark(&[0; 100]), None);
-        assert_eq!(read_mark(&[]), None);
+        let audio = audio_packet(stamp).bytes;
+        assert_eq!(Stamp::read(&audio), Some(stamp));
+        for noise in [&[0; 100][..], &[], &audio[..28]] {
+            assert_eq!(Stamp::read(noise), None);
+        }
+    }
+
+    #[test]
+    fn a_microphones_clock_keeps_pace_with_its_packets() {
+        assert_eq!(AudioShape::TALK.step(), 960);
+        assert_eq!(AudioShape::SPARSE.step(), 4800);
     }
 
     #[test]
