@@ -1,0 +1,400 @@
+//! Settings: from what was given to what each part of the server needs. All checks are here.
+
+pub mod cli;
+pub mod duration;
+pub mod file;
+pub mod settings;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::File as SystemFile;
+use std::io::Read as _;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use roundtable_protocol::limit::MAX_SEATS;
+
+use self::cli::{Given, Settings};
+use self::file::{File, FileError};
+use self::settings::{Merged, Origin, Setting};
+pub use crate::telemetry::{LogConfig, LogFormat};
+pub use crate::turn::credential::Secret;
+use crate::turn::url::{InvalidUrl, UrlKind, check_url};
+pub use crate::turn::{IceConfig, TurnAuth, TurnConfig};
+
+/// Longest life of a TURN credential.
+pub const MAX_TURN_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Most rooms one can allow.
+pub const MAX_ROOMS: u32 = 10_000;
+/// Most people in a room one can allow.
+pub const MAX_MEMBERS: u32 = 1_000;
+/// Longest secret read from a file, in bytes.
+const MAX_SECRET_BYTES: u64 = 4_096;
+
+/// Everything the server needs to know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    /// The page, the WebSocket and the HTTP API.
+    pub http: HttpConfig,
+    /// Where media goes.
+    pub media: MediaConfig,
+    /// What clients are given to find their way.
+    pub ice: IceConfig,
+    /// How much is allowed.
+    pub limits: LimitsConfig,
+    /// What is logged; the library itself installs nothing.
+    pub log: LogConfig,
+}
+
+/// The HTTP side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Serves https if it is there.
+    pub tls: Option<TlsConfig>,
+    /// Web origins besides the server's own, like `https://example.org`; `*` is every one.
+    pub allowed_origins: Vec<String>,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { listen: settings::DEFAULT_HTTP_LISTEN, tls: None, allowed_origins: Vec::new() }
+    }
+}
+
+/// The files of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// The chain, PEM.
+    pub certificate: PathBuf,
+    /// The key, PEM.
+    pub key: PathBuf,
+}
+
+/// Where media goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaConfig {
+    /// The one UDP port; 0 takes a free one.
+    pub udp_port: u16,
+    /// Local addresses to bind, at most one of each family; every interface if there are none.
+    pub udp_listen: Vec<IpAddr>,
+    /// Addresses by which this host is known outside.
+    pub public_ips: Vec<IpAddr>,
+    /// Whether IPv6 is used where the host has it.
+    pub ipv6: bool,
+}
+
+impl Default for MediaConfig {
+    fn default() -> Self {
+        Self { udp_port: settings::DEFAULT_UDP_PORT, udp_listen: Vec::new(), public_ips: Vec::new(), ipv6: true }
+    }
+}
+
+/// How much is allowed. Nothing here is ever unlimited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// Rooms open at once, at most [`MAX_ROOMS`]; another one is refused with `room/too-many`.
+    pub rooms: u32,
+    /// People in one room, at most [`MAX_MEMBERS`]; another one is refused with `room/full`.
+    pub members: u32,
+    /// Seats of one client, at most [`MAX_SEATS`]; who wants more gets these.
+    pub seats: u16,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self { rooms: settings::DEFAULT_MAX_ROOMS, members: settings::DEFAULT_MAX_MEMBERS, seats: MAX_SEATS }
+    }
+}
+
+/// Settings that were read and checked.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What the server needs.
+    pub config: Config,
+    /// Each setting and its origin, to show.
+    pub settings: Vec<Setting>,
+}
+
+/// What is wrong with the settings.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// One setting.
+    #[error("{key} ({origin}): {problem}")]
+    Invalid {
+        /// Which.
+        key: &'static str,
+        /// Where its value comes from.
+        origin: Origin,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// Reads the file, lays flags and variables over it, and checks the whole.
+///
+/// # Errors
+/// [`ConfigError`] names the setting and where its value comes from.
+pub fn load(given: &Given) -> Result<Loaded, ConfigError> {
+    let file = given.config.as_deref().map(file::read).transpose()?.unwrap_or_default();
+    resolve(given, &file)
+}
+
+/// Checks a file by itself.
+///
+/// # Errors
+/// As [`load`].
+pub fn check(path: &Path) -> Result<Loaded, ConfigError> {
+    resolve(&Given::default(), &file::read(path)?)
+}
+
+fn resolve(given: &Given, file: &File) -> Result<Loaded, ConfigError> {
+    let merged = settings::merge(given, file);
+    let config = Check { settings: &merged.settings, merged: &merged }.config()?;
+    Ok(Loaded { config, settings: merged.shown })
+}
+
+impl Config {
+    /// What its owner should know, in whole sentences.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let HttpConfig { listen, tls, .. } = &self.http;
+        let mut warnings = Vec::new();
+        if listen.ip().is_loopback() {
+            return warnings;
+        }
+        warnings.push(format!(
+            "http-listen {listen} can be reached from other hosts: whoever reaches it may enter every room and read every room's events"
+        ));
+        if tls.is_none() {
+            warnings.push(
+                "without tls-cert and tls-key the page is http: browsers give it camera and microphone on localhost only"
+                    .to_owned(),
+            );
+        }
+        warnings
+    }
+}
+
+/// The step from merged settings to a [`Config`].
+struct Check<'a> {
+    settings: &'a Settings,
+    merged: &'a Merged,
+}
+
+impl Check<'_> {
+    fn config(&self) -> Result<Config, ConfigError> {
+        Ok(Config {
+            http: self.http()?,
+            media: self.media()?,
+            ice: IceConfig { stun: self.stun()?, turn: self.turn()? },
+            limits: self.limits()?,
+            log: self.log()?,
+        })
+    }
+
+    fn invalid<T>(&self, key: &'static str, problem: impl Into<String>) -> Result<T, ConfigError> {
+        Err(ConfigError::Invalid { key, origin: self.merged.origin(key), problem: problem.into() })
+    }
+
+    fn http(&self) -> Result<HttpConfig, ConfigError> {
+        let default = HttpConfig::default();
+        let allowed_origins = self.settings.allowed_origin.clone().unwrap_or_default();
+        for origin in &allowed_origins {
+            if origin != "*" && !is_origin(origin) {
+                return self.invalid(
+                    "allowed-origin",
+                    format!("`{origin}` is no origin; one looks like https://example.org, without a path"),
+                );
+            }
+        }
+        let allowed_origins = allowed_origins.iter().map(|origin| origin.to_ascii_lowercase()).collect();
+        let listen = self.settings.http_listen.unwrap_or(default.listen);
+        Ok(HttpConfig { listen, tls: self.tls()?, allowed_origins })
+    }
+
+    fn tls(&self) -> Result<Option<TlsConfig>, ConfigError> {
+        match (&self.settings.tls_cert, &self.settings.tls_key) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => {
+                Ok(Some(TlsConfig { certificate: certificate.clone(), key: key.clone() }))
+            }
+            (Some(_), None) => self.invalid("tls-cert", "a certificate is of no use without tls-key"),
+            (None, Some(_)) => self.invalid("tls-key", "a key is of no use without tls-cert"),
+        }
+    }
+
+    fn media(&self) -> Result<MediaConfig, ConfigError> {
+        let default = MediaConfig::default();
+        let ipv6 = !self.settings.no_ipv6.unwrap_or(!default.ipv6);
+        let udp_listen = self.settings.udp_listen.clone().unwrap_or_default();
+        for family in [IpAddr::is_ipv4, IpAddr::is_ipv6] {
+            if udp_listen.iter().filter(|address| family(address)).count() > 1 {
+                return self.invalid("udp-listen", "at most one address of IPv4 and one of IPv6 can be named");
+            }
+        }
+        for address in &udp_listen {
+            if address.is_multicast() {
+                return self.invalid("udp-listen", format!("{address} is a multicast address"));
+            }
+            if address.is_ipv6() && !ipv6 {
+                return self.invalid("udp-listen", format!("{address} is IPv6, which no-ipv6 leaves out"));
+            }
+        }
+        let public_ips = self.settings.public_ip.clone().unwrap_or_default();
+        for address in &public_ips {
+            if address.is_multicast() || address.is_unspecified() {
+                return self.invalid("public-ip", format!("nobody can send to {address}"));
+            }
+            if address.is_ipv6() && !ipv6 {
+                return self.invalid("public-ip", format!("{address} is IPv6, which no-ipv6 leaves out"));
+            }
+        }
+        Ok(MediaConfig { udp_port: self.settings.udp_port.unwrap_or(default.udp_port), udp_listen, public_ips, ipv6 })
+    }
+
+    fn stun(&self) -> Result<Vec<String>, ConfigError> {
+        self.urls("stun", UrlKind::Stun, self.settings.stun.as_ref())
+    }
+
+    fn urls(&self, key: &'static str, kind: UrlKind, urls: Option<&Vec<String>>) -> Result<Vec<String>, ConfigError> {
+        let urls = urls.cloned().unwrap_or_default();
+        let bad = urls.iter().find_map(|url| check_url(kind, url).err().map(|error| (url, error)));
+        match bad {
+            None => Ok(urls),
+            // Whoever wrote `turn:` under `stun` meant the other key.
+            Some((url, InvalidUrl::NotStun)) if check_url(UrlKind::Turn, url).is_ok() => {
+                self.invalid(key, format!("`{url}` belongs to turn"))
+            }
+            Some((url, InvalidUrl::NotTurn)) if check_url(UrlKind::Stun, url).is_ok() => {
+                self.invalid(key, format!("`{url}` belongs to stun"))
+            }
+            Some((url, error)) => self.invalid(key, format!("`{url}`: {error}")),
+        }
+    }
+
+    fn turn(&self) -> Result<Option<TurnConfig>, ConfigError> {
+        let urls = self.urls("turn", UrlKind::Turn, self.settings.turn.as_ref())?;
+        match (self.turn_auth()?, urls.is_empty()) {
+            (None, true) => Ok(None),
+            (Some((_, auth)), false) => Ok(Some(TurnConfig { urls, auth })),
+            (None, false) => self.invalid("turn", "a relay needs turn-secret-file, or turn-user and turn-pass-file"),
+            (Some((key, _)), true) => self.invalid(key, "a credential is of no use without a turn URL"),
+        }
+    }
+
+    /// How clients prove themselves to the relay, and the key that says so.
+    fn turn_auth(&self) -> Result<Option<(&'static str, TurnAuth)>, ConfigError> {
+        let Settings { turn_secret, turn_secret_file, turn_pass, turn_pass_file, .. } = self.settings;
+        let secret = self.secret(("turn-secret", turn_secret), ("turn-secret-file", turn_secret_file))?;
+        let password = self.secret(("turn-pass", turn_pass), ("turn-pass-file", turn_pass_file))?;
+        match (secret, &self.settings.turn_user, password) {
+            (None, None, None) => Ok(None),
+            (Some((key, secret)), None, None) => Ok(Some((key, TurnAuth::Secret { secret, ttl: self.turn_ttl()? }))),
+            (None, Some(username), Some((_, password))) if !username.is_empty() => {
+                Ok(Some(("turn-user", TurnAuth::Password { username: username.clone(), password })))
+            }
+            (None, Some(_), Some(_)) => self.invalid("turn-user", "the name is empty"),
+            (None, Some(_), None) => {
+                self.invalid("turn-user", "a user is of no use without turn-pass-file or turn-pass")
+            }
+            (None, None, Some((key, _))) => self.invalid(key, "a password is of no use without turn-user"),
+            (Some((key, _)), Some(_), _) | (Some((key, _)), _, Some(_)) => {
+                self.invalid(key, "a shared secret and a fixed user exclude each other")
+            }
+        }
+    }
+
+    /// A secret that stands in a setting or in the file that another one names; the stronger origin counts.
+    fn secret(
+        &self,
+        (key, text): (&'static str, &Option<String>),
+        (file_key, path): (&'static str, &Option<PathBuf>),
+    ) -> Result<Option<(&'static str, Secret)>, ConfigError> {
+        let (rank, file_rank) = (self.merged.origin(key).rank(), self.merged.origin(file_key).rank());
+        match (text, path) {
+            (None, None) => Ok(None),
+            (Some(_), Some(_)) if rank == file_rank => {
+                self.invalid(file_key, format!("{key} is given beside it; one of them is enough"))
+            }
+            (Some(text), path) if path.is_none() || rank > file_rank => match text.as_str() {
+                "" => self.invalid(key, "it is empty"),
+                text => Ok(Some((key, Secret::new(text)))),
+            },
+            (_, Some(path)) => match read_secret(path) {
+                Ok(secret) => Ok(Some((file_key, secret))),
+                Err(problem) => self.invalid(file_key, format!("{}: {problem}", path.display())),
+            },
+            // The arm before last takes every text that has no file beside it.
+            (Some(_), None) => Ok(None),
+        }
+    }
+
+    fn turn_ttl(&self) -> Result<Duration, ConfigError> {
+        let ttl = self.settings.turn_ttl.map_or(settings::DEFAULT_TURN_TTL, |ttl| ttl.0);
+        if ttl.is_zero() || ttl > MAX_TURN_TTL {
+            return self.invalid("turn-ttl", "it is to be between 1s and 24h");
+        }
+        Ok(ttl)
+    }
+
+    fn limits(&self) -> Result<LimitsConfig, ConfigError> {
+        let default = LimitsConfig::default();
+        let Settings { max_rooms, max_members, max_seats, .. } = self.settings;
+        Ok(LimitsConfig {
+            rooms: self.within("max-rooms", max_rooms.unwrap_or(default.rooms), 1..=MAX_ROOMS)?,
+            members: self.within("max-members", max_members.unwrap_or(default.members), 1..=MAX_MEMBERS)?,
+            seats: self.within("max-seats", max_seats.unwrap_or(default.seats), 0..=MAX_SEATS)?,
+        })
+    }
+
+    fn within<T>(&self, key: &'static str, value: T, range: RangeInclusive<T>) -> Result<T, ConfigError>
+    where
+        T: PartialOrd + std::fmt::Display,
+    {
+        if range.contains(&value) {
+            return Ok(value);
+        }
+        self.invalid(key, format!("{value} is not between {} and {}", range.start(), range.end()))
+    }
+
+    fn log(&self) -> Result<LogConfig, ConfigError> {
+        let LogConfig { filter, format } = LogConfig::default();
+        let filter = self.settings.log.clone().unwrap_or(filter);
+        if let Err(problem) = crate::telemetry::check_filter(&filter) {
+            return self.invalid("log", problem);
+        }
+        Ok(LogConfig { filter, format: self.settings.log_format.unwrap_or(format) })
+    }
+}
+
+fn read_secret(path: &Path) -> Result<Secret, String> {
+    let file = SystemFile::open(path).map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    if text.len() as u64 > MAX_SECRET_BYTES {
+        return Err(format!("it is longer than {MAX_SECRET_BYTES} bytes"));
+    }
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err("it is empty".to_owned()),
+        secret => Ok(Secret::new(secret)),
+    }
+}
+
+/// Whether the text is a scheme, a host and perhaps a port, as browsers write it in `Origin`.
+fn is_origin(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let authority = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://"));
+    authority.is_some_and(|authority| {
+        !authority.is_empty()
+            && authority.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b':' | b'[' | b']'))
+    })
+}

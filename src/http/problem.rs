@@ -1,0 +1,102 @@
+//! The one shape of an error over HTTP: `application/problem+json` of RFC 9457 with a stable code.
+
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use roundtable_protocol::{ErrorCode, RoomId};
+use serde::Serialize;
+
+use crate::hub::HubError;
+
+/// Seconds after which a refused client may try again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// Why a request was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    status: StatusCode,
+    /// An [`ErrorCode`], or a word below `http/` for what only HTTP has.
+    code: &'static str,
+    detail: String,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: &'a str,
+    title: &'a str,
+    status: u16,
+    code: &'a str,
+    detail: &'a str,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into() }
+    }
+
+    pub(super) fn bad_room_id(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, ErrorCode::BadRoomId.as_str(), detail)
+    }
+
+    pub(super) fn room_unknown(room: &RoomId) -> Self {
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::RoomUnknown.as_str(), format!("there is no room {room:?} now"))
+    }
+
+    pub(super) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "http/not-found", "there is nothing here")
+    }
+
+    pub(super) fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "http/method", "this resource does not have this method")
+    }
+
+    pub(super) fn origin() -> Self {
+        let detail = "pages of this origin may not open the socket; the server can allow them";
+        Self::new(StatusCode::FORBIDDEN, "http/origin", detail)
+    }
+
+    pub(super) fn no_upgrade(status: StatusCode, detail: String) -> Self {
+        Self::new(status, "http/upgrade", detail)
+    }
+
+    pub(super) fn overloaded(detail: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Overloaded.as_str(), detail)
+    }
+
+    pub(super) fn stopping() -> Self {
+        HubError::Stopping.into()
+    }
+}
+
+impl From<HubError> for Problem {
+    fn from(error: HubError) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.code().as_str(), error.to_string())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = Body {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or_default(),
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: &self.detail,
+        };
+        let mut response = (self.status, axum::Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        response
+    }
+}
+
+/// Reads the room's id out of the path.
+pub(super) fn room_in_path(path: Result<Path<String>, PathRejection>) -> Result<RoomId, Problem> {
+    let Path(text) = path.map_err(|rejection| Problem::bad_room_id(rejection.body_text()))?;
+    RoomId::new(text).map_err(|invalid| Problem::bad_room_id(invalid.to_string()))
+}

@@ -1,0 +1,269 @@
+//! `GET /api/v1/rooms/{room}/events`: a room's journal as server-sent events.
+//!
+//! A reader holds nothing but the number of its last event. While it does not read, nothing is
+//! queued for it: it falls behind, and out of the ring at worst, and then gets a `reset` with the
+//! room's state instead of a gap.
+
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use roundtable_protocol::RoomState;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+use super::HttpState;
+use super::problem::{Problem, room_in_path};
+use crate::journal::{Journal, Read};
+
+/// How long a browser waits before it comes back, in milliseconds.
+const RETRY_MS: u32 = 2_000;
+/// Events read from the journal at once.
+const EVENTS_AT_ONCE: usize = 64;
+/// A piece of the stream is ended once it is this long, in bytes.
+const PIECE_BYTES: usize = 32 * 1024;
+/// The comment that keeps a silent stream open.
+const HEARTBEAT: &str = ": heartbeat\n\n";
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const HEADERS: [(HeaderName, HeaderValue); 3] = [
+    (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+];
+
+/// The query of a stream, for clients that cannot set headers.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Resume {
+    last_event_id: Option<String>,
+}
+
+pub(super) async fn events(
+    State(state): State<HttpState>,
+    path: Result<Path<String>, PathRejection>,
+    query: Result<Query<Resume>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let room = room_in_path(path)?;
+    let journal = state.hub.room(&room).ok_or_else(|| Problem::room_unknown(&room))?;
+    let header = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
+    let query = query.map(|Query(resume)| resume).unwrap_or_default();
+    let given = header.or(query.last_event_id.as_deref());
+    let start = Start::new(&journal, given);
+    match (start, given) {
+        (Start::Over, None) => return Err(Problem::room_unknown(&room)),
+        // A browser that gets this does not come back.
+        (Start::Over, Some(_)) => return Ok(StatusCode::NO_CONTENT.into_response()),
+        (Start::Reset | Start::After(_), _) => {}
+    }
+    let seat = Arc::clone(&state.sse_seats).try_acquire_owned();
+    let seat = seat.map_err(|_| Problem::overloaded("as many read events as may"))?;
+    let reader = Reader::new(journal, start, state.config.sse_heartbeat, seat);
+    let pieces = stream::unfold(reader, |mut reader| async move {
+        let piece = reader.next_piece().await?;
+        Some((Ok::<_, Infallible>(piece), reader))
+    });
+    Ok((HEADERS, Body::from_stream(pieces)).into_response())
+}
+
+/// Where a stream begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// Behind the event of this number.
+    After(u64),
+    /// With the state of now.
+    Reset,
+    /// Nowhere: the room is over, and there is nothing the reader lacks.
+    Over,
+}
+
+impl Start {
+    fn new(journal: &Journal, id: Option<&str>) -> Self {
+        let closed = journal.is_closed();
+        let seq = id.and_then(parse_id).filter(|(epoch, _)| *epoch == journal.epoch()).map(|(_, seq)| seq);
+        match seq {
+            Some(seq) if closed && seq >= journal.last_seq() => Self::Over,
+            Some(seq) => Self::After(seq),
+            None if closed => Self::Over,
+            None => Self::Reset,
+        }
+    }
+}
+
+/// Reads `{epoch}-{seq}`.
+fn parse_id(id: &str) -> Option<(u64, u64)> {
+    let (epoch, seq) = id.split_once('-')?;
+    Some((epoch.parse().ok()?, seq.parse().ok()?))
+}
+
+struct Reader {
+    journal: Arc<Journal>,
+    changes: watch::Receiver<u64>,
+    start: Option<Start>,
+    seq: u64,
+    over: bool,
+    heartbeat: Duration,
+    _seat: OwnedSemaphorePermit,
+}
+
+impl Reader {
+    fn new(journal: Arc<Journal>, start: Start, heartbeat: Duration, seat: OwnedSemaphorePermit) -> Self {
+        let changes = journal.watch();
+        Self { journal, changes, start: Some(start), seq: 0, over: false, heartbeat, _seat: seat }
+    }
+
+    /// The next piece of the stream; `None` after the room's end.
+    async fn next_piece(&mut self) -> Option<String> {
+        if let Some(start) = self.start.take() {
+            return Some(self.first_piece(start));
+        }
+        while !self.over {
+            self.changes.mark_unchanged();
+            // Looked at before the read: what was closed then has all its events in it.
+            let closed = self.journal.is_closed();
+            if let Some(piece) = self.read() {
+                return Some(piece);
+            }
+            self.over = closed;
+            if !closed && tokio::time::timeout(self.heartbeat, self.changes.changed()).await.is_err() {
+                return Some(HEARTBEAT.to_owned());
+            }
+        }
+        None
+    }
+
+    fn first_piece(&mut self, start: Start) -> String {
+        let mut piece = format!("retry: {RETRY_MS}\n\n");
+        match start {
+            Start::After(seq) => {
+                self.seq = seq;
+                piece.push_str(&self.read().unwrap_or_default());
+            }
+            Start::Reset | Start::Over => self.write_reset(&mut piece, &self.journal.state()),
+        }
+        piece
+    }
+
+    /// What the journal has behind the last event; `None` if nothing.
+    fn read(&mut self) -> Option<String> {
+        let mut piece = String::new();
+        match self.journal.read_after(self.seq, EVENTS_AT_ONCE) {
+            Read::Reset(state) => self.write_reset(&mut piece, &state),
+            Read::Events(events) => {
+                for event in events {
+                    self.write(&mut piece, event.seq, event.body.name(), &*event);
+                    if piece.len() >= PIECE_BYTES {
+                        break;
+                    }
+                }
+            }
+        }
+        (!piece.is_empty()).then_some(piece)
+    }
+
+    fn write_reset(&mut self, piece: &mut String, state: &RoomState) {
+        self.write(piece, state.seq, "reset", state);
+    }
+
+    /// Writes one event. JSON holds no line break, so one `data:` line always suffices.
+    fn write(&mut self, piece: &mut String, seq: u64, name: &str, data: &impl Serialize) {
+        self.seq = seq;
+        match serde_json::to_string(data) {
+            // Writing to a string does not fail.
+            Ok(data) => drop(write!(piece, "id: {}-{seq}\nevent: {name}\ndata: {data}\n\n", self.journal.epoch())),
+            // None of our types has a map with keys that are no strings, the one thing that fails.
+            Err(error) => tracing::error!(%error, "an event could not be written"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use roundtable_protocol::event::ChatMessage;
+    use roundtable_protocol::{Event, EventBody, MemberId, MessageId, RoomId};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::journal::MAX_EVENTS;
+
+    fn speaking(journal: &Journal) {
+        let body = EventBody::Speaking { member: MemberId::new("ann").unwrap(), speaking: true };
+        journal.append(Event { seq: 0, at: 1, body });
+    }
+
+    async fn reader(journal: &Arc<Journal>, start: Start) -> Reader {
+        let seat = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+        Reader::new(Arc::clone(journal), start, Duration::from_secs(15), seat)
+    }
+
+    fn ids(piece: &str) -> Vec<&str> {
+        piece.lines().filter_map(|line| line.strip_prefix("id: ")).collect()
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_was_blocked_for_long_starts_again_instead_of_missing_something() {
+        let journal = Arc::new(Journal::new(RoomId::new("r").unwrap(), 7));
+        let mut reader = reader(&journal, Start::Reset).await;
+        assert_eq!(ids(&reader.next_piece().await.unwrap()), ["7-0"]);
+        speaking(&journal);
+        assert_eq!(ids(&reader.next_piece().await.unwrap()), ["7-1"]);
+
+        for _ in 0..MAX_EVENTS {
+            speaking(&journal);
+        }
+        let piece = reader.next_piece().await.unwrap();
+        assert_eq!(ids(&piece).len(), EVENTS_AT_ONCE, "the ring still holds what it lacks, but it comes in pieces");
+        for _ in 0..MAX_EVENTS {
+            speaking(&journal);
+        }
+        let piece = reader.next_piece().await.unwrap();
+        assert!(piece.starts_with("id: 7-4097\nevent: reset\ndata: {"), "{piece}");
+    }
+
+    #[tokio::test]
+    async fn a_piece_is_bounded_by_its_length_too() {
+        let journal = Arc::new(Journal::new(RoomId::new("r").unwrap(), 7));
+        let (id, member) = (MessageId::new("m").unwrap(), MemberId::new("ann").unwrap());
+        let text = "line\nbreak\r\n".repeat(1_000);
+        let message = ChatMessage { id, seq: 0, at: 1, member, name: "Ann".into(), text };
+        for _ in 0..10 {
+            journal.append(Event { seq: 0, at: 1, body: EventBody::Chat { message: message.clone() } });
+        }
+        let mut reader = reader(&journal, Start::After(0)).await;
+        let mut seen = vec![];
+        while seen.len() < 10 {
+            let piece = reader.next_piece().await.unwrap();
+            assert!(piece.len() < PIECE_BYTES + 20_000, "{}", piece.len());
+            assert!(piece.ends_with("}\n\n") && !piece.contains('\r'), "line breaks of the text are escaped");
+            seen.extend(ids(&piece).into_iter().map(str::to_owned));
+        }
+        assert_eq!(seen, (1..=10).map(|seq| format!("7-{seq}")).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn ids_are_read_strictly() {
+        let table = [
+            ("7-0", Some((7, 0))),
+            ("18446744073709551615-1", Some((u64::MAX, 1))),
+            ("18446744073709551616-1", None),
+            ("7", None),
+            ("7-", None),
+            ("-7", None),
+            ("7-1-1", None),
+            ("7--1", None),
+            (" 7-1", None),
+            ("", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(parse_id(text), expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The routes over real loopback sockets, before a shard that only pretends.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use roundtable_protocol::{Event, EventBody, LeaveReason, MemberId};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::hub::fake_shard::{FakeShard, event};
+use crate::hub::{HubConfig, IceServers};
+
+mod api;
+mod conversation;
+mod events;
+mod page;
+mod rules;
+mod slow;
+mod talk;
+
+/// Longer than anything here takes; a test that waits for it has failed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running server.
+struct Site {
+    shard: FakeShard,
+    hub: Hub,
+    address: SocketAddr,
+}
+
+/// A plain HTTP answer whose body is read piece by piece.
+struct Answer {
+    status: u16,
+    head: String,
+    body: TcpStream,
+    buffer: String,
+}
+
+impl Site {
+    async fn start() -> Self {
+        Self::with(HubConfig::default(), HttpConfig::default()).await
+    }
+
+    async fn with(hub: HubConfig, http: HttpConfig) -> Self {
+        Self::mounted(hub, http, |router| router).await
+    }
+
+    async fn mounted(hub: HubConfig, http: HttpConfig, mount: impl FnOnce(Router) -> Router) -> Self {
+        let shard = FakeShard::start();
+        let ice: IceServers = Arc::new(|_| vec![]);
+        let hub = Hub::new(hub, shard.inbox.clone(), ice, None);
+        let router = mount(router(HttpState::new(hub.clone(), http)));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { shard, hub, address }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.request("GET", path, "").await
+    }
+
+    /// Speaks HTTP/1.0, so that a body is what comes until the end, without chunks.
+    async fn request(&self, method: &str, path: &str, headers: &str) -> Answer {
+        let mut body = TcpStream::connect(self.address).await.unwrap();
+        let request = format!("{method} {path} HTTP/1.0\r\nHost: {}\r\n{headers}\r\n", self.address);
+        body.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Answer { status: 0, head: String::new(), body, buffer: String::new() };
+        answer.head = answer.until("\r\n\r\n").await.expect("a head");
+        answer.status = answer.head.split(' ').nth(1).unwrap().parse().unwrap();
+        answer
+    }
+
+    fn append(&self, room: &str, body: EventBody) -> u64 {
+        self.shard.journal(room).append(event(body))
+    }
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        let line = self.head.lines().find(|line| line.to_ascii_lowercase().starts_with(&format!("{name}:")))?;
+        line.split_once(':').map(|(_, value)| value.trim())
+    }
+
+    /// What comes up to a mark; `None` if the end comes first.
+    async fn until(&mut self, mark: &str) -> Option<String> {
+        tokio::time::timeout(PATIENCE, async {
+            loop {
+                if let Some(at) = self.buffer.find(mark) {
+                    let rest = self.buffer.split_off(at + mark.len());
+                    let mut piece = std::mem::replace(&mut self.buffer, rest);
+                    piece.truncate(at);
+                    return Some(piece);
+                }
+                if !self.read_more().await {
+                    return None;
+                }
+            }
+        })
+        .await
+        .expect("an answer in time")
+    }
+
+    async fn text(mut self) -> String {
+        tokio::time::timeout(PATIENCE, async { while self.read_more().await {} }).await.expect("an end in time");
+        self.buffer
+    }
+
+    async fn json(self) -> serde_json::Value {
+        serde_json::from_str(&self.text().await).unwrap()
+    }
+
+    /// Asserts that it is a problem with this status and code, and gives the details.
+    async fn problem(self, status: u16, code: &str) -> String {
+        assert_eq!((self.status, self.header("content-type")), (status, Some("application/problem+json")));
+        assert_eq!(self.header("retry-after").is_some(), status == 503);
+        let body = self.json().await;
+        assert_eq!((body["status"].as_u64(), body["code"].as_str()), (Some(status.into()), Some(code)), "{body}");
+        assert!(body["title"].as_str().is_some_and(|title| !title.is_empty()));
+        body["detail"].as_str().unwrap().to_owned()
+    }
+
+    async fn read_more(&mut self) -> bool {
+        let mut bytes = [0; 16 * 1024];
+        let length = self.body.read(&mut bytes).await.unwrap_or(0);
+        self.buffer.push_str(std::str::from_utf8(&bytes[..length]).unwrap());
+        length > 0
+    }
+}
+
+fn speaking(member: &MemberId, speaking: bool) -> EventBody {
+    EventBody::Speaking { member: member.clone(), speaking }
+}
+
+fn member(id: &str) -> MemberId {
+    MemberId::new(id).unwrap()
+}

@@ -1,0 +1,189 @@
+//! A shard without media, for tests: it keeps rooms and journals and answers what it is told to.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use roundtable_protocol::event::{ChatMessage, MemberInfo, RoomCloseReason};
+use roundtable_protocol::{ErrorCode, Event, EventBody, LeaveReason, MemberId, MessageId, RoomId, ServerMessage};
+
+use crate::journal::Journal;
+use crate::shard::inbox::{Command, Inbox, Join, JoinRefused, Joined, Outbox, Request, ToMember};
+use crate::shard::stats::ShardStats;
+
+/// The test's end of the shard.
+pub(crate) struct FakeShard {
+    pub(crate) inbox: Inbox,
+    /// Refusals for the joins to come, in order.
+    pub(crate) refusals: Arc<Mutex<VecDeque<JoinRefused>>>,
+    rooms: Arc<Mutex<Rooms>>,
+    left: Receiver<(String, LeaveReason)>,
+}
+
+type Rooms = BTreeMap<RoomId, Room>;
+
+struct Room {
+    journal: Arc<Journal>,
+    members: BTreeMap<MemberId, (String, Outbox)>,
+}
+
+impl FakeShard {
+    pub(crate) fn start() -> Self {
+        let poll = mio::Poll::new().unwrap();
+        let waker = Arc::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
+        let (inbox, commands) = Inbox::new(waker);
+        let (rooms, refusals) = (Arc::<Mutex<Rooms>>::default(), Arc::<Mutex<VecDeque<_>>>::default());
+        let (left_sender, left) = channel();
+        let shard =
+            Thread { rooms: Arc::clone(&rooms), refusals: Arc::clone(&refusals), left: left_sender, members: 0 };
+        std::thread::spawn(move || {
+            let _poll = poll;
+            shard.run(&commands);
+        });
+        Self { inbox, refusals, rooms, left }
+    }
+
+    /// Who left next, by name, and why.
+    pub(crate) async fn next_left(&self) -> (String, LeaveReason) {
+        for _ in 0..500 {
+            if let Ok(left) = self.left.try_recv() {
+                return left;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("nobody left within 5 s");
+    }
+
+    pub(crate) fn members(&self, room: &str) -> usize {
+        let rooms = self.rooms.lock().unwrap();
+        rooms.get(&RoomId::new(room).unwrap()).map_or(0, |room| room.members.len())
+    }
+
+    pub(crate) fn journal(&self, room: &str) -> Arc<Journal> {
+        Arc::clone(&self.rooms.lock().unwrap()[&RoomId::new(room).unwrap()].journal)
+    }
+
+    pub(crate) fn outbox(&self, room: &str, name: &str) -> Outbox {
+        let rooms = self.rooms.lock().unwrap();
+        let members = &rooms[&RoomId::new(room).unwrap()].members;
+        members.values().find(|(n, _)| n == name).unwrap().1.clone()
+    }
+
+    /// Lets go of somebody without a word, as a shard does whose outbox for them is full.
+    pub(crate) fn forget(&self, room: &str, name: &str) {
+        let mut rooms = self.rooms.lock().unwrap();
+        rooms.get_mut(&RoomId::new(room).unwrap()).unwrap().members.retain(|_, (n, _)| n != name);
+    }
+}
+
+pub(crate) fn event(body: EventBody) -> Event {
+    Event { seq: 0, at: 1_000, body }
+}
+
+struct Thread {
+    rooms: Arc<Mutex<Rooms>>,
+    refusals: Arc<Mutex<VecDeque<JoinRefused>>>,
+    left: Sender<(String, LeaveReason)>,
+    members: u32,
+}
+
+impl Thread {
+    fn run(mut self, commands: &Receiver<Command>) {
+        for command in commands {
+            match command {
+                Command::Join(join) => self.join(join),
+                Command::Member { room, member, request } => self.request(&room, &member, request),
+                Command::CloseRoom { room, reason } => self.close(&room, reason),
+                Command::Stats(reply) => drop(reply.send(self.stats())),
+                Command::Stop => return self.stop(),
+            }
+        }
+    }
+
+    fn stats(&self) -> ShardStats {
+        ShardStats { rooms: self.rooms.lock().unwrap().len(), ..ShardStats::default() }
+    }
+
+    fn join(&mut self, join: Join) {
+        if let Some(refused) = self.refusals.lock().unwrap().pop_front() {
+            drop(join.reply.send(Err(refused)));
+            return;
+        }
+        let mut rooms = self.rooms.lock().unwrap();
+        if !rooms.contains_key(&join.room) && join.journal.is_closed() {
+            drop(join.reply.send(Err(JoinRefused::JournalClosed)));
+            return;
+        }
+        let journal = Arc::clone(&join.journal);
+        let room = rooms.entry(join.room.clone()).or_insert_with(|| Room { journal, members: BTreeMap::new() });
+        if room.members.len() >= join.max_members {
+            drop(join.reply.send(Err(JoinRefused::RoomFull(join.max_members))));
+            return;
+        }
+        self.members += 1;
+        let member = MemberInfo { id: MemberId::new(format!("m{}", self.members)).unwrap(), name: join.name };
+        room.journal.append(event(EventBody::Joined { member: member.clone() }));
+        let journal = Arc::clone(&room.journal);
+        room.members.insert(member.id.clone(), (member.name.clone(), join.outbox));
+        let id = member.id.clone();
+        drop(rooms);
+        if join.reply.send(Ok(Joined { member, seats: 4, journal })).is_err() {
+            self.leave(&join.room, &id, LeaveReason::Disconnected);
+        }
+    }
+
+    fn request(&mut self, room: &RoomId, member: &MemberId, request: Request) {
+        match request {
+            Request::Leave(reason) => self.leave(room, member, reason),
+            Request::Chat { nonce, text } => self.chat(room, member, nonce, text),
+            _ => {}
+        }
+    }
+
+    fn chat(&self, room: &RoomId, member: &MemberId, nonce: u32, text: String) {
+        let rooms = self.rooms.lock().unwrap();
+        let room = &rooms[room];
+        let (name, _) = &room.members[member];
+        let id = MessageId::new("c1").unwrap();
+        let mut message = ChatMessage { id, seq: 0, at: 1_000, member: member.clone(), name: name.clone(), text };
+        message.seq = room.journal.append(event(EventBody::Chat { message: message.clone() }));
+        for (id, (_, outbox)) in &room.members {
+            let nonce = (id == member).then_some(nonce);
+            let chat = ServerMessage::Chat { message: message.clone(), nonce };
+            drop(outbox.try_send(ToMember::Message(chat)));
+        }
+    }
+
+    fn leave(&self, room: &RoomId, member: &MemberId, reason: LeaveReason) {
+        let mut rooms = self.rooms.lock().unwrap();
+        let Some(entry) = rooms.get_mut(room) else { return };
+        let Some((name, _)) = entry.members.remove(member) else { return };
+        entry.journal.append(event(EventBody::Left { member: member.clone(), reason }));
+        let empty = entry.members.is_empty();
+        drop(rooms);
+        drop(self.left.send((name, reason)));
+        if empty {
+            self.close(room, RoomCloseReason::Empty);
+        }
+    }
+
+    fn close(&self, room: &RoomId, reason: RoomCloseReason) {
+        let Some(room) = self.rooms.lock().unwrap().remove(room) else { return };
+        room.journal.append(event(EventBody::RoomClosed { reason }));
+        let code = match reason {
+            RoomCloseReason::ServerStopping => ErrorCode::Stopping,
+            _ => ErrorCode::RoomClosed,
+        };
+        for (_, outbox) in room.members.values() {
+            let close = ToMember::Close { code, message: "over".into(), reconnect_after_ms: Some(2_000) };
+            drop(outbox.try_send(close));
+        }
+    }
+
+    fn stop(&self) {
+        let rooms: Vec<RoomId> = self.rooms.lock().unwrap().keys().cloned().collect();
+        for room in rooms {
+            self.close(&room, RoomCloseReason::ServerStopping);
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! The door to the rooms: finds or opens a room's journal, lets people in, and is the only one
+//! who talks to the shard.
+
+mod authorize;
+#[cfg(test)]
+pub(crate) mod fake_shard;
+mod membership;
+mod presence;
+mod rooms;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use roundtable_protocol::event::RoomCloseReason;
+use roundtable_protocol::limit::MAX_SEATS;
+use roundtable_protocol::message::IceServer;
+use roundtable_protocol::{ErrorCode, Grants, MemberId, RoomId};
+use tokio::sync::{oneshot, watch};
+
+pub use self::authorize::{Authorising, Authorize, Denied};
+pub use self::membership::Membership;
+use self::membership::Reply;
+pub use self::presence::Presence;
+use self::rooms::{Claim, Rooms};
+use crate::journal::Journal;
+use crate::shard::inbox::{Command, Inbox, Join, JoinRefused, Joined, Outbox, SendError};
+use crate::shard::stats::ShardStats;
+
+/// Tells the STUN and TURN servers of a member, with credentials made for it.
+pub type IceServers = Arc<dyn Fn(&MemberId) -> Vec<IceServer> + Send + Sync>;
+
+/// Joins that are tried again because the room ended just before; each try opens a fresh one.
+const JOIN_TRIES: u32 = 3;
+/// Pause between tries to hand a full shard a command that must arrive.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Bounds of the hub.
+#[derive(Debug, Clone)]
+pub struct HubConfig {
+    /// Rooms open at once; one more is refused with `room/too-many`.
+    pub max_rooms: usize,
+    /// People in one room; one more is refused with `room/full`.
+    pub max_members_per_room: usize,
+    /// Seats one member may have; a client that asks for more gets these.
+    pub max_seats: u16,
+    /// Signalling sockets at once, in a room or not yet; one more is refused before it is opened.
+    pub max_sessions: usize,
+    /// How long the journal of a closed room stays readable for those who come back late.
+    pub keep_closed: Duration,
+    /// How long the authorisation hook may take.
+    pub authorise_timeout: Duration,
+    /// How long the shard may take to answer.
+    pub reply_timeout: Duration,
+}
+
+impl Default for HubConfig {
+    fn default() -> Self {
+        Self {
+            max_rooms: 500,
+            max_members_per_room: 100,
+            max_seats: MAX_SEATS,
+            max_sessions: 1_000,
+            keep_closed: Duration::from_secs(60),
+            authorise_timeout: Duration::from_secs(10),
+            reply_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Knows every room and lets people in. Cheap to clone; all clones are one hub.
+#[derive(Clone)]
+pub struct Hub(Arc<Shared>);
+
+struct Shared {
+    config: HubConfig,
+    inbox: Inbox,
+    ice: IceServers,
+    authorise: Option<Arc<dyn Authorize>>,
+    rooms: Arc<Rooms>,
+    sessions: watch::Sender<usize>,
+    stopping: watch::Sender<bool>,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").field("config", &self.0.config).finish_non_exhaustive()
+    }
+}
+
+/// A wish to enter a room.
+#[derive(Debug)]
+pub struct JoinRequest {
+    /// The name others see; already checked.
+    pub name: String,
+    /// A token for the authorisation hook.
+    pub token: Option<String>,
+    /// Most seats the client wants.
+    pub max_seats: u16,
+    /// Where the member's session listens.
+    pub outbox: Outbox,
+}
+
+/// Somebody is in.
+#[derive(Debug)]
+pub struct Admission {
+    /// Who they are, and the room's journal.
+    pub joined: Joined,
+    /// What they may do.
+    pub grants: Grants,
+    /// Their STUN and TURN servers.
+    pub ice_servers: Vec<IceServer>,
+    /// Their line to the shard; letting go of it takes them out of the room.
+    pub membership: Membership,
+}
+
+/// Why somebody is not in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The authorisation hook said no.
+    #[error("{}", .0.message)]
+    Denied(Denied),
+    /// The authorisation hook did not answer in time.
+    #[error("nobody could say in time whether you may enter")]
+    AuthoriseTimeout,
+    /// As many rooms are open as may be.
+    #[error("the server carries {0} rooms and takes no further one")]
+    TooManyRooms(usize),
+    /// The room holds as many people as it may.
+    #[error("the room is full: it holds {0} people")]
+    RoomFull(usize),
+    /// The room kept ending under the tries; coming back later helps.
+    #[error("the room has just ended")]
+    RoomClosed,
+    /// The shard did not take it or did not answer.
+    #[error(transparent)]
+    Shard(#[from] HubError),
+}
+
+/// Why the shard gave no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HubError {
+    /// It has more to do than it can.
+    #[error("the server is overloaded")]
+    Overloaded,
+    /// It is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+    /// It failed.
+    #[error("the server has failed")]
+    Failed,
+}
+
+impl HubError {
+    /// The stable word on the wire.
+    #[must_use]
+    pub fn code(self) -> ErrorCode {
+        match self {
+            Self::Overloaded => ErrorCode::Overloaded,
+            Self::Stopping => ErrorCode::Stopping,
+            Self::Failed => ErrorCode::Internal,
+        }
+    }
+}
+
+impl JoinError {
+    /// The stable word on the wire.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Denied(denied) => denied.code,
+            Self::AuthoriseTimeout => ErrorCode::Overloaded,
+            Self::TooManyRooms(_) => ErrorCode::TooManyRooms,
+            Self::RoomFull(_) => ErrorCode::RoomFull,
+            Self::RoomClosed => ErrorCode::RoomClosed,
+            Self::Shard(error) => error.code(),
+        }
+    }
+}
+
+impl Hub {
+    /// Makes the hub of one shard. `ice` is asked at each join; without `authorise` everybody may
+    /// do everything.
+    #[must_use]
+    pub fn new(config: HubConfig, inbox: Inbox, ice: IceServers, authorise: Option<Arc<dyn Authorize>>) -> Self {
+        let rooms = Arc::new(Rooms::new(config.max_rooms, config.keep_closed));
+        let (sessions, stopping) = (watch::Sender::new(0), watch::Sender::new(false));
+        Self(Arc::new(Shared { config, inbox, ice, authorise, rooms, sessions, stopping }))
+    }
+
+    /// Lets somebody into a room, opening it if need be.
+    ///
+    /// # Errors
+    /// [`JoinError`] says why not.
+    pub async fn join(&self, room: &RoomId, request: JoinRequest) -> Result<Admission, JoinError> {
+        let grants = self.authorise(room, &request).await?;
+        for _ in 0..JOIN_TRIES {
+            match self.try_join(room, &request, grants).await? {
+                Ok(admission) => return Ok(admission),
+                Err(JoinRefused::JournalClosed) => {}
+                Err(JoinRefused::RoomFull(members)) => return Err(JoinError::RoomFull(members)),
+                Err(JoinRefused::Stopping) => return Err(HubError::Stopping.into()),
+            }
+        }
+        Err(JoinError::RoomClosed)
+    }
+
+    /// Counts a new signalling socket, unless there are as many as may be or the server is stopping.
+    #[must_use]
+    pub fn enter(&self) -> Option<Presence> {
+        if self.is_stopping() {
+            return None;
+        }
+        Presence::new(&self.0.sessions, self.0.config.max_sessions)
+    }
+
+    /// The journals of all open rooms, ordered by id.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<Arc<Journal>> {
+        self.0.rooms.open()
+    }
+
+    /// The journal of a room that is open or was closed lately.
+    #[must_use]
+    pub fn room(&self, room: &RoomId) -> Option<Arc<Journal>> {
+        self.0.rooms.find(room)
+    }
+
+    /// Ends a room; its members are told. Returns whether the shard took the wish.
+    pub fn close_room(&self, room: &RoomId) -> bool {
+        self.send(Command::CloseRoom { room: room.clone(), reason: RoomCloseReason::Closed }).is_ok()
+    }
+
+    /// Signalling sockets now.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        *self.0.sessions.borrow()
+    }
+
+    /// The shard's figures.
+    ///
+    /// # Errors
+    /// [`HubError`] when it does not answer in time, or at all.
+    pub async fn stats(&self) -> Result<ShardStats, HubError> {
+        let (sender, receiver) = oneshot::channel();
+        self.send(Command::Stats(sender))?;
+        match tokio::time::timeout(self.0.config.reply_timeout, receiver).await {
+            Ok(Ok(stats)) => Ok(stats),
+            Ok(Err(_)) => Err(self.gone()),
+            Err(_) => Err(HubError::Overloaded),
+        }
+    }
+
+    /// Whether [`Hub::stop`] was called.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        *self.0.stopping.borrow()
+    }
+
+    /// Resolves once the hub is stopping.
+    pub async fn stopped(&self) {
+        let mut stopping = self.0.stopping.subscribe();
+        // The sender lives as long as `self`, so this ends by the value only.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    }
+
+    /// Refuses everybody new, ends all rooms, and waits until every session has said goodbye, but
+    /// no longer than `within`. Returns the sessions that are still there.
+    pub async fn stop(&self, within: Duration) -> usize {
+        self.0.stopping.send_replace(true);
+        let mut sessions = self.0.sessions.subscribe();
+        let orderly = async {
+            while self.0.inbox.send(Command::Stop) == Err(SendError::Full) {
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+            let _ = sessions.wait_for(|count| *count == 0).await;
+        };
+        let _ = tokio::time::timeout(within, orderly).await;
+        self.sessions()
+    }
+
+    async fn authorise(&self, room: &RoomId, request: &JoinRequest) -> Result<Grants, JoinError> {
+        if self.is_stopping() {
+            return Err(HubError::Stopping.into());
+        }
+        let Some(hook) = &self.0.authorise else { return Ok(Grants::ALL) };
+        let answer = hook.authorise(room, &request.name, request.token.as_deref());
+        tokio::select! {
+            answer = tokio::time::timeout(self.0.config.authorise_timeout, answer) => match answer {
+                Ok(answer) => answer.map_err(JoinError::Denied),
+                Err(_) => Err(JoinError::AuthoriseTimeout),
+            },
+            () = self.stopped() => Err(HubError::Stopping.into()),
+        }
+    }
+
+    async fn try_join(
+        &self,
+        room: &RoomId,
+        request: &JoinRequest,
+        grants: Grants,
+    ) -> Result<Result<Admission, JoinRefused>, JoinError> {
+        let claim = self.0.rooms.claim(room).ok_or(JoinError::TooManyRooms(self.0.config.max_rooms))?;
+        let (sender, receiver) = oneshot::channel();
+        let join = Join {
+            room: room.clone(),
+            journal: Arc::clone(claim.journal()),
+            name: request.name.clone(),
+            grants,
+            max_seats: request.max_seats.min(self.0.config.max_seats),
+            max_members: self.0.config.max_members_per_room,
+            outbox: request.outbox.clone(),
+            reply: sender,
+        };
+        if let Err(error) = self.send(Command::Join(join)) {
+            claim.settle();
+            return Err(error.into());
+        }
+        let reply = Reply::new(receiver, self.0.inbox.clone(), room.clone());
+        let answer = reply.wait(self.0.config.reply_timeout).await;
+        Ok(self.settle(claim, room, grants, answer)?)
+    }
+
+    /// Ends one try; the claim of a join without an answer stays, because the shard may yet open the room.
+    fn settle(
+        &self,
+        claim: Claim,
+        room: &RoomId,
+        grants: Grants,
+        answer: Result<Result<Joined, JoinRefused>, HubError>,
+    ) -> Result<Result<Admission, JoinRefused>, HubError> {
+        let joined = match answer {
+            Ok(Ok(joined)) => joined,
+            Ok(Err(refused)) => {
+                claim.settle();
+                return Ok(Err(refused));
+            }
+            Err(HubError::Failed | HubError::Stopping) => {
+                claim.settle();
+                return Err(self.gone());
+            }
+            Err(HubError::Overloaded) => return Err(HubError::Overloaded),
+        };
+        claim.settle();
+        let ice_servers = (self.0.ice)(&joined.member.id);
+        let membership = Membership::new(self.0.inbox.clone(), room.clone(), joined.member.id.clone());
+        Ok(Ok(Admission { joined, grants, ice_servers, membership }))
+    }
+
+    fn send(&self, command: Command) -> Result<(), HubError> {
+        self.0.inbox.send(command).map_err(|error| match error {
+            SendError::Full => HubError::Overloaded,
+            SendError::Stopped => self.gone(),
+        })
+    }
+
+    /// What it means that the shard is not there any more.
+    fn gone(&self) -> HubError {
+        if self.is_stopping() { HubError::Stopping } else { HubError::Failed }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! Which rooms there are: the journal of each open room, and of those that closed lately.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use roundtable_protocol::RoomId;
+use tokio::sync::watch;
+
+use crate::journal::Journal;
+
+/// Journals of closed rooms that are kept for late readers; the oldest goes when one more comes.
+pub(super) const MAX_CLOSED: usize = 256;
+
+/// All rooms of this server.
+#[derive(Debug)]
+pub(super) struct Rooms {
+    max_open: usize,
+    keep_closed: Duration,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    rooms: BTreeMap<RoomId, Entry>,
+    /// Closed journals, oldest first. One whose room was opened again is in no entry any more.
+    closed: VecDeque<Arc<Journal>>,
+    last_epoch: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    journal: Arc<Journal>,
+    /// Joins under way. A room that nobody entered yet lives as long as one of them.
+    claims: usize,
+}
+
+/// A join under way into the room of this journal.
+#[derive(Debug)]
+pub(super) struct Claim {
+    rooms: Arc<Rooms>,
+    journal: Arc<Journal>,
+}
+
+impl Rooms {
+    pub(super) fn new(max_open: usize, keep_closed: Duration) -> Self {
+        Self { max_open, keep_closed, table: Mutex::default() }
+    }
+
+    /// Finds the journal to join, or begins one. `None` if there are as many rooms as may be.
+    pub(super) fn claim(self: &Arc<Self>, room: &RoomId) -> Option<Claim> {
+        let mut table = self.lock();
+        if let Some(entry) = table.rooms.get_mut(room).filter(|entry| !entry.journal.is_closed()) {
+            entry.claims += 1;
+            return Some(Claim { rooms: Arc::clone(self), journal: Arc::clone(&entry.journal) });
+        }
+        if table.rooms.values().filter(|entry| !entry.journal.is_closed()).count() >= self.max_open {
+            return None;
+        }
+        // Epochs rise strictly, even if the wall clock does not.
+        table.last_epoch = unix_millis().max(table.last_epoch + 1);
+        let journal = Arc::new(Journal::new(room.clone(), table.last_epoch));
+        table.rooms.insert(room.clone(), Entry { journal: Arc::clone(&journal), claims: 1 });
+        drop(table);
+        tokio::spawn(retire(Arc::downgrade(self), journal.watch(), Arc::downgrade(&journal)));
+        Some(Claim { rooms: Arc::clone(self), journal })
+    }
+
+    /// The journals of open rooms that somebody has entered.
+    pub(super) fn open(&self) -> Vec<Arc<Journal>> {
+        let table = self.lock();
+        let journals = table.rooms.values().map(|entry| &entry.journal);
+        journals.filter(|journal| is_open(journal)).cloned().collect()
+    }
+
+    /// The journal of a room that somebody has entered, be it closed since.
+    pub(super) fn find(&self, room: &RoomId) -> Option<Arc<Journal>> {
+        let table = self.lock();
+        table.rooms.get(room).map(|entry| &entry.journal).filter(|journal| journal.last_seq() > 0).cloned()
+    }
+
+    fn settle(&self, journal: &Arc<Journal>) {
+        let mut table = self.lock();
+        let Some(entry) = table.rooms.get_mut(journal.room()) else { return };
+        if !Arc::ptr_eq(&entry.journal, journal) {
+            return;
+        }
+        entry.claims -= 1;
+        if entry.claims == 0 && journal.last_seq() == 0 {
+            table.rooms.remove(journal.room());
+        }
+    }
+
+    /// Notes that a room is over; its journal stays for late readers.
+    fn note_closed(&self, journal: Arc<Journal>) {
+        let mut table = self.lock();
+        table.closed.push_back(journal);
+        while table.closed.len() > MAX_CLOSED {
+            table.remove_oldest_closed();
+        }
+    }
+
+    fn remove_closed(&self, journal: &Arc<Journal>) {
+        let mut table = self.lock();
+        // Every journal is kept for the same time, so that those before this one are due as well.
+        while table.closed.iter().any(|closed| Arc::ptr_eq(closed, journal)) {
+            table.remove_oldest_closed();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn remove_oldest_closed(&mut self) {
+        let Some(journal) = self.closed.pop_front() else { return };
+        if self.rooms.get(journal.room()).is_some_and(|entry| Arc::ptr_eq(&entry.journal, &journal)) {
+            self.rooms.remove(journal.room());
+        }
+    }
+}
+
+impl Claim {
+    pub(super) fn journal(&self) -> &Arc<Journal> {
+        &self.journal
+    }
+
+    /// The join has ended, one way or the other. A room that nobody entered is forgotten with its last claim.
+    pub(super) fn settle(self) {
+        self.rooms.settle(&self.journal);
+    }
+}
+
+/// Waits for a room's end, keeps its journal for late readers for a while, then forgets it.
+async fn retire(rooms: Weak<Rooms>, changes: watch::Receiver<u64>, journal: Weak<Journal>) {
+    let Some(journal) = closed(changes, journal).await else { return };
+    let Some(keep) = rooms.upgrade().map(|rooms| {
+        rooms.note_closed(Arc::clone(&journal));
+        rooms.keep_closed
+    }) else {
+        return;
+    };
+    tokio::time::sleep(keep).await;
+    if let Some(rooms) = rooms.upgrade() {
+        rooms.remove_closed(&journal);
+    }
+}
+
+/// Waits until the journal is closed; `None` if nobody holds it any more, because its room was never entered.
+async fn closed(mut changes: watch::Receiver<u64>, journal: Weak<Journal>) -> Option<Arc<Journal>> {
+    loop {
+        let journal = journal.upgrade()?;
+        if journal.is_closed() {
+            return Some(journal);
+        }
+        drop(journal);
+        changes.changed().await.ok()?;
+    }
+}
+
+fn is_open(journal: &Journal) -> bool {
+    let state = journal.shared_state();
+    state.seq > 0 && !state.closed
+}
+
+fn unix_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

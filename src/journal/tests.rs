@@ -1,0 +1,128 @@
+use roundtable_protocol::event::{ChatMessage, LeaveReason, MemberInfo, RoomCloseReason};
+use roundtable_protocol::{MemberId, MessageId};
+
+use super::*;
+
+fn journal() -> Journal {
+    Journal::new(RoomId::new("r").unwrap(), 7)
+}
+
+fn ann() -> MemberId {
+    MemberId::new("ann").unwrap()
+}
+
+fn event(body: EventBody) -> Event {
+    Event { seq: 0, at: 1, body }
+}
+
+fn speaking(speaking: bool) -> Event {
+    event(EventBody::Speaking { member: ann(), speaking })
+}
+
+fn chat(text: String) -> Event {
+    let id = MessageId::new("m").unwrap();
+    event(EventBody::Chat { message: ChatMessage { id, seq: 0, at: 1, member: ann(), name: "Ann".into(), text } })
+}
+
+fn seqs(read: &Read) -> Option<Vec<u64>> {
+    match read {
+        Read::Events(events) => Some(events.iter().map(|event| event.seq).collect()),
+        Read::Reset(_) => None,
+    }
+}
+
+#[test]
+fn events_are_numbered_from_one_and_read_behind_any_of_them() {
+    let journal = journal();
+    assert_eq!(seqs(&journal.read_after(0, 10)), Some(vec![]), "nothing has happened yet");
+    for expected in 1..=5 {
+        assert_eq!(journal.append(speaking(true)), expected);
+    }
+    // (after, at most, what comes; None = reset)
+    let table: &[(u64, usize, Option<&[u64]>)] = &[
+        (0, 10, Some(&[1, 2, 3, 4, 5])),
+        (0, 2, Some(&[1, 2])),
+        (3, 10, Some(&[4, 5])),
+        (3, 0, Some(&[])),
+        (5, 10, Some(&[])),
+        (6, 10, None),
+        (u64::MAX, 10, None),
+    ];
+    for (after, at_most, expected) in table {
+        assert_eq!(seqs(&journal.read_after(*after, *at_most)).as_deref(), *expected, "after {after}, {at_most}");
+    }
+}
+
+#[test]
+fn a_chat_message_carries_the_number_of_its_event() {
+    let journal = journal();
+    journal.append(speaking(true));
+    journal.append(chat("hello".into()));
+    let Read::Events(events) = journal.read_after(1, 1) else { panic!("in the ring") };
+    assert!(matches!(&events[0].body, EventBody::Chat { message } if message.seq == 2));
+}
+
+#[test]
+fn the_ring_keeps_as_many_events_as_it_may_and_no_more() {
+    let journal = journal();
+    let all = MAX_EVENTS as u64 + 10;
+    for n in 0..all {
+        journal.append(speaking(n % 2 == 0));
+    }
+    let read = journal.read_after(10, usize::MAX);
+    assert_eq!(seqs(&read), Some((11..=all).collect::<Vec<_>>()), "the first ten are gone, nothing else");
+    let Read::Reset(state) = journal.read_after(9, usize::MAX) else { panic!("event 10 is gone: a gap") };
+    assert_eq!((state.seq, state.epoch), (all, 7));
+}
+
+#[test]
+fn the_ring_is_bounded_by_text_too_and_keeps_the_newest_whatever_it_weighs() {
+    let table = [(16 * 1024 - 3, 256), (1024 * 1024 - 3, 4), (MAX_TEXT_BYTES - 3, 1), (MAX_TEXT_BYTES, 1)];
+    for (bytes, kept) in table {
+        let journal = journal();
+        for _ in 0..kept + 2 {
+            journal.append(chat("x".repeat(bytes)));
+        }
+        let last = kept as u64 + 2;
+        assert_eq!(seqs(&journal.read_after(2, usize::MAX)).map(|s| s.len()), Some(kept), "{bytes} bytes each");
+        assert_eq!(seqs(&journal.read_after(1, usize::MAX)), None, "{bytes} bytes each");
+        assert_eq!(journal.last_seq(), last);
+    }
+}
+
+#[test]
+fn the_state_is_the_fold_of_all_events_even_those_that_fell_out() {
+    let journal = journal();
+    journal.append(event(EventBody::Joined { member: MemberInfo { id: ann(), name: "Ann".into() } }));
+    let held = journal.shared_state();
+    for _ in 0..MAX_EVENTS {
+        journal.append(speaking(true));
+    }
+    assert_eq!(journal.state().members.len(), 1);
+    assert_eq!(journal.state().speaking, [ann()]);
+    assert_eq!(held.seq, 1, "what a reader holds does not change under it");
+}
+
+#[test]
+fn a_closed_journal_takes_nothing_more() {
+    let journal = journal();
+    journal.append(event(EventBody::Joined { member: MemberInfo { id: ann(), name: "Ann".into() } }));
+    journal.append(event(EventBody::Left { member: ann(), reason: LeaveReason::Left }));
+    assert!(!journal.is_closed());
+    assert_eq!(journal.append(event(EventBody::RoomClosed { reason: RoomCloseReason::Empty })), 3);
+    assert!(journal.is_closed());
+    assert_eq!(journal.append(speaking(true)), 3);
+    assert_eq!(seqs(&journal.read_after(0, 10)), Some(vec![1, 2, 3]), "late readers still see how it ended");
+}
+
+#[test]
+fn watchers_learn_of_each_change() {
+    let journal = journal();
+    let mut watch = journal.watch();
+    assert!(!watch.has_changed().unwrap());
+    journal.append(speaking(true));
+    journal.append(speaking(false));
+    assert!(watch.has_changed().unwrap());
+    assert_eq!(*watch.borrow_and_update(), 2);
+    assert!(!watch.has_changed().unwrap());
+}

@@ -1,0 +1,147 @@
+//! Process entry: reads the settings, serves until a signal comes, and says with its exit code how it went.
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use roundtable::config::cli::{self, Action, Given};
+use roundtable::config::{self, Config, Loaded};
+use roundtable::{Server, StartError, telemetry};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Something failed while running.
+const FAILED: u8 = 1;
+/// The settings are wrong (`EX_CONFIG` of sysexits.h). A wrong command line is clap's 2.
+const BAD_CONFIG: u8 = 78;
+
+fn main() -> ExitCode {
+    let action = match cli::parse(std::env::args_os()) {
+        Ok(action) => action,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(FAILED));
+        }
+    };
+    match action {
+        Action::Serve(given) => serve(&given),
+        Action::PrintConfig(given) => with_settings(config::load(&given), print_config),
+        Action::CheckConfig(path) => with_settings(config::check(&path), |loaded| print_checked(&path, loaded)),
+        Action::Schema => print(format_args!("{:#}", roundtable::protocol::schema::json_schema())),
+    }
+}
+
+fn with_settings(loaded: Result<Loaded, config::ConfigError>, then: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
+    match loaded {
+        Ok(loaded) => then(loaded),
+        Err(error) => complain(error, BAD_CONFIG),
+    }
+}
+
+fn print_config(loaded: Loaded) -> ExitCode {
+    let lines: Vec<String> = loaded.settings.iter().map(ToString::to_string).collect();
+    print(lines.join("\n"))
+}
+
+fn print_checked(path: &Path, loaded: Loaded) -> ExitCode {
+    let warnings = loaded.config.warnings();
+    let lines: Vec<String> = warnings.iter().map(|warning| format!("warning: {warning}")).collect();
+    print([lines, vec![format!("{}: fine", path.display())]].concat().join("\n"))
+}
+
+/// Prints to standard output. Whoever closed it does not want to hear more.
+fn print(text: impl Display) -> ExitCode {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => complain(error, FAILED),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn complain(error: impl Display, code: u8) -> ExitCode {
+    let _ = writeln!(io::stderr(), "roundtable: {error}");
+    ExitCode::from(code)
+}
+
+fn serve(given: &Given) -> ExitCode {
+    with_settings(config::load(given), |Loaded { config, .. }| {
+        if let Err(error) = telemetry::init(&config.log) {
+            return complain(error, FAILED);
+        }
+        match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+            Ok(runtime) => runtime.block_on(run(config)),
+            Err(error) => complain(error, FAILED),
+        }
+    })
+}
+
+async fn run(config: Config) -> ExitCode {
+    let signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => return complain(error, FAILED),
+    };
+    let warnings = config.warnings();
+    let server = match Server::bind(config).await {
+        Ok(server) => server,
+        Err(error @ StartError::Tls(_)) => return complain(error, BAD_CONFIG),
+        Err(error) => return complain(error, FAILED),
+    };
+    announce(&server);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    match server.run(signals.stop()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(error, FAILED),
+    }
+}
+
+/// Says where to go.
+fn announce(server: &Server) {
+    let scheme = if server.is_tls() { "https" } else { "http" };
+    let http = server.http_addr();
+    let udp = server.udp_addrs();
+    tracing::info!(%http, ?udp, tls = server.is_tls(), "serving");
+    let version = env!("CARGO_PKG_VERSION");
+    let port = udp.first().map_or(0, SocketAddr::port);
+    let host = if http.ip().is_unspecified() { format!("localhost:{}", http.port()) } else { http.to_string() };
+    let hint = match (http.ip().is_loopback(), server.is_tls()) {
+        (true, _) => {
+            "This machine only. For others: --http-listen 0.0.0.0:7880 with --tls-cert and --tls-key, or behind an https proxy."
+        }
+        (false, true) => "Open it in two tabs, or send somebody the link of a room.",
+        (false, false) => {
+            "Other devices need https for camera and microphone: --tls-cert and --tls-key, or an https proxy."
+        }
+    };
+    print(format_args!("Roundtable {version}  {scheme}://{host}/  media UDP {port}\n{hint}"));
+}
+
+/// The signals that end the process.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Resolves at the first signal. A second one ends the process at once.
+    async fn stop(mut self) {
+        self.next().await;
+        tracing::info!("stopping; a second signal cuts it short");
+        tokio::spawn(async move {
+            self.next().await;
+            std::process::exit(i32::from(FAILED));
+        });
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! One room: who is here, who publishes what, who hears whom. Pure: time is told, effects are polled.
+
+pub mod chat;
+pub mod member;
+pub mod slot;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use roundtable_protocol::event::{
+    ChatMessage, Event, EventBody, LeaveReason, MemberInfo, RoomCloseReason, TrackInfo, TrackSource,
+};
+use roundtable_protocol::limit::{MAX_SEATS, MAX_TRACKS_PER_MEMBER};
+use roundtable_protocol::message::SubscribeChange;
+use roundtable_protocol::{ErrorCode, Grants, MemberId, MessageId, TrackId};
+
+use chat::{ChatError, ChatHistory};
+use member::Member;
+use slot::{Assignment, Group};
+
+/// Seats a client begins with unless it wants fewer. Eight people then come and go without an offer.
+pub const FIRST_SEATS: u16 = 8;
+
+/// Two clocks at one moment: the one that never jumps and the one people read.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// For intervals.
+    pub instant: Instant,
+    /// For people: milliseconds since 1970 UTC.
+    pub unix_ms: u64,
+}
+
+/// What the room wants done outside itself.
+#[derive(Debug, PartialEq)]
+pub enum Effect {
+    /// To the journal.
+    Event(Event),
+    /// A slot of a member gets another track, or none.
+    Assign {
+        /// Whose slot.
+        member: MemberId,
+        /// Which and what.
+        assignment: Assignment,
+    },
+    /// A member is asked to have more seats.
+    Grow {
+        /// Who.
+        member: MemberId,
+        /// How many in all.
+        seats: u16,
+    },
+    /// A track was muted or unmuted.
+    Pause {
+        /// Which.
+        track: TrackId,
+        /// The new state.
+        paused: bool,
+    },
+    /// A track is gone.
+    Drop {
+        /// Which.
+        track: TrackId,
+    },
+    /// A chat message for one member.
+    Deliver {
+        /// Who gets it.
+        to: MemberId,
+        /// The message.
+        message: ChatMessage,
+        /// The writer's own number, for the writer only.
+        nonce: Option<u32>,
+    },
+}
+
+/// Why a member was not allowed to publish.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The member carries no grant for publishing.
+    #[error("this member may not publish")]
+    Forbidden,
+    /// The member publishes as much as it may.
+    #[error("a member publishes at most {MAX_TRACKS_PER_MEMBER} tracks")]
+    TooManyTracks,
+}
+
+impl PublishError {
+    /// The stable word on the wire.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Forbidden => ErrorCode::PublishForbidden,
+            Self::TooManyTracks => ErrorCode::TooManyTracks,
+        }
+    }
+}
+
+/// No such track, or not the member's own.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no track {0} of this member")]
+pub struct UnknownTrack(pub TrackId);
+
+/// A room and everything in it that is not a packet.
+#[derive(Debug)]
+pub struct Room {
+    seq: u64,
+    ids: Ids,
+    order: Vec<MemberId>,
+    members: HashMap<MemberId, Member>,
+    tracks: Vec<TrackInfo>,
+    speaking: Vec<MemberId>,
+    chat: ChatHistory,
+    effects: VecDeque<Effect>,
+    closed: bool,
+}
+
+impl Room {
+    /// An empty room. `seed` makes its ids unguessable enough not to collide; they are no secrets.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seq: 0,
+            ids: Ids { state: seed },
+            order: Vec::new(),
+            members: HashMap::new(),
+            tracks: Vec::new(),
+            speaking: Vec::new(),
+            chat: ChatHistory::default(),
+            effects: VecDeque::new(),
+            closed: false,
+        }
+    }
+
+    /// Lets somebody in. The caller has checked name, grants and how many there are.
+    pub fn join(&mut self, now: Now, name: String, grants: Grants, max_seats: u16) -> MemberInfo {
+        let info = MemberInfo { id: self.ids.member(), name };
+        let member = Member::new(info.clone(), grants, max_seats.min(MAX_SEATS), FIRST_SEATS);
+        self.members.insert(info.id.clone(), member);
+        self.order.push(info.id.clone());
+        self.emit(now, EventBody::Joined { member: info.clone() });
+        info
+    }
+
+    /// Takes somebody out, with their tracks. Unknown members change nothing.
+    pub fn leave(&mut self, now: Now, id: &MemberId, reason: LeaveReason) {
+        if self.members.remove(id).is_none() {
+            return;
+        }
+        self.order.retain(|m| m != id);
+        self.speaking.retain(|m| m != id);
+        let gone: Vec<TrackId> = self.tracks.iter().filter(|t| t.member == *id).map(|t| t.id.clone()).collect();
+        gone.iter().for_each(|track| self.forget_track(track));
+        self.emit(now, EventBody::Left { member: id.clone(), reason });
+        self.refit();
+    }
+
+    /// Ends the room: everybody is out. A second call changes nothing.
+    pub fn close(&mut self, now: Now, reason: RoomCloseReason) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        let leave = match reason {
+            RoomCloseReason::ServerStopping => LeaveReason::ServerStopping,
+            _ => LeaveReason::RoomClosed,
+        };
+        for id in std::mem::take(&mut self.order) {
+            self.leave(now, &id, leave);
+        }
+        self.emit(now, EventBody::RoomClosed { reason });
+    }
+
+    /// Adds receiving slots of a member, pair by pair; a pair may lack a half.
+    pub fn add_seats(&mut self, id: &MemberId, seats: impl IntoIterator<Item = (Option<String>, Option<String>)>) {
+        if let Some(member) = self.members.get_mut(id) {
+            seats.into_iter().for_each(|(audio, video)| member.seating.add(audio, video));
+        }
+        self.refit_member(id);
+    }
+
+    /// Checks whether a member may publish `more` further tracks.
+    ///
+    /// # Errors
+    /// [`PublishError`] says why not.
+    pub fn check_publish(&self, id: &MemberId, more: usize) -> Result<(), PublishError> {
+        if more == 0 {
+            return Ok(());
+        }
+        if !self.members.get(id).is_some_and(|m| m.grants.publish) {
+            return Err(PublishError::Forbidden);
+        }
+        let have = self.tracks.iter().filter(|t| t.member == *id).count();
+        if have + more > MAX_TRACKS_PER_MEMBER { Err(PublishError::TooManyTracks) } else { Ok(()) }
+    }
+
+    /// Makes an id for a track that is about to be published, so that the plane knows it before anybody hears of it.
+    pub fn reserve_track(&mut self) -> TrackId {
+        self.ids.track()
+    }
+
+    /// Publishes a track; the caller has asked [`Room::check_publish`] and [`Room::reserve_track`].
+    pub fn publish(&mut self, now: Now, track: TrackInfo) {
+        let muted = track.muted;
+        let id = track.id.clone();
+        self.tracks.push(track.clone());
+        self.emit(now, EventBody::Published { track });
+        if muted {
+            self.effects.push_back(Effect::Pause { track: id, paused: true });
+        }
+        self.refit();
+    }
+
+    /// Ends an own publication.
+    ///
+    /// # Errors
+    /// [`UnknownTrack`] if it is not the member's.
+    pub fn unpublish(&mut self, now: Now, id: &MemberId, track: &TrackId) -> Result<(), UnknownTrack> {
+        self.own_track(id, track)?;
+        self.forget_track(track);
+        self.emit(now, EventBody::Unpublished { track: track.clone(), member: id.clone() });
+        self.refit();
+        Ok(())
+    }
+
+    /// Mutes or unmutes an own track. Saying what is already so makes no event.
+    ///
+    /// # Errors
+    /// [`UnknownTrack`] if it is not the member's.
+    pub fn mute(&mut self, now: Now, id: &MemberId, track: &TrackId, muted: bool) -> Result<(), UnknownTrack> {
+        let info = self.own_track(id, track)?;
+        if info.muted == muted {
+            return Ok(());
+        }
+        info.muted = muted;
+        let voice = info.source == TrackSource::Microphone;
+        self.effects.push_back(Effect::Pause { track: track.clone(), paused: muted });
+        self.emit(now, EventBody::Muted { track: track.clone(), member: id.clone(), muted });
+        if muted && voice {
+            self.set_speaking(now, id, false);
+        }
+        Ok(())
+    }
+
+    /// Changes what a member wants to receive. Wishes about tracks that are not there are ignored:
+    /// the track may have gone while the wish travelled.
+    pub fn subscribe(&mut self, id: &MemberId, changes: Vec<SubscribeChange>) {
+        let Some(member) = self.members.get_mut(id) else { return };
+        for change in changes {
+            if self.tracks.iter().any(|t| t.id == change.track) {
+                member.set_wanted(change.track, change.wanted);
+            }
+        }
+        self.refit_member(id);
+    }
+
+    /// Takes a chat message and delivers it to everybody, the writer included.
+    ///
+    /// # Errors
+    /// [`ChatError`] says why it was not taken.
+    pub fn chat(&mut self, now: Now, id: &MemberId, nonce: u32, text: String) -> Result<(), ChatError> {
+        chat::check(&text)?;
+        let member = self.members.get_mut(id).ok_or(ChatError::Forbidden)?;
+        if !member.grants.chat {
+            return Err(ChatError::Forbidden);
+        }
+        if !member.chat_rate.take(now.instant) {
+            return Err(ChatError::Rate);
+        }
+        let message = ChatMessage {
+            id: self.ids.message(),
+            seq: self.seq + 1,
+            at: now.unix_ms,
+            member: id.clone(),
+            name: member.info.name.clone(),
+            text,
+        };
+        self.chat.push(message.clone());
+        for to in &self.order {
+            self.effects.push_back(Effect::Deliver {
+                to: to.clone(),
+                message: message.clone(),
+                nonce: (to == id).then_some(nonce),
+            });
+        }
+        self.emit(now, EventBody::Chat { message });
+        Ok(())
+    }
+
+    /// Records that a microphone became loud or quiet.
+    pub fn handle_speaking(&mut self, now: Now, track: &TrackId, speaking: bool) {
+        let voice = self.tracks.iter().find(|t| t.id == *track && t.source == TrackSource::Microphone && !t.muted);
+        if let Some(member) = voice.map(|t| t.member.clone()) {
+            self.set_speaking(now, &member, speaking);
+        }
+    }
+
+    /// What is to be done next.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// People in the room.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// A published track.
+    #[must_use]
+    pub fn track(&self, id: &TrackId) -> Option<&TrackInfo> {
+        self.tracks.iter().find(|t| t.id == *id)
+    }
+
+    /// The generation and track of a member's slot.
+    #[must_use]
+    pub fn slot(&self, id: &MemberId, mid: &str) -> Option<(u32, Option<&TrackId>)> {
+        self.members.get(id)?.seating.slot(mid)
+    }
+
+    /// What was written before, in pieces of at most `piece_bytes` of text.
+    #[must_use]
+    pub fn chat_history(&self, piece_bytes: usize) -> Vec<Vec<ChatMessage>> {
+        self.chat.pieces(piece_bytes)
+    }
+
+    fn emit(&mut self, now: Now, body: EventBody) {
+        self.seq += 1;
+        self.effects.push_back(Effect::Event(Event { seq: self.seq, at: now.unix_ms, body }));
+    }
+
+    fn own_track(&mut self, id: &MemberId, track: &TrackId) -> Result<&mut TrackInfo, UnknownTrack> {
+        self.tracks.iter_mut().find(|t| t.id == *track && t.member == *id).ok_or_else(|| UnknownTrack(track.clone()))
+    }
+
+    fn forget_track(&mut self, track: &TrackId) {
+        self.tracks.retain(|t| t.id != *track);
+        self.members.values_mut().for_each(|m| m.forget(track));
+        self.effects.push_back(Effect::Drop { track: track.clone() });
+    }
+
+    fn set_speaking(&mut self, now: Now, id: &MemberId, speaking: bool) {
+        if self.speaking.contains(id) == speaking {
+            return;
+        }
+        self.speaking.retain(|m| m != id);
+        if speaking {
+            self.speaking.push(id.clone());
+        }
+        self.emit(now, EventBody::Speaking { member: id.clone(), speaking });
+    }
+
+    /// Fits everybody's slots to what is published now.
+    fn refit(&mut self) {
+        for id in self.order.clone() {
+            self.refit_member(&id);
+        }
+    }
+
+    fn refit_member(&mut self, id: &MemberId) {
+        let Some(member) = self.members.get_mut(id) else { return };
+        let groups = groups(&self.tracks, member);
+        let (changes, needed) = member.seating.fit(&groups);
+        for assignment in changes {
+            self.effects.push_back(Effect::Assign { member: id.clone(), assignment });
+        }
+        let wish = u16::try_from(needed.next_power_of_two()).unwrap_or(MAX_SEATS).min(member.max_seats);
+        let have = u16::try_from(member.seating.len()).unwrap_or(u16::MAX);
+        if needed > usize::from(have) && wish > have.max(member.asked_seats) {
+            member.asked_seats = wish;
+            self.effects.push_back(Effect::Grow { member: id.clone(), seats: wish });
+        }
+    }
+}
+
+/// What `member` wants to receive, person by person in the order of publishing.
+fn groups(tracks: &[TrackInfo], member: &Member) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for track in tracks.iter().filter(|t| t.member != member.info.id && member.wants(&t.id)) {
+        let screen = Group::is_screen(track.source);
+        let at = groups.iter().position(|g| g.member == track.member && g.screen == screen);
+        let mut group = at.map_or_else(
+            || Group { member: track.member.clone(), screen, audio: None, video: None },
+            |at| groups.remove(at),
+        );
+        let half = match track.source {
+            TrackSource::Microphone | TrackSource::ScreenAudio => &mut group.audio,
+            TrackSource::Camera | TrackSource::Screen => &mut group.video,
+        };
+        // A second camera of one person has no place on the seat: the first stands.
+        half.get_or_insert_with(|| track.id.clone());
+        groups.insert(at.unwrap_or(groups.len()), group);
+    }
+    groups
+}
+
+/// Makes ids that do not repeat within a server's life.
+#[derive(Debug)]
+struct Ids {
+    state: u64,
+}
+
+impl Ids {
+    /// SplitMix64 (Steele, Lea, Flood 2014): a bijection of a counter, so no value repeats within 2⁶⁴.
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn member(&mut self) -> MemberId {
+        // INVARIANT: a letter and hexadecimal digits are an id.
+        MemberId::new(format!("m{:016x}", self.next())).expect("a letter and digits")
+    }
+
+    fn track(&mut self) -> TrackId {
+        // INVARIANT: as above.
+        TrackId::new(format!("t{:016x}", self.next())).expect("a letter and digits")
+    }
+
+    fn message(&mut self) -> MessageId {
+        // INVARIANT: as above.
+        MessageId::new(format!("c{:016x}", self.next())).expect("a letter and digits")
+    }
+}

@@ -1,0 +1,176 @@
+use super::*;
+
+fn now() -> Now {
+    Now { instant: Instant::now(), unix_ms: 1_000 }
+}
+
+struct Fixture {
+    room: Room,
+    now: Now,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        Self { room: Room::new(7), now: now() }
+    }
+
+    fn join(&mut self, name: &str) -> MemberId {
+        self.room.join(self.now, name.into(), Grants::ALL, 48).id
+    }
+
+    fn seats(&mut self, member: &MemberId, from: usize, to: usize) {
+        let pairs = (from..to).map(|k| (Some(format!("a{k}")), Some(format!("v{k}"))));
+        self.room.add_seats(member, pairs.collect::<Vec<_>>());
+    }
+
+    fn publish(&mut self, member: &MemberId, source: TrackSource) -> TrackId {
+        self.room.check_publish(member, 1).unwrap();
+        let id = self.room.reserve_track();
+        let track =
+            TrackInfo { id: id.clone(), member: member.clone(), source, muted: false, codec: "VP8".into(), layers: 1 };
+        self.room.publish(self.now, track);
+        id
+    }
+
+    fn effects(&mut self) -> Vec<Effect> {
+        std::iter::from_fn(|| self.room.poll_effect()).collect()
+    }
+}
+
+#[test]
+fn events_are_numbered_without_gaps() {
+    let mut f = Fixture::new();
+    let ann = f.join("Ann");
+    let mic = f.publish(&ann, TrackSource::Microphone);
+    f.room.mute(f.now, &ann, &mic, true).unwrap();
+    f.room.mute(f.now, &ann, &mic, true).unwrap();
+    f.room.chat(f.now, &ann, 1, "hi".into()).unwrap();
+    f.room.close(f.now, RoomCloseReason::Empty);
+    let events: Vec<(u64, &str)> = Vec::from_iter(f.effects())
+        .into_iter()
+        .filter_map(|e| match e {
+            Effect::Event(event) => Some((event.seq, event.body.name())),
+            _ => None,
+        })
+        .collect();
+    let expected = [(1, "joined"), (2, "published"), (3, "muted"), (4, "chat"), (5, "left"), (6, "roomClosed")];
+    assert_eq!(events, expected);
+}
+
+#[test]
+fn everybody_else_hears_what_one_publishes() {
+    let mut f = Fixture::new();
+    let (ann, bob) = (f.join("Ann"), f.join("Bob"));
+    f.seats(&ann, 0, 2);
+    f.seats(&bob, 0, 2);
+    f.effects();
+    let mic = f.publish(&ann, TrackSource::Microphone);
+    let assigned: Vec<_> = f.effects().into_iter().filter(|e| matches!(e, Effect::Assign { .. })).collect();
+    assert_eq!(
+        assigned,
+        [Effect::Assign {
+            member: bob.clone(),
+            assignment: Assignment { mid: "a0".into(), generation: 1, track: Some(mic.clone()) }
+        }],
+        "Bob hears Ann, Ann does not hear herself"
+    );
+    f.room.subscribe(&bob, vec![SubscribeChange { track: mic.clone(), wanted: false }]);
+    assert_eq!(f.room.slot(&bob, "a0"), Some((2, None)));
+    f.room.subscribe(&bob, vec![SubscribeChange { track: mic.clone(), wanted: true }]);
+    assert_eq!(f.room.slot(&bob, "a0"), Some((3, Some(&mic))));
+    f.room.unpublish(f.now, &ann, &mic).unwrap();
+    assert_eq!(f.room.slot(&bob, "a0"), Some((4, None)));
+    assert_eq!(f.room.unpublish(f.now, &bob, &mic), Err(UnknownTrack(mic)));
+}
+
+#[test]
+fn more_seats_are_asked_for_once_in_powers_of_two_and_never_beyond_the_clients_limit() {
+    let mut f = Fixture::new();
+    let viewer = f.room.join(f.now, "V".into(), Grants::ALL, 20).id;
+    f.seats(&viewer, 0, 8);
+    let mut asked = Vec::new();
+    for n in 0..24 {
+        let p = f.room.join(f.now, format!("P{n}"), Grants::ALL, 0).id;
+        f.publish(&p, TrackSource::Camera);
+        for effect in f.effects() {
+            if let Effect::Grow { member, seats } = effect {
+                assert_eq!(member, viewer);
+                asked.push((n + 1, seats));
+            }
+        }
+    }
+    assert_eq!(asked, [(9, 16), (17, 20)]);
+}
+
+#[test]
+fn eight_people_coming_and_going_ask_for_nothing() {
+    let mut f = Fixture::new();
+    let viewer = f.join("V");
+    f.seats(&viewer, 0, 8);
+    let mut here: VecDeque<MemberId> = VecDeque::new();
+    for n in 0..100 {
+        if here.len() == 8 {
+            let first = here.pop_front().unwrap();
+            f.room.leave(f.now, &first, LeaveReason::Left);
+        }
+        let p = f.room.join(f.now, format!("P{n}"), Grants::ALL, 0).id;
+        f.publish(&p, TrackSource::Microphone);
+        f.publish(&p, TrackSource::Camera);
+        here.push_back(p);
+        assert!(f.effects().iter().all(|e| !matches!(e, Effect::Grow { .. })));
+    }
+}
+
+#[test]
+fn chat_comes_back_to_the_writer_with_its_number_and_to_others_without() {
+    let mut f = Fixture::new();
+    let (ann, bob) = (f.join("Ann"), f.join("Bob"));
+    f.effects();
+    f.room.chat(f.now, &ann, 42, "hello".into()).unwrap();
+    let delivered: Vec<_> = f
+        .effects()
+        .into_iter()
+        .filter_map(|e| match e {
+            Effect::Deliver { to, message, nonce } => Some((to, message.seq, message.name, nonce)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(delivered, [(ann, 3, "Ann".to_owned(), Some(42)), (bob, 3, "Ann".to_owned(), None)]);
+}
+
+#[test]
+fn refusals_have_their_words() {
+    let mut f = Fixture::new();
+    let mute = f.room.join(f.now, "M".into(), Grants { publish: false, subscribe: true, chat: false }, 8).id;
+    assert_eq!(f.room.check_publish(&mute, 1).unwrap_err().code(), ErrorCode::PublishForbidden);
+    assert_eq!(f.room.check_publish(&mute, 0), Ok(()));
+    assert_eq!(f.room.chat(f.now, &mute, 0, "x".into()), Err(ChatError::Forbidden));
+    let ann = f.join("Ann");
+    assert_eq!(f.room.check_publish(&ann, 9).unwrap_err().code(), ErrorCode::TooManyTracks);
+    assert_eq!(f.room.chat(f.now, &ann, 0, " ".into()), Err(ChatError::Empty));
+    assert_eq!(f.room.chat(f.now, &ann, 0, "x".repeat(16 * 1024 + 1)), Err(ChatError::TooLong));
+    assert_eq!(f.room.chat(f.now, &ann, 0, "x".repeat(16 * 1024)), Ok(()));
+    let flood = (0..100).filter(|_| f.room.chat(f.now, &ann, 0, "x".into()) == Err(ChatError::Rate)).count();
+    assert_eq!(flood, 71);
+}
+
+#[test]
+fn a_muted_microphone_speaks_no_more() {
+    let mut f = Fixture::new();
+    let ann = f.join("Ann");
+    let mic = f.publish(&ann, TrackSource::Microphone);
+    f.room.handle_speaking(f.now, &mic, true);
+    f.room.handle_speaking(f.now, &mic, true);
+    f.effects();
+    f.room.mute(f.now, &ann, &mic, true).unwrap();
+    f.room.handle_speaking(f.now, &mic, true);
+    let names: Vec<_> = f
+        .effects()
+        .iter()
+        .filter_map(|e| match e {
+            Effect::Event(event) => Some(event.body.name()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(names, ["muted", "speaking"]);
+}

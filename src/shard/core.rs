@@ -1,0 +1,575 @@
+//! The body of a shard's loop without its sockets: commands, datagrams and time in, messages out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use roundtable_media::{Counters as PlaneCounters, DropReason as PlaneDrop};
+use roundtable_protocol::event::{LeaveReason, RoomCloseReason};
+use roundtable_protocol::{ErrorCode, MemberId, RoomId};
+use roundtable_transport::candidate::Candidate;
+use roundtable_transport::certificate::Identity;
+use roundtable_transport::path::Path;
+use roundtable_transport::peer::{DropReason, PeerEvent, Received, Transmit};
+use slab::Slab;
+
+use super::endpoint::{Endpoint, is_earlier};
+use super::fanout::{Fanout, FanoutCounters};
+use super::inbox::{Command, Join, ToMember};
+use super::rooms::OpenRoom;
+use super::stats::ShardStats;
+use super::timer::Wheel;
+use crate::net::demux::{Demux, Owner};
+use crate::room::Now;
+
+/// When clients may come back after a stop: long enough for a restart.
+const RECONNECT_AFTER_STOP_MS: u64 = 2_000;
+
+/// Who wants to be woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Alarm {
+    Endpoint(usize),
+    Room(usize),
+}
+
+/// A datagram ready for the socket.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// Where to, and from which of our addresses.
+    pub path: Path,
+    /// One datagram, or several of `segment` bytes each of which the last may be shorter.
+    pub contents: &'a [u8],
+    /// The length of each of several.
+    pub segment: Option<usize>,
+}
+
+/// Everything one shard owns but its sockets.
+#[derive(Debug)]
+pub struct Core {
+    pub(super) identity: Arc<Identity>,
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) shard: u8,
+    pub(super) rooms: Slab<OpenRoom>,
+    names: HashMap<RoomId, usize>,
+    pub(super) endpoints: Slab<Endpoint>,
+    pub(super) demux: Demux<usize>,
+    wheel: Wheel<Alarm>,
+    alarms: Vec<Alarm>,
+    /// Endpoints whose transport may have something to say.
+    pub(super) stale: Vec<usize>,
+    touched: Vec<usize>,
+    dirty: Vec<usize>,
+    control: Vec<Transmit>,
+    scratch: Vec<u8>,
+    counters: Counters,
+    stopping: bool,
+}
+
+/// Plain integers that the loop owns.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) offers: u64,
+    pub(super) datagrams_in: u64,
+    pub(super) datagrams_out: u64,
+    pub(super) send_drops: u64,
+    pub(super) send_calls: u64,
+    rtp_in: u64,
+    fanout: FanoutCounters,
+    transport: [u64; DropReason::ALL.len()],
+    unknown_ufrag: u64,
+    unknown_path: u64,
+    /// What planes of closed rooms counted.
+    closed: PlaneTotals,
+}
+
+/// What several planes counted together.
+#[derive(Debug, Default, Clone)]
+struct PlaneTotals {
+    rtx_out: u64,
+    keyframe_requests: u64,
+    dropped: [u64; PlaneDrop::ALL.len()],
+}
+
+impl PlaneTotals {
+    fn add(&mut self, counters: &PlaneCounters) {
+        self.rtx_out += counters.rtx_out;
+        self.keyframe_requests += counters.keyframe_requests_out;
+        for (total, reason) in self.dropped.iter_mut().zip(PlaneDrop::ALL) {
+            *total += counters.dropped(reason);
+        }
+    }
+}
+
+impl Core {
+    /// A shard without rooms. `candidates` is what answers tell members.
+    #[must_use]
+    pub fn new(now: Instant, shard: u8, identity: Arc<Identity>, candidates: Vec<Candidate>) -> Self {
+        Self {
+            identity,
+            candidates,
+            shard,
+            rooms: Slab::new(),
+            names: HashMap::new(),
+            endpoints: Slab::new(),
+            demux: Demux::new(),
+            wheel: Wheel::new(now),
+            alarms: Vec::new(),
+            stale: Vec::new(),
+            touched: Vec::new(),
+            dirty: Vec::new(),
+            control: Vec::new(),
+            scratch: Vec::new(),
+            counters: Counters::default(),
+            stopping: false,
+        }
+    }
+
+    /// Obeys the control side. Returns whether the shard goes on.
+    pub fn handle_command(&mut self, now: Instant, command: Command) -> bool {
+        match command {
+            Command::Join(join) => self.join(now, join),
+            Command::Member { room, member, request } => {
+                if let Some(&key) = self.names.get(&room) {
+                    self.handle_request(now, key, &member, request);
+                    self.look_after(now, key);
+                }
+            }
+            Command::CloseRoom { room, reason } => {
+                if let Some(&key) = self.names.get(&room) {
+                    self.close_room(now, key, reason);
+                }
+            }
+            Command::Stats(reply) => {
+                // Whoever asked may have gone.
+                let _ = reply.send(self.stats());
+            }
+            Command::Stop => {
+                self.stopping = true;
+                let keys: Vec<usize> = self.rooms.iter().map(|(key, _)| key).collect();
+                keys.into_iter().for_each(|key| self.close_room(now, key, RoomCloseReason::ServerStopping));
+            }
+        }
+        self.settle(now);
+        !self.stopping
+    }
+
+    /// Takes one datagram; media is decrypted in place and forwarded into the receivers' arenas.
+    pub fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8]) {
+        self.counters.datagrams_in += 1;
+        let key = match self.demux.owner(path, datagram) {
+            Owner::Peer(key) => key,
+            Owner::UnknownUfrag => return self.counters.unknown_ufrag += 1,
+            Owner::UnknownPath => return self.counters.unknown_path += 1,
+        };
+        let Some(endpoint) = self.endpoints.get_mut(key) else { return };
+        match endpoint.transport.handle_datagram(now, path, datagram) {
+            Received::Control => self.stale.push(key),
+            Received::Rtp { len } => {
+                self.counters.rtp_in += 1;
+                self.plane(key, |plane, peer, out| {
+                    plane.handle_rtp(now, peer, datagram.get(..len).unwrap_or(&[]), out)
+                });
+            }
+            Received::Rtcp { len } => {
+                self.plane(key, |plane, peer, out| {
+                    plane.handle_rtcp(now, peer, datagram.get(..len).unwrap_or(&[]), out)
+                });
+            }
+            Received::Dropped(reason) => {
+                if let Some(count) = self.counters.transport.get_mut(reason.index()) {
+                    *count += 1;
+                }
+            }
+        }
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let mut alarms = std::mem::take(&mut self.alarms);
+        self.wheel.advance(now, &mut alarms);
+        for alarm in alarms.drain(..) {
+            match alarm {
+                Alarm::Endpoint(key) => {
+                    if let Some(endpoint) = self.endpoints.get_mut(key) {
+                        endpoint.scheduled = None;
+                        endpoint.transport.handle_timeout(now);
+                        self.stale.push(key);
+                    }
+                }
+                Alarm::Room(key) => self.room_timeout(now, key),
+            }
+        }
+        self.alarms = alarms;
+        self.settle(now);
+    }
+
+    /// When to call [`Core::handle_timeout`] next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.wheel.next()
+    }
+
+    /// Listens to transports and planes that may have something to say, until they are silent.
+    pub fn settle(&mut self, now: Instant) {
+        loop {
+            if let Some(key) = self.stale.pop() {
+                self.service(now, key);
+            } else if let Some(key) = self.touched.pop() {
+                if let Some(room) = self.rooms.get_mut(key) {
+                    room.touched = false;
+                }
+                self.look_after(now, key);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Hands everything that waits to `send`, which may be called several times, and forgets it.
+    pub fn flush(&mut self, mut send: impl FnMut(&[Outgoing<'_>]) -> SendOutcome) {
+        let mut messages: Vec<Outgoing<'_>> = Vec::with_capacity(self.control.len() + self.dirty.len());
+        messages.extend(self.control.iter().map(|t| Outgoing { path: t.path, contents: &t.contents, segment: None }));
+        for &key in &self.dirty {
+            let Some((endpoint, path)) = self.endpoints.get(key).and_then(|e| Some((e, e.path?))) else { continue };
+            let runs = endpoint.arena.messages();
+            messages.extend(runs.map(|(contents, segment)| Outgoing { path, contents, segment }));
+        }
+        if !messages.is_empty() {
+            let outcome = send(&messages);
+            self.counters.datagrams_out += outcome.datagrams;
+            self.counters.send_drops += outcome.dropped;
+            self.counters.send_calls += outcome.calls;
+        }
+        self.control.clear();
+        for key in self.dirty.drain(..) {
+            if let Some(endpoint) = self.endpoints.get_mut(key) {
+                endpoint.arena.clear();
+                endpoint.dirty = false;
+            }
+        }
+    }
+
+    /// The figures of this moment.
+    #[must_use]
+    pub fn stats(&self) -> ShardStats {
+        let mut plane = self.counters.closed.clone();
+        self.rooms.iter().for_each(|(_, room)| plane.add(room.plane.counters()));
+        let reasons = PlaneDrop::ALL.iter().map(|reason| reason.as_str());
+        let mut dropped: BTreeMap<&'static str, u64> = reasons.zip(plane.dropped).collect();
+        let transport = DropReason::ALL.iter().zip(self.counters.transport).map(|(r, n)| (r.as_str(), n));
+        let own = [
+            ("unknown-ufrag", self.counters.unknown_ufrag),
+            ("unknown-path", self.counters.unknown_path),
+            ("fanout", self.counters.fanout.dropped),
+        ];
+        for (reason, count) in transport.chain(own) {
+            *dropped.entry(reason).or_default() += count;
+        }
+        dropped.retain(|_, count| *count > 0);
+        ShardStats {
+            rooms: self.rooms.len(),
+            members: self.rooms.iter().map(|(_, r)| r.members.len()).sum(),
+            peers: self.endpoints.len(),
+            connected_peers: self.endpoints.iter().filter(|(_, e)| e.transport.is_connected()).count(),
+            paths: self.demux.paths(),
+            tracks: self.rooms.iter().map(|(_, r)| r.tracks.len()).sum(),
+            slots: self.rooms.iter().map(|(_, r)| r.slots.len()).sum(),
+            offers: self.counters.offers,
+            datagrams_in: self.counters.datagrams_in,
+            datagrams_out: self.counters.datagrams_out,
+            send_drops: self.counters.send_drops,
+            send_calls: self.counters.send_calls,
+            rtp_in: self.counters.rtp_in,
+            rtp_out: self.counters.fanout.rtp,
+            rtx_out: plane.rtx_out,
+            keyframe_requests: plane.keyframe_requests,
+            dropped,
+        }
+    }
+
+    fn join(&mut self, now: Instant, join: Join) {
+        let Join { room, journal, name, grants, max_seats, max_members, outbox, reply } = join;
+        let clocks = clocks(now);
+        let outcome = self
+            .enter(clocks, room, journal, max_members)
+            .map(|key| self.admit(clocks, key, name, grants, max_seats, outbox));
+        match outcome {
+            Err(refused) => {
+                let _ = reply.send(Err(refused));
+            }
+            Ok((key, joined)) => {
+                let member = joined.member.id.clone();
+                // The session went away while it waited: take the member out again.
+                if reply.send(Ok(joined)).is_err() {
+                    self.remove_member(now, key, &member, LeaveReason::Disconnected);
+                }
+                self.look_after(now, key);
+            }
+        }
+    }
+
+    /// Finds the room or opens it.
+    fn enter(
+        &mut self,
+        clocks: Now,
+        room: RoomId,
+        journal: Arc<crate::journal::Journal>,
+        max_members: usize,
+    ) -> Result<usize, super::inbox::JoinRefused> {
+        use super::inbox::JoinRefused;
+        if self.stopping {
+            return Err(JoinRefused::Stopping);
+        }
+        if let Some(&key) = self.names.get(&room) {
+            let full = self.rooms.get(key).is_none_or(|r| r.room.len() >= max_members);
+            return if full { Err(JoinRefused::RoomFull(max_members)) } else { Ok(key) };
+        }
+        if journal.is_closed() {
+            return Err(JoinRefused::JournalClosed);
+        }
+        if max_members == 0 {
+            return Err(JoinRefused::RoomFull(0));
+        }
+        let key = self.rooms.insert(OpenRoom::new(clocks, room.clone(), journal, random_u64()));
+        self.names.insert(room, key);
+        Ok(key)
+    }
+
+    /// Runs the plane of an endpoint's room with the way out to its members.
+    fn plane(
+        &mut self,
+        key: usize,
+        run: impl FnOnce(&mut roundtable_media::Plane, roundtable_media::PeerKey, &mut Fanout<'_>),
+    ) {
+        let Some((room_key, peer)) = self.endpoints.get(key).map(|e| (e.room, e.plane)) else { return };
+        self.room_plane(room_key, |plane, out| run(plane, peer, out));
+    }
+
+    pub(super) fn room_plane(
+        &mut self,
+        room_key: usize,
+        run: impl FnOnce(&mut roundtable_media::Plane, &mut Fanout<'_>),
+    ) {
+        let Some(room) = self.rooms.get_mut(room_key) else { return };
+        let mut out = Fanout {
+            endpoints: &mut self.endpoints,
+            peers: &room.peers,
+            dirty: &mut self.dirty,
+            scratch: &mut self.scratch,
+            counters: &mut self.counters.fanout,
+        };
+        run(&mut room.plane, &mut out);
+        if !room.touched {
+            room.touched = true;
+            self.touched.push(room_key);
+        }
+    }
+
+    fn room_timeout(&mut self, now: Instant, key: usize) {
+        if let Some(room) = self.rooms.get_mut(key) {
+            room.scheduled = None;
+        }
+        self.room_plane(key, |plane, out| plane.handle_timeout(now, out));
+    }
+
+    /// Drains one transport.
+    fn service(&mut self, now: Instant, key: usize) {
+        while let Some(endpoint) = self.endpoints.get_mut(key) {
+            if let Some(transmit) = endpoint.transport.poll_transmit() {
+                self.control.push(transmit);
+            } else if let Some(event) = endpoint.transport.poll_event() {
+                self.handle_event(now, key, event);
+            } else {
+                break;
+            }
+        }
+        let Some(endpoint) = self.endpoints.get_mut(key) else { return };
+        if let Some((deadline, _)) = endpoint.transport.poll_timeout()
+            && is_earlier(deadline, endpoint.scheduled)
+        {
+            endpoint.scheduled = Some(deadline);
+            self.wheel.schedule(deadline, Alarm::Endpoint(key));
+        }
+    }
+
+    fn handle_event(&mut self, now: Instant, key: usize, event: PeerEvent) {
+        let Some(endpoint) = self.endpoints.get_mut(key) else { return };
+        match event {
+            PeerEvent::PathProven(path) => {
+                endpoint.paths.push(path);
+                self.demux.add_path(path, key);
+            }
+            PeerEvent::PathLost(path) => {
+                endpoint.paths.retain(|p| *p != path);
+                self.demux.remove_path(&path, key);
+            }
+            PeerEvent::PathSelected(path) => {
+                endpoint.path = Some(path);
+                // A restart is over once a pair of the new generation is nominated.
+                let current = endpoint.transport.local_credentials().ufrag.clone();
+                let (keep, old) = endpoint.ufrags.drain(..).partition(|u| *u == current);
+                endpoint.ufrags = keep;
+                let old: Vec<String> = old;
+                old.iter().for_each(|ufrag| self.demux.remove_ufrag(ufrag, key));
+            }
+            PeerEvent::Connected { profile } => {
+                tracing::debug!(member = %endpoint.member, ?profile, "media connected");
+                self.plane(key, |plane, peer, _| plane.set_peer_ready(now, peer, true));
+            }
+            PeerEvent::ChannelOpened { id, label, .. } => self.channel_opened(now, key, id, &label),
+            PeerEvent::ChannelClosed { id } => {
+                if endpoint.chat == Some(id) {
+                    endpoint.chat = None;
+                }
+            }
+            PeerEvent::Message { channel, data, .. } => {
+                if endpoint.chat == Some(channel) {
+                    self.chat_message(now, key, channel, &data);
+                }
+            }
+            PeerEvent::Closed(reason) => {
+                let (room, member) = (endpoint.room, endpoint.member.clone());
+                let code = match ErrorCode::from_word(reason.code()) {
+                    Some(code) => code,
+                    None if reason.code().starts_with("sctp/") => ErrorCode::SctpAborted,
+                    None => ErrorCode::DtlsFailed,
+                };
+                let message = format!("the media connection ended: {reason:?}");
+                self.end_member(now, room, &member, code, message, LeaveReason::ConnectionLost);
+            }
+        }
+    }
+
+    /// Tells a member why it is out, and takes it out.
+    pub(super) fn end_member(
+        &mut self,
+        now: Instant,
+        room: usize,
+        member: &MemberId,
+        code: ErrorCode,
+        message: String,
+        reason: LeaveReason,
+    ) {
+        if let Some(open) = self.rooms.get_mut(room) {
+            open.tell(member, ToMember::Close { code, message, reconnect_after_ms: Some(0) });
+        }
+        self.remove_member(now, room, member, reason);
+        self.look_after(now, room);
+    }
+
+    /// Takes a member and everything of it out. A second call changes nothing.
+    pub(super) fn remove_member(&mut self, now: Instant, room: usize, member: &MemberId, reason: LeaveReason) {
+        let Some(open) = self.rooms.get_mut(room) else { return };
+        let Some(presence) = open.members.remove(member) else { return };
+        open.slots.retain(|_, (owner, _)| owner != member);
+        open.room.leave(clocks(now), member, reason);
+        if let Some(key) = presence.endpoint {
+            self.remove_endpoint(now, key);
+        }
+    }
+
+    fn remove_endpoint(&mut self, now: Instant, key: usize) {
+        let Some(endpoint) = self.endpoints.get_mut(key) else { return };
+        endpoint.transport.close(now);
+        while let Some(transmit) = endpoint.transport.poll_transmit() {
+            self.control.push(transmit);
+        }
+        let endpoint = self.endpoints.remove(key);
+        endpoint.paths.iter().for_each(|path| self.demux.remove_path(path, key));
+        endpoint.ufrags.iter().for_each(|ufrag| self.demux.remove_ufrag(ufrag, key));
+        if let Some(open) = self.rooms.get_mut(endpoint.room) {
+            open.plane.remove_peer(now, endpoint.plane);
+            open.set_peer(endpoint.plane, None);
+        }
+    }
+
+    fn close_room(&mut self, now: Instant, key: usize, reason: RoomCloseReason) {
+        let Some(open) = self.rooms.get_mut(key) else { return };
+        let (code, message, after) = match reason {
+            RoomCloseReason::ServerStopping => {
+                (ErrorCode::Stopping, "the server is stopping", Some(RECONNECT_AFTER_STOP_MS))
+            }
+            _ => (ErrorCode::RoomClosed, "the room was closed", None),
+        };
+        open.room.close(clocks(now), reason);
+        let members: Vec<MemberId> = open.members.keys().cloned().collect();
+        for member in members {
+            if let Some(open) = self.rooms.get_mut(key) {
+                let close = ToMember::Close { code, message: message.to_owned(), reconnect_after_ms: after };
+                open.tell(&member, close);
+            }
+            self.remove_member(now, key, &member, LeaveReason::RoomClosed);
+        }
+        self.look_after(now, key);
+        self.forget_room(key);
+    }
+
+    /// Applies what the room and its plane want, takes out slow members, closes the room when it is
+    /// empty and sets its alarm.
+    pub(super) fn look_after(&mut self, now: Instant, key: usize) {
+        loop {
+            self.apply_effects(now, key);
+            let Some(open) = self.rooms.get_mut(key) else { return };
+            let slow = open.members.iter().find(|(_, p)| p.slow).map(|(id, _)| id.clone());
+            let Some(member) = slow else { break };
+            tracing::info!(room = %open.id, %member, "a member read too slowly and is out");
+            self.remove_member(now, key, &member, LeaveReason::Removed);
+        }
+        let Some(open) = self.rooms.get_mut(key) else { return };
+        if open.members.is_empty() {
+            open.room.close(clocks(now), RoomCloseReason::Empty);
+            self.apply_effects(now, key);
+            return self.forget_room(key);
+        }
+        if let Some(deadline) = open.plane.poll_timeout()
+            && is_earlier(deadline, open.scheduled)
+        {
+            open.scheduled = Some(deadline);
+            self.wheel.schedule(deadline, Alarm::Room(key));
+        }
+    }
+
+    fn forget_room(&mut self, key: usize) {
+        if let Some(open) = self.rooms.try_remove(key) {
+            self.counters.closed.add(open.plane.counters());
+            self.names.remove(&open.id);
+        }
+    }
+
+    /// Counts an offer that was answered.
+    pub(super) fn count_offer(&mut self) {
+        self.counters.offers += 1;
+    }
+}
+
+/// What became of messages handed to the socket.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SendOutcome {
+    /// Datagrams taken by the kernel.
+    pub datagrams: u64,
+    /// Datagrams not taken.
+    pub dropped: u64,
+    /// System calls made.
+    pub calls: u64,
+}
+
+/// Fresh randomness from the operating system, for ids, credentials and seeds.
+pub(super) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    if let Err(error) = getrandom::fill(&mut bytes) {
+        // Credentials without randomness would be worse than no server.
+        panic!("the operating system gives no randomness: {error}");
+    }
+    bytes
+}
+
+/// Eight random bytes as a number.
+pub(super) fn random_u64() -> u64 {
+    u64::from_ne_bytes(random())
+}
+
+/// Both clocks. The shard may read the wall clock: people want to know when things happened.
+pub(super) fn clocks(now: Instant) -> Now {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    Now { instant: now, unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX) }
+}

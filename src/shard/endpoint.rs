@@ -1,0 +1,49 @@
+//! One end of the media plane: today always a member's peer connection.
+
+use std::time::{Duration, Instant};
+
+use roundtable_media::PeerKey;
+use roundtable_protocol::MemberId;
+use roundtable_transport::path::Path;
+use roundtable_transport::peer::Peer;
+
+use super::arena::Arena;
+use super::negotiate::Negotiation;
+
+/// A member's peer connection with what waits to leave for it.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// ICE, DTLS, SRTP and data channels.
+    pub transport: Peer,
+    /// Media sealed and waiting for the flush.
+    pub arena: Arena,
+    /// Where media goes: a copy of the transport's nominated path, beside the arena for the flush.
+    pub path: Option<Path>,
+    /// Whether it stands in the list of those with something to send.
+    pub dirty: bool,
+    /// Its key in the room's plane.
+    pub plane: PeerKey,
+    /// Its room, by the shard's key.
+    pub room: usize,
+    /// Whose it is.
+    pub member: MemberId,
+    /// The open chat channel.
+    pub chat: Option<u16>,
+    /// Its m-lines.
+    pub negotiation: Negotiation,
+    /// Paths that route to it.
+    pub paths: Vec<Path>,
+    /// Ufrags that route to it: the current one, and the one before while an ICE restart is under way.
+    pub ufrags: Vec<String>,
+    /// The earliest deadline that stands in the wheel for it.
+    pub scheduled: Option<Instant>,
+}
+
+/// Deadlines nearer to each other than this count as one.
+const SLACK: Duration = Duration::from_millis(1);
+
+/// Whether a deadline must be put into the wheel when `scheduled` stands there already.
+#[must_use]
+pub fn is_earlier(deadline: Instant, scheduled: Option<Instant>) -> bool {
+    scheduled.is_none_or(|at| deadline + SLACK < at)
+}

@@ -1,0 +1,74 @@
+//! Where the media plane's packets become datagrams: copied once into the receiver's arena and sealed there.
+
+use roundtable_media::Egress;
+use roundtable_media::PeerKey;
+use slab::Slab;
+
+use super::endpoint::Endpoint;
+
+/// What the fan-out counts.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct FanoutCounters {
+    /// RTP packets sealed.
+    pub rtp: u64,
+    /// Packets not sealed: no keys, or too much waiting.
+    pub dropped: u64,
+}
+
+/// The way from one room's plane to its members' arenas, borrowed for one call of the plane.
+#[derive(Debug)]
+pub struct Fanout<'a> {
+    /// All endpoints of the shard.
+    pub endpoints: &'a mut Slab<Endpoint>,
+    /// Which endpoint a peer of the room's plane is.
+    pub peers: &'a [Option<usize>],
+    /// Endpoints with something to send.
+    pub dirty: &'a mut Vec<usize>,
+    /// Space for RTCP that is sealed.
+    pub scratch: &'a mut Vec<u8>,
+    /// What happened.
+    pub counters: &'a mut FanoutCounters,
+}
+
+impl Fanout<'_> {
+    fn endpoint(&mut self, peer: PeerKey) -> Option<(usize, &mut Endpoint)> {
+        let key = (*self.peers.get(peer.index())?)?;
+        Some((key, self.endpoints.get_mut(key)?))
+    }
+
+    fn finish(&mut self, key: usize, pushed: bool) {
+        match self.endpoints.get_mut(key) {
+            Some(endpoint) if pushed && !endpoint.dirty => {
+                endpoint.dirty = true;
+                self.dirty.push(key);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Egress for Fanout<'_> {
+    fn rtp(&mut self, peer: PeerKey, head: &[u8], header_len: usize, tail: &[u8], roc: u32) {
+        let Some((key, endpoint)) = self.endpoint(peer) else { return };
+        let Endpoint { transport, arena, .. } = endpoint;
+        let plain = head.len() + tail.len();
+        let pushed = transport.sealer().is_some_and(|sealer| {
+            arena.push(head, tail, sealer.overhead(), |packet| sealer.seal_rtp(packet, header_len, plain, roc))
+        });
+        self.counters.rtp += u64::from(pushed);
+        self.counters.dropped += u64::from(!pushed);
+        self.finish(key, pushed);
+    }
+
+    fn rtcp(&mut self, peer: PeerKey, compound: &[u8]) {
+        self.scratch.clear();
+        self.scratch.extend_from_slice(compound);
+        let mut sealed = std::mem::take(self.scratch);
+        if let Some((key, endpoint)) = self.endpoint(peer) {
+            let Endpoint { transport, arena, .. } = endpoint;
+            let pushed = transport.seal_rtcp(&mut sealed) && arena.push(&sealed, &[], 0, |packet| Some(packet.len()));
+            self.finish(key, pushed);
+        }
+        *self.scratch = sealed;
+    }
+}

@@ -1,0 +1,200 @@
+//! The only way into a shard: a bounded queue of commands, and what comes back.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+
+use roundtable_protocol::event::{LeaveReason, MemberInfo, RoomCloseReason};
+use roundtable_protocol::message::{PublishRequest, PublishedTrack, SubscribeChange};
+use roundtable_protocol::{ErrorCode, Grants, MemberId, RoomId, ServerMessage, TrackId};
+use roundtable_transport::sdp::Offer;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::journal::Journal;
+use crate::shard::stats::ShardStats;
+
+/// Commands that may wait for a shard; a full inbox refuses with [`Full`] and the caller says `server/overloaded`.
+pub const INBOX_CAPACITY: usize = 4096;
+/// Messages that may wait for one member's session; a full outbox ends that member as a slow reader.
+pub const OUTBOX_CAPACITY: usize = 256;
+
+/// Where a member's session receives what concerns it alone.
+pub type Outbox = mpsc::Sender<ToMember>;
+
+/// What the control side asks of a shard.
+#[derive(Debug)]
+pub enum Command {
+    /// Lets somebody into a room, opening it if need be.
+    Join(Join),
+    /// Something a member says.
+    Member {
+        /// The room.
+        room: RoomId,
+        /// Who.
+        member: MemberId,
+        /// What.
+        request: Request,
+    },
+    /// Ends a room; its members are told.
+    CloseRoom {
+        /// Which.
+        room: RoomId,
+        /// Why.
+        reason: RoomCloseReason,
+    },
+    /// Asks for the shard's figures.
+    Stats(oneshot::Sender<ShardStats>),
+    /// Ends all rooms, tells everybody, and ends the thread.
+    Stop,
+}
+
+/// A wish to enter.
+#[derive(Debug)]
+pub struct Join {
+    /// The room's id.
+    pub room: RoomId,
+    /// The journal of the room if this join opens it. When the room is open already it is the same one.
+    pub journal: Arc<Journal>,
+    /// The name others see; checked by the caller.
+    pub name: String,
+    /// What the member may do.
+    pub grants: Grants,
+    /// Most seats the client wants.
+    pub max_seats: u16,
+    /// People the room may hold.
+    pub max_members: usize,
+    /// Where the member's session listens.
+    pub outbox: Outbox,
+    /// Where the outcome goes. A caller that went away meanwhile is taken out again.
+    pub reply: oneshot::Sender<Result<Joined, JoinRefused>>,
+}
+
+/// Somebody is in.
+#[derive(Debug, Clone)]
+pub struct Joined {
+    /// Who they are from now on.
+    pub member: MemberInfo,
+    /// Seats to begin with.
+    pub seats: u16,
+    /// The journal of the room; its state includes the member's `joined`.
+    pub journal: Arc<Journal>,
+}
+
+/// Why somebody is not in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JoinRefused {
+    /// The room holds as many people as it may.
+    #[error("the room is full: it holds {0} people")]
+    RoomFull(usize),
+    /// The journal given is closed: the room ended meanwhile. A retry with a fresh journal succeeds.
+    #[error("the room has just ended")]
+    JournalClosed,
+    /// The shard is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+/// What a member says.
+#[derive(Debug)]
+pub enum Request {
+    /// An offer, already read. Answered by [`ToMember::Answer`] or an error with the same id.
+    Offer {
+        /// The client's number for it.
+        id: u32,
+        /// The offer.
+        offer: Box<Offer>,
+        /// What its sending m-lines carry.
+        tracks: Vec<PublishRequest>,
+    },
+    /// Ends publications.
+    Unpublish(Vec<TrackId>),
+    /// Mutes or unmutes.
+    Mute {
+        /// Which track.
+        track: TrackId,
+        /// The new state.
+        muted: bool,
+    },
+    /// Changes wishes.
+    Subscribe(Vec<SubscribeChange>),
+    /// Writes; for clients whose chat channel is missing.
+    Chat {
+        /// The client's number for it.
+        nonce: u32,
+        /// The text.
+        text: String,
+    },
+    /// Goes. The outbox is dropped without a further word.
+    Leave(LeaveReason),
+}
+
+/// What a shard tells one member's session.
+#[derive(Debug)]
+pub enum ToMember {
+    /// A message to pass on as it is.
+    Message(ServerMessage),
+    /// The parts of an answer; the session writes the SDP text.
+    Answer {
+        /// The offer's id.
+        id: u32,
+        /// The SDP of the answer.
+        sdp: String,
+        /// Own tracks by m-line.
+        tracks: Vec<PublishedTrack>,
+    },
+    /// The member is out; the session says goodbye with this and closes.
+    Close {
+        /// The stable word.
+        code: ErrorCode,
+        /// A sentence for people.
+        message: String,
+        /// When coming back makes sense, in milliseconds.
+        reconnect_after_ms: Option<u64>,
+    },
+}
+
+/// The inbox is full: the shard has more to do than it can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// As many commands wait as may.
+    #[error("the shard is overloaded")]
+    Full,
+    /// The shard's thread has ended.
+    #[error("the shard has stopped")]
+    Stopped,
+}
+
+/// The sending end of a shard's queue.
+#[derive(Clone)]
+pub struct Inbox {
+    sender: SyncSender<Command>,
+    waker: Arc<mio::Waker>,
+}
+
+impl std::fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inbox").finish_non_exhaustive()
+    }
+}
+
+impl Inbox {
+    /// Makes a queue whose senders wake the shard's poll through `waker`.
+    #[must_use]
+    pub fn new(waker: Arc<mio::Waker>) -> (Self, Receiver<Command>) {
+        let (sender, receiver) = sync_channel(INBOX_CAPACITY);
+        (Self { sender, waker }, receiver)
+    }
+
+    /// Queues a command; never blocks.
+    ///
+    /// # Errors
+    /// [`SendError::Full`] at [`INBOX_CAPACITY`], [`SendError::Stopped`] once the shard has ended.
+    pub fn send(&self, command: Command) -> Result<(), SendError> {
+        self.sender.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => SendError::Full,
+            TrySendError::Disconnected(_) => SendError::Stopped,
+        })?;
+        // A failed wake-up only delays the command to the shard's next tick.
+        let _ = self.waker.wake();
+        Ok(())
+    }
+}

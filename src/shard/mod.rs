@@ -1,0 +1,250 @@
+//! One thread that owns its rooms: a batch of datagrams in, forwarding by function call, one batch out.
+//!
+//! `core` is the loop's body without sockets; this file gives it sockets, a clock and a thread. Nothing
+//! on the packet path takes a lock or wakes another thread: the control side speaks through `inbox`,
+//! and members are answered through their bounded outboxes.
+
+mod arena;
+mod conversation;
+mod core;
+mod endpoint;
+mod fanout;
+pub mod inbox;
+mod negotiate;
+mod rooms;
+pub mod stats;
+mod timer;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use roundtable_transport::certificate::Identity;
+use roundtable_transport::path::Path;
+use roundtable_udp::{Message, Options, ReceiveBatch, Socket};
+
+use self::core::{Core, Outgoing, SendOutcome};
+use self::inbox::{Command, Inbox};
+use crate::net::address;
+
+/// Datagrams taken from a socket at once.
+const BATCH: usize = 32;
+/// Batches taken from one socket before the others, the inbox and the timers have their turn.
+const BATCHES_PER_TURN: usize = 16;
+/// Commands obeyed before the sockets have their turn.
+const COMMANDS_PER_TURN: usize = 128;
+/// Socket buffers: a frame for a hundred receivers is 600 kB at once.
+const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+/// The DTLS engine recurses on hostile fragments; its guard bounds that, and this leaves it room.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
+
+const WAKER: Token = Token(usize::MAX);
+
+/// How a shard is reached.
+#[derive(Debug, Clone)]
+pub struct ShardConfig {
+    /// Addresses to bind: at most one of IPv4 and one of IPv6.
+    pub udp: Vec<SocketAddr>,
+    /// Addresses to tell members beside those of the interfaces, such as the outer address of a NAT.
+    pub public_ips: Vec<IpAddr>,
+    /// Whether members may be on this machine: loopback is then told too.
+    pub loopback: bool,
+}
+
+/// A running shard.
+#[derive(Debug)]
+pub struct ShardHandle {
+    inbox: Inbox,
+    udp: Vec<SocketAddr>,
+    thread: JoinHandle<()>,
+}
+
+impl ShardHandle {
+    /// The way in.
+    #[must_use]
+    pub fn inbox(&self) -> Inbox {
+        self.inbox.clone()
+    }
+
+    /// The addresses bound.
+    #[must_use]
+    pub fn udp_addrs(&self) -> Vec<SocketAddr> {
+        self.udp.clone()
+    }
+
+    /// Waits for the thread to end, which it does after [`Command::Stop`].
+    pub fn join(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("the shard's thread panicked");
+        }
+    }
+}
+
+/// Binds the sockets and starts the thread.
+///
+/// # Errors
+/// When an address cannot be bound, the thread not started, or no certificate made.
+pub fn spawn(config: &ShardConfig) -> io::Result<ShardHandle> {
+    let options =
+        Options { receive_buffer: SOCKET_BUFFER_BYTES, send_buffer: SOCKET_BUFFER_BYTES, ..Options::default() };
+    let mut sockets: Vec<Socket> = Vec::new();
+    let mut udp: Vec<SocketAddr> = Vec::new();
+    for wanted in &config.udp {
+        // One port number for both families, also when the first was chosen by the system.
+        let port =
+            udp.first().map_or(wanted.port(), |first| if wanted.port() == 0 { first.port() } else { wanted.port() });
+        let socket = Socket::bind(SocketAddr::new(wanted.ip(), port), &options)?;
+        udp.push(socket.local_addr()?);
+        sockets.push(socket);
+    }
+    let interfaces = address::interfaces()?;
+    let candidates = address::candidates(&udp, &config.public_ips, &interfaces, config.loopback);
+    tracing::debug!(?candidates, "members are told these addresses");
+    let identity = Identity::generate().map_err(io::Error::other)?;
+
+    let poll = Poll::new()?;
+    for (i, socket) in sockets.iter().enumerate() {
+        poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(i), Interest::READABLE)?;
+    }
+    let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+    let (inbox, commands) = Inbox::new(waker);
+    let core = Core::new(Instant::now(), 0, identity, candidates);
+    let thread = std::thread::Builder::new()
+        .name("shard-0".to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(move || Loop::new(poll, sockets, commands, core).run())?;
+    Ok(ShardHandle { inbox, udp, thread })
+}
+
+/// The thread's state.
+struct Loop {
+    poll: Poll,
+    sockets: Vec<Socket>,
+    commands: Receiver<Command>,
+    core: Core,
+    batch: ReceiveBatch,
+}
+
+impl Loop {
+    fn new(poll: Poll, sockets: Vec<Socket>, commands: Receiver<Command>, core: Core) -> Self {
+        Self { poll, sockets, commands, core, batch: ReceiveBatch::new(BATCH, ReceiveBatch::FULL_BYTES) }
+    }
+
+    fn run(mut self) {
+        let mut events = Events::with_capacity(16);
+        // Readiness is edge-triggered: what was not drained must be remembered.
+        let mut ready = vec![true; self.sockets.len()];
+        let mut more_commands = false;
+        loop {
+            let now = Instant::now();
+            let busy = more_commands || ready.contains(&true);
+            let wait = match busy {
+                true => Some(std::time::Duration::ZERO),
+                false => self.core.poll_timeout().map(|at| at.saturating_duration_since(now)),
+            };
+            match self.poll.poll(&mut events, wait) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return tracing::error!(%error, "the shard cannot wait for its sockets"),
+            }
+            for event in &events {
+                if let Some(flag) = ready.get_mut(event.token().0) {
+                    *flag = true;
+                }
+            }
+            for (i, flag) in ready.iter_mut().enumerate() {
+                *flag = *flag && self.receive(i);
+            }
+            self.core.handle_timeout(Instant::now());
+            let commands = self.obey();
+            self.flush();
+            match commands {
+                Commands::Drained => more_commands = false,
+                Commands::More => more_commands = true,
+                Commands::Stop => return,
+            }
+        }
+    }
+
+    /// Takes what has come on one socket; says whether more may wait.
+    fn receive(&mut self, socket: usize) -> bool {
+        for _ in 0..BATCHES_PER_TURN {
+            // In bounds: `socket` enumerates the flags, one a socket.
+            match self.sockets[socket].receive(&mut self.batch) {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    tracing::warn!(%error, "a media socket cannot be read");
+                    return false;
+                }
+            }
+            let now = Instant::now();
+            for datagram in self.batch.datagrams() {
+                let path = Path { remote: datagram.source, local: datagram.local };
+                self.core.handle_datagram(now, path, datagram.contents);
+            }
+            self.core.settle(now);
+            self.flush();
+            // What comes from now on makes the socket ready again.
+            if !self.batch.is_full() {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn obey(&mut self) -> Commands {
+        for _ in 0..COMMANDS_PER_TURN {
+            let Ok(command) = self.commands.try_recv() else { return Commands::Drained };
+            if !self.core.handle_command(Instant::now(), command) {
+                return Commands::Stop;
+            }
+        }
+        Commands::More
+    }
+
+    fn flush(&mut self) {
+        let Self { sockets, core, .. } = self;
+        core.flush(|outgoing| send(sockets, outgoing));
+    }
+}
+
+enum Commands {
+    Drained,
+    More,
+    Stop,
+}
+
+/// Gives each socket the messages of its family.
+fn send(sockets: &mut [Socket], outgoing: &[Outgoing<'_>]) -> SendOutcome {
+    let mut outcome = SendOutcome::default();
+    for socket in sockets {
+        let Ok(local) = socket.local_addr() else { continue };
+        let messages: Vec<Message<'_>> = outgoing
+            .iter()
+            .filter(|o| o.path.remote.is_ipv4() == local.is_ipv4())
+            .map(|o| Message {
+                destination: o.path.remote,
+                local: o.path.local,
+                contents: o.contents,
+                segment_size: o.segment.and_then(|n| NonZeroU16::new(u16::try_from(n).ok()?)),
+            })
+            .collect();
+        if !messages.is_empty() {
+            let report = socket.send(&messages);
+            outcome.datagrams += report.datagrams as u64;
+            outcome.dropped += report.dropped as u64;
+            outcome.calls += report.calls as u64;
+        }
+    }
+    outcome
+}

@@ -1,0 +1,98 @@
+//! One open room on a shard: the pure room, its plane, and the names that tie them together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use roundtable_media::Plane;
+use roundtable_media::{PeerKey, SlotKey, TrackKey};
+use roundtable_protocol::{MemberId, RoomId, ServerMessage, TrackId};
+
+use super::inbox::{Outbox, ToMember};
+use crate::journal::Journal;
+use crate::room::{Now, Room};
+
+/// A member as the shard knows it.
+#[derive(Debug)]
+pub struct Presence {
+    /// Where its session listens.
+    pub outbox: Outbox,
+    /// Its peer connection, from its first offer on.
+    pub endpoint: Option<usize>,
+    /// Its published tracks by m-line.
+    pub tracks: Vec<(String, TrackId)>,
+    /// Its slots by m-line.
+    pub slots: HashMap<String, SlotKey>,
+    /// Set when its outbox was full: it is taken out at the next opportunity.
+    pub slow: bool,
+}
+
+/// An open room.
+#[derive(Debug)]
+pub struct OpenRoom {
+    /// Its name.
+    pub id: RoomId,
+    /// Who is here and who hears whom.
+    pub room: Room,
+    /// Packets.
+    pub plane: Plane,
+    /// Where its events go.
+    pub journal: Arc<Journal>,
+    /// Everybody.
+    pub members: HashMap<MemberId, Presence>,
+    /// Which endpoint a peer of the plane is.
+    pub peers: Vec<Option<usize>>,
+    /// Tracks by name.
+    pub tracks: HashMap<TrackId, TrackKey>,
+    /// Names of tracks.
+    pub names: HashMap<TrackKey, TrackId>,
+    /// Whose slot, and which m-line of theirs.
+    pub slots: HashMap<SlotKey, (MemberId, String)>,
+    /// Whether it stands in the list of rooms to look after.
+    pub touched: bool,
+    /// The earliest deadline that stands in the wheel for it.
+    pub scheduled: Option<Instant>,
+}
+
+impl OpenRoom {
+    /// A room without members. `seed` starts its ids and its plane's numbers.
+    #[must_use]
+    pub fn new(now: Now, id: RoomId, journal: Arc<Journal>, seed: u64) -> Self {
+        Self {
+            id,
+            room: Room::new(seed),
+            plane: Plane::new(now.instant, now.unix_ms.saturating_mul(1000), seed),
+            journal,
+            members: HashMap::new(),
+            peers: Vec::new(),
+            tracks: HashMap::new(),
+            names: HashMap::new(),
+            slots: HashMap::new(),
+            touched: false,
+            scheduled: None,
+        }
+    }
+
+    /// Ties a peer of the plane to an endpoint, or unties it.
+    pub fn set_peer(&mut self, peer: PeerKey, endpoint: Option<usize>) {
+        if self.peers.len() <= peer.index() {
+            self.peers.resize(peer.index() + 1, None);
+        }
+        // In bounds: just grown.
+        self.peers[peer.index()] = endpoint;
+    }
+
+    /// Gives a member a message. A full outbox marks the member as slow; nobody waits for it.
+    pub fn tell(&mut self, member: &MemberId, message: ToMember) {
+        if let Some(presence) = self.members.get_mut(member)
+            && presence.outbox.try_send(message).is_err()
+        {
+            presence.slow = true;
+        }
+    }
+
+    /// Gives a member a message of the protocol.
+    pub fn say(&mut self, member: &MemberId, message: ServerMessage) {
+        self.tell(member, ToMember::Message(message));
+    }
+}

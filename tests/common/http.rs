@@ -1,0 +1,53 @@
+//! Plain HTTP over TCP, as much of it as the tests need.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// Sends a request and reads the whole answer: status and body.
+pub async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.expect("the server listens");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("the server reads");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("the server answers");
+    let answer = String::from_utf8(answer).expect("text");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let status = head.split_whitespace().nth(1).and_then(|code| code.parse().ok()).expect("a status");
+    (status, body.to_owned())
+}
+
+/// A JSON document that must be there.
+pub async fn json(address: SocketAddr, path: &str) -> Value {
+    let (status, body) = get(address, path).await;
+    assert_eq!(status, 200, "{path}: {body}");
+    serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error} in {body}"))
+}
+
+/// What the server counts.
+#[derive(Debug, Clone)]
+pub struct Stats(pub Value);
+
+impl Stats {
+    /// Asks for it.
+    pub async fn of(address: SocketAddr) -> Self {
+        Self(json(address, "/api/v1/stats").await)
+    }
+
+    /// A figure of the media side.
+    pub fn shard(&self, name: &str) -> u64 {
+        self.0["shard"][name].as_u64().unwrap_or_else(|| panic!("no {name} in {}", self.0))
+    }
+
+    /// Datagrams and packets dropped for a reason; 0 if there were none.
+    pub fn dropped(&self, reason: &str) -> u64 {
+        self.0["shard"]["dropped"][reason].as_u64().unwrap_or(0)
+    }
+
+    /// Signalling sockets.
+    pub fn sessions(&self) -> u64 {
+        self.0["sessions"].as_u64().unwrap_or_else(|| panic!("no sessions in {}", self.0))
+    }
+}

@@ -1,0 +1,130 @@
+//! A server under test: from the library, or the binary as a process of its own.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use roundtable::{Config, Server};
+use roundtable_client::Options;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Where a server is reached.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// The page, the WebSocket, the API.
+    pub http: SocketAddr,
+    /// Media.
+    pub udp: SocketAddr,
+}
+
+impl Place {
+    /// The WebSocket endpoint.
+    pub fn url(&self) -> String {
+        format!("ws://{}/ws", self.http)
+    }
+
+    /// How somebody joins a room there.
+    pub fn guest(&self, room: &str, name: &str) -> Options {
+        Options::new(self.url(), room, name)
+    }
+}
+
+/// A server of the library, running on the test's own runtime.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it is.
+    pub place: Place,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    /// Starts one on ports that the system chooses.
+    pub async fn start() -> Self {
+        let mut config = Config::default();
+        config.http.listen = ([127, 0, 0, 1], 0).into();
+        config.media.udp_port = 0;
+        config.media.udp_listen = vec![[127, 0, 0, 1].into()];
+        let server = Server::bind(config).await.expect("free ports");
+        let place = Place { http: server.http_addr(), udp: server.udp_addrs()[0] };
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(server.run(async { drop(stopped.await) }));
+        Self { place, stop, task }
+    }
+
+    /// Stops it in good order.
+    pub async fn stop(self) {
+        let _ = self.stop.send(());
+        self.task.await.expect("the server does not panic").expect("the server stops in good order");
+    }
+}
+
+/// A server process, ended with the test.
+#[derive(Debug)]
+pub struct Process {
+    /// Where it is.
+    pub place: Place,
+    child: Child,
+}
+
+impl Process {
+    /// Starts one on ports that the system chooses.
+    pub fn start() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_roundtable"));
+        command.args(["--http-listen", "127.0.0.1:0", "--udp-port", "0", "--udp-listen", "127.0.0.1"]).env_clear();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the binary starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("it says where it is");
+        let place = place_in(&line).unwrap_or_else(|| panic!("no addresses in {line:?}"));
+        Self { place, child }
+    }
+
+    /// Resident memory in bytes (`VmRSS`).
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux tells it");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number of kB") * 1024
+    }
+
+    /// Open file descriptors.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count()
+    }
+
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Stops it for a while, as if the machine had forgotten it.
+    pub async fn pause(&self, time: std::time::Duration) {
+        for signal in ["-STOP", "-CONT"] {
+            let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+            assert!(sent.expect("kill is there").success());
+            if signal == "-STOP" {
+                tokio::time::sleep(time).await;
+            }
+        }
+    }
+
+    /// Whether it still runs.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads `Roundtable 0.1.0  http://127.0.0.1:1/  media UDP 2`.
+fn place_in(line: &str) -> Option<Place> {
+    let http: SocketAddr = line.split("http://").nth(1)?.split('/').next()?.parse().ok()?;
+    let port = line.split("UDP ").nth(1)?.trim().parse().ok()?;
+    Some(Place { http, udp: SocketAddr::new(http.ip(), port) })
+}

@@ -1,0 +1,134 @@
+//! A signalling socket without a client behind it: says anything, also what no client would.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+use super::SOON;
+
+/// What came over a raw socket.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Heard {
+    /// A message.
+    Said(Value),
+    /// The close frame's code.
+    Closed(u16),
+    /// The end without a close frame.
+    Broken,
+}
+
+/// A raw signalling socket.
+#[derive(Debug)]
+pub struct RawSocket(WebSocketStream<TcpStream>);
+
+impl RawSocket {
+    /// Opens one.
+    pub async fn open(address: SocketAddr, room: &str) -> Self {
+        Self::over(TcpStream::connect(address).await.expect("the server listens"), room).await
+    }
+
+    /// Opens one that takes in very little unless it is read.
+    pub async fn open_narrow(address: SocketAddr, room: &str) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a small buffer is allowed");
+        Self::over(socket.connect(address).await.expect("the server listens"), room).await
+    }
+
+    async fn over(stream: TcpStream, room: &str) -> Self {
+        let url = format!("ws://localhost/ws?room={room}");
+        let (socket, _) = client_async(url, stream).await.expect("the server upgrades");
+        Self(socket)
+    }
+
+    /// Opens one, says hello and waits for the welcome, which it returns.
+    pub async fn enter(address: SocketAddr, room: &str, name: &str) -> (Self, Value) {
+        let mut socket = Self::open(address, room).await;
+        let welcome = socket.hello(name).await;
+        (socket, welcome)
+    }
+
+    /// Says hello and waits for the welcome.
+    pub async fn hello(&mut self, name: &str) -> Value {
+        self.say(&json!({"type": "hello", "version": 1, "name": name})).await;
+        self.until("welcome").await
+    }
+
+    /// Sends a message. A closed socket swallows it: what the server said tells more.
+    pub async fn say(&mut self, message: &Value) {
+        self.text(message.to_string()).await;
+    }
+
+    /// Sends a text frame.
+    pub async fn text(&mut self, text: impl Into<String>) {
+        let _ = self.0.send(Message::text(text.into())).await;
+    }
+
+    /// Sends a binary frame.
+    pub async fn binary(&mut self, bytes: Vec<u8>) {
+        let _ = self.0.send(Message::binary(bytes)).await;
+    }
+
+    /// Sends a text frame of any bytes.
+    pub async fn text_frame(&mut self, bytes: Vec<u8>) {
+        let frame = Frame::message(bytes, OpCode::Data(Data::Text), true);
+        let _ = self.0.send(Message::Frame(frame)).await;
+    }
+
+    /// The next thing that comes.
+    pub async fn hear(&mut self) -> Heard {
+        tokio::time::timeout(SOON, self.hear_patiently()).await.expect("the server says something")
+    }
+
+    /// What comes within `time`, if anything does.
+    pub async fn hear_within(&mut self, time: Duration) -> Option<Heard> {
+        tokio::time::timeout(time, self.hear_patiently()).await.ok()
+    }
+
+    async fn hear_patiently(&mut self) -> Heard {
+        loop {
+            match self.0.next().await {
+                Some(Ok(Message::Text(text))) => {
+                    return Heard::Said(serde_json::from_str(&text).expect("the server speaks JSON"));
+                }
+                Some(Ok(Message::Close(frame))) => {
+                    return frame.map_or(Heard::Broken, |frame| Heard::Closed(frame.code.into()));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Heard::Broken,
+            }
+        }
+    }
+
+    /// Waits for a message of a type, and lets others pass.
+    pub async fn until(&mut self, wanted: &str) -> Value {
+        loop {
+            match self.hear().await {
+                Heard::Said(message) if message["type"] == wanted => return message,
+                Heard::Said(_) => {}
+                end => panic!("{end:?} instead of {wanted}"),
+            }
+        }
+    }
+
+    /// Reads until the end: the codes of the errors and of the goodbye, and the close code.
+    pub async fn until_closed(&mut self) -> (Vec<String>, Option<u16>) {
+        let mut codes = Vec::new();
+        loop {
+            match self.hear().await {
+                Heard::Said(message) if message["type"] == "error" || message["type"] == "goodbye" => {
+                    codes.push(message["code"].as_str().unwrap_or("").to_owned());
+                }
+                Heard::Said(_) => {}
+                Heard::Closed(code) => return (codes, Some(code)),
+                Heard::Broken => return (codes, None),
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The project's own commands: `cargo xtask test`, `cargo xtask protocol`, `cargo xtask web`.
+#![allow(clippy::print_stdout)] // A command talks.
+
+mod steps;
+mod tools;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use roundtable_protocol::schema;
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+
+  test      everything that must hold: format, lints, tests, documentation, the web part, browsers
+  protocol  writes web/sdk/src/protocol.ts and docs/protocol.schema.json from crates/protocol
+  web       builds web/app/dist, the page that is built into the binary";
+
+/// What a step or a command says when it fails; empty if all was said.
+type Failure = String;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["test"] => steps::test(),
+        ["protocol"] => protocol(),
+        ["web"] => web(),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(USAGE.to_owned()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.is_empty() {
+                eprintln!("{failure}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn protocol() -> Result<(), Failure> {
+    let files = [
+        ("web/sdk/src/protocol.ts", schema::typescript()),
+        ("docs/protocol.schema.json", format!("{:#}\n", schema::json_schema())),
+    ];
+    for (path, text) in files {
+        std::fs::write(root().join(path), text).map_err(|error| format!("{path}: {error}"))?;
+        println!("{path}");
+    }
+    Ok(())
+}
+
+fn web() -> Result<(), Failure> {
+    run(npm(&["ci"]))?;
+    run(npm(&["run", "build"]))
+}
+
+/// The repository's root.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(root());
+    command
+}
+
+fn npm(arguments: &[&str]) -> Command {
+    let mut command = Command::new("npm");
+    command.args(arguments).current_dir(root().join("web"));
+    command
+}
+
+fn git(arguments: &[&str]) -> Command {
+    let mut command = Command::new("git");
+    command.args(arguments).current_dir(root());
+    command
+}
+
+/// Runs a command; its output goes where ours goes.
+fn run(mut command: Command) -> Result<(), Failure> {
+    let line = describe(&command);
+    println!("$ {line}");
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{line}: {status}")),
+        Err(error) => Err(format!("{line}: {error}")),
+    }
+}
+
+/// Runs a command and takes what it prints.
+fn capture(mut command: Command) -> Result<String, Failure> {
+    let line = describe(&command);
+    let output = command.output().map_err(|error| format!("{line}: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("{line}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr)));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn describe(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let words = std::iter::once(program).chain(command.get_args());
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
