@@ -1,0 +1,83 @@
+// Before the call: name, room, and a look in the mirror.
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { randomRoomId, suggestRoomId } from "../address.ts";
+import { camera, microphone, opening, prepare, release } from "../devices.ts";
+import { isRoomGiven, join, joining, name, problem, roomId } from "../state.ts";
+import { text } from "../text.ts";
+import { DeviceControls } from "./DeviceControls.tsx";
+import { Preview } from "./Preview.tsx";
+
+export function Lobby() {
+  const typedRoom = useSignal(roomId.value || randomRoomId());
+  useEffect(() => {
+    void prepare();
+    return release;
+  }, []);
+
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    const id = isRoomGiven ? roomId.value : suggestRoomId(typedRoom.value);
+    if (id === "" || name.value.trim() === "") return;
+    roomId.value = id;
+    void join();
+  };
+  const hasDevice = camera.value.track !== null || microphone.value.track !== null;
+  const sentences = new Set([camera.value.problem, microphone.value.problem].filter((p) => p !== ""));
+
+  return (
+    <main class="lobby">
+      <h1>{isRoomGiven ? roomId.value : text.title}</h1>
+      <form class="lobby-form" onSubmit={submit}>
+        <Preview track={camera.value.track} />
+        <DeviceControls />
+        <div class="problems" role="alert">
+          {[...sentences].map((sentence) => (
+            <p class="problem" key={sentence}>
+              {sentence}
+            </p>
+          ))}
+          {problem.value !== "" && <p class="problem">{problem.value}</p>}
+        </div>
+        {sentences.size > 0 && (
+          <button type="button" disabled={opening.value} onClick={() => void prepare()}>
+            {text.retryDevices}
+          </button>
+        )}
+        <label>
+          <span>{text.yourName}</span>
+          <input
+            name="name"
+            required
+            maxLength={64}
+            autoComplete="name"
+            value={name.value}
+            onInput={(event) => {
+              name.value = event.currentTarget.value;
+            }}
+          />
+        </label>
+        {!isRoomGiven && (
+          <label>
+            <span>{text.roomName}</span>
+            <input
+              name="room"
+              required
+              maxLength={64}
+              autoComplete="off"
+              aria-describedby="room-hint"
+              value={typedRoom.value}
+              onInput={(event) => {
+                typedRoom.value = event.currentTarget.value;
+              }}
+            />
+            <small id="room-hint">{text.roomHint}</small>
+          </label>
+        )}
+        <button type="submit" class="primary" disabled={joining.value}>
+          {joining.value ? text.joining : hasDevice || opening.value ? text.join : text.joinWithout}
+        </button>
+      </form>
+    </main>
+  );
+}

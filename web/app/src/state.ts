@@ -1,0 +1,328 @@
+// What the page shows, as signals that follow the room's events. Views read these and call the functions below.
+
+import { batch, computed, signal } from "@preact/signals";
+import {
+  type ChatMessage,
+  type OutgoingChat,
+  type RemoteTrackPublication,
+  Room,
+  type RoundtableErrorCode,
+  signalUrl,
+  type TrackSource,
+  toRoundtableError,
+} from "@roundtable/sdk";
+import { locate, readOptions, roomLink } from "./address.ts";
+import { chosenDevices, handOver, openTracks } from "./devices.ts";
+import { deviceProblem, roomProblem, text } from "./text.ts";
+
+/** Something seen: own tracks have no publication to wait for. */
+export interface Picture {
+  readonly key: string;
+  readonly name: string;
+  readonly track: MediaStreamTrack;
+  readonly publication: RemoteTrackPublication | null;
+}
+
+/** One person, as a tile and a line of the list. */
+export interface Person {
+  readonly id: string;
+  readonly name: string;
+  readonly isSelf: boolean;
+  readonly muted: boolean;
+  readonly camera: Picture | null;
+  readonly screen: Picture | null;
+  readonly sounds: readonly RemoteTrackPublication[];
+}
+
+const place = locate(location.href, document.querySelector("base")?.href ?? null);
+export const options = readOptions(location.search);
+
+export const view = signal<"lobby" | "call" | "left">("lobby");
+export const roomId = signal(place.room ?? "");
+export const isRoomGiven = place.room !== null;
+export const name = signal(recall("name"));
+export const joining = signal(false);
+/** A sentence that must be read: in the lobby why one is not in, in the call why something did not work. */
+export const problem = signal(isBadLink() ? text.badRoom : "");
+/** A sentence for those who listen instead of look. */
+export const announcement = signal("");
+export const people = signal<readonly Person[]>([]);
+export const speakers = signal<ReadonlySet<string>>(new Set());
+export const microphoneOn = signal(false);
+export const cameraOn = signal(false);
+export const screenOn = signal(false);
+export const panel = signal<"chat" | "people" | null>(null);
+export const messages = signal<readonly ChatMessage[]>([]);
+export const outgoing = signal<readonly OutgoingChat[]>([]);
+export const unread = signal(0);
+/** When the next attempt to come back begins, by `Date.now()`; null while connected. */
+export const retryAt = signal<number | null>(null);
+/** Sounds the browser will not play before a click. */
+export const soundBlocked = signal(false);
+
+export const screens = computed(() =>
+  people.value.flatMap(({ screen }) => (screen === null ? [] : [screen])),
+);
+export const sounds = computed(() => people.value.flatMap((person) => person.sounds));
+export const link = computed(() => roomLink(place.home, roomId.value));
+
+let room: Room | null = null;
+
+/** Whether a message is one's own, from this or an earlier membership. */
+export function isOwn(message: ChatMessage): boolean {
+  return message.member === room?.localParticipant.id || ownMembers.has(message.member);
+}
+
+const ownMembers = new Set<string>();
+
+/** Enters the room with what the lobby prepared. */
+export async function join(): Promise<void> {
+  if (joining.value) return;
+  problem.value = "";
+  joining.value = true;
+  remember("name", name.value);
+  const entering = new Room(options.relay ? { configuration: { iceTransportPolicy: "relay" } } : {});
+  room = entering;
+  follow(entering);
+  expose(entering);
+  try {
+    const local = entering.localParticipant;
+    const devices = openTracks();
+    if (devices.microphone !== null) await local.publishTrack(devices.microphone, "microphone");
+    if (devices.camera !== null) await local.publishTrack(devices.camera, "camera");
+    await entering.connect(signalUrl(place.home, roomId.value), { name: name.value.trim() });
+    handOver();
+    if (!isRoomGiven) history.replaceState(null, "", `${link.value}${location.search}`);
+    view.value = "call";
+  } catch (error) {
+    problem.value = roomProblem(toRoundtableError(error, "sdk/socket").code);
+  } finally {
+    joining.value = false;
+  }
+}
+
+/** Leaves for good. */
+export function leave(): void {
+  room?.disconnect();
+}
+
+/** Back to the lobby, devices and all. */
+export function rejoin(): void {
+  batch(() => {
+    problem.value = "";
+    panel.value = null;
+    view.value = "lobby";
+  });
+}
+
+/** The front page, where another room can be named. */
+export function frontPage(): string {
+  return place.home.href;
+}
+
+export const toggleMicrophone = exclusive(async ({ localParticipant: local }) => {
+  const constraints =
+    local.publications.get("microphone") === undefined ? chosenDevices().microphone : undefined;
+  await local.setMicrophoneEnabled(!local.isMicrophoneEnabled, constraints);
+}, "microphone");
+
+export const toggleCamera = exclusive(async ({ localParticipant: local }) => {
+  await local.setCameraEnabled(
+    !local.isCameraEnabled,
+    local.isCameraEnabled ? undefined : chosenDevices().camera,
+  );
+}, "camera");
+
+export const toggleScreen = exclusive(async ({ localParticipant: local }) => {
+  await local.setScreenShareEnabled(!local.isScreenShareEnabled);
+}, "screen");
+
+/** Opens one side panel, or closes it. */
+export function togglePanel(which: "chat" | "people"): void {
+  batch(() => {
+    panel.value = panel.value === which ? null : which;
+    if (panel.value === "chat") unread.value = 0;
+  });
+}
+
+/** Writes to everybody; gives the reason when the text cannot be sent. */
+export function write(message: string): RoundtableErrorCode | null {
+  try {
+    room?.sendChatMessage(message);
+    return null;
+  } catch (error) {
+    return toRoundtableError(error, "chat/empty").code;
+  }
+}
+
+export function retryMessage(nonce: number): void {
+  room?.chat.retry(nonce);
+}
+
+export function discardMessage(nonce: number): void {
+  room?.chat.discard(nonce);
+}
+
+/** Puts the link into the clipboard, or shows it where that is not allowed. */
+export async function copyLink(): Promise<void> {
+  try {
+    await navigator.clipboard.writeText(link.value);
+    announcement.value = text.copied;
+  } catch {
+    problem.value = text.copyFailed(link.value);
+  }
+}
+
+type Busy = "microphone" | "camera" | "screen";
+/** Controls whose change is under way. */
+export const busy = signal<ReadonlySet<Busy>>(new Set());
+
+/** One change at a time; what goes wrong is shown. */
+function exclusive(change: (room: Room) => Promise<void>, which: Busy): () => Promise<void> {
+  return async () => {
+    if (room === null || busy.value.has(which)) return;
+    busy.value = new Set([...busy.value, which]);
+    problem.value = "";
+    try {
+      await change(room);
+    } catch (error) {
+      const { code } = toRoundtableError(error, "device/failed");
+      // Closing the browser's own picker is not a fault.
+      if (which !== "screen" || code !== "device/denied") problem.value = problemOf(which, code);
+    } finally {
+      busy.value = new Set([...busy.value].filter((other) => other !== which));
+    }
+  };
+}
+
+function problemOf(which: Busy, code: RoundtableErrorCode): string {
+  if (!code.startsWith("device/")) return roomProblem(code);
+  return deviceProblem(which === "microphone" ? "microphone" : "camera", code);
+}
+
+function follow(joined: Room): void {
+  const refresh = () => {
+    people.value = snapshot(joined);
+  };
+  joined.on("participantJoined", (participant) => {
+    refresh();
+    if (view.value === "call") announcement.value = text.joined(participant.name);
+  });
+  joined.on("participantLeft", (participant) => {
+    refresh();
+    announcement.value = text.leftRoom(participant.name);
+  });
+  for (const event of ["trackPublished", "trackUnpublished", "trackMuted", "trackSubscribed"] as const) {
+    joined.on(event, refresh);
+  }
+  joined.on("trackUnsubscribed", refresh);
+  joined.on("localTracksChanged", () => {
+    const local = joined.localParticipant;
+    batch(() => {
+      microphoneOn.value = local.isMicrophoneEnabled;
+      cameraOn.value = local.isCameraEnabled;
+      screenOn.value = local.isScreenShareEnabled;
+      refresh();
+    });
+  });
+  joined.on("activeSpeakers", (ids) => {
+    speakers.value = new Set(ids);
+  });
+  joined.on("chatChanged", () => {
+    batch(() => {
+      messages.value = joined.chat.messages;
+      outgoing.value = [...joined.chat.outgoing];
+    });
+  });
+  joined.on("chatMessage", () => {
+    if (panel.value !== "chat") unread.value += 1;
+  });
+  const welcomed = () => {
+    if (joined.localParticipant.id !== null) ownMembers.add(joined.localParticipant.id);
+    retryAt.value = null;
+    refresh();
+  };
+  joined.on("connected", welcomed);
+  joined.on("reconnected", welcomed);
+  joined.on("reconnecting", ({ delayMs }) => {
+    retryAt.value = Date.now() + delayMs;
+  });
+  joined.on("warning", (warning) => {
+    problem.value = roomProblem(warning.code);
+  });
+  joined.on("disconnected", (code) => {
+    if (view.value !== "call") return;
+    batch(() => {
+      view.value = "left";
+      retryAt.value = null;
+      problem.value = code === undefined ? "" : roomProblem(code);
+    });
+  });
+}
+
+function snapshot(joined: Room): Person[] {
+  const local = joined.localParticipant;
+  const own = (source: TrackSource): Picture | null => {
+    const publication = local.publications.get(source);
+    const track = publication?.track;
+    if (!track || publication.muted) return null;
+    return { key: `own ${track.id}`, name: local.name, track, publication: null };
+  };
+  const self: Person = {
+    id: local.id ?? "",
+    name: local.name,
+    isSelf: true,
+    muted: !local.isMicrophoneEnabled,
+    camera: own("camera"),
+    screen: own("screen"),
+    sounds: [],
+  };
+  const others = [...joined.remoteParticipants.values()].map((participant): Person => {
+    const seen = (source: TrackSource): Picture | null => {
+      const publication = participant.publication(source);
+      if (publication === undefined || publication.track === null || publication.muted) return null;
+      return { key: publication.id, name: participant.name, track: publication.track, publication };
+    };
+    const heard = (["microphone", "screenAudio"] as const).flatMap((source) => {
+      const publication = participant.publication(source);
+      return publication === undefined || publication.track === null ? [] : [publication];
+    });
+    return {
+      id: participant.id,
+      name: participant.name,
+      isSelf: false,
+      muted: participant.publication("microphone")?.muted ?? true,
+      camera: seen("camera"),
+      screen: seen("screen"),
+      sounds: heard,
+    };
+  });
+  return [self, ...others];
+}
+
+/** For tests, and for curious people with a console. */
+function expose(joined: Room): void {
+  Object.assign(window, { roundtable: { room: joined, stats: () => joined.stats() } });
+}
+
+function isBadLink(): boolean {
+  return place.room === null && /\/r\/[^/]+\/?$/.test(location.pathname);
+}
+
+function recall(key: string): string {
+  try {
+    return localStorage.getItem(`roundtable.${key}`) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+function remember(key: string, value: string): void {
+  try {
+    localStorage.setItem(`roundtable.${key}`, value);
+  } catch {
+    // A browser that keeps nothing asks again next time.
+  }
+}
+
+addEventListener("pagehide", () => room?.disconnect());

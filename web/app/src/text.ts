@@ -1,0 +1,121 @@
+// Every sentence the page shows.
+import type { RoundtableErrorCode } from "@roundtable/sdk";
+
+export const text = {
+  title: "Roundtable",
+  yourName: "Your name",
+  roomName: "Room",
+  roomHint: "Letters, digits and - _ . ~ make up the link to share.",
+  join: "Join",
+  joinWithout: "Join without camera and microphone",
+  joining: "Joining…",
+  retryDevices: "Try devices again",
+  camera: "Camera",
+  microphone: "Microphone",
+  level: "Microphone level",
+  preview: "Your picture",
+  previewOff: "Your camera is off",
+  nameless: (kind: string, index: number) => `${kind} ${index}`,
+  you: (name: string) => `${name} (you)`,
+  muteOn: "Mute microphone",
+  muteOff: "Unmute microphone",
+  cameraOn: "Turn camera off",
+  cameraOff: "Turn camera on",
+  screenOn: "Stop sharing",
+  screenOff: "Share screen",
+  screenOf: (name: string) => `${name}’s screen`,
+  chat: "Chat",
+  unread: (count: number) => `Chat, ${count} unread`,
+  people: "People",
+  peopleCount: (count: number) => `People, ${count} here`,
+  copyLink: "Copy link",
+  copied: "Link copied. Send it to those who shall come.",
+  copyFailed: (link: string) => `The link is ${link}`,
+  leave: "Leave",
+  muted: "muted",
+  speaking: "speaking",
+  alone: "Nobody else is here yet. Copy the link and send it to somebody.",
+  write: "Write to everybody",
+  send: "Send",
+  sending: "sending…",
+  waiting: "waiting for the connection…",
+  retry: "Send again",
+  discard: "Discard",
+  noMessages: "No messages yet.",
+  close: "Close",
+  joined: (name: string) => `${name} joined`,
+  leftRoom: (name: string) => `${name} left`,
+  playBlocked: "The browser holds the sound back.",
+  play: "Play sound",
+  reconnecting: (seconds: number) =>
+    seconds > 0 ? `Connection lost. Trying again in ${seconds} s…` : "Connection lost. Trying again…",
+  left: "You left the room.",
+  rejoin: "Rejoin",
+  otherRoom: "Another room",
+  badRoom: "The link names no valid room.",
+} as const;
+
+const DEVICE = {
+  camera: { missing: "No camera was found.", busy: "The camera is in use by another program." },
+  microphone: { missing: "No microphone was found.", busy: "The microphone is in use by another program." },
+} as const;
+
+/** Why a device is not there, and what to do about it. */
+export function deviceProblem(device: "camera" | "microphone", code: RoundtableErrorCode): string {
+  switch (code) {
+    case "device/insecure":
+      return "This page is not secure, so the browser hides camera and microphone. Open it with https://, or on localhost.";
+    case "device/denied":
+      return "Access to camera and microphone was refused. Allow it beside the address bar, then try again.";
+    case "device/missing":
+      return `${DEVICE[device].missing} Plug one in and try again, or join without.`;
+    case "device/busy":
+      return `${DEVICE[device].busy} Close it and try again, or join without.`;
+    default:
+      return `The ${device} could not be used. Try again, or join without.`;
+  }
+}
+
+/** Why one is not in the room, and what to do about it. */
+export function roomProblem(code: RoundtableErrorCode): string {
+  switch (code) {
+    case "room/full":
+      return "This room is full. Try again when somebody has left.";
+    case "room/too-many":
+      return "The server has no place for another room. Try again later.";
+    case "room/bad-id":
+      return text.badRoom;
+    case "hello/version":
+      return "This page is older or newer than the server. Reload it.";
+    case "hello/name":
+      return "This name cannot be used: 1 to 64 characters, please.";
+    case "hello/forbidden":
+      return "You may not enter this room.";
+    case "server/stopping":
+    case "server/overloaded":
+      return "The server cannot take you now. Try again in a minute.";
+    case "sdk/unsupported":
+      return "This browser lacks WebRTC, or it is turned off. Use a current Chrome, Edge, Firefox or Safari.";
+    case "sdk/socket":
+    case "sdk/timeout":
+      return "The server cannot be reached. Check your connection and try again.";
+    default:
+      return `Something went wrong (${code}). Try again.`;
+  }
+}
+
+/** Why a message was not sent. */
+export function chatProblem(code: RoundtableErrorCode | undefined): string {
+  switch (code) {
+    case "chat/too-long":
+      return "Too long: at most 16 KiB.";
+    case "chat/rate":
+      return "Not sent: too many messages at once.";
+    case "chat/forbidden":
+      return "You may not write here.";
+    case "sdk/chat-queue-full":
+      return "Too many messages wait already.";
+    default:
+      return "Not sent.";
+  }
+}

@@ -1,0 +1,14 @@
+import type { ConnectionStats, Room } from "@roundtable/sdk";
+
+declare global {
+  interface Window {
+    /** What the page shows of itself. */
+    roundtable: { room: Room; stats(): Promise<ConnectionStats | null> };
+    /** Events that a page's EventSource heard. */
+    heard: { type: string; id: string; data: string }[];
+    /** When tiles went away, by member. */
+    tilesGone: Record<string, number>;
+    /** Set by markup that should never run. */
+    hacked?: boolean;
+  }
+}

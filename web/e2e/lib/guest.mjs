@@ -1,0 +1,186 @@
+// Somebody in front of the application: does what people do, sees what people see.
+import { until } from "./wait.mjs";
+
+/**
+ * What both drivers can do.
+ * @typedef {object} Driver
+ * @property {(url: string) => Promise<void>} goto
+ * @property {<Result, Argument>(fn: (argument: Argument) => Result | Promise<Result>, argument?: Argument) => Promise<Result>} evaluate
+ * @property {() => Promise<void>} close
+ */
+
+export class Guest {
+  /** Console errors of the page. @type {string[]} */
+  faults = [];
+
+  /** @param {string} name @param {Driver} driver */
+  constructor(name, driver) {
+    this.name = name;
+    this.driver = driver;
+  }
+
+  /**
+   * Runs a function in the page.
+   * @template Result, Argument
+   * @param {(argument: Argument) => Result | Promise<Result>} fn
+   * @param {Argument} [argument]
+   * @returns {Promise<Result>}
+   */
+  evaluate(fn, argument) {
+    return this.driver.evaluate(fn, argument);
+  }
+
+  /** Opens the lobby and waits until the devices are open, or refused. @param {string} url */
+  async open(url) {
+    await this.driver.goto(url);
+    await until(`${this.name}'s lobby is ready`, () =>
+      this.evaluate(
+        () =>
+          document.querySelector("fieldset:disabled") === null &&
+          document.querySelector(".preview video, .problem") !== null,
+      ),
+    );
+  }
+
+  /** Writes the name and presses join. */
+  async pressJoin() {
+    await this.evaluate((name) => {
+      const field = /** @type {HTMLInputElement} */ (document.querySelector("input[name=name]"));
+      field.value = name;
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+    }, this.name);
+    await until(`${this.name} pressed join`, () =>
+      this.evaluate(() => {
+        const button = /** @type {HTMLButtonElement | null} */ (
+          document.querySelector("button[type=submit]")
+        );
+        if (button === null || button.disabled) return false;
+        button.click();
+        return true;
+      }),
+    );
+  }
+
+  /** Goes all the way into a room. @param {string} url */
+  async enter(url) {
+    await this.open(url);
+    await this.pressJoin();
+    await until(`${this.name} is in the call`, () => this.isInCall()).catch(async (error) => {
+      throw new Error(`${error.message}; page says: ${await this.text()}`);
+    });
+  }
+
+  isInCall() {
+    return this.evaluate(() => document.querySelector("main.call") !== null);
+  }
+
+  /** All text of the page. */
+  text() {
+    return this.evaluate(() => document.body.innerText);
+  }
+
+  /** Presses the button with this name. @param {string} label */
+  async press(label) {
+    const found = await this.evaluate((wanted) => {
+      const buttons = [...document.querySelectorAll("button")];
+      const button = buttons.find((b) => (b.getAttribute("aria-label") ?? b.innerText).startsWith(wanted));
+      button?.click();
+      return button !== undefined;
+    }, label);
+    if (!found) throw new Error(`${this.name} sees no button ${label}`);
+  }
+
+  /** Own member id. */
+  memberId() {
+    return this.evaluate(() => window.roundtable.room.localParticipant.id ?? "");
+  }
+
+  stats() {
+    return this.evaluate(() => window.roundtable.stats());
+  }
+
+  /** Frames and sound by member: what arrives of the others. @returns {Promise<Map<string, { frames: number, energy: number }>>} */
+  async received() {
+    const stats = await this.stats();
+    /** @type {Map<string, { frames: number, energy: number }>} */
+    const byMember = new Map();
+    for (const { member, kind, framesDecoded, totalAudioEnergy } of stats?.received ?? []) {
+      if (member === undefined) continue;
+      const sum = byMember.get(member) ?? { frames: 0, energy: 0 };
+      if (kind === "video") sum.frames += framesDecoded;
+      else sum.energy += totalAudioEnergy;
+      byMember.set(member, sum);
+    }
+    return byMember;
+  }
+
+  /** Names on the tiles. */
+  tiles() {
+    return this.evaluate(() =>
+      [...document.querySelectorAll(".tile")].map((tile) => ({
+        member: tile.getAttribute("data-member") ?? "",
+        name: tile.querySelector(".name")?.textContent ?? "",
+        showsVideo: tile.querySelector("video:not(.waiting)") !== null,
+      })),
+    );
+  }
+
+  /** Writes into the chat panel, which must be open. @param {string} text */
+  async say(text) {
+    await this.evaluate((message) => {
+      const field = document.querySelector("textarea");
+      if (field === null) throw new Error("the chat is not open");
+      field.value = message;
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+      field.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }));
+    }, text);
+  }
+
+  /** What the chat panel shows as taken by the server. */
+  readChat() {
+    return this.evaluate(() =>
+      [...document.querySelectorAll(".message[data-seq] .text")].map((line) => line.textContent ?? ""),
+    );
+  }
+}
+
+/**
+ * Asserts that everybody sees and hears everybody else, without a break, for a while.
+ * @param {Guest[]} guests
+ * @param {{ seconds?: number, step?: number }} [options]
+ */
+export async function expectMediaFlows(guests, { seconds = 10, step = 2 } = {}) {
+  const ids = await Promise.all(guests.map((guest) => guest.memberId()));
+  const others = (/** @type {number} */ index) => ids.filter((_, other) => other !== index);
+  await Promise.all(
+    guests.map((guest, index) =>
+      until(
+        `${guest.name} gets pictures and sound of ${others(index).length} others`,
+        async () => {
+          const received = await guest.received();
+          return others(index).every((id) => {
+            const sum = received.get(id);
+            return sum !== undefined && sum.frames > 0 && sum.energy > 0;
+          });
+        },
+        { timeout: 40_000, interval: 250 },
+      ),
+    ),
+  );
+  let before = await Promise.all(guests.map((guest) => guest.received()));
+  for (let passed = 0; passed < seconds; passed += step) {
+    await new Promise((resolve) => setTimeout(resolve, step * 1000));
+    const after = await Promise.all(guests.map((guest) => guest.received()));
+    for (const [index, guest] of guests.entries()) {
+      for (const id of others(index)) {
+        const was = before[index]?.get(id);
+        const is = after[index]?.get(id);
+        if (was === undefined || is === undefined || is.frames <= was.frames || is.energy <= was.energy) {
+          const show = JSON.stringify({ was, is });
+          throw new Error(`after ${passed + step} s ${guest.name} gets nothing new of ${id}: ${show}`);
+        }
+      }
+    }
+    before = after;
+  }
+}

@@ -1,0 +1,17 @@
+// Bounds of the protocol that a client must keep; the same as in `crates/protocol/src/limit.rs`.
+
+/** Longest SDP of an offer, in bytes. */
+export const MAX_SDP_BYTES = 64 * 1024;
+/** Longest chat text, in UTF-8 bytes. */
+export const MAX_CHAT_BYTES = 16 * 1024;
+/** Most seats this client asks for: with more, the offer of a browser would pass {@link MAX_SDP_BYTES}. */
+export const MAX_SEATS = 32;
+/** Own chat messages that may wait for a connection. */
+export const MAX_QUEUED_CHAT = 100;
+/** Chat messages kept for showing. */
+export const MAX_KEPT_CHAT = 1000;
+
+/** The rule of room ids: 1–64 of `A–Z a–z 0–9 - _ . ~`, not dots alone. */
+export function isRoomId(text: string): boolean {
+  return /^[A-Za-z0-9\-_.~]{1,64}$/.test(text) && !/^\.+$/.test(text);
+}

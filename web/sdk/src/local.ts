@@ -1,0 +1,179 @@
+// This client's own camera, microphone and screen.
+import { openCamera, openMicrophone, openScreen } from "./devices.ts";
+import type { Platform } from "./platform.ts";
+import type { MemberId, TrackSource } from "./protocol.ts";
+import { LocalTrackPublication } from "./publication.ts";
+
+/** What the participant asks of its room. @internal */
+export interface LocalHost {
+  /** Publishes, if there is a connection; on coming back all are published anyway. */
+  publish(publication: LocalTrackPublication): Promise<void>;
+  unpublish(publication: LocalTrackPublication): Promise<void>;
+  replace(publication: LocalTrackPublication): Promise<void>;
+  mute(publication: LocalTrackPublication): void;
+  /** Something to show changed. */
+  changed(): void;
+}
+
+/** Oneself. All of it can be called before connecting and while reconnecting. */
+export class LocalParticipant {
+  readonly #platform: Platform;
+  readonly #host: LocalHost;
+  readonly #publications = new Map<TrackSource, LocalTrackPublication>();
+  #id: MemberId | null = null;
+  #name = "";
+
+  /** @internal */
+  constructor(platform: Platform, host: LocalHost) {
+    this.#platform = platform;
+    this.#host = host;
+  }
+
+  /** The id of this membership; null before the first. It changes when the room is joined anew. */
+  get id(): MemberId | null {
+    return this.#id;
+  }
+
+  get name(): string {
+    return this.#name;
+  }
+
+  get publications(): ReadonlyMap<TrackSource, LocalTrackPublication> {
+    return this.#publications;
+  }
+
+  get isCameraEnabled(): boolean {
+    return this.#isOn("camera");
+  }
+
+  get isMicrophoneEnabled(): boolean {
+    return this.#isOn("microphone");
+  }
+
+  get isScreenShareEnabled(): boolean {
+    return this.#isOn("screen");
+  }
+
+  /** Turns the camera on (asking for permission if need be), or off: its light goes out, others see a mute. */
+  async setCameraEnabled(enabled: boolean, constraints?: MediaTrackConstraints): Promise<void> {
+    const known = this.#publications.get("camera");
+    if (enabled === this.isCameraEnabled && constraints === undefined) return;
+    if (!enabled) {
+      if (known === undefined) return;
+      known.track?.stop();
+      await this.#set(known, null, true);
+      return;
+    }
+    const track = await openCamera(this.#platform.mediaDevices, constraints);
+    await this.publishTrack(track, "camera");
+  }
+
+  /** Turns the microphone on, or mutes it. The device stays open, so that it is back at once. */
+  async setMicrophoneEnabled(enabled: boolean, constraints?: MediaTrackConstraints): Promise<void> {
+    const known = this.#publications.get("microphone");
+    if (enabled === this.isMicrophoneEnabled && constraints === undefined) return;
+    if (!enabled) {
+      if (known !== undefined) await this.#set(known, known.track, true);
+    } else if (known?.track?.readyState === "live" && constraints === undefined) {
+      await this.#set(known, known.track, false);
+    } else {
+      await this.publishTrack(await openMicrophone(this.#platform.mediaDevices, constraints), "microphone");
+    }
+  }
+
+  /** Begins to share a screen, window or tab that the person chooses, or ends it. */
+  async setScreenShareEnabled(enabled: boolean): Promise<void> {
+    if (enabled === this.isScreenShareEnabled) return;
+    if (!enabled) {
+      await Promise.all([this.unpublishTrack("screen"), this.unpublishTrack("screenAudio")]);
+      return;
+    }
+    const stream = await openScreen(this.#platform.mediaDevices);
+    const [video] = stream.getVideoTracks();
+    const [audio] = stream.getAudioTracks();
+    const published = [];
+    if (video !== undefined) published.push(this.publishTrack(video, "screen"));
+    if (audio !== undefined) published.push(this.publishTrack(audio, "screenAudio"));
+    await Promise.all(published);
+  }
+
+  /** Publishes any track, such as one from a preview or a canvas, in place of the present one of that source. */
+  async publishTrack(
+    track: MediaStreamTrack,
+    source: TrackSource,
+    options: { muted?: boolean } = {},
+  ): Promise<LocalTrackPublication> {
+    const muted = options.muted ?? false;
+    track.addEventListener("ended", () => this.#handleEnded(source, track));
+    const known = this.#publications.get(source);
+    if (known !== undefined) {
+      if (known.track !== track) known.track?.stop();
+      await this.#set(known, track, muted);
+      return known;
+    }
+    const publication = new LocalTrackPublication(source, track, muted);
+    track.enabled = !muted;
+    this.#publications.set(source, publication);
+    this.#host.changed();
+    try {
+      await this.#host.publish(publication);
+    } catch (error) {
+      track.stop();
+      await this.unpublishTrack(source).catch(() => {});
+      throw error;
+    }
+    return publication;
+  }
+
+  /** Stops a track and takes it out of the room. */
+  async unpublishTrack(source: TrackSource): Promise<void> {
+    const publication = this.#publications.get(source);
+    if (publication === undefined) return;
+    this.#publications.delete(source);
+    publication.track?.stop();
+    this.#host.changed();
+    await this.#host.unpublish(publication);
+  }
+
+  /** Stops all devices. */
+  stop(): void {
+    for (const publication of this.#publications.values()) publication.track?.stop();
+    this.#publications.clear();
+    this.#host.changed();
+  }
+
+  /** @internal */
+  handleWelcome(id: MemberId, name: string): void {
+    this.#id = id;
+    this.#name = name;
+    for (const publication of this.#publications.values()) publication.setId(null);
+  }
+
+  async #set(
+    publication: LocalTrackPublication,
+    track: MediaStreamTrack | null,
+    muted: boolean,
+  ): Promise<void> {
+    const replaced = publication.track !== track;
+    publication.setTrack(track);
+    publication.setMuted(muted);
+    if (track !== null) track.enabled = !muted;
+    this.#host.changed();
+    // Unmute only after the new track is in place, so that nobody sees the old one's last picture.
+    if (replaced) await this.#host.replace(publication);
+    this.#host.mute(publication);
+  }
+
+  #isOn(source: TrackSource): boolean {
+    const publication = this.#publications.get(source);
+    return publication !== undefined && !publication.muted && publication.track?.readyState === "live";
+  }
+
+  /** A device was unplugged, or sharing was ended by the browser's own button. */
+  #handleEnded(source: TrackSource, track: MediaStreamTrack): void {
+    const publication = this.#publications.get(source);
+    if (publication?.track !== track) return;
+    if (source === "screen" || source === "screenAudio") void this.unpublishTrack(source).catch(() => {});
+    else void this.#set(publication, null, true).catch(() => {});
+  }
+}

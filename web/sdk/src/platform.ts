@@ -1,0 +1,76 @@
+// Everything the SDK takes from its surroundings, so that tests can give something else.
+
+/** A timer that can be cleared. */
+export type TimerHandle = unknown;
+
+/** Time and chance. */
+export interface Clock {
+  /** Milliseconds that never go back. */
+  now(): number;
+  /** Runs `callback` once after `ms`. */
+  set(callback: () => void, ms: number): TimerHandle;
+  /** Takes a timer back. */
+  clear(handle: TimerHandle): void;
+  /** A number from 0 to below 1. */
+  random(): number;
+}
+
+/** What the SDK uses of a WebSocket. */
+export interface SocketLike {
+  readonly readyState: number;
+  onopen: ((event: Event) => void) | null;
+  onmessage: ((event: MessageEvent) => void) | null;
+  onclose: ((event: CloseEvent) => void) | null;
+  onerror: ((event: Event) => void) | null;
+  send(data: string): void;
+  close(code?: number, reason?: string): void;
+}
+
+/** The surroundings of a room. */
+export interface Platform {
+  readonly clock: Clock;
+  /** Cameras and microphones; absent on insecure pages. */
+  readonly mediaDevices: MediaDevices | undefined;
+  openSocket(url: string): SocketLike;
+  createConnection(configuration: RTCConfiguration): RTCPeerConnection;
+  /** The codecs this browser can receive. */
+  receivableCodecs(kind: "audio" | "video"): RTCRtpCodec[];
+  /** Calls back when the network changed under the page; returns the function that ends it. */
+  onNetworkChange(callback: () => void): () => void;
+}
+
+interface NetworkInformation extends EventTarget {
+  readonly type?: string;
+}
+
+/** The real browser. */
+export function browserPlatform(): Platform {
+  return {
+    clock: {
+      now: () => performance.now(),
+      set: (callback, ms) => setTimeout(callback, ms),
+      clear: (handle) => clearTimeout(handle as number),
+      random: () => Math.random(),
+    },
+    mediaDevices: globalThis.navigator?.mediaDevices,
+    openSocket: (url) => new WebSocket(url),
+    createConnection: (configuration) => new RTCPeerConnection(configuration),
+    receivableCodecs: (kind) => globalThis.RTCRtpReceiver?.getCapabilities?.(kind)?.codecs ?? [],
+    onNetworkChange(callback) {
+      const connection = (navigator as Navigator & { connection?: NetworkInformation }).connection;
+      let type = connection?.type;
+      // It also fires when an estimate of the speed changed, which is nothing to us.
+      const changed = () => {
+        if (connection?.type === type) return;
+        type = connection?.type;
+        callback();
+      };
+      addEventListener("online", callback);
+      connection?.addEventListener("change", changed);
+      return () => {
+        removeEventListener("online", callback);
+        connection?.removeEventListener("change", changed);
+      };
+    },
+  };
+}

@@ -1,0 +1,474 @@
+// Generated from crates/protocol by `cargo xtask protocol`; a test fails when it is stale. Do not edit.
+
+export const PROTOCOL_VERSION = 1;
+export const CHAT_CHANNEL_LABEL = "roundtable.chat";
+
+export type RoomId = string;
+export type MemberId = string;
+export type TrackId = string;
+export type MessageId = string;
+export type ErrorCode = "message/bad-json" | "message/unknown" | "message/out-of-order" | "message/rate" | "hello/version" | "hello/name" | "hello/forbidden" | "room/full" | "room/too-many" | "room/unknown" | "room/bad-id" | "room/closed" | "sdp/malformed" | "sdp/too-large" | "sdp/unsupported" | "sdp/changed" | "track/bad-mid" | "track/too-many" | "track/unknown" | "track/forbidden" | "track/cannot-decode" | "chat/too-long" | "chat/empty" | "chat/rate" | "chat/forbidden" | "client/slow" | "client/silent" | "ice/timeout" | "ice/consent" | "dtls/timeout" | "dtls/fingerprint" | "dtls/no-certificate" | "dtls/failed" | "sctp/aborted" | "peer/closed" | "server/stopping" | "server/overloaded" | "server/internal";
+export type MediaKind = "audio" | "video";
+export type TrackSource = "microphone" | "camera" | "screen" | "screenAudio";
+export type LeaveReason = "left" | "disconnected" | "connectionLost" | "removed" | "roomClosed" | "serverStopping";
+export type RoomCloseReason = "empty" | "closed" | "serverStopping" | "failed";
+export type Grants = { 
+/**
+ * May publish audio and video.
+ */
+publish: boolean, 
+/**
+ * May receive what others publish.
+ */
+subscribe: boolean, 
+/**
+ * May write chat messages.
+ */
+chat: boolean, };
+export type MemberInfo = { 
+/**
+ * Who.
+ */
+id: MemberId, 
+/**
+ * The name they chose; text, never markup.
+ */
+name: string, };
+export type TrackInfo = { 
+/**
+ * Which.
+ */
+id: TrackId, 
+/**
+ * Whose.
+ */
+member: MemberId, 
+/**
+ * Where it comes from; the kind of media follows from it.
+ */
+source: TrackSource, 
+/**
+ * Whether its owner muted it.
+ */
+muted: boolean, 
+/**
+ * Codec the publisher sends, as in RTP maps (`VP8`, `opus`); empty until the answer is made.
+ */
+codec: string, 
+/**
+ * Encodings of a simulcast publisher, 1 without simulcast.
+ */
+layers: number, };
+export type ChatMessage = { 
+/**
+ * Which.
+ */
+id: MessageId, 
+/**
+ * Position in the room's journal; the order of chat.
+ */
+seq: number, 
+/**
+ * When the server took it, in milliseconds since 1970 UTC.
+ */
+at: number, 
+/**
+ * Who wrote it, stamped by the server.
+ */
+member: MemberId, 
+/**
+ * The writer's name at that time.
+ */
+name: string, 
+/**
+ * The text; never markup.
+ */
+text: string, };
+export type ErrorInfo = { 
+/**
+ * The stable word.
+ */
+code: ErrorCode, 
+/**
+ * A sentence for people.
+ */
+message: string, };
+export type EventBody = { "type": "joined", 
+/**
+ * Who.
+ */
+member: MemberInfo, } | { "type": "left", 
+/**
+ * Who.
+ */
+member: MemberId, 
+/**
+ * Why.
+ */
+reason: LeaveReason, } | { "type": "published", 
+/**
+ * The track and its owner.
+ */
+track: TrackInfo, } | { "type": "unpublished", 
+/**
+ * Which.
+ */
+track: TrackId, 
+/**
+ * Whose it was.
+ */
+member: MemberId, } | { "type": "muted", 
+/**
+ * Which.
+ */
+track: TrackId, 
+/**
+ * Whose.
+ */
+member: MemberId, 
+/**
+ * The new state.
+ */
+muted: boolean, } | { "type": "speaking", 
+/**
+ * Who.
+ */
+member: MemberId, 
+/**
+ * The new state.
+ */
+speaking: boolean, } | { "type": "chat", 
+/**
+ * The message.
+ */
+message: ChatMessage, } | { "type": "roomClosed", 
+/**
+ * Why.
+ */
+reason: RoomCloseReason, };
+export type Event = { 
+/**
+ * Position in the room's journal, from 1, without gaps.
+ */
+seq: number, 
+/**
+ * When it happened, in milliseconds since 1970 UTC by the server's clock.
+ */
+at: number, } & ({ "type": "joined", 
+/**
+ * Who.
+ */
+member: MemberInfo, } | { "type": "left", 
+/**
+ * Who.
+ */
+member: MemberId, 
+/**
+ * Why.
+ */
+reason: LeaveReason, } | { "type": "published", 
+/**
+ * The track and its owner.
+ */
+track: TrackInfo, } | { "type": "unpublished", 
+/**
+ * Which.
+ */
+track: TrackId, 
+/**
+ * Whose it was.
+ */
+member: MemberId, } | { "type": "muted", 
+/**
+ * Which.
+ */
+track: TrackId, 
+/**
+ * Whose.
+ */
+member: MemberId, 
+/**
+ * The new state.
+ */
+muted: boolean, } | { "type": "speaking", 
+/**
+ * Who.
+ */
+member: MemberId, 
+/**
+ * The new state.
+ */
+speaking: boolean, } | { "type": "chat", 
+/**
+ * The message.
+ */
+message: ChatMessage, } | { "type": "roomClosed", 
+/**
+ * Why.
+ */
+reason: RoomCloseReason, });
+export type RoomState = { 
+/**
+ * The room's id.
+ */
+room: RoomId, 
+/**
+ * Which life of the room this is: when it opened, in milliseconds since 1970 UTC. Sequence
+ * numbers of another epoch mean nothing here.
+ */
+epoch: number, 
+/**
+ * The last event that this state includes; 0 before the first.
+ */
+seq: number, 
+/**
+ * Everybody, in order of joining.
+ */
+members: Array<MemberInfo>, 
+/**
+ * Every published track, in order of publishing.
+ */
+tracks: Array<TrackInfo>, 
+/**
+ * Who speaks now.
+ */
+speaking: Array<MemberId>, 
+/**
+ * Whether the room is over.
+ */
+closed: boolean, };
+export type PublishRequest = { 
+/**
+ * The m-line of the offer.
+ */
+mid: string, 
+/**
+ * What it carries; its kind must be the m-line's.
+ */
+source: TrackSource, 
+/**
+ * Whether it begins muted.
+ */
+muted: boolean, };
+export type SubscribeChange = { 
+/**
+ * Which.
+ */
+track: TrackId, 
+/**
+ * Whether it is wanted at all.
+ */
+wanted: boolean, };
+export type IceServer = { 
+/**
+ * `stun:`, `turn:` or `turns:` URLs.
+ */
+urls: Array<string>, 
+/**
+ * For TURN: with a shared secret, `expiry:member`.
+ */
+username?: string, 
+/**
+ * For TURN: the password.
+ */
+credential?: string, };
+export type PublishedTrack = { 
+/**
+ * The m-line.
+ */
+mid: string, 
+/**
+ * The id others know it by.
+ */
+track: TrackId, };
+export type SlotOwner = { 
+/**
+ * The track.
+ */
+id: TrackId, 
+/**
+ * Whose it is.
+ */
+member: MemberId, 
+/**
+ * RTP timestamp of the first packet of this owner in the slot; the picture belongs to it from
+ * the first frame at or after this timestamp (modulo 2³²).
+ */
+rtpTimestamp: number, };
+export type SlotChange = { 
+/**
+ * The receiving m-line.
+ */
+mid: string, 
+/**
+ * Rises with each change of this slot.
+ */
+generation: number, 
+/**
+ * What it carries now; null when it is idle. Never infer that from the track's `mute`.
+ */
+track: SlotOwner | null, };
+export type Welcome = { 
+/**
+ * The protocol version spoken from now on.
+ */
+version: number, 
+/**
+ * The room's id.
+ */
+room: RoomId, 
+/**
+ * Who the client is.
+ */
+member: MemberInfo, 
+/**
+ * What the client may do.
+ */
+grants: Grants, 
+/**
+ * Everything in the room, the client included; events follow from `state.seq + 1`.
+ */
+state: RoomState, 
+/**
+ * STUN and TURN servers for `RTCPeerConnection`.
+ */
+iceServers: Array<IceServer>, 
+/**
+ * Seats to begin with.
+ */
+seats: number, 
+/**
+ * Seconds of silence after which the server gives up a socket; ping more often than that.
+ */
+silenceTimeoutS: number, };
+export type ClientMessage = { "type": "hello", 
+/**
+ * The protocol version the client speaks.
+ */
+version: number, 
+/**
+ * The name others see, 1–64 characters.
+ */
+name: string, 
+/**
+ * A token for the server's authorisation hook, if it has one.
+ */
+token?: string, 
+/**
+ * Most seats this client wants to have, 0–48; absent means 48.
+ */
+maxSeats?: number, } | { "type": "offer", 
+/**
+ * Chosen by the client; the answer repeats it.
+ */
+id: number, 
+/**
+ * The offer.
+ */
+sdp: string, 
+/**
+ * What the sending m-lines carry. A track already known by its mid keeps its id. A sending
+ * m-line that is not named here is not published.
+ */
+tracks: Array<PublishRequest>, } | { "type": "unpublish", 
+/**
+ * Which.
+ */
+tracks: Array<TrackId>, } | { "type": "mute", 
+/**
+ * Which.
+ */
+track: TrackId, 
+/**
+ * The new state.
+ */
+muted: boolean, } | { "type": "subscribe", 
+/**
+ * Changes to earlier wishes.
+ */
+changes: Array<SubscribeChange>, } | { "type": "chat", 
+/**
+ * Chosen by the client; comes back in the acknowledgement, so that nothing is shown twice.
+ */
+nonce: number, 
+/**
+ * The text, at most 16 KiB.
+ */
+text: string, } | { "type": "ping", 
+/**
+ * Comes back in the pong.
+ */
+nonce: number, } | { "type": "leave", };
+export type ServerMessage = { "type": "welcome" } & Welcome | { "type": "answer", 
+/**
+ * The offer's id.
+ */
+id: number, 
+/**
+ * The answer.
+ */
+sdp: string, 
+/**
+ * The published tracks of this member by m-line.
+ */
+tracks: Array<PublishedTrack>, } | { "type": "slots", 
+/**
+ * Each changed slot.
+ */
+changes: Array<SlotChange>, } | { "type": "growSeats", 
+/**
+ * Pairs the client should have, a power of two or the cap, never more than it said in hello.
+ */
+seats: number, } | { "type": "event", 
+/**
+ * The journal's entry.
+ */
+event: Event, } | { "type": "chat", 
+/**
+ * The message.
+ */
+message: ChatMessage, 
+/**
+ * The nonce of the sender's own message; absent for others.
+ */
+nonce?: number, } | { "type": "chatHistory", 
+/**
+ * The messages of this piece.
+ */
+messages: Array<ChatMessage>, 
+/**
+ * Whether this was the last piece.
+ */
+complete: boolean, } | { "type": "pong", 
+/**
+ * The ping's nonce.
+ */
+nonce: number, } | { "type": "error", 
+/**
+ * The id of the offer, or the nonce of the chat message, that it answers, if any.
+ */
+id?: number, 
+/**
+ * The stable word.
+ */
+code: ErrorCode, 
+/**
+ * A sentence for people.
+ */
+message: string, 
+/**
+ * Whether the connection ends with it.
+ */
+fatal: boolean, } | { "type": "goodbye", 
+/**
+ * The stable word for why, absent when the client asked for it.
+ */
+code?: ErrorCode, 
+/**
+ * A sentence for people.
+ */
+message: string, 
+/**
+ * When to come back, in milliseconds; absent when that is of no use.
+ */
+reconnectAfterMs?: number, };

@@ -1,0 +1,160 @@
+// What this client publishes, and the m-lines that carry it.
+import { cameraEncodings, preferCodecs, preferredCodecs, screenEncodings } from "./codecs.ts";
+import type { Platform } from "./platform.ts";
+import type { MediaKind, PublishedTrack, PublishRequest, TrackId, TrackSource } from "./protocol.ts";
+import { kindOf } from "./remote.ts";
+
+/** An own track. It outlives connections: after coming back the same one is published anew. */
+export class LocalTrackPublication {
+  readonly source: TrackSource;
+  #track: MediaStreamTrack | null;
+  #muted: boolean;
+  #id: TrackId | null = null;
+
+  /** @internal */
+  constructor(source: TrackSource, track: MediaStreamTrack | null, muted: boolean) {
+    this.source = source;
+    this.#track = track;
+    this.#muted = muted;
+  }
+
+  get kind(): MediaKind {
+    return kindOf(this.source);
+  }
+
+  /** What is sent; null while a muted camera is off. */
+  get track(): MediaStreamTrack | null {
+    return this.#track;
+  }
+
+  get muted(): boolean {
+    return this.#muted;
+  }
+
+  /** The id others know it by; null until the server gave one. */
+  get id(): TrackId | null {
+    return this.#id;
+  }
+
+  /** @internal */
+  setTrack(track: MediaStreamTrack | null): void {
+    this.#track = track;
+  }
+
+  /** @internal */
+  setMuted(muted: boolean): void {
+    this.#muted = muted;
+  }
+
+  /** @internal */
+  setId(id: TrackId | null): void {
+    this.#id = id;
+  }
+}
+
+interface Line {
+  readonly source: TrackSource;
+  readonly transceiver: RTCRtpTransceiver;
+  publication: LocalTrackPublication | null;
+  /** The muting the last offer spoke of. */
+  offeredMuted: boolean;
+}
+
+/** What changed between an offer and its answer, and is to be said now. */
+export interface Belated {
+  readonly unpublish: TrackId[];
+  readonly mute: LocalTrackPublication[];
+}
+
+/** The sending m-lines of one peer connection. One that fell free is used again for the same source. */
+export class SendingLines {
+  readonly #connection: RTCPeerConnection;
+  readonly #platform: Platform;
+  readonly #lines: Line[] = [];
+
+  constructor(connection: RTCPeerConnection, platform: Platform) {
+    this.#connection = connection;
+    this.#platform = platform;
+  }
+
+  /** Gives a publication an m-line; it is sent once an offer is answered. */
+  async add(publication: LocalTrackPublication): Promise<void> {
+    if (this.#lineOf(publication) !== undefined) return;
+    const free = this.#lines.find((l) => l.publication === null && l.source === publication.source);
+    if (free !== undefined) {
+      free.publication = publication;
+      await free.transceiver.sender.replaceTrack(publication.track);
+      return;
+    }
+    const transceiver = this.#addTransceiver(publication);
+    preferCodecs(
+      transceiver,
+      preferredCodecs(publication.kind, this.#platform.receivableCodecs(publication.kind)),
+    );
+    this.#lines.push({
+      source: publication.source,
+      transceiver,
+      publication,
+      offeredMuted: publication.muted,
+    });
+  }
+
+  /** Sends nothing of it any more; its m-line falls free. */
+  async remove(publication: LocalTrackPublication): Promise<void> {
+    const line = this.#lineOf(publication);
+    if (line === undefined) return;
+    line.publication = null;
+    await line.transceiver.sender.replaceTrack(null);
+  }
+
+  /** Sends what the publication's track is now. */
+  async replace(publication: LocalTrackPublication): Promise<void> {
+    await this.#lineOf(publication)?.transceiver.sender.replaceTrack(publication.track);
+  }
+
+  /** What the lines carry, for the offer just made. */
+  describe(): PublishRequest[] {
+    return this.#lines.flatMap((line) => {
+      const { mid } = line.transceiver;
+      if (mid === null || line.publication === null) return [];
+      const { source, muted } = line.publication;
+      line.offeredMuted = muted;
+      return [{ mid, source, muted }];
+    });
+  }
+
+  /** The server's names for them. */
+  handlePublished(tracks: readonly PublishedTrack[]): Belated {
+    const belated: Belated = { unpublish: [], mute: [] };
+    for (const { mid, track } of tracks) {
+      const line = this.#lines.find((candidate) => candidate.transceiver.mid === mid);
+      if (line === undefined) continue;
+      const { publication, offeredMuted } = line;
+      publication?.setId(track);
+      if (publication === null) belated.unpublish.push(track);
+      else if (publication.muted !== offeredMuted) belated.mute.push(publication);
+    }
+    return belated;
+  }
+
+  #lineOf(publication: LocalTrackPublication): Line | undefined {
+    return this.#lines.find((line) => line.publication === publication);
+  }
+
+  #addTransceiver({ source, kind, track }: LocalTrackPublication): RTCRtpTransceiver {
+    const add = (sendEncodings?: RTCRtpEncodingParameters[]) =>
+      this.#connection.addTransceiver(track ?? kind, {
+        direction: "sendonly",
+        ...(sendEncodings === undefined ? {} : { sendEncodings }),
+      });
+    if (source === "screen") return add(screenEncodings());
+    if (source !== "camera") return add();
+    const height = track?.getSettings().height;
+    try {
+      return add(cameraEncodings(height, true));
+    } catch {
+      // This browser knows `scalabilityMode`, but not this one for its first codec.
+      return add(cameraEncodings(height, false));
+    }
+  }
+}

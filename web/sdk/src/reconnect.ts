@@ -1,0 +1,42 @@
+// When to try again, and when not to.
+import type { RoundtableErrorCode } from "./errors.ts";
+
+/** Reasons for which trying again is of no use. */
+const FATAL: ReadonlySet<RoundtableErrorCode> = new Set<RoundtableErrorCode>([
+  "hello/version",
+  "hello/name",
+  "hello/forbidden",
+  "room/bad-id",
+  "message/bad-json",
+  "message/unknown",
+  "message/out-of-order",
+  "sdp/malformed",
+  "sdp/too-large",
+  "sdp/unsupported",
+  "sdp/changed",
+  "sdk/unsupported",
+]);
+
+/** Decides about attempts to come back; give another one to `new Room` to decide otherwise. */
+export interface ReconnectPolicy {
+  /** Milliseconds until attempt number `attempt` (from 1), or null to give up. */
+  delay(attempt: number, reason: RoundtableErrorCode, random: number): number | null;
+}
+
+/** Exponential backoff with jitter that gives up only for a reason that will not go away. */
+export class Backoff implements ReconnectPolicy {
+  readonly #least: number;
+  readonly #most: number;
+
+  constructor(leastMs = 300, mostMs = 10_000) {
+    this.#least = leastMs;
+    this.#most = mostMs;
+  }
+
+  delay(attempt: number, reason: RoundtableErrorCode, random: number): number | null {
+    if (FATAL.has(reason)) return null;
+    const full = Math.min(this.#most, this.#least * 2 ** Math.min(attempt - 1, 16));
+    // Half fixed, half chance: a server that comes back is not met by everybody at once.
+    return full / 2 + (full / 2) * random;
+  }
+}

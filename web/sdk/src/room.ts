@@ -1,0 +1,295 @@
+// The façade: a room as an application sees it.
+import { Chat } from "./chat.ts";
+import { Emitter } from "./emitter.ts";
+import { RoundtableError, type RoundtableErrorCode } from "./errors.ts";
+import { MAX_SEATS } from "./limits.ts";
+import { LocalParticipant } from "./local.ts";
+import { browserPlatform, type Platform, type TimerHandle } from "./platform.ts";
+import type { MemberId, ServerMessage, Welcome } from "./protocol.ts";
+import type { LocalTrackPublication } from "./publication.ts";
+import { Backoff, type ReconnectPolicy } from "./reconnect.ts";
+import type { RemoteParticipant, RemoteTrackPublication } from "./remote.ts";
+import type { RoomEvents } from "./room_events.ts";
+import { Roster, type RosterChange } from "./roster.ts";
+import { Session } from "./session.ts";
+import { type ConnectionStats, collectStats } from "./stats.ts";
+import { Subscriptions } from "./subscription.ts";
+
+/** Where a room stands. */
+export type RoomPhase = "disconnected" | "connecting" | "connected" | "reconnecting";
+
+/** Settings of a room; all have a default. */
+export interface RoomOptions {
+  /** Added to the configuration of the peer connection, such as `iceTransportPolicy: "relay"`. */
+  configuration?: RTCConfiguration;
+  /** Most people seen and heard at once; at most, and normally, {@link MAX_SEATS}. */
+  maxSeats?: number;
+  reconnectPolicy?: ReconnectPolicy;
+  /** The surroundings; the browser unless a test gives another. */
+  platform?: Platform;
+}
+
+interface Attempt {
+  resolve(): void;
+  reject(error: RoundtableError): void;
+}
+
+/** A room: connect, publish through {@link Room.localParticipant}, listen to events. */
+export class Room extends Emitter<RoomEvents> {
+  readonly localParticipant: LocalParticipant;
+  readonly chat: Chat;
+  readonly #platform: Platform;
+  readonly #policy: ReconnectPolicy;
+  readonly #options: RoomOptions;
+  readonly #roster: Roster;
+  readonly #subscriptions: Subscriptions;
+  #session: Session | null = null;
+  #entry: { url: string; name: string; token: string | undefined } | null = null;
+  #phase: RoomPhase = "disconnected";
+  #first: Attempt | null = null;
+  #attempt = 0;
+  #timer: TimerHandle = null;
+  #id = 0;
+
+  constructor(options: RoomOptions = {}) {
+    super();
+    this.#options = options;
+    this.#platform = options.platform ?? browserPlatform();
+    this.#policy = options.reconnectPolicy ?? new Backoff();
+    this.#roster = new Roster(this.#platform.clock);
+    this.#subscriptions = new Subscriptions(this.#roster, {
+      onSubscribed: (track, publication) =>
+        this.emit("trackSubscribed", track, publication, this.#roster.participants.get(publication.member)),
+      onUnsubscribed: (track, publication) => this.emit("trackUnsubscribed", track, publication),
+    });
+    this.chat = new Chat(
+      () => this.#nextId(),
+      (member) => this.#roster.isOwn(member),
+    );
+    this.chat.on("message", (message) => this.emit("chatMessage", message));
+    this.chat.on("changed", () => this.emit("chatChanged"));
+    this.localParticipant = new LocalParticipant(this.#platform, {
+      publish: (publication) => this.#publish(publication),
+      unpublish: async (publication) => this.#session?.unpublish(publication),
+      replace: async (publication) => this.#session?.replace(publication),
+      mute: (publication) => this.#session?.mute(publication),
+      changed: () => this.emit("localTracksChanged"),
+    });
+  }
+
+  get phase(): RoomPhase {
+    return this.#phase;
+  }
+
+  get remoteParticipants(): ReadonlyMap<MemberId, RemoteParticipant> {
+    return this.#roster.participants;
+  }
+
+  get activeSpeakers(): readonly MemberId[] {
+    return this.#roster.speakers;
+  }
+
+  /**
+   * Enters a room. `url` is that of the signalling socket (`wss://host/ws?room=name`; see {@link signalUrl}).
+   * Resolves when sound and pictures are agreed upon; rejects with a coded error. Afterwards the room reconnects by itself.
+   */
+  connect(url: string, options: { name: string; token?: string }): Promise<void> {
+    if (this.#phase !== "disconnected") {
+      return Promise.reject(new RoundtableError("sdk/closed", "The room is connected already."));
+    }
+    this.#entry = { url, name: options.name, token: options.token };
+    this.#phase = "connecting";
+    this.#attempt = 0;
+    return new Promise((resolve, reject) => {
+      this.#first = { resolve, reject };
+      this.#open();
+    });
+  }
+
+  /** Leaves. Devices are stopped unless `keepDevices`. */
+  disconnect(options: { keepDevices?: boolean } = {}): void {
+    if (this.#phase === "disconnected") return;
+    this.#session?.close(true);
+    if (options.keepDevices !== true) this.localParticipant.stop();
+    this.#finish(undefined);
+  }
+
+  /** Says whether a track is wanted. The server sends nothing of one that is not. */
+  setSubscribed(publication: RemoteTrackPublication, wanted: boolean): void {
+    publication.handleWanted(wanted);
+    this.#session?.send({ type: "subscribe", changes: [{ track: publication.id, wanted }] });
+  }
+
+  /** Writes to everybody; see {@link Chat.send}. */
+  sendChatMessage(text: string): number {
+    return this.chat.send(text);
+  }
+
+  /** What the browser measured; null without a connection. */
+  async stats(): Promise<ConnectionStats | null> {
+    const connection = this.#session?.connection ?? null;
+    return connection === null ? null : collectStats(connection, this.#subscriptions.owners);
+  }
+
+  /** The connection under it, for those who know what they do. It is another after reconnecting. */
+  get peerConnection(): RTCPeerConnection | null {
+    return this.#session?.connection ?? null;
+  }
+
+  async #publish(publication: LocalTrackPublication): Promise<void> {
+    const session = this.#session;
+    try {
+      await session?.publish(publication);
+    } catch (error) {
+      // If the connection broke meanwhile, the next one publishes it.
+      if (session === this.#session) throw error;
+    }
+  }
+
+  #nextId(): number {
+    this.#id += 1;
+    return this.#id;
+  }
+
+  #open(): void {
+    const entry = this.#entry;
+    if (entry === null) return;
+    const options = {
+      ...entry,
+      configuration: this.#options.configuration ?? {},
+      maxSeats: this.#options.maxSeats ?? MAX_SEATS,
+    };
+    const session = new Session(this.#platform, () => this.#nextId(), options, {
+      onWelcome: (welcome) => this.#handleWelcome(welcome),
+      onMessage: (message) => this.#handleMessage(message),
+      onReady: () => this.#handleReady(session),
+      onWritable: () => this.chat.flush(),
+      onEnd: (error) => this.#handleEnd(error),
+    });
+    this.#session = session;
+    this.#subscriptions.reset((mid) => session.track(mid));
+    session.open(this.localParticipant.publications.values());
+  }
+
+  #handleWelcome(welcome: Welcome): void {
+    this.localParticipant.handleWelcome(welcome.member.id, welcome.member.name);
+    this.chat.handleEpoch(welcome.state.epoch);
+    this.#tell(this.#roster.handleState(welcome.member.id, welcome.state));
+    const unwanted = [...this.#roster.publications()].filter((publication) => !publication.wanted);
+    if (unwanted.length > 0) {
+      const changes = unwanted.map(({ id }) => ({ track: id, wanted: false }));
+      this.#session?.send({ type: "subscribe", changes });
+    }
+  }
+
+  #handleReady(session: Session): void {
+    if (session !== this.#session) return;
+    this.#openChat();
+    const first = this.#first;
+    this.#first = null;
+    this.#attempt = 0;
+    this.#phase = "connected";
+    this.emit(first === null ? "reconnected" : "connected");
+    first?.resolve();
+  }
+
+  #handleMessage(message: ServerMessage): void {
+    switch (message.type) {
+      case "event":
+        this.#tell(this.#roster.handleEvent(message.event));
+        break;
+      case "slots":
+        this.#subscriptions.handleChanges(message.changes);
+        break;
+      case "chat":
+        this.chat.handleMessage(message.message, message.nonce);
+        break;
+      case "chatHistory":
+        this.chat.handleHistory(message.messages);
+        if (message.complete) this.#openChat();
+        break;
+      case "error":
+        if (message.id !== undefined && this.chat.handleError(message.id, message.code)) break;
+        if (!message.fatal) this.emit("warning", new RoundtableError(message.code, message.message));
+        break;
+    }
+  }
+
+  /** What was lost on the way is in the history by now, so what still waits may be sent. */
+  #openChat(): void {
+    this.chat.setTransmit((message) => this.#session?.sendChat(message) ?? false);
+  }
+
+  #tell(changes: readonly RosterChange[]): void {
+    for (const change of changes) {
+      switch (change.type) {
+        case "joined":
+          this.emit("participantJoined", change.participant);
+          break;
+        case "left":
+          this.emit("participantLeft", change.participant);
+          break;
+        case "published":
+          this.emit("trackPublished", change.publication, change.participant);
+          this.#subscriptions.seat(change.publication);
+          break;
+        case "unpublished":
+          this.#subscriptions.release(change.publication);
+          this.emit("trackUnpublished", change.publication, change.participant);
+          break;
+        case "muted":
+          this.emit("trackMuted", change.publication, change.participant);
+          break;
+        case "speaking":
+          this.emit("activeSpeakers", change.speakers);
+          break;
+      }
+    }
+  }
+
+  #handleEnd(error: RoundtableError): void {
+    this.#session = null;
+    this.chat.setTransmit(null);
+    this.#subscriptions.releaseAll();
+    const first = this.#first;
+    if (first !== null) {
+      this.#finish(error.code);
+      first.reject(error);
+      return;
+    }
+    this.#attempt += 1;
+    const { clock } = this.#platform;
+    const delay = this.#policy.delay(this.#attempt, error.code, clock.random());
+    if (delay === null) {
+      this.#finish(error.code);
+      return;
+    }
+    const delayMs = Math.max(delay, error.reconnectAfterMs ?? 0);
+    this.#phase = "reconnecting";
+    this.emit("reconnecting", { attempt: this.#attempt, delayMs, code: error.code });
+    this.#timer = clock.set(() => this.#open(), delayMs);
+  }
+
+  #finish(code: RoundtableErrorCode | undefined): void {
+    this.#platform.clock.clear(this.#timer);
+    this.#session = null;
+    this.chat.setTransmit(null);
+    this.#subscriptions.releaseAll();
+    this.#phase = "disconnected";
+    const first = this.#first;
+    this.#first = null;
+    if (code === undefined) first?.reject(new RoundtableError("sdk/closed", "The room was left."));
+    this.emit("disconnected", code);
+  }
+}
+
+/**
+ * The URL of the signalling socket for a room on a server. `base` is where the server's page lives, with its prefix:
+ * `https://example.org/meet/` gives `wss://example.org/meet/ws?room=…`.
+ */
+export function signalUrl(base: string | URL, room: string): string {
+  const url = new URL("ws", base);
+  url.protocol = url.protocol === "https:" || url.protocol === "wss:" ? "wss:" : "ws:";
+  url.search = new URLSearchParams({ room }).toString();
+  return url.href;
+}

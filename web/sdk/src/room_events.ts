@@ -1,0 +1,55 @@
+// What a room tells.
+import type { RoundtableError, RoundtableErrorCode } from "./errors.ts";
+import type { ChatMessage, MemberId } from "./protocol.ts";
+import type { RemoteParticipant, RemoteTrackPublication } from "./remote.ts";
+
+/** What a room tells; see `Room.on`. */
+export interface RoomEvents {
+  connected: [];
+  /** The connection was lost; the next attempt begins after `delayMs`. */
+  reconnecting: [info: { attempt: number; delayMs: number; code: RoundtableErrorCode }];
+  /** Back, as a new member with the same tracks. */
+  reconnected: [];
+  /** Over: without a code by `disconnect`, else for a reason that trying again does not cure. */
+  disconnected: [code: RoundtableErrorCode | undefined];
+  participantJoined: [RemoteParticipant];
+  participantLeft: [RemoteParticipant];
+  trackPublished: [RemoteTrackPublication, RemoteParticipant];
+  trackUnpublished: [RemoteTrackPublication, RemoteParticipant];
+  /** Muted or unmuted by its owner. */
+  trackMuted: [RemoteTrackPublication, RemoteParticipant];
+  /** The server sends it: `publication.attach(element)` shows it. */
+  trackSubscribed: [MediaStreamTrack, RemoteTrackPublication, RemoteParticipant | undefined];
+  /** The server sends it no more: hide the element. */
+  trackUnsubscribed: [MediaStreamTrack, RemoteTrackPublication];
+  /** Who speaks, oneself included. */
+  activeSpeakers: [readonly MemberId[]];
+  /** Somebody wrote, or a message of one's own was taken. */
+  chatMessage: [ChatMessage];
+  /** The list of messages, or the state of own ones, changed; see `Room.chat`. */
+  chatChanged: [];
+  /** Own tracks changed. */
+  localTracksChanged: [];
+  /** The server refused something that no call waits for. */
+  warning: [RoundtableError];
+}
+
+/** Names of {@link RoomEvents} for those who like constants. */
+export const RoomEvent = {
+  Connected: "connected",
+  Reconnecting: "reconnecting",
+  Reconnected: "reconnected",
+  Disconnected: "disconnected",
+  ParticipantJoined: "participantJoined",
+  ParticipantLeft: "participantLeft",
+  TrackPublished: "trackPublished",
+  TrackUnpublished: "trackUnpublished",
+  TrackMuted: "trackMuted",
+  TrackSubscribed: "trackSubscribed",
+  TrackUnsubscribed: "trackUnsubscribed",
+  ActiveSpeakers: "activeSpeakers",
+  ChatMessage: "chatMessage",
+  ChatChanged: "chatChanged",
+  LocalTracksChanged: "localTracksChanged",
+  Warning: "warning",
+} as const satisfies Record<string, keyof RoomEvents>;

@@ -1,0 +1,163 @@
+// Who is here and what they publish: the fold of the server's state and events, as objects that stay the same.
+import type { Clock } from "./platform.ts";
+import type { Event, MemberId, MemberInfo, RoomState, TrackId, TrackInfo } from "./protocol.ts";
+import { RemoteParticipant, RemoteTrackPublication } from "./remote.ts";
+
+/** What changed. */
+export type RosterChange =
+  | { type: "joined"; participant: RemoteParticipant }
+  | { type: "left"; participant: RemoteParticipant }
+  | { type: "published"; participant: RemoteParticipant; publication: RemoteTrackPublication }
+  | { type: "unpublished"; participant: RemoteParticipant; publication: RemoteTrackPublication }
+  | { type: "muted"; participant: RemoteParticipant; publication: RemoteTrackPublication }
+  | { type: "speaking"; speakers: MemberId[] };
+
+/** Pure but for the objects it keeps. Own memberships, the present and the former, are not in it. */
+export class Roster {
+  readonly participants = new Map<MemberId, RemoteParticipant>();
+  readonly #own = new Set<MemberId>();
+  readonly #clock: Clock;
+  #speaking: MemberId[] = [];
+  #epoch = 0;
+  #seq = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Who speaks, oneself included. */
+  get speakers(): readonly MemberId[] {
+    return this.#speaking;
+  }
+
+  /** Whether this is, or once was, the id of this client. */
+  isOwn(member: MemberId): boolean {
+    return this.#own.has(member);
+  }
+
+  /** A track of somebody else. */
+  publication(track: TrackId): RemoteTrackPublication | undefined {
+    for (const participant of this.participants.values()) {
+      const publication = participant.publications.get(track);
+      if (publication !== undefined) return publication;
+    }
+    return undefined;
+  }
+
+  /** All tracks of others. */
+  *publications(): Iterable<RemoteTrackPublication> {
+    for (const participant of this.participants.values()) yield* participant.publications.values();
+  }
+
+  /** Takes a whole state, as after joining or coming back; gives the differences. */
+  handleState(own: MemberId, state: RoomState): RosterChange[] {
+    const changes: RosterChange[] = [];
+    if (state.epoch !== this.#epoch) {
+      // Another life of the room may give the same ids to others.
+      this.#own.clear();
+      changes.push(...[...this.participants.keys()].flatMap((member) => this.#leave(member)));
+    }
+    this.#own.add(own);
+    this.#epoch = state.epoch;
+    this.#seq = state.seq;
+    for (const participant of [...this.participants.values()]) {
+      if (!state.members.some((member) => member.id === participant.id)) {
+        changes.push(...this.#leave(participant.id));
+      }
+    }
+    for (const participant of this.participants.values()) {
+      for (const id of [...participant.publications.keys()]) {
+        if (!state.tracks.some((track) => track.id === id)) {
+          changes.push(...this.#unpublish(participant.id, id));
+        }
+      }
+    }
+    changes.push(...state.members.flatMap((member) => this.#join(member)));
+    changes.push(...state.tracks.flatMap((track) => this.#publish(track)));
+    changes.push(...this.#speak(state.speaking));
+    return changes;
+  }
+
+  /** Folds one event in. Events that are already in it change nothing. */
+  handleEvent(event: Event): RosterChange[] {
+    if (event.seq <= this.#seq) return [];
+    this.#seq = event.seq;
+    switch (event.type) {
+      case "joined":
+        return this.#join(event.member);
+      case "left":
+        return [
+          ...this.#leave(event.member),
+          ...this.#speak(this.#speaking.filter((member) => member !== event.member)),
+        ];
+      case "published":
+        return this.#publish(event.track);
+      case "unpublished":
+        return this.#unpublish(event.member, event.track);
+      case "muted":
+        return this.#mute(event.member, event.track, event.muted);
+      case "speaking": {
+        const others = this.#speaking.filter((member) => member !== event.member);
+        return this.#speak(event.speaking ? [...others, event.member] : others);
+      }
+      default:
+        return [];
+    }
+  }
+
+  #join(member: MemberInfo): RosterChange[] {
+    if (this.#own.has(member.id) || this.participants.has(member.id)) return [];
+    const participant = new RemoteParticipant(member);
+    this.participants.set(member.id, participant);
+    return [{ type: "joined", participant }];
+  }
+
+  #leave(member: MemberId): RosterChange[] {
+    const participant = this.participants.get(member);
+    if (participant === undefined) return [];
+    const gone = [...participant.publications.keys()].flatMap((track) => this.#unpublish(member, track));
+    this.participants.delete(member);
+    participant.handleSpeaking(false);
+    return [...gone, { type: "left", participant }];
+  }
+
+  #publish(track: TrackInfo): RosterChange[] {
+    const participant = this.participants.get(track.member);
+    if (participant === undefined) return [];
+    const known = participant.publications.get(track.id);
+    if (known !== undefined) {
+      const muted = known.muted !== track.muted;
+      known.handleInfo(track);
+      return muted ? [{ type: "muted", participant, publication: known }] : [];
+    }
+    const publication = new RemoteTrackPublication(track, this.#clock);
+    participant.publications.set(track.id, publication);
+    return [{ type: "published", participant, publication }];
+  }
+
+  #unpublish(member: MemberId, track: TrackId): RosterChange[] {
+    const participant = this.participants.get(member);
+    const publication = participant?.publications.get(track);
+    if (participant === undefined || publication === undefined) return [];
+    participant.publications.delete(track);
+    return [{ type: "unpublished", participant, publication }];
+  }
+
+  #mute(member: MemberId, track: TrackId, muted: boolean): RosterChange[] {
+    const participant = this.participants.get(member);
+    const publication = participant?.publications.get(track);
+    if (participant === undefined || publication === undefined || publication.muted === muted) return [];
+    publication.handleMuted(muted);
+    return [{ type: "muted", participant, publication }];
+  }
+
+  #speak(speakers: MemberId[]): RosterChange[] {
+    const same =
+      speakers.length === this.#speaking.length && speakers.every((m, index) => m === this.#speaking[index]);
+    this.#speaking = speakers;
+    for (const participant of this.participants.values()) {
+      participant.handleSpeaking(speakers.includes(participant.id));
+    }
+    return same ? [] : [{ type: "speaking", speakers }];
+  }
+}

@@ -1,0 +1,226 @@
+// One WebSocket to the server: hello and welcome, offers and answers, pings, and the end with its code.
+import { Emitter } from "./emitter.ts";
+import { RoundtableError, type RoundtableErrorCode } from "./errors.ts";
+import type { Platform, SocketLike, TimerHandle } from "./platform.ts";
+import { type ClientMessage, PROTOCOL_VERSION, type PublishRequest, type ServerMessage } from "./protocol.ts";
+
+/** Between two pings. */
+export const PING_INTERVAL_MS = 10_000;
+/** A socket on which nothing came for this long is dead. */
+export const SILENCE_MS = 25_000;
+/** From opening the socket to `welcome`. */
+export const WELCOME_TIMEOUT_MS = 10_000;
+/** From an offer to its answer. */
+export const ANSWER_TIMEOUT_MS = 10_000;
+/** After the server's last word, its close frame is awaited this long. */
+export const FAREWELL_MS = 1_000;
+/** After a change of network, from a ping to any sign of life. */
+export const PROBE_TIMEOUT_MS = 4_000;
+
+const OPEN = 1;
+
+/** Close codes with a meaning of their own, from `docs/PROTOCOL.md`, where no message came before. */
+const CLOSE_CODES: ReadonlyMap<number, RoundtableErrorCode> = new Map([
+  [1001, "server/stopping"],
+  [4400, "message/unknown"],
+  [4403, "hello/forbidden"],
+  [4408, "client/silent"],
+  [4413, "client/slow"],
+  [4429, "message/rate"],
+  [4500, "server/internal"],
+]);
+
+/** The server's answer to an offer. */
+export type Answer = Extract<ServerMessage, { type: "answer" }>;
+
+type Hello = Omit<Extract<ClientMessage, { type: "hello" }>, "type" | "version">;
+
+interface Pending {
+  resolve(answer: Answer): void;
+  reject(error: RoundtableError): void;
+  timer: TimerHandle;
+}
+
+interface SignalEvents {
+  /** A message that is no answer or pong. `welcome` is the first. */
+  message: [ServerMessage];
+  /** The socket is gone; nothing follows. */
+  closed: [RoundtableError];
+}
+
+/** The signalling connection of one membership. It never reconnects: a new one is made instead. */
+export class Signal extends Emitter<SignalEvents> {
+  readonly #platform: Platform;
+  readonly #nextId: () => number;
+  readonly #answers = new Map<number, Pending>();
+  #socket: SocketLike | null = null;
+  #timer: TimerHandle = null;
+  #probe: TimerHandle = null;
+  #heardAt = 0;
+  #welcomed = false;
+  #farewell: RoundtableError | null = null;
+  #closed = false;
+
+  /** `nextId` gives numbers for offers, chat and pings alike, so that an error's id is never ambiguous. */
+  constructor(platform: Platform, nextId: () => number) {
+    super();
+    this.#platform = platform;
+    this.#nextId = nextId;
+  }
+
+  /** Opens the socket and says hello. The outcome comes as `message` (welcome) or `closed`. */
+  open(url: string, hello: Hello): void {
+    let socket: SocketLike;
+    try {
+      socket = this.#platform.openSocket(url);
+    } catch (error) {
+      queueMicrotask(() => this.#end(new RoundtableError("sdk/socket", String(error))));
+      return;
+    }
+    this.#socket = socket;
+    socket.onopen = () => this.send({ type: "hello", version: PROTOCOL_VERSION, ...hello });
+    socket.onmessage = (event) => this.#handleText(event.data);
+    socket.onclose = (event) => this.#end(this.#reasonOf(event));
+    this.#timer = this.#platform.clock.set(
+      () => this.#end(new RoundtableError("sdk/timeout", "The server did not answer in time.")),
+      WELCOME_TIMEOUT_MS,
+    );
+  }
+
+  /** Sends a message; false when the socket is not open. */
+  send(message: ClientMessage): boolean {
+    if (this.#closed || this.#socket?.readyState !== OPEN) return false;
+    this.#socket.send(JSON.stringify(message));
+    return true;
+  }
+
+  /** Sends an offer and waits for its answer. */
+  offer(sdp: string, tracks: PublishRequest[]): Promise<Answer> {
+    const id = this.#nextId();
+    return new Promise((resolve, reject) => {
+      const timer = this.#platform.clock.set(
+        () => this.#end(new RoundtableError("sdk/timeout", "The server did not answer an offer.")),
+        ANSWER_TIMEOUT_MS,
+      );
+      this.#answers.set(id, { resolve, reject, timer });
+      if (!this.send({ type: "offer", id, sdp, tracks })) {
+        this.#settle(id)?.reject(new RoundtableError("sdk/closed", "The connection is closed."));
+      }
+    });
+  }
+
+  /** Asks for a sign of life at once; without one the socket is given up. For changes of network. */
+  probe(): void {
+    if (this.#probe !== null || !this.#welcomed || this.#closed) return;
+    const asked = this.#platform.clock.now();
+    this.send({ type: "ping", nonce: this.#nextId() });
+    this.#probe = this.#platform.clock.set(() => {
+      this.#probe = null;
+      if (this.#heardAt < asked) this.#end(new RoundtableError("sdk/socket", "The connection was lost."));
+    }, PROBE_TIMEOUT_MS);
+  }
+
+  /** Ends the connection, telling the server if `leave` is given. No `closed` event follows. */
+  close(leave: boolean): void {
+    if (leave) this.send({ type: "leave" });
+    this.#shut(new RoundtableError("sdk/closed", "The room was left."));
+  }
+
+  #handleText(data: unknown): void {
+    if (this.#closed || typeof data !== "string") return;
+    this.#heardAt = this.#platform.clock.now();
+    let message: ServerMessage;
+    try {
+      message = JSON.parse(data) as ServerMessage;
+    } catch {
+      // A server that speaks garbage is not worth a crash; silence will end it.
+      return;
+    }
+    this.#handleMessage(message);
+  }
+
+  #handleMessage(message: ServerMessage): void {
+    switch (message.type) {
+      case "pong":
+        return;
+      case "welcome":
+        this.#welcomed = true;
+        this.#schedulePing();
+        break;
+      case "answer":
+        this.#settle(message.id)?.resolve(message);
+        return;
+      case "goodbye":
+        this.#handleFarewell(
+          new RoundtableError(message.code ?? this.#farewell?.code ?? "sdk/closed", message.message, {
+            ...(message.reconnectAfterMs === undefined ? {} : { reconnectAfterMs: message.reconnectAfterMs }),
+          }),
+        );
+        break;
+      case "error": {
+        const error = new RoundtableError(message.code, message.message);
+        if (message.fatal) this.#handleFarewell(error);
+        // A name could be mended over the same socket; we begin anew with another.
+        else if (!this.#welcomed) this.#end(error);
+        const pending = message.id === undefined ? undefined : this.#settle(message.id);
+        pending?.reject(error);
+        if (pending !== undefined && !message.fatal) return;
+        break;
+      }
+    }
+    this.emit("message", message);
+  }
+
+  #handleFarewell(error: RoundtableError): void {
+    const { clock } = this.#platform;
+    this.#farewell = error;
+    clock.clear(this.#timer);
+    this.#timer = clock.set(() => this.#end(this.#farewell ?? error), FAREWELL_MS);
+  }
+
+  #schedulePing(): void {
+    const { clock } = this.#platform;
+    clock.clear(this.#timer);
+    this.#timer = clock.set(() => {
+      if (clock.now() - this.#heardAt >= SILENCE_MS) {
+        this.#end(new RoundtableError("sdk/socket", "The server fell silent."));
+        return;
+      }
+      this.send({ type: "ping", nonce: this.#nextId() });
+      this.#schedulePing();
+    }, PING_INTERVAL_MS);
+  }
+
+  #settle(id: number): Pending | undefined {
+    const pending = this.#answers.get(id);
+    if (pending === undefined) return undefined;
+    this.#answers.delete(id);
+    this.#platform.clock.clear(pending.timer);
+    return pending;
+  }
+
+  #reasonOf(event: CloseEvent): RoundtableError {
+    if (this.#farewell !== null) return this.#farewell;
+    const code = CLOSE_CODES.get(event.code) ?? "sdk/socket";
+    return new RoundtableError(code, event.reason || "The connection to the server was lost.");
+  }
+
+  #end(error: RoundtableError): void {
+    if (this.#closed) return;
+    this.#shut(error);
+    this.emit("closed", error);
+  }
+
+  #shut(error: RoundtableError): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#platform.clock.clear(this.#timer);
+    this.#platform.clock.clear(this.#probe);
+    for (const id of [...this.#answers.keys()]) this.#settle(id)?.reject(error);
+    const socket = this.#socket;
+    if (socket !== null) {
+      socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
+      socket.close(1000);
+    }
+  }
+}

@@ -1,0 +1,133 @@
+import { describe, expect, test } from "vitest";
+import type { ServerMessage } from "../src/protocol.ts";
+import {
+  FAREWELL_MS,
+  PING_INTERVAL_MS,
+  PROBE_TIMEOUT_MS,
+  Signal,
+  WELCOME_TIMEOUT_MS,
+} from "../src/signal.ts";
+import { FakePlatform, settle, welcome } from "./fakes.ts";
+
+function setUp() {
+  const platform = new FakePlatform();
+  let id = 0;
+  const signal = new Signal(platform, () => {
+    id += 1;
+    return id;
+  });
+  const messages: ServerMessage[] = [];
+  const closed: string[] = [];
+  signal.on("message", (m) => messages.push(m));
+  signal.on("closed", (e) => closed.push(e.code));
+  signal.open("ws://test/ws?room=r", { name: "Ann", maxSeats: 8 });
+  return { platform, signal, messages, closed, socket: platform.socket };
+}
+
+describe("signal", () => {
+  test("says hello first and passes welcome on", () => {
+    const { socket, messages } = setUp();
+    socket.open();
+    expect(socket.sent).toEqual([{ type: "hello", version: 1, name: "Ann", maxSeats: 8 }]);
+    socket.receive(welcome());
+    expect(messages.map((m) => m.type)).toEqual(["welcome"]);
+  });
+
+  test("gives up a server that does not answer", async () => {
+    const { platform, closed, socket } = setUp();
+    await platform.clock.advance(WELCOME_TIMEOUT_MS);
+    expect(closed).toEqual(["sdk/timeout"]);
+    expect(socket.readyState).toBe(3);
+    expect(platform.clock.pending).toBe(0);
+  });
+
+  test("pings, and notices silence", async () => {
+    const { platform, closed, socket } = setUp();
+    socket.open();
+    socket.receive(welcome());
+    await platform.clock.advance(PING_INTERVAL_MS);
+    expect(socket.of("ping")).toHaveLength(1);
+    socket.receive({ type: "pong", nonce: 1 });
+    await platform.clock.advance(2 * PING_INTERVAL_MS);
+    expect(closed).toEqual([]);
+    await platform.clock.advance(PING_INTERVAL_MS);
+    expect(closed).toEqual(["sdk/socket"]);
+  });
+
+  test("matches answers and errors with their offers", async () => {
+    const { signal, socket, messages } = setUp();
+    socket.open();
+    socket.receive(welcome());
+    const first = signal.offer("one", []);
+    const second = signal.offer("two", []);
+    const [one, two] = socket.of("offer");
+    socket.receive({ type: "error", id: two?.id ?? 0, code: "sdp/malformed", message: "no", fatal: false });
+    socket.receive({ type: "answer", id: one?.id ?? 0, sdp: "yes", tracks: [] });
+    await expect(first).resolves.toMatchObject({ sdp: "yes" });
+    await expect(second).rejects.toMatchObject({ code: "sdp/malformed" });
+    expect(messages).toHaveLength(1);
+  });
+
+  test("ends with the code of the last word, or of the close frame", async () => {
+    const fatal = setUp();
+    fatal.socket.open();
+    fatal.socket.receive({ type: "error", code: "room/full", message: "full", fatal: true });
+    fatal.socket.drop(4403);
+    expect(fatal.closed).toEqual(["room/full"]);
+
+    const silent = setUp();
+    silent.socket.open();
+    silent.socket.receive({
+      type: "goodbye",
+      code: "server/stopping",
+      message: "bye",
+      reconnectAfterMs: 500,
+    });
+    await silent.platform.clock.advance(FAREWELL_MS);
+    expect(silent.closed).toEqual(["server/stopping"]);
+
+    const abrupt = setUp();
+    abrupt.socket.open();
+    abrupt.socket.drop(4413);
+    expect(abrupt.closed).toEqual(["client/slow"]);
+  });
+
+  test("a refused name ends it, though the server would go on", () => {
+    const { socket, closed } = setUp();
+    socket.open();
+    socket.receive({ type: "error", code: "hello/name", message: "no", fatal: false });
+    expect(closed).toEqual(["hello/name"]);
+  });
+
+  test("an open offer ends with the socket", async () => {
+    const { signal, socket, platform } = setUp();
+    socket.open();
+    const offer = signal.offer("one", []);
+    socket.drop();
+    await expect(offer).rejects.toMatchObject({ code: "sdk/socket" });
+    await settle();
+    expect(platform.clock.pending).toBe(0);
+  });
+
+  test("probes a changed network", async () => {
+    const { signal, socket, platform, closed } = setUp();
+    socket.open();
+    socket.receive(welcome());
+    await platform.clock.advance(100);
+    signal.probe();
+    socket.receive({ type: "pong", nonce: 1 });
+    await platform.clock.advance(PROBE_TIMEOUT_MS);
+    expect(closed).toEqual([]);
+    signal.probe();
+    await platform.clock.advance(PROBE_TIMEOUT_MS);
+    expect(closed).toEqual(["sdk/socket"]);
+  });
+
+  test("survives garbage", () => {
+    const { socket, closed } = setUp();
+    socket.open();
+    socket.onmessage?.({ data: "{" } as MessageEvent);
+    socket.onmessage?.({ data: new ArrayBuffer(2) } as MessageEvent);
+    expect(closed).toEqual([]);
+  });
+});
