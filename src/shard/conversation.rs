@@ -148,6 +148,7 @@ impl Core {
             arena: Arena::default(),
             path: None,
             dirty: false,
+            ready: false,
             plane,
             room,
             member: member.clone(),

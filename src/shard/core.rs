@@ -162,7 +162,12 @@ impl Core {
             Owner::UnknownPath => return self.counters.unknown_path += 1,
         };
         let Some(endpoint) = self.endpoints.get_mut(key) else { return };
-        match endpoint.transport.handle_datagram(now, path, datagram) {
+        let received = endpoint.transport.handle_datagram(now, path, datagram);
+        if !endpoint.ready {
+            // Any datagram may be the one that shows that the peer has its keys.
+            self.stale.push(key);
+        }
+        match received {
             Received::Control => self.stale.push(key),
             Received::Rtp { len } => {
                 self.counters.rtp_in += 1;
@@ -414,6 +419,9 @@ impl Core {
             }
             PeerEvent::Connected { profile } => {
                 tracing::debug!(member = %endpoint.member, ?profile, "media connected");
+            }
+            PeerEvent::KeysConfirmed => {
+                endpoint.ready = true;
                 self.plane(key, |plane, peer, _| plane.set_peer_ready(now, peer, true));
             }
             PeerEvent::ChannelOpened { id, label, .. } => self.channel_opened(now, key, id, &label),

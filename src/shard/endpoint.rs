@@ -21,6 +21,8 @@ pub struct Endpoint {
     pub path: Option<Path>,
     /// Whether it stands in the list of those with something to send.
     pub dirty: bool,
+    /// Whether it is known to have its keys, so that media may leave for it.
+    pub ready: bool,
     /// Its key in the room's plane.
     pub plane: PeerKey,
     /// Its room, by the shard's key.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use roundtable_media::Plane;
 use roundtable_media::{PeerKey, SlotKey, TrackKey};
 use roundtable_protocol::{MemberId, RoomId, ServerMessage, TrackId};
+use tokio::sync::mpsc::error::TrySendError;
 
 use super::inbox::{Outbox, ToMember};
 use crate::journal::Journal;
@@ -84,10 +85,12 @@ impl OpenRoom {
 
     /// Gives a member a message. A full outbox marks the member as slow; nobody waits for it.
     pub fn tell(&mut self, member: &MemberId, message: ToMember) {
-        if let Some(presence) = self.members.get_mut(member)
-            && presence.outbox.try_send(message).is_err()
-        {
-            presence.slow = true;
+        let Some(presence) = self.members.get_mut(member) else { return };
+        match presence.outbox.try_send(message) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => presence.slow = true,
+            // Its session is gone, and the leave is on its way.
+            Err(TrySendError::Closed(_)) => {}
         }
     }
 

@@ -507,7 +507,9 @@ fn close_code(code: ErrorCode) -> u16 {
         | ErrorCode::DtlsTimeout
         | ErrorCode::DtlsFingerprint
         | ErrorCode::DtlsNoCertificate
-        | ErrorCode::DtlsFailed => close::MEDIA_FAILED,
+        | ErrorCode::DtlsFailed
+        | ErrorCode::SctpAborted
+        | ErrorCode::PeerClosed => close::MEDIA_FAILED,
         ErrorCode::Stopping => close::GOING_AWAY,
         ErrorCode::RoomClosed => close::NORMAL,
         ErrorCode::SlowReader => close::SLOW,

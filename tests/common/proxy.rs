@@ -94,10 +94,14 @@ async fn carry(front: UdpSocket, back: UdpSocket, armed: Arc<AtomicBool>, attack
 }
 
 async fn attack(server: &UdpSocket, packet: &[u8]) {
-    // A number that has not been yet, so that it is the tag that gives it away.
+    // A number or, for RTCP, a source that has not been yet, so that it is the tag that gives it away.
     let mut forged = packet.to_vec();
-    let number = u16::from_be_bytes([packet[2], packet[3]]).wrapping_add(200);
-    forged[2..4].copy_from_slice(&number.to_be_bytes());
+    if matches!(packet[1], 192..=223) {
+        forged[4] ^= 0x55;
+    } else {
+        let number = u16::from_be_bytes([packet[2], packet[3]]).wrapping_add(200);
+        forged[2..4].copy_from_slice(&number.to_be_bytes());
+    }
     for datagram in [packet, &forged, &packet[..7], &PLAIN_ALERT, &PLAIN_CLOSE, &FORGED_DATA] {
         let _ = server.send(datagram).await;
     }

@@ -1,8 +1,8 @@
 //! A Rust client for Roundtable rooms: for bots, agents and tests.
 //!
 //! It stands on the `webrtc` crate and shares nothing with the server but the protocol's types, so a
-//! test with it is a test against an independent stack. It publishes a synthetic stream (packets made
-//! in advance, no encoder) that carries its publisher's mark, and counts whose packets arrive on which
+//! test with it is a test against an independent stack. It publishes a synthetic stream (packets of a
+//! valid shape, no encoder) that carries its publisher's mark, and counts whose packets arrive on which
 //! slot: what is received is judged by the packets, not by what signalling says.
 //!
 //! ```no_run

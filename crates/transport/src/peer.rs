@@ -10,7 +10,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -108,13 +108,16 @@ pub enum PeerEvent {
     PathProven(Path),
     /// The path fell silent or was crowded out: datagrams of this path belong to nobody any more.
     PathLost(Path),
-    /// The peer nominated this path; what we send goes there.
+    /// What we send goes this way from now on: the peer nominated the path or, before it nominates any, sends DTLS over it.
     PathSelected(Path),
     /// The DTLS handshake is over and media may flow.
     Connected {
         /// How media is protected.
         profile: Profile,
     },
+    /// The peer has shown that it has the keys too, or had time enough to get them: media that it must not miss, such
+    /// as a keyframe, may be sent. Browsers drop media that outruns the end of their handshake.
+    KeysConfirmed,
     /// The peer opened a data channel.
     ChannelOpened {
         /// The stream of the channel.
@@ -182,6 +185,8 @@ struct Connected {
     sealer: SrtpSealer,
     opener: SrtpOpener,
     channels: Channels,
+    /// Until when a sign is awaited that the peer has the keys; `None` once it came or the time was over.
+    keys_confirmed_by: Option<Instant>,
 }
 
 impl Peer {
@@ -237,6 +242,9 @@ impl Peer {
                 self.opener().and_then(|opener| opener.open_rtcp(datagram)).map(|len| Received::Rtcp { len })
             }
         };
+        if matches!(received, Ok(Received::Rtp { .. } | Received::Rtcp { .. })) {
+            self.confirm_keys();
+        }
         received.unwrap_or_else(Received::Dropped)
     }
 
@@ -251,7 +259,12 @@ impl Peer {
         match &mut self.session {
             Session::Waiting | Session::Closed(_) => {}
             Session::Handshaking(dtls) => dtls.handle_timeout(now),
-            Session::Connected(connected) => connected.channels.handle_timeout(now),
+            Session::Connected(connected) => {
+                connected.channels.handle_timeout(now);
+                if connected.keys_confirmed_by.is_some_and(|at| at <= now) {
+                    self.confirm_keys();
+                }
+            }
         }
         self.handle_session_events(now);
     }
@@ -298,7 +311,7 @@ impl Peer {
         if let Session::Connected(connected) = &mut self.session {
             connected.seal_channels(now);
         }
-        let path = self.ice.selected().or(self.heard.filter(|path| self.ice.is_proven(*path)));
+        let path = self.path_out();
         let contents = self.dtls()?.poll_transmit()?;
         // Without consent nothing may be sent; there is nobody to tell either.
         Some(Transmit { path: path?, contents })
@@ -331,16 +344,21 @@ impl Peer {
         let behind = match &self.session {
             Session::Waiting => None,
             Session::Handshaking(dtls) => dtls.poll_timeout().map(|at| (at, TimeoutReason::Dtls)),
-            Session::Connected(connected) => connected.channels.poll_timeout().map(|at| (at, TimeoutReason::Channels)),
+            Session::Connected(connected) => {
+                let channels = connected.channels.poll_timeout().map(|at| (at, TimeoutReason::Channels));
+                let keys = connected.keys_confirmed_by.map(|at| (at, TimeoutReason::Dtls));
+                channels.into_iter().chain(keys).min_by_key(|(at, _)| *at)
+            }
             Session::Closed(_) => return None,
         };
         let ice = self.ice.poll_timeout().map(|at| (at, TimeoutReason::Ice));
         ice.into_iter().chain(behind).min_by_key(|(at, _)| *at)
     }
 
-    /// The path to send to: the one nominated last; `None` before the first nomination and after the loss of consent.
+    /// The path to send to: the one nominated last; before the first nomination the proven one that DTLS came over,
+    /// because browsers may nominate only after the handshake. `None` before both and after the loss of consent.
     pub fn path(&self) -> Option<Path> {
-        self.ice.selected().filter(|_| !self.is_closed())
+        self.path_out().filter(|_| !self.is_closed())
     }
 
     /// Our current credentials, for the answer.
@@ -370,8 +388,14 @@ impl Peer {
         Ok(Received::Control)
     }
 
+    fn path_out(&self) -> Option<Path> {
+        self.ice.selected().or(self.heard.filter(|path| self.ice.is_proven(*path)))
+    }
+
     fn handle_dtls(&mut self, now: Instant, path: Path, datagram: &[u8]) -> Result<Received, DropReason> {
-        self.heard = Some(path);
+        if self.heard.replace(path) != Some(path) && self.ice.selected().is_none() {
+            self.events.push_back(PeerEvent::PathSelected(path));
+        }
         self.start_dtls(now);
         let result = match &mut self.session {
             Session::Handshaking(dtls) => dtls.handle_datagram(now, datagram),
@@ -409,6 +433,7 @@ impl Peer {
             match event {
                 DtlsEvent::Connected { profile, client, server } => self.connect(now, profile, &client, &server),
                 DtlsEvent::Data(packet) => {
+                    self.confirm_keys();
                     if let Session::Connected(connected) = &mut self.session {
                         connected.channels.input(now, packet);
                     }
@@ -427,8 +452,23 @@ impl Peer {
         };
         let Some(dtls) = self.take_dtls() else { return };
         let channels = Channels::new(now, ChannelLimits::default());
-        self.session = Session::Connected(Box::new(Connected { dtls, sealer, opener, channels }));
+        self.session = Session::Connected(Box::new(Connected {
+            dtls,
+            sealer,
+            opener,
+            channels,
+            keys_confirmed_by: Some(now + KEYS_TIME),
+        }));
         self.events.push_back(PeerEvent::Connected { profile });
+    }
+
+    /// Notes the first sign that the peer has the keys, or that the wait for it is over.
+    fn confirm_keys(&mut self) {
+        if let Session::Connected(connected) = &mut self.session
+            && connected.keys_confirmed_by.take().is_some()
+        {
+            self.events.push_back(PeerEvent::KeysConfirmed);
+        }
     }
 
     /// Ends the peer for a reason; what came before the end is told before it.
@@ -496,3 +536,6 @@ fn translate(event: ChannelEvent) -> Option<PeerEvent> {
 const MAX_ANSWERS: usize = 64;
 /// How many events may wait before checks are no longer looked at.
 const MAX_EVENTS: usize = 256;
+
+/// How long a peer that is silent after its handshake is waited for before it gets media all the same.
+const KEYS_TIME: Duration = Duration::from_millis(200);

@@ -1,5 +1,6 @@
 //! A peer against an independent DTLS client: from the first check to media, data and the end.
 
+use super::KEYS_TIME;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -76,6 +77,31 @@ fn media_flows_both_ways_after_a_handshake_in_either_profile() {
 }
 
 #[test]
+fn the_keys_are_confirmed_by_the_first_sealed_packet_or_by_time() {
+    let confirmations = |rig: &mut Rig| {
+        rig.collect();
+        rig.events.iter().filter(|event| **event == PeerEvent::KeysConfirmed).count()
+    };
+    let mut rig = Rig::connected(&ClientOptions::default());
+    assert_eq!(confirmations(&mut rig), 0, "our side alone proves nothing");
+    let mut theirs = client_sealer(&rig);
+    let mut forged = sealed(&mut theirs, 1);
+    forged[14] ^= 1;
+    rig.feed(&forged);
+    assert_eq!(confirmations(&mut rig), 0);
+    rig.feed(&sealed(&mut theirs, 2));
+    rig.feed(&sealed(&mut theirs, 3));
+    rig.advance(KEYS_TIME * 2);
+    assert_eq!(confirmations(&mut rig), 1);
+
+    let mut silent = Rig::connected(&ClientOptions::default());
+    silent.advance(KEYS_TIME - Duration::from_millis(20));
+    assert_eq!(confirmations(&mut silent), 0);
+    silent.advance(Duration::from_millis(40));
+    assert_eq!(confirmations(&mut silent), 1, "who says nothing gets media all the same");
+}
+
+#[test]
 fn a_hello_in_many_datagrams_is_put_together() {
     let options = ClientOptions { mtu: 60, ..ClientOptions::default() };
     let rig = Rig::connected(&options);
@@ -128,7 +154,9 @@ fn a_handshake_before_any_nomination_is_answered_where_it_came_from() {
     rig.feed(&check.encode());
     rig.run();
     assert!(rig.peer.is_connected() && rig.client.is_connected);
-    assert_eq!(rig.peer.path(), None, "nothing is sent to it but answers");
+    rig.collect();
+    assert_eq!(rig.peer.path(), Some(rig.path), "media goes there as well until a path is nominated");
+    assert!(rig.events.contains(&PeerEvent::PathSelected(rig.path)));
 }
 
 #[test]
