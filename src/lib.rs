@@ -31,6 +31,7 @@ mod http;
 mod hub;
 mod journal;
 mod net;
+mod rate;
 mod room;
 mod shard;
 mod signal;

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
-use roundtable::config::cli::{self, Action, Given};
+use roundtable::config::cli::{self, Action};
+use roundtable::config::layer::Given;
 use roundtable::config::{self, Config, Loaded};
 use roundtable::{Server, StartError, telemetry};
 use tokio::signal::unix::{Signal, SignalKind, signal};

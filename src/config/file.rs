@@ -7,21 +7,10 @@ use std::path::{Path, PathBuf};
 use clap::Arg;
 use toml::de::DeTable;
 
-use crate::config::cli::{Settings, setting_arguments};
+use crate::config::layer::{File, setting_arguments};
 
 /// How unlike a known key an unknown one may be and still be taken for a slip of it (1 is the same).
 const SIMILAR: f64 = 0.75;
-
-/// A file that was read.
-#[derive(Debug, Clone, Default)]
-pub struct File {
-    /// Where it lies.
-    pub path: PathBuf,
-    /// What it says.
-    pub settings: Settings,
-    /// The line of each key.
-    pub lines: BTreeMap<String, usize>,
-}
 
 /// What is wrong with a file.
 #[derive(Debug, thiserror::Error)]

@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod duration;
 pub mod file;
+pub mod layer;
 pub mod settings;
 
 #[cfg(test)]
@@ -17,8 +18,8 @@ use std::time::Duration;
 
 use roundtable_protocol::limit::MAX_SEATS;
 
-use self::cli::{Given, Settings};
-use self::file::{File, FileError};
+use self::file::FileError;
+use self::layer::{File, Given, Settings};
 use self::settings::{Merged, Origin, Setting};
 pub use crate::telemetry::{LogConfig, LogFormat};
 pub use crate::turn::credential::Secret;

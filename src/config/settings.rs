@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use roundtable_protocol::limit::MAX_SEATS;
 
-use crate::config::cli::{Given, Settings};
 use crate::config::duration::HumanDuration;
-use crate::config::file::File;
+use crate::config::layer::{File, Given, Settings};
 use crate::telemetry::{LogConfig, LogFormat};
 
 /// Where the page is unless told otherwise.

@@ -8,7 +8,8 @@ use clap::Arg;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::cli::{Action, setting_arguments};
+use crate::config::cli::Action;
+use crate::config::layer::setting_arguments;
 
 const EXAMPLE: &str = include_str!("../../config/roundtable.toml");
 const PAGE: &str = "docs/CONFIG.md";

@@ -1,11 +1,10 @@
 //! What is written in a room: the last messages, and how fast one member may write.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
 
 use roundtable_protocol::ErrorCode;
 use roundtable_protocol::event::ChatMessage;
-use roundtable_protocol::limit::{CHAT_BURST, CHAT_HISTORY, CHAT_PER_SECOND, MAX_CHAT_BYTES};
+use roundtable_protocol::limit::{CHAT_HISTORY, CHAT_PER_SECOND, MAX_CHAT_BYTES};
 
 /// Why a message was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -17,7 +16,7 @@ pub enum ChatError {
     /// More than [`MAX_CHAT_BYTES`].
     #[error("the message is longer than {MAX_CHAT_BYTES} bytes")]
     TooLong,
-    /// Faster than [`CHAT_PER_SECOND`] after a burst of [`CHAT_BURST`].
+    /// Faster than [`CHAT_PER_SECOND`] after a burst.
     #[error("too many messages: at most {CHAT_PER_SECOND} a second; this one was dropped")]
     Rate,
     /// The member has no grant to write.
@@ -74,32 +73,6 @@ impl ChatHistory {
     }
 }
 
-/// Lets [`CHAT_BURST`] messages through at once and [`CHAT_PER_SECOND`] a second after that.
-#[derive(Debug)]
-pub struct ChatRate {
-    /// When the bucket will be full again; the nearer to `now` the more tokens it holds.
-    full_at: Option<Instant>,
-}
-
-impl ChatRate {
-    /// A full bucket.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { full_at: None }
-    }
-
-    /// Takes one token if there is one.
-    pub fn take(&mut self, now: Instant) -> bool {
-        let token = Duration::from_secs(1) / CHAT_PER_SECOND;
-        let full_at = self.full_at.map_or(now, |at| at.max(now)) + token;
-        if full_at > now + token * CHAT_BURST {
-            return false;
-        }
-        self.full_at = Some(full_at);
-        true
-    }
-}
-
 /// Checks a text before it is taken.
 ///
 /// # Errors
@@ -145,17 +118,5 @@ mod tests {
         let mut history = ChatHistory::default();
         [10, 5000, 10].iter().enumerate().for_each(|(i, n)| history.push(message(i as u64, *n)));
         assert_eq!(history.pieces(100).iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
-    }
-
-    #[test]
-    fn a_burst_passes_and_then_ten_a_second() {
-        let start = Instant::now();
-        let mut rate = ChatRate::new();
-        let burst = (0..100).filter(|_| rate.take(start)).count();
-        assert_eq!(burst, 30);
-        let later = start + Duration::from_secs(1);
-        assert_eq!((0..100).filter(|_| rate.take(later)).count(), 10);
-        let much_later = start + Duration::from_secs(60);
-        assert_eq!((0..100).filter(|_| rate.take(much_later)).count(), 30);
     }
 }

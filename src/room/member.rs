@@ -1,12 +1,14 @@
 //! One member: what it may do, what it wants, where it receives.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use roundtable_protocol::event::MemberInfo;
+use roundtable_protocol::limit::{CHAT_BURST, CHAT_PER_SECOND};
 use roundtable_protocol::{Grants, TrackId};
 
-use super::chat::ChatRate;
 use super::slot::Seating;
+use crate::rate::Rate;
 
 /// Wishes about tracks that one member may have pending; older unknown ones give way.
 pub const MAX_UNWANTED: usize = 1024;
@@ -25,21 +27,21 @@ pub struct Member {
     /// Where they receive.
     pub seating: Seating,
     /// How fast they write.
-    pub chat_rate: ChatRate,
+    pub chat_rate: Rate,
     unwanted: HashSet<TrackId>,
 }
 
 impl Member {
     /// Somebody who has just come.
     #[must_use]
-    pub fn new(info: MemberInfo, grants: Grants, max_seats: u16, first_seats: u16) -> Self {
+    pub fn new(now: Instant, info: MemberInfo, grants: Grants, max_seats: u16, first_seats: u16) -> Self {
         Self {
             info,
             grants,
             max_seats,
             asked_seats: first_seats.min(max_seats),
             seating: Seating::default(),
-            chat_rate: ChatRate::new(),
+            chat_rate: Rate::new(now, CHAT_PER_SECOND, CHAT_BURST),
             unwanted: HashSet::new(),
         }
     }

@@ -137,7 +137,7 @@ impl Room {
     /// Lets somebody in. The caller has checked name, grants and how many there are.
     pub fn join(&mut self, now: Now, name: String, grants: Grants, max_seats: u16) -> MemberInfo {
         let info = MemberInfo { id: self.ids.member(), name };
-        let member = Member::new(info.clone(), grants, max_seats.min(MAX_SEATS), FIRST_SEATS);
+        let member = Member::new(now.instant, info.clone(), grants, max_seats.min(MAX_SEATS), FIRST_SEATS);
         self.members.insert(info.id.clone(), member);
         self.order.push(info.id.clone());
         self.emit(now, EventBody::Joined { member: info.clone() });

@@ -138,7 +138,7 @@ impl Core {
     ) -> usize {
         let local = credentials(self.shard);
         let ufrag = local.ufrag.clone();
-        let config = PeerConfig { identity: self.identity.clone(), local, remote: remote_of(offer), seed: random() };
+        let config = PeerConfig { identity: self.identity.clone(), local, remote: remote_of(offer) };
         let transport = Peer::new(now, config);
         // INVARIANT: the caller has just looked the room up.
         let open = &mut self.rooms[room];

@@ -8,7 +8,7 @@ use roundtable_media::{Counters as PlaneCounters, DropReason as PlaneDrop};
 use roundtable_protocol::event::{LeaveReason, RoomCloseReason};
 use roundtable_protocol::{ErrorCode, MemberId, RoomId};
 use roundtable_transport::candidate::Candidate;
-use roundtable_transport::certificate::Identity;
+use roundtable_transport::identity::Identity;
 use roundtable_transport::path::Path;
 use roundtable_transport::peer::{DropReason, PeerEvent, Received, Transmit};
 use slab::Slab;

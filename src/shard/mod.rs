@@ -26,7 +26,7 @@ use std::time::Instant;
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
-use roundtable_transport::certificate::Identity;
+use roundtable_transport::identity::Identity;
 use roundtable_transport::path::Path;
 use roundtable_udp::{Message, Options, ReceiveBatch, Socket};
 

@@ -4,7 +4,7 @@ use roundtable_protocol::limit::{MAX_NAME_CHARS, MAX_SEATS};
 use roundtable_protocol::{ErrorCode, PROTOCOL_VERSION};
 use serde::Deserialize;
 
-use super::session::{Fault, JoinWish};
+use super::fault::{Fault, JoinWish};
 
 /// Longest token, in bytes.
 pub(super) const MAX_TOKEN_BYTES: usize = 4096;

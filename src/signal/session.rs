@@ -16,8 +16,9 @@ use roundtable_protocol::message::{PublishRequest, Welcome};
 use roundtable_protocol::{ClientMessage, ErrorCode, LeaveReason, ServerMessage};
 use roundtable_transport::sdp::{Offer, SdpError};
 
+use super::fault::{Fault, JoinWish};
 use super::hello;
-use super::rate::Rate;
+use crate::rate::Rate;
 use crate::shard::inbox::{Request, ToMember};
 
 /// Messages that are none of this protocol which a client may send in its life; one more ends it.
@@ -98,24 +99,6 @@ pub enum Action {
         /// The stable word, empty in good order.
         reason: &'static str,
     },
-}
-
-/// A hello that may be tried.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JoinWish {
-    /// The checked name.
-    pub name: String,
-    /// A token for the authorisation hook.
-    pub token: Option<String>,
-    /// Most seats wanted, already capped.
-    pub max_seats: u16,
-}
-
-/// What is wrong with a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) code: ErrorCode,
-    pub(super) message: String,
 }
 
 /// Which deadline comes first.

@@ -21,7 +21,8 @@ use roundtable_protocol::{EventBody, PROTOCOL_VERSION, RoomId, ServerMessage};
 use tokio::sync::{mpsc, watch};
 use tungstenite::Error as SocketError;
 
-use super::session::{Action, Broken, Frame, JoinWish, Session, Timers};
+use super::fault::JoinWish;
+use super::session::{Action, Broken, Frame, Session, Timers};
 use crate::hub::{Admission, Hub, JoinRequest, Membership, Presence};
 use crate::journal::{Journal, Read};
 use crate::shard::inbox::{OUTBOX_CAPACITY, SendError, ToMember};

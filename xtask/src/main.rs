@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask test`, `cargo xtask protocol`, `cargo xtask web`.
+//! The project's own commands: `cargo xtask test`, `miri`, `protocol`, `web`.
 #![allow(clippy::print_stdout)] // A command talks.
 
 mod steps;
@@ -13,6 +13,7 @@ const USAGE: &str = "\
 cargo xtask COMMAND
 
   test      everything that must hold: format, lints, tests, documentation, the web part, browsers
+  miri      the unsafe crate under Miri (needs a nightly toolchain with the component miri)
   protocol  writes web/sdk/src/protocol.ts and docs/protocol.schema.json from crates/protocol
   web       builds web/app/dist, the page that is built into the binary";
 
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["test"] => steps::test(),
+        ["miri"] => miri(),
         ["protocol"] => protocol(),
         ["web"] => web(),
         ["help" | "--help" | "-h"] => {
@@ -40,6 +42,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Miri makes no socket calls: the tests put a stand-in for the kernel in their place.
+fn miri() -> Result<(), Failure> {
+    let mut miri = Command::new("cargo");
+    miri.args(["+nightly", "miri", "test", "--package", "roundtable-udp"]).current_dir(root());
+    miri.env("MIRIFLAGS", "-Zmiri-disable-isolation").env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
+    run(miri)
 }
 
 fn protocol() -> Result<(), Failure> {

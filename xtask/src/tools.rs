@@ -1,4 +1,4 @@
-//! The programs that the tests need beside Rust: browsers, a TURN server, Node.
+//! The programs that the tests need beside Rust: browsers, a TURN server, OpenSSL, Node.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,6 +15,7 @@ const TOOLS: &[Tool] = &[
     Tool { names: &["chromium", "chromium-browser", "google-chrome"], package: "chromium" },
     Tool { names: &["firefox-esr", "firefox"], package: "firefox-esr" },
     Tool { names: &["turnserver"], package: "coturn" },
+    Tool { names: &["openssl"], package: "openssl" },
     Tool { names: &["node"], package: "nodejs" },
     Tool { names: &["npm"], package: "npm" },
 ];

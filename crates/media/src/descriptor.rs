@@ -4,10 +4,23 @@
 use roundtable_wire::Codec;
 use roundtable_wire::vp8::{self, PictureId};
 
-use crate::packet::Ids;
-
 /// The most bytes that are written in place of what was read.
 pub(crate) const MAX_LEN: usize = vp8::MAX_LEN;
+
+/// The running numbers a frame carries in its payload descriptor or dependency descriptor.
+///
+/// Those a packet does not carry are 0 and never looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Ids {
+    /// The picture id, 15 bits.
+    pub(crate) picture: u16,
+    /// The index of the base layer's picture.
+    pub(crate) tl0: u8,
+    /// The keyframe index, 5 bits.
+    pub(crate) key: u8,
+    /// The frame number of the dependency descriptor.
+    pub(crate) frame: u16,
+}
 
 /// A payload descriptor that carries running numbers.
 #[derive(Debug, Clone, Copy, Default)]

@@ -3,23 +3,8 @@
 use roundtable_wire::vp8::PictureId;
 use roundtable_wire::{Codec, RtpPacket, starts_keyframe};
 
-use crate::descriptor::Descriptor;
+use crate::descriptor::{Descriptor, Ids};
 use crate::outbound::extmap::{Carried, CopiedIds};
-
-/// The running numbers a frame carries in its payload descriptor or dependency descriptor.
-///
-/// Those a packet does not carry are 0 and never looked at.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Ids {
-    /// The picture id, 15 bits.
-    pub(crate) picture: u16,
-    /// The index of the base layer's picture.
-    pub(crate) tl0: u8,
-    /// The keyframe index, 5 bits.
-    pub(crate) key: u8,
-    /// The frame number of the dependency descriptor.
-    pub(crate) frame: u16,
-}
 
 /// A packet of one layer of one track, borrowed from the datagram or the ring it lies in.
 #[derive(Debug, Clone, Copy)]

@@ -1,12 +1,9 @@
-//! Our DTLS identity, and the fingerprints both sides promise in SDP (RFC 8122).
+//! The fingerprints of certificates that both sides promise in SDP (RFC 8122).
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
-
-use crate::dtls::ServerCertificate;
 
 /// How a certificate is hashed; nothing weaker than SHA-256 is accepted (RFC 8827 §6.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -108,51 +105,11 @@ fn hex_pair(pair: &str) -> Option<u8> {
 #[error("no certificate could be made: {0}")]
 pub struct IdentityError(pub(crate) String);
 
-/// A self-signed ECDSA P-256 certificate with its key; one per process serves every peer.
-pub struct Identity {
-    certificate: ServerCertificate,
-    fingerprint: Fingerprint,
-}
-
-impl Identity {
-    /// Makes a fresh key and a certificate for it.
-    pub fn generate() -> Result<Arc<Self>, IdentityError> {
-        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
-        let mut params = rcgen::CertificateParams::default();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(rcgen::DnType::CommonName, COMMON_NAME);
-        let certificate = params.self_signed(&key)?;
-        let der = certificate.der().to_vec();
-        let fingerprint = Fingerprint::of(&der);
-        let certificate = ServerCertificate::new(der, &key.serialize_der())?;
-        Ok(Arc::new(Self { certificate, fingerprint }))
-    }
-
-    /// The digest to promise in SDP.
-    pub fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint
-    }
-
-    pub(crate) fn certificate(&self) -> &ServerCertificate {
-        &self.certificate
-    }
-}
-
 impl From<rcgen::Error> for IdentityError {
     fn from(error: rcgen::Error) -> Self {
         Self(error.to_string())
     }
 }
-
-/// Shows the fingerprint, never the key.
-impl fmt::Debug for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").field("fingerprint", &self.fingerprint).finish_non_exhaustive()
-    }
-}
-
-/// The subject of the certificate; it names nobody, as peers trust the fingerprint alone.
-const COMMON_NAME: &str = "WebRTC";
 
 #[cfg(test)]
 mod tests {
@@ -185,11 +142,5 @@ mod tests {
         ] {
             assert_eq!(broken.parse::<Fingerprint>(), Err(FingerprintError::Malformed), "{broken}");
         }
-    }
-
-    #[test]
-    fn two_identities_differ() {
-        let (a, b) = (Identity::generate().unwrap(), Identity::generate().unwrap());
-        assert_ne!(a.fingerprint(), b.fingerprint());
     }
 }

@@ -4,7 +4,7 @@
 //! to the client, tells what to send through `poll_transmit`, what happened through `poll_event` and when it wants to
 //! be woken through `poll_timeout`. Media is opened and sealed in place. Nothing here reads a clock, a socket or the
 //! environment. Randomness is drawn only by the engines that take none from outside: DTLS for its keys and nonces, SCTP
-//! for its tags, and [`certificate::Identity`].
+//! for its tags, and [`identity::Identity`].
 //!
 //! The rule that holds everything together: *nothing is believed before it is authenticated*. A STUN request counts
 //! after its MESSAGE-INTEGRITY, any other datagram only from a path such a request has proven, a DTLS session after the
@@ -15,6 +15,7 @@ pub mod certificate;
 pub mod channel;
 mod dtls;
 mod ice_lite;
+pub mod identity;
 pub mod path;
 pub mod peer;
 mod reason;

@@ -16,10 +16,11 @@ use bytes::Bytes;
 
 use roundtable_wire::packet_kind::{PacketKind, classify};
 
-use crate::certificate::{Fingerprint, Identity};
+use crate::certificate::Fingerprint;
 use crate::channel::{ChannelEvent, Channels, Limits as ChannelLimits};
 use crate::dtls::{Dtls, DtlsEvent};
 use crate::ice_lite::{IceEvent, IceLite};
+use crate::identity::Identity;
 use crate::path::{IceCredentials, Path};
 use crate::srtp::{Keying, Profile, SrtpOpener, SrtpSealer};
 
@@ -35,8 +36,6 @@ pub struct PeerConfig {
     pub local: IceCredentials,
     /// What the peer's offer says of its transport.
     pub remote: RemoteParameters,
-    /// Randomness for engines that take it; `sctp-proto` and `rtc-dtls` of today draw their own.
-    pub seed: [u8; 32],
 }
 
 /// The peer's side of the transport, as its session description promises it.
@@ -424,7 +423,8 @@ impl Peer {
     /// Starts the handshake's clock: with the first nomination or the first DTLS datagram, whichever comes first.
     fn start_dtls(&mut self, now: Instant) {
         if let Session::Waiting = self.session {
-            self.session = Session::Handshaking(Box::new(Dtls::new(now, &self.identity, self.fingerprint)));
+            self.session =
+                Session::Handshaking(Box::new(Dtls::new(now, self.identity.certificate(), self.fingerprint)));
         }
     }
 

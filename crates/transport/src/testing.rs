@@ -11,8 +11,9 @@ use rtc_stun::fingerprint::FINGERPRINT;
 use rtc_stun::integrity::MessageIntegrity;
 use rtc_stun::message::{BINDING_REQUEST, Message, MessageType, Setter, TransactionId};
 
-use crate::certificate::{Fingerprint, Identity};
+use crate::certificate::Fingerprint;
 use crate::dtls::testing::{Client, ClientOptions};
+use crate::identity::Identity;
 use crate::path::{IceCredentials, Path};
 use crate::peer::{CloseReason, Peer, PeerConfig, PeerEvent, Received, RemoteParameters};
 
@@ -111,7 +112,7 @@ impl Rig {
         let client = Client::new(now, options);
         let fingerprint = fingerprint.unwrap_or(client.fingerprint);
         let remote = RemoteParameters { ice: credentials("remote"), fingerprint };
-        let config = PeerConfig { identity: identity(), local: credentials("local"), remote, seed: [3; 32] };
+        let config = PeerConfig { identity: identity(), local: credentials("local"), remote };
         let peer = Peer::new(now, config);
         Self { now, peer, client, path: path(1), events: Vec::new(), answers: Vec::new(), dtls_bytes_out: 0 }
     }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use roundtable_wire::{Codec, Kind, RtpPacket};
 
 use crate::config::{MAX_LAYERS, TrackCodec, TrackConfig};
+use crate::descriptor::Ids;
 use crate::inbound::clock::CaptureReport;
 use crate::inbound::compact::Compactor;
 use crate::inbound::keyframe::KeyframeGate;
@@ -22,7 +23,7 @@ use crate::inbound::select::{Candidate, Meter, STOPPED_AFTER, best_layer, vp8_pi
 use crate::inbound::window::{Arrival, Window};
 use crate::key::{PeerKey, SlotKey};
 use crate::outbound::extmap::CopiedIds;
-use crate::packet::{Ids, PictureCounter, Prepared};
+use crate::packet::{PictureCounter, Prepared};
 use crate::ring::Ring;
 use crate::speaking::SpeakingDetector;
 

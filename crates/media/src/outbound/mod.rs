@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use roundtable_wire::{Codec, Kind, NtpTime, RtpHeader};
 
 use crate::config::{SlotConfig, TrackCodec};
-use crate::descriptor::{MAX_LEN as MAX_DESCRIPTOR_LEN, red_primary};
+use crate::descriptor::{Ids, MAX_LEN as MAX_DESCRIPTOR_LEN, red_primary};
 use crate::event::Egress;
 use crate::key::{PeerKey, TrackKey};
 use crate::outbound::clock::SlotClock;
 use crate::outbound::extmap::{Elements, SlotIds};
 use crate::outbound::rewrite::{Epoch, Numbering, Owner};
 use crate::outbound::rtx::Retransmitter;
-use crate::packet::{Ids, Prepared};
+use crate::packet::Prepared;
 
 /// Packets of a slot that carry its mid: the first ones, and the first ones after each switch.
 const MID_PACKETS: u16 = 200;

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use roundtable_wire::{Codec, newer16};
 
+use crate::descriptor::Ids;
 use crate::key::TrackKey;
-use crate::packet::Ids;
 
 /// Epochs of which packets can still be asked for. The oldest is forgotten first.
 const MAX_EPOCHS: usize = 16;

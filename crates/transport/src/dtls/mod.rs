@@ -23,7 +23,7 @@ pub(crate) use self::engine::ServerCertificate;
 use self::engine::{Engine, EngineError, EngineEvent};
 use self::handshake::{Handshake, Outcome};
 use self::record::{ALERT, APPLICATION_DATA, HANDSHAKE, Record, records};
-use crate::certificate::{Fingerprint, Identity};
+use crate::certificate::Fingerprint;
 use crate::reason::{CloseReason, DropReason};
 use crate::srtp::{Keying, Profile};
 
@@ -63,8 +63,8 @@ pub(crate) enum DtlsEvent {
 
 impl Dtls {
     /// Waits for the client's hello until the deadline.
-    pub(crate) fn new(now: Instant, identity: &Identity, expected: Fingerprint) -> Self {
-        let handshake = Box::new(Handshake::new(identity.certificate().clone(), expected));
+    pub(crate) fn new(now: Instant, certificate: &ServerCertificate, expected: Fingerprint) -> Self {
+        let handshake = Box::new(Handshake::new(certificate.clone(), expected));
         Self {
             expected,
             phase: Phase::Handshaking { handshake, until: now + HANDSHAKE_TIMEOUT },

@@ -37,7 +37,7 @@ impl Pair {
     fn new(options: &ClientOptions) -> Self {
         let now = Instant::now(); // An origin to add to; no test waits for real time.
         let client = Client::new(now, options);
-        let server = Dtls::new(now, &identity(), client.fingerprint);
+        let server = Dtls::new(now, identity().certificate(), client.fingerprint);
         Self { now, server, client, closed: None, connected: false, data: Vec::new(), bytes_out: 0 }
     }
 

@@ -5,7 +5,8 @@ use std::fmt::{self, Display, Write};
 use roundtable_wire::{Codec, ExtensionMap, Kind};
 
 use super::codec::OfferCodec;
-use super::offer::{Direction, MediaKind, Offer, OfferMedia};
+use super::direction::Direction;
+use super::offer::{MediaKind, Offer, OfferMedia};
 use crate::candidate::Candidate;
 use crate::certificate::Fingerprint;
 use crate::path::IceCredentials;

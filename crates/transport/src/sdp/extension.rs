@@ -4,8 +4,8 @@ use roundtable_wire::{Extension, ExtensionMap};
 use rtc_sdp::description::common::Attribute;
 
 use super::attribute::{number, values};
+use super::direction::Direction;
 use super::error::{Place, SdpError};
-use super::offer::Direction;
 
 /// The highest id of the one-byte form (RFC 8285 §4.2).
 pub(super) const ONE_BYTE_MAX_ID: u8 = 14;

@@ -9,9 +9,11 @@
 //! The answer is ours alone: of the offer nothing is repeated but tokens and parameters of plain ASCII, so no line of a
 //! client can smuggle another into what is sent back.
 
+mod acceptance;
 mod answer;
 mod attribute;
 mod codec;
+mod direction;
 mod error;
 mod extension;
 mod offer;
@@ -21,10 +23,12 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub use acceptance::{receivable, sendable};
 pub use answer::{Answer, AnswerMedia, AnswerSession, InactiveLine, MAX_MESSAGE_SIZE, ReceiveLine, SendLine};
-pub use codec::{OfferCodec, receivable, sendable};
+pub use codec::OfferCodec;
+pub use direction::Direction;
 pub use error::{Place, SdpError};
-pub use offer::{Direction, MAX_MID_BYTES, MediaKind, Offer, OfferMedia, SctpParameters};
+pub use offer::{MAX_MID_BYTES, MediaKind, Offer, OfferMedia, SctpParameters};
 pub use scan::{
     MAX_CANDIDATES, MAX_CODECS, MAX_EXTENSIONS, MAX_FINGERPRINTS, MAX_LINE_BYTES, MAX_LINES, MAX_MEDIA, MAX_RIDS,
     MAX_SDP_BYTES,

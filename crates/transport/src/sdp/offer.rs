@@ -9,6 +9,7 @@ use rtc_sdp::{MediaDescription, SessionDescription};
 
 use super::attribute::{has, is_token, number, single, values};
 use super::codec::{OfferCodec, codecs};
+use super::direction::Direction;
 use super::error::{Place, SdpError};
 use super::extension::{Mappings, mappings};
 use super::scan;
@@ -43,47 +44,6 @@ pub enum MediaKind {
     Application,
     /// Text, fax or something else WebRTC has no use for; always rejected.
     Other,
-}
-
-/// Who sends on an m-line, from the client's view.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// Both.
-    SendRecv,
-    /// The client.
-    SendOnly,
-    /// We.
-    RecvOnly,
-    /// Nobody.
-    Inactive,
-}
-
-impl Direction {
-    /// Whether the client sends.
-    pub fn sends(self) -> bool {
-        matches!(self, Self::SendRecv | Self::SendOnly)
-    }
-
-    /// Whether the client receives.
-    pub fn receives(self) -> bool {
-        matches!(self, Self::SendRecv | Self::RecvOnly)
-    }
-
-    /// The name of its attribute.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SendRecv => "sendrecv",
-            Self::SendOnly => "sendonly",
-            Self::RecvOnly => "recvonly",
-            Self::Inactive => "inactive",
-        }
-    }
-
-    pub(super) fn parse(word: &str) -> Option<Self> {
-        [Self::SendRecv, Self::SendOnly, Self::RecvOnly, Self::Inactive]
-            .into_iter()
-            .find(|known| known.as_str() == word)
-    }
 }
 
 /// The SCTP association a client offers (RFC 8841).

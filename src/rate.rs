@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// A token bucket, kept as the time at which it will be full again.
 #[derive(Debug, Clone)]
-pub(super) struct Rate {
+pub struct Rate {
     interval: Duration,
     burst: Duration,
     full_at: Instant,
@@ -12,14 +12,14 @@ pub(super) struct Rate {
 
 impl Rate {
     /// A full bucket of `burst` tokens that refills at `per_second`.
-    pub(super) fn new(now: Instant, per_second: u32, burst: u32) -> Self {
+    pub fn new(now: Instant, per_second: u32, burst: u32) -> Self {
         let interval = Duration::from_secs(1) / per_second.max(1);
         Self { interval, burst: interval * burst, full_at: now }
     }
 
     /// Takes a token. `false`, and nothing taken, if there is none.
     #[must_use]
-    pub(super) fn take(&mut self, now: Instant) -> bool {
+    pub fn take(&mut self, now: Instant) -> bool {
         let full_at = self.full_at.max(now) + self.interval;
         let allowed = full_at.duration_since(now) <= self.burst;
         if allowed {

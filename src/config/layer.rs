@@ -1,0 +1,152 @@
+//! One layer of settings: what flags and variables gave, or what a file says.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{Arg, Args, Command};
+use serde::{Deserialize, Serialize};
+
+use crate::config::duration::HumanDuration;
+use crate::telemetry::LogFormat;
+
+/// All settings as they were given in one layer. What was not given there is `None`.
+///
+/// The name of a field is its key in the file and, with dashes, its flag.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Settings {
+    /// Address and port for the page, the WebSocket and the HTTP API; browsers give the camera to https and localhost only
+    #[arg(long, env = "ROUNDTABLE_HTTP_LISTEN", value_name = "ADDR:PORT", help_heading = "Network")]
+    pub http_listen: Option<SocketAddr>,
+    /// The one UDP port for everybody's media
+    #[arg(long, env = "ROUNDTABLE_UDP_PORT", value_name = "PORT", help_heading = "Network")]
+    pub udp_port: Option<u16>,
+    /// Local address to receive media on, one of IPv4 and one of IPv6 at most; every interface unless given. Repeatable
+    #[arg(long, env = "ROUNDTABLE_UDP_LISTEN", value_name = "ADDR", value_delimiter = ',', help_heading = "Network")]
+    pub udp_listen: Option<Vec<IpAddr>>,
+    /// Addresses under which clients reach this host from outside, such as that of a NAT with the UDP port forwarded. Repeatable
+    #[arg(long, env = "ROUNDTABLE_PUBLIC_IP", value_name = "ADDR", value_delimiter = ',', help_heading = "Network")]
+    pub public_ip: Option<Vec<IpAddr>>,
+    /// Leaves IPv6 out of the media addresses
+    #[arg(
+        long,
+        env = "ROUNDTABLE_NO_IPV6",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+        help_heading = "Network"
+    )]
+    pub no_ipv6: Option<bool>,
+    /// Web origins besides the server's own that may open a WebSocket or read the API, such as `https://example.org`; `*` is every one. Repeatable
+    #[arg(
+        long,
+        env = "ROUNDTABLE_ALLOWED_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ',',
+        help_heading = "Network"
+    )]
+    pub allowed_origin: Option<Vec<String>>,
+    /// Certificate chain, PEM; serves https together with --tls-key
+    #[arg(long, env = "ROUNDTABLE_TLS_CERT", value_name = "FILE", help_heading = "TLS")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, PEM
+    #[arg(long, env = "ROUNDTABLE_TLS_KEY", value_name = "FILE", help_heading = "TLS")]
+    pub tls_key: Option<PathBuf>,
+    /// STUN servers for clients, such as stun:stun.example.org:3478. Repeatable
+    #[arg(long, env = "ROUNDTABLE_STUN", value_name = "URL", value_delimiter = ',', help_heading = "STUN and TURN")]
+    pub stun: Option<Vec<String>>,
+    /// TURN servers for clients, such as turn:turn.example.org:3478?transport=udp. Repeatable
+    #[arg(long, env = "ROUNDTABLE_TURN", value_name = "URL", value_delimiter = ',', help_heading = "STUN and TURN")]
+    pub turn: Option<Vec<String>>,
+    /// Secret shared with the TURN server, from which each member gets a password that ends by itself (coturn: use-auth-secret). Visible to other users of this host: prefer --turn-secret-file
+    #[arg(
+        long,
+        env = "ROUNDTABLE_TURN_SECRET",
+        value_name = "SECRET",
+        hide_env_values = true,
+        help_heading = "STUN and TURN"
+    )]
+    pub turn_secret: Option<String>,
+    /// File that holds the shared secret
+    #[arg(long, env = "ROUNDTABLE_TURN_SECRET_FILE", value_name = "FILE", help_heading = "STUN and TURN")]
+    pub turn_secret_file: Option<PathBuf>,
+    /// How long a password made from the shared secret lives, at most 24h
+    #[arg(long, env = "ROUNDTABLE_TURN_TTL", value_name = "DURATION", help_heading = "STUN and TURN")]
+    pub turn_ttl: Option<HumanDuration>,
+    /// User name at the TURN server, the same for everybody, instead of a shared secret
+    #[arg(long, env = "ROUNDTABLE_TURN_USER", value_name = "NAME", help_heading = "STUN and TURN")]
+    pub turn_user: Option<String>,
+    /// Password of that user. Visible to other users of this host: prefer --turn-pass-file
+    #[arg(
+        long,
+        env = "ROUNDTABLE_TURN_PASS",
+        value_name = "PASSWORD",
+        hide_env_values = true,
+        help_heading = "STUN and TURN"
+    )]
+    pub turn_pass: Option<String>,
+    /// File that holds that password
+    #[arg(long, env = "ROUNDTABLE_TURN_PASS_FILE", value_name = "FILE", help_heading = "STUN and TURN")]
+    pub turn_pass_file: Option<PathBuf>,
+    /// Rooms that may be open at once
+    #[arg(long, env = "ROUNDTABLE_MAX_ROOMS", value_name = "NUMBER", help_heading = "Limits")]
+    pub max_rooms: Option<u32>,
+    /// People one room may hold
+    #[arg(long, env = "ROUNDTABLE_MAX_MEMBERS", value_name = "NUMBER", help_heading = "Limits")]
+    pub max_members: Option<u32>,
+    /// People one client can see at once, at most 48
+    #[arg(long, env = "ROUNDTABLE_MAX_SEATS", value_name = "NUMBER", help_heading = "Limits")]
+    pub max_seats: Option<u16>,
+    /// What is logged: error, warn, info, debug or trace, also by module as in info,roundtable::shard=debug
+    #[arg(long, env = "ROUNDTABLE_LOG", value_name = "FILTER", help_heading = "Logging")]
+    pub log: Option<String>,
+    /// How it is logged; auto is text on a terminal and JSON otherwise
+    #[arg(long, env = "ROUNDTABLE_LOG_FORMAT", value_name = "FORMAT", value_enum, help_heading = "Logging")]
+    pub log_format: Option<LogFormat>,
+}
+
+/// Settings from flags and variables, with the memory of which is which.
+#[derive(Debug, Clone, Default)]
+pub struct Given {
+    /// The file to read, if any.
+    pub config: Option<PathBuf>,
+    /// What was given.
+    pub settings: Settings,
+    /// Keys that came from variables; the other ones came from flags.
+    from_variables: Vec<String>,
+}
+
+impl Given {
+    /// What flags and variables gave; `from_variables` names the keys that came from variables.
+    #[must_use]
+    pub fn new(config: Option<PathBuf>, settings: Settings, from_variables: Vec<String>) -> Self {
+        Self { config, settings, from_variables }
+    }
+
+    /// Whether the setting came from its variable.
+    #[must_use]
+    pub fn is_from_variable(&self, key: &str) -> bool {
+        self.from_variables.iter().any(|k| k == key)
+    }
+}
+
+/// A file that was read.
+#[derive(Debug, Clone, Default)]
+pub struct File {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// What it says.
+    pub settings: Settings,
+    /// The line of each key.
+    pub lines: BTreeMap<String, usize>,
+}
+
+/// The definition of each setting, for documentation and tests.
+#[must_use]
+pub fn setting_arguments() -> Vec<Arg> {
+    Settings::augment_args(Command::new("settings")).get_arguments().cloned().collect()
+}
