@@ -294,7 +294,7 @@ impl Core {
             } else if let Some(event) = open.plane.poll_event() {
                 open.handle_plane_event(clocks(now), event);
             } else {
-                return;
+                return open.tell_slots();
             }
         }
     }
@@ -401,7 +401,7 @@ impl OpenRoom {
                 let assigned = self.plane.assign(now, slot, track, assignment.generation);
                 if track.is_none() {
                     let change = SlotChange { mid: assignment.mid, generation: assignment.generation, track: None };
-                    self.say(&member, ServerMessage::Slots { changes: vec![change] });
+                    self.slot_changes.push((member, change));
                 } else if assigned.is_err() {
                     self.say_cannot_decode(&member, assignment.track.as_ref());
                 }
@@ -418,7 +418,7 @@ impl OpenRoom {
                 let Some(info) = self.room.track(track).filter(|_| current == generation) else { return };
                 let owner = SlotOwner { id: info.id.clone(), member: info.member.clone(), rtp_timestamp };
                 let change = SlotChange { mid, generation, track: Some(owner) };
-                self.say(&member, ServerMessage::Slots { changes: vec![change] });
+                self.slot_changes.push((member, change));
             }
             PlaneEvent::Speaking { track, speaking } => {
                 if let Some(id) = self.names.get(&track).cloned() {

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use roundtable_media::Plane;
 use roundtable_media::{PeerKey, SlotKey, TrackKey};
+use roundtable_protocol::message::SlotChange;
 use roundtable_protocol::{MemberId, RoomId, ServerMessage, TrackId};
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -49,6 +50,8 @@ pub struct OpenRoom {
     pub names: HashMap<TrackKey, TrackId>,
     /// Whose slot, and which m-line of theirs.
     pub slots: HashMap<SlotKey, (MemberId, String)>,
+    /// Changes of slots that their owners have not been told yet, in order.
+    pub slot_changes: Vec<(MemberId, SlotChange)>,
     /// Whether it stands in the list of rooms to look after.
     pub touched: bool,
     /// The earliest deadline that stands in the wheel for it.
@@ -69,6 +72,7 @@ impl OpenRoom {
             tracks: HashMap::new(),
             names: HashMap::new(),
             slots: HashMap::new(),
+            slot_changes: Vec::new(),
             touched: false,
             scheduled: None,
         }
@@ -91,6 +95,20 @@ impl OpenRoom {
             Err(TrySendError::Full(_)) => presence.slow = true,
             // Its session is gone, and the leave is on its way.
             Err(TrySendError::Closed(_)) => {}
+        }
+    }
+
+    /// Tells everybody what changed on their slots: one message each, whatever came together.
+    pub fn tell_slots(&mut self) {
+        let mut messages: Vec<(MemberId, Vec<SlotChange>)> = Vec::new();
+        for (member, change) in self.slot_changes.drain(..) {
+            match messages.iter_mut().find(|(of, _)| *of == member) {
+                Some((_, changes)) => changes.push(change),
+                None => messages.push((member, vec![change])),
+            }
+        }
+        for (member, changes) in messages {
+            self.say(&member, ServerMessage::Slots { changes });
         }
     }
 
