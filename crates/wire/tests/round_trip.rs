@@ -2,10 +2,15 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use roundtable_wire::dependency::{
+    self, ChainDiffs, Dti, Dtis, FrameDiffs, Mandatory, Resolution, Structure, Template,
+};
 use roundtable_wire::ext::{ExtensionWriter, Extensions};
+use roundtable_wire::layers_allocation::{self, LayerSize, LayersAllocation, SpatialLayer};
 use roundtable_wire::rtcp::{FirEntry, Packet, ReportBlock, SenderInfo, Writer, packets};
 use roundtable_wire::vp8::{Descriptor, MAX_LEN, PictureId};
 use roundtable_wire::{NtpTime, RtpHeader, RtpPacket, Unwrapper16};
+use roundtable_wire::{red, vp9};
 
 /// Cases of each property unless `PROPTEST_CASES` says otherwise.
 const CASES: u32 = 20_000;
@@ -25,6 +30,87 @@ fn descriptors() -> impl Strategy<Value = Descriptor> {
             len: 0,
         }
     })
+}
+
+/// Structures of up to twelve templates, which do fit a descriptor, and of all counts of targets and chains.
+fn structures() -> impl Strategy<Value = Structure> {
+    let template = (0..4u8, any::<u64>(), vec(1..=16u16, 0..4), any::<u128>());
+    let sizes = any::<Option<[(u16, u16); 4]>>();
+    (0..64u8, 1..=32u8, any::<u8>(), any::<[u8; 32]>(), vec(template, 1..12), sizes).prop_map(
+        |(id, targets, chains, protected_by, parts, sizes)| {
+            let chains = chains % (targets + 1);
+            let mut layer = (0, 0);
+            let templates: Vec<_> = (0..)
+                .zip(parts)
+                .map(|(index, (step, dtis, frame_diffs, chain_diffs))| {
+                    layer = match (step, layer) {
+                        _ if index == 0 => layer,
+                        (1, (spatial, temporal)) if temporal < 7 => (spatial, temporal + 1),
+                        (2, (spatial, _)) if spatial < 3 => (spatial + 1, 0),
+                        _ => layer,
+                    };
+                    let chain_diffs: Vec<_> =
+                        (0..chains).map(|chain| (chain_diffs >> (4 * chain)) as u8 & 15).collect();
+                    Template {
+                        spatial_id: layer.0,
+                        temporal_id: layer.1,
+                        dtis: indications(dtis, targets),
+                        frame_diffs: FrameDiffs::new(&frame_diffs).unwrap(),
+                        chain_diffs: ChainDiffs::new(&chain_diffs).unwrap(),
+                    }
+                })
+                .collect();
+            let protected_by: Vec<_> = protected_by[..usize::from(targets)]
+                .iter()
+                .filter(|_| chains > 0)
+                .map(|chain| chain % chains)
+                .collect();
+            let size = |(width, height)| Resolution { width: u32::from(width) + 1, height: u32::from(height) + 1 };
+            let sizes: Vec<_> = sizes.iter().flatten().copied().map(size).take(usize::from(layer.0) + 1).collect();
+            Structure::new(id, templates, &protected_by, &sizes).unwrap()
+        },
+    )
+}
+
+fn indications(bits: u64, targets: u8) -> Dtis {
+    let all: Vec<_> = (0..targets).map(|target| Dti::from_bits((bits >> (2 * target)) as u8)).collect();
+    Dtis::new(&all).unwrap()
+}
+
+/// What a descriptor says beside its structure; the template is one of it, the rest is cut to what the structure has.
+type Parts = (bool, bool, u8, u16, Option<u32>, Option<u64>, Option<Vec<u16>>, Option<[u8; 32]>);
+
+fn dependency_descriptor(structure: &Structure, parts: Parts) -> dependency::Descriptor {
+    let (is_start, is_end, template, frame_number, mask, dtis, frame_diffs, chain_diffs) = parts;
+    let template = template % structure.templates().len() as u8;
+    let chains = usize::from(structure.chain_count());
+    dependency::Descriptor {
+        mandatory: Mandatory { is_start, is_end, template_id: (structure.id() + template) % 64, frame_number },
+        structure: None,
+        active_decode_targets: mask.map(|mask| mask & structure.all_decode_targets()),
+        dtis: dtis.map(|dtis| indications(dtis, structure.decode_target_count())),
+        frame_diffs: frame_diffs.map(|diffs| FrameDiffs::new(&diffs).unwrap()),
+        chain_diffs: chain_diffs.map(|diffs| ChainDiffs::new(&diffs[..chains]).unwrap()),
+    }
+}
+
+fn allocations() -> impl Strategy<Value = LayersAllocation> {
+    let layer = (any::<[u32; 4]>(), 1..=4usize, any::<(u16, u16, u8)>(), 0..32u32);
+    (0..4u8, 1..=4u8, 1..=u16::MAX, any::<bool>(), vec(layer, 16)).prop_filter_map(
+        "no layer",
+        |(stream, streams, mask, has_sizes, parts)| {
+            let layers: Vec<_> = (0..16u8)
+                .zip(parts)
+                .filter(|(place, _)| mask & 1 << place != 0 && place / 4 < streams)
+                .map(|(place, (rates, count, (width, height, max_frame_rate), shift))| {
+                    let (width, height) = (u32::from(width) + 1, u32::from(height) + 1);
+                    let size = has_sizes.then_some(LayerSize { width, height, max_frame_rate });
+                    SpatialLayer::new(place / 4, place % 4, &rates.map(|rate| rate >> shift)[..count], size).unwrap()
+                })
+                .collect();
+            LayersAllocation::new(stream, streams, &layers)
+        },
+    )
 }
 
 fn blocks() -> impl Strategy<Value = ReportBlock> {
@@ -66,6 +152,101 @@ proptest! {
         let len = read.write(&mut out);
         let long = Descriptor { picture_id: read.picture_id.map(PictureId::to_long), len, ..read };
         prop_assert_eq!(Descriptor::parse(&out[..len]), Ok(long));
+    }
+
+    #[test]
+    fn vp9_descriptors(
+        [inter_predicted, flexible, start, end, not_a_reference, switching_up, inter_layer] in any::<[bool; 7]>(),
+        (id, layer, tl0, references) in (any::<Option<u16>>(), any::<Option<(u8, u8)>>(), any::<u8>(), vec(0..128u8, 1..4)),
+    ) {
+        let layer = layer.map(|(temporal_id, spatial_id)| vp9::Layer {
+            temporal_id: temporal_id & 7,
+            switching_up,
+            spatial_id: spatial_id & 7,
+            inter_layer,
+            tl0_pic_idx: (!flexible).then_some(tl0),
+        });
+        let references = if flexible && inter_predicted { &references[..] } else { &[] };
+        let mut descriptor = vp9::Descriptor {
+            picture_id: id.map(|id| PictureId::Long(id & 0x7fff)),
+            inter_predicted,
+            flexible,
+            start,
+            end,
+            not_a_reference,
+            layer,
+            references: vp9::References::new(references).unwrap(),
+            structure: None,
+            len: 0,
+        };
+        let mut out = [0xff; vp9::MAX_LEN];
+        descriptor.len = descriptor.write(&mut out);
+        prop_assert_eq!(vp9::Descriptor::parse(&out[..descriptor.len]), Ok(descriptor));
+    }
+
+    #[test]
+    fn dependency_structures(structure in structures(), parts in any::<(bool, bool, u8, u16, Option<u32>)>()) {
+        let (is_start, is_end, template, number, mask) = parts;
+        let descriptor = dependency::Descriptor {
+            structure: Some(structure.clone()),
+            ..dependency_descriptor(&structure, (is_start, is_end, template, number, mask, None, None, None))
+        };
+        let mut out = [0xff; 1024];
+        let len = descriptor.write(None, &mut out);
+        prop_assert_eq!(dependency::Descriptor::parse(&out[..len], None), Ok(descriptor));
+    }
+
+    #[test]
+    fn dependency_descriptors(
+        structure in structures(),
+        head in any::<(bool, bool, u8, u16)>(),
+        mask in any::<Option<u32>>(),
+        dtis in any::<Option<u64>>(),
+        frame_diffs in proptest::option::of(vec(1..=4096u16, 0..=16)),
+        chain_diffs in any::<Option<[u8; 32]>>(),
+        (number, active) in any::<(u16, u32)>(),
+    ) {
+        let (is_start, is_end, template, frame_number) = head;
+        let parts = (is_start, is_end, template, frame_number, mask, dtis, frame_diffs, chain_diffs);
+        let mut descriptor = dependency_descriptor(&structure, parts);
+        let mut out = [0xff; 256];
+        let len = descriptor.write(Some(&structure), &mut out);
+        let (read, layout) = dependency::Descriptor::read(&out[..len], Some(&structure)).unwrap();
+        prop_assert_eq!(&read, &descriptor);
+
+        // What is changed in the bytes is what would have been written.
+        let mut changed = [0xff; 256];
+        let changed_len = layout.rewrite(&out[..len], number, Some(active), &mut changed);
+        descriptor.mandatory.frame_number = number;
+        descriptor.active_decode_targets = Some(active & structure.all_decode_targets());
+        let len = descriptor.write(Some(&structure), &mut out);
+        prop_assert_eq!(&changed[..changed_len], &out[..len]);
+    }
+
+    #[test]
+    fn layers_allocations(allocation in allocations()) {
+        let mut out = [0xff; layers_allocation::MAX_LEN];
+        let len = allocation.write(&mut out);
+        prop_assert_eq!(LayersAllocation::parse(&out[..len]), Ok(allocation));
+    }
+
+    #[test]
+    fn redundant_audio(
+        payload_type in 0..128u8,
+        earlier in vec((0..128u8, 0..=red::MAX_OFFSET, vec(any::<u8>(), 0..40)), 0..red::MAX_BLOCKS),
+        data in vec(any::<u8>(), 0..40),
+    ) {
+        let primary = red::Block { payload_type, timestamp_offset: 0, data: &data };
+        let earlier: Vec<_> = earlier
+            .iter()
+            .map(|(payload_type, offset, data)| {
+                red::Block { payload_type: *payload_type, timestamp_offset: *offset, data }
+            })
+            .collect();
+        let mut out = [0xff; 512];
+        let len = red::write(&earlier, primary, &mut out);
+        let blocks = red::Blocks::parse(&out[..len]).unwrap();
+        prop_assert_eq!((blocks.redundant(), blocks.primary()), (&earlier[..], primary));
     }
 
     #[test]

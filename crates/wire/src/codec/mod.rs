@@ -1,6 +1,9 @@
 //! The codecs we forward: what they are called, who can decode them, where their keyframes start.
 
+pub mod av1;
+pub mod h264;
 pub mod vp8;
+pub mod vp9;
 
 /// Audio or video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -124,63 +127,11 @@ impl H264Profile {
 pub fn starts_keyframe(codec: Codec, payload: &[u8]) -> bool {
     match codec {
         Codec::Vp8 => vp8::is_keyframe(payload),
-        Codec::Vp9 { .. } => vp9_starts_keyframe(payload).unwrap_or(false),
-        Codec::H264 { .. } => h264_starts_keyframe(payload),
-        Codec::Av1 => av1_starts_keyframe(payload),
+        Codec::Vp9 { .. } => vp9::is_keyframe(payload),
+        Codec::H264 { .. } => h264::is_keyframe(payload),
+        Codec::Av1 => av1::is_keyframe(payload),
         Codec::Opus | Codec::Red => true,
     }
-}
-
-/// The first packet of the lowest spatial layer of a picture that is not inter-predicted (RFC 9628 4.2).
-fn vp9_starts_keyframe(payload: &[u8]) -> Option<bool> {
-    let (&first, rest) = payload.split_first()?;
-    let has = |bit: u8| first & bit != 0;
-    let (has_id, inter_predicted, has_layers, starts_frame) = (has(0x80), has(0x40), has(0x20), has(0x08));
-    if inter_predicted || !starts_frame {
-        return Some(false);
-    }
-    if !has_layers {
-        return Some(true);
-    }
-    let id_len = match (has_id, rest.first()?) {
-        (false, _) => 0,
-        (true, byte) if byte & 0x80 != 0 => 2,
-        (true, _) => 1,
-    };
-    let layers = rest.get(id_len)?;
-    Some(layers >> 1 & 0x07 == 0)
-}
-
-const H264_IDR: u8 = 5;
-const H264_SPS: u8 = 7;
-const H264_STAP_A: u8 = 24;
-const H264_FU_A: u8 = 28;
-
-/// An IDR slice or an SPS in a single unit, in a STAP-A, or at the start of a FU-A (RFC 6184 5.2).
-fn h264_starts_keyframe(payload: &[u8]) -> bool {
-    let is_key = |header: u8| matches!(header & 0x1f, H264_IDR | H264_SPS);
-    match payload {
-        [header, units @ ..] if header & 0x1f == H264_STAP_A => {
-            let mut rest = units;
-            while let Some((len, tail)) = rest.split_first_chunk() {
-                let Some((unit, tail)) = tail.split_at_checked(usize::from(u16::from_be_bytes(*len))) else { break };
-                if unit.first().is_some_and(|&header| is_key(header)) {
-                    return true;
-                }
-                rest = tail;
-            }
-            false
-        }
-        [header, fragment, ..] if header & 0x1f == H264_FU_A => fragment & 0x80 != 0 && is_key(*fragment),
-        [header, ..] => is_key(*header),
-        [] => false,
-    }
-}
-
-/// The N bit of the aggregation header: the first packet of a coded video sequence. With Z, the packet would continue
-/// another one, which N forbids (AV1 RTP payload format 4.4).
-fn av1_starts_keyframe(payload: &[u8]) -> bool {
-    matches!(payload, [aggregation, _, ..] if aggregation & 0x88 == 0x08)
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ fn vp9_keyframes_start_the_lowest_layer_of_an_intra_picture() {
     keyframe(VP9, &[0x04], false); // The end, not the start.
     keyframe(VP9, &[0xa8, 0x81, 0x02, 0x00, 0x00], true); // 15-bit id, layer 0.
     keyframe(VP9, &[0xa8, 0x81, 0x02, 0x02, 0x00], false); // 15-bit id, layer 1.
-    keyframe(VP9, &[0xa8, 0x01, 0x01], true); // 7-bit id, layer 0 (with D).
+    keyframe(VP9, &[0xa8, 0x01, 0x01, 0x00], true); // 7-bit id, layer 0 (with D).
     keyframe(VP9, &[0x28, 0x02], false); // No id, layer 1.
     keyframe(VP9, &[0xa8, 0x81, 0x02], false); // Cut before the layers.
 }

@@ -41,6 +41,15 @@ impl PictureId {
     pub const fn to_long(self) -> Self {
         Self::Long(self.value())
     }
+
+    /// Reads one or two bytes, as the top bit of the first says; VP9 has the same form.
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, ParseError> {
+        let high = reader.u8()?;
+        if high & LONG_PICTURE_ID == 0 {
+            return Ok(Self::Short(high));
+        }
+        Ok(Self::Long(u16::from_be_bytes([high & !LONG_PICTURE_ID, reader.u8()?])))
+    }
 }
 
 /// The descriptor in front of every piece of a VP8 frame.
@@ -72,7 +81,7 @@ impl Descriptor {
         let mut reader = Reader(payload);
         let first = reader.u8()?;
         let present = if first & EXTENDED != 0 { reader.u8()? } else { 0 };
-        let picture_id = if present & HAS_PICTURE_ID != 0 { Some(picture_id(&mut reader)?) } else { None };
+        let picture_id = if present & HAS_PICTURE_ID != 0 { Some(PictureId::read(&mut reader)?) } else { None };
         let tl0_pic_idx = if present & HAS_TL0_PIC_IDX != 0 { Some(reader.u8()?) } else { None };
         let layer = if present & (HAS_TID | HAS_KEY_IDX) != 0 { reader.u8()? } else { 0 };
         let has_tid = present & HAS_TID != 0;
@@ -138,14 +147,6 @@ pub fn is_keyframe(payload: &[u8]) -> bool {
     let Ok(descriptor) = Descriptor::parse(payload) else { return false };
     let frame = payload.get(descriptor.len);
     descriptor.start && descriptor.partition == 0 && frame.is_some_and(|header| header & 0x01 == 0)
-}
-
-fn picture_id(reader: &mut Reader<'_>) -> Result<PictureId, ParseError> {
-    let high = reader.u8()?;
-    if high & LONG_PICTURE_ID == 0 {
-        return Ok(PictureId::Short(high));
-    }
-    Ok(PictureId::Long(u16::from_be_bytes([high & !LONG_PICTURE_ID, reader.u8()?])))
 }
 
 #[cfg(test)]

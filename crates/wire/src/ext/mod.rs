@@ -8,8 +8,8 @@ mod tests;
 
 pub use elements::{ExtensionWriter, Extensions};
 pub use values::{
-    abs_send_time, audio_level, playout_delay, read_abs_capture_time, read_abs_send_time, read_audio_level, read_mid,
-    read_playout_delay, read_stream_id, read_transport_sequence, read_video_orientation,
+    abs_capture_time, abs_send_time, audio_level, playout_delay, read_abs_capture_time, read_abs_send_time,
+    read_audio_level, read_mid, read_playout_delay, read_stream_id, read_transport_sequence, read_video_orientation,
 };
 
 /// A header extension we know.

@@ -147,4 +147,5 @@ fn the_capture_time_may_lack_the_clock_offset() {
     bytes[8..].fill(0xff);
     assert_eq!(read_abs_capture_time(&bytes[..8]), Some((NtpTime(5), None)));
     assert_eq!(read_abs_capture_time(&bytes), Some((NtpTime(5), Some(-1))));
+    assert_eq!(abs_capture_time(NtpTime(5), -1), bytes);
 }

@@ -76,6 +76,12 @@ pub fn read_abs_capture_time(data: &[u8]) -> Option<(NtpTime, Option<i64>)> {
     Some((captured, reader.u64().ok().map(u64::cast_signed)))
 }
 
+/// The element of [`crate::Extension::AbsCaptureTime`] with the estimated offset of the capturer's clock.
+#[must_use]
+pub fn abs_capture_time(captured: NtpTime, clock_offset: i64) -> [u8; 16] {
+    (u128::from(captured.0) << 64 | u128::from(clock_offset.cast_unsigned())).to_be_bytes()
+}
+
 /// Reads an identifier; empty and non-UTF-8 ones are none.
 fn read_text(data: &[u8]) -> Option<&str> {
     std::str::from_utf8(data).ok().filter(|text| !text.is_empty())

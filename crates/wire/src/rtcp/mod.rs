@@ -1,5 +1,7 @@
-//! RTCP packets: the reports of RFC 3550, the feedback of RFC 4585, RFC 5104 and REMB, the extended reports of RFC 3611.
+//! RTCP packets: the reports of RFC 3550, the feedback of RFC 4585, RFC 5104, RFC 8888 and REMB, the extended reports
+//! of RFC 3611.
 
+mod congestion;
 mod extended;
 mod feedback;
 mod report;
@@ -8,6 +10,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use congestion::{Arrival, ArrivalOffset, CongestionFeedback, MAX_REPORTS, StreamReport, StreamReports};
 pub use extended::{Dlrr, DlrrBlocks, XrBlock, XrBlocks};
 pub use feedback::{FirEntries, FirEntry, LostSequences};
 pub use report::{ReportBlock, ReportBlocks, SourceChunk, SourceChunks, Ssrcs};
@@ -28,6 +31,7 @@ pub(crate) const PAYLOAD_FEEDBACK: u8 = 206;
 pub(crate) const EXTENDED_REPORT: u8 = 207;
 
 pub(crate) const FORMAT_NACK: u8 = 1;
+pub(crate) const FORMAT_CONGESTION: u8 = 11;
 pub(crate) const FORMAT_TWCC: u8 = 15;
 pub(crate) const FORMAT_PLI: u8 = 1;
 pub(crate) const FORMAT_FIR: u8 = 4;
@@ -105,6 +109,8 @@ pub enum Packet<'a> {
     },
     /// Transport-wide congestion control feedback.
     TransportFeedback(Feedback<'a>),
+    /// CCFB (RFC 8888).
+    CongestionFeedback(CongestionFeedback<'a>),
     /// XR (RFC 3611).
     ExtendedReport {
         /// Whose report it is.
@@ -160,6 +166,7 @@ fn parse(count: u8, packet_type: u8, body: &[u8]) -> Result<Packet<'_>, ParseErr
         (GOODBYE, _) => report::goodbye(count, body),
         (TRANSPORT_FEEDBACK, FORMAT_NACK) => feedback::nack(body),
         (TRANSPORT_FEEDBACK, FORMAT_TWCC) => Feedback::parse(body).map(Packet::TransportFeedback),
+        (TRANSPORT_FEEDBACK, FORMAT_CONGESTION) => congestion::congestion_feedback(body),
         (PAYLOAD_FEEDBACK, FORMAT_PLI) => feedback::picture_loss(body),
         (PAYLOAD_FEEDBACK, FORMAT_FIR) => feedback::full_intra(body),
         (PAYLOAD_FEEDBACK, FORMAT_APPLICATION) if feedback::is_remb(body) => feedback::remb(body),

@@ -322,3 +322,31 @@ fn unknown_packets_are_passed_over() {
     let app = [0x85, 204, 0, 1, 1, 2, 3, 4];
     assert_eq!(one(&app), Packet::Unknown { packet_type: 204, count: 5, body: &[1, 2, 3, 4] });
 }
+
+#[test]
+fn congestion_feedback_is_read_where_rfc_8888_puts_it() {
+    let body = |streams: &[u8]| [&[0, 0, 0, 1][..], streams, &[0x12, 0x34, 0x56, 0x78]].concat();
+    let packet = |body: &[u8]| [&[0x8b, 205, 0, (body.len() / 4) as u8][..], body].concat();
+    let streams = [
+        &[0, 0, 0, 2, 0xff, 0xff, 0, 3, 0x80, 0x10, 0, 0, 0xbf, 0xfe, 0, 0][..],
+        &[0, 0, 0, 3, 0, 1, 0, 2, 0x80, 0x01, 0xff, 0xff],
+        &[0, 0, 0, 4, 0, 9, 0, 0],
+    ];
+    let bytes = packet(&body(&streams.concat()));
+    let Some(Ok(Packet::CongestionFeedback(feedback))) = packets(&bytes).next() else { panic!("{bytes:02x?}") };
+    assert_eq!((feedback.sender_ssrc, feedback.report_timestamp), (1, 0x1234_5678));
+    let found: Vec<_> = feedback.streams().map(|stream| (stream.ssrc, stream.arrivals().collect::<Vec<_>>())).collect();
+    let arrival = |ecn, offset| Some(Arrival { ecn, offset });
+    let expected = [
+        (2, vec![(0xffff, arrival(0, ArrivalOffset::Exactly(16))), (0, None), (1, arrival(1, ArrivalOffset::Over))]),
+        (3, vec![(1, arrival(0, ArrivalOffset::Exactly(1))), (2, arrival(3, ArrivalOffset::Unknown))]),
+        (4, vec![]),
+    ];
+    assert_eq!(found, expected);
+
+    let check = |body: &[u8], error| assert_eq!(packets(&packet(body)).next(), Some(Err(error)), "{body:02x?}");
+    check(&[0, 0, 0, 1], ParseError::Truncated);
+    check(&body(&[0, 0, 0, 2]), ParseError::Truncated);
+    check(&body(&[0, 0, 0, 2, 0, 1, 0, 3, 0x80, 0, 0x80, 0]), ParseError::Truncated);
+    check(&body(&[0, 0, 0, 2, 0, 1, 0x40, 1]), ParseError::Forbidden);
+}
