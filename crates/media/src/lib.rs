@@ -8,6 +8,8 @@
 //! All feedback ends here: a subscriber's NACK is answered from the ring of the layer it watches, its PLI becomes one
 //! wish among those of all subscribers, and the reports each side gets are made from what the plane has seen itself.
 
+pub mod allocate;
+pub mod bwe;
 mod config;
 mod counters;
 mod descriptor;
@@ -16,6 +18,7 @@ mod feedback;
 mod inbound;
 mod key;
 mod outbound;
+pub mod pacer;
 mod packet;
 mod plane;
 mod ring;

@@ -1,0 +1,333 @@
+//! Spends the target on the tracks of one subscriber, so that the picture is worth most.
+//!
+//! Every track has *rungs*: what can be forwarded of it, each with a cost. Those larger than the viewport needs are not
+//! useful. The budget is the target less audio, retransmissions and some air. In the order of the classes every visible
+//! track gets its lowest rung; then, again and again, the step is taken that brings most for its cost. A rung that no
+//! longer fits is left at once; a higher one is taken only with room to spare, and later the more often it went wrong.
+
+mod cost;
+mod step;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
+
+use crate::bwe::{Bitrate, Demand};
+
+pub use self::cost::CostMeter;
+
+/// The share of the target that is spent.
+const SPENT: f64 = 0.95;
+/// What an open audio slot costs, …
+const AUDIO: Bitrate = Bitrate::kbps(40);
+/// … this many times as much with redundancy (RFC 2198).
+const RED_FACTOR: f64 = 1.7;
+/// A higher rung needs so many times its total …
+const UP_MARGIN: f64 = 1.10;
+/// … unless a probe has shown it to fit.
+/// What was paused for want of room needs this much, as its keyframe has to fit too.
+const RESUME_MARGIN: f64 = 1.25;
+/// A layer is believed in once it has been received for this long.
+const LAYER_ALIVE: Duration = Duration::from_millis(500);
+/// Between two moves of one track to other spatial layers, unless it must go down.
+const SPATIAL_SPACING: Duration = Duration::from_secs(1);
+/// After a step down a track stays there for this long, …
+const HOLD_START: Duration = Duration::from_secs(2);
+/// … twice as long each time it had to go down so soon after going up, …
+const HOLD_RELAPSE: Duration = Duration::from_secs(10);
+/// … up to this …
+const HOLD_MAX: Duration = Duration::from_secs(30);
+/// … but only the first span once the target is so many times what was too much, …
+const HOLD_VOID: f64 = 2.0;
+/// … and again the first span after so long without a step down.
+const HOLD_CALM: Duration = Duration::from_secs(60);
+/// The source on stage may cost this much more than fits, …
+const OVERSEND: f64 = 0.20;
+/// … but no more than this, on its lowest rung.
+const OVERSEND_MAX: Bitrate = Bitrate::kbps(150);
+/// A target that changed by these shares is worth another look at once; …
+const TRIGGER_DOWN: f64 = 0.05;
+const TRIGGER_UP: f64 = 0.10;
+/// … without, a look is taken this often.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// A layer this much lower than the viewport will do.
+const HEIGHT_ENOUGH: f64 = 0.85;
+
+/// What can be forwarded of a track.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rung {
+    /// Spatial layer or encoding, the lowest first.
+    pub spatial: u8,
+    /// Temporal layer.
+    pub temporal: u8,
+    /// What it costs, with all it depends on.
+    pub cost: Bitrate,
+    /// Lines of its picture.
+    pub height: u16,
+    /// Pictures a second.
+    pub fps: f32,
+    /// Since when it is being received without a break; `None` if it is not.
+    pub alive: Option<Instant>,
+}
+
+/// What the subscriber says of a track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hints {
+    /// Whether it is on the screen.
+    pub visible: bool,
+    /// Lines of the viewport, in pixels of the device.
+    pub height: u16,
+    /// More pictures a second are not wanted.
+    pub max_fps: u8,
+    /// Whether it is held on stage.
+    pub pinned: bool,
+    /// Orders tracks of one class, and weighs their steps: 128 is neither more nor less.
+    pub priority: u8,
+    /// Lines that policy allows, whatever is asked for.
+    pub max_height: u16,
+}
+
+impl Default for Hints {
+    fn default() -> Self {
+        Self { visible: true, height: 720, max_fps: 60, pinned: false, priority: 128, max_height: u16::MAX }
+    }
+}
+
+/// What a track is to the room, the most important first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// A screen. What is pinned counts the same.
+    Screen,
+    /// Who speaks.
+    Dominant,
+    /// Who spoke lately.
+    Recent,
+    /// All others.
+    Other,
+}
+
+/// One track a subscriber could see.
+#[derive(Debug, Clone, Copy)]
+pub struct Track<'a> {
+    /// Names it from call to call.
+    pub key: u32,
+    /// In the order of their cost.
+    pub rungs: &'a [Rung],
+    /// What the subscriber says of it.
+    pub hints: Hints,
+    /// What it is to the room.
+    pub class: Class,
+    /// When its publisher spoke last, as a number that grows: among equals the later comes first.
+    pub spoke: u64,
+}
+
+/// What there is to spend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// The target of the estimator.
+    pub target: Bitrate,
+    /// Whether it rests on feedback; before, every track gets its lowest rung.
+    pub proven: bool,
+    /// What a probe has just shown the path to carry.
+    pub probed: Option<Bitrate>,
+    /// Audio that is open.
+    pub audio_slots: u16,
+    /// Whether it is redundant.
+    pub red: bool,
+    /// What retransmissions cost of late.
+    pub retransmissions: Bitrate,
+    /// Whether the pacer's queues are too long: every track must go down a step.
+    pub congested: bool,
+}
+
+/// Why a track has the rung it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// Nothing changed.
+    Kept,
+    /// More fits.
+    Room,
+    /// Less fits.
+    Squeezed,
+    /// Other rungs became useful, or none is.
+    Wish,
+    /// The layer was no longer received.
+    Gone,
+}
+
+/// What a track gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    /// The track.
+    pub key: u32,
+    /// The index of its rung; `None` pauses it.
+    pub rung: Option<usize>,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Decides for one subscriber. Remembers what it chose, and what went wrong.
+#[derive(Debug, Default)]
+pub struct Allocator {
+    /// In the order of the keys.
+    memory: Vec<(u32, Memory)>,
+    looked: Option<(Instant, Budget)>,
+    /// What the last choice costs.
+    used: Bitrate,
+    work: Vec<step::Candidate>,
+}
+
+/// What is remembered of a track.
+#[derive(Debug, Clone, Copy, Default)]
+struct Memory {
+    /// (spatial, temporal) of the last choice.
+    chosen: Option<(u8, u8)>,
+    /// When it last went up, and down, and to another spatial layer.
+    up: Option<Instant>,
+    down: Option<Instant>,
+    spatial: Option<Instant>,
+    hold: Duration,
+    /// What all tracks cost when this one had to go down.
+    failed: Bitrate,
+    class: Option<Class>,
+}
+
+impl Allocator {
+    /// An allocator that has chosen nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether [`Allocator::allocate`] is worth calling though nothing but the budget changed.
+    #[must_use]
+    pub fn is_due(&self, now: Instant, budget: &Budget) -> bool {
+        self.looked.is_none_or(|(at, before)| {
+            now.saturating_duration_since(at) >= INTERVAL
+                || budget.target < before.target.scale(1.0 - TRIGGER_DOWN)
+                || budget.target > before.target.scale(1.0 + TRIGGER_UP)
+                || (budget.proven, budget.congested) != (before.proven, before.congested)
+                || budget.probed.is_some() && budget.probed != before.probed
+        })
+    }
+
+    /// Chooses a rung for each track, in their order, into `choices`; returns what they could use.
+    pub fn allocate(
+        &mut self,
+        now: Instant,
+        budget: &Budget,
+        tracks: &[Track<'_>],
+        choices: &mut Vec<Choice>,
+    ) -> Demand {
+        self.looked = Some((now, *budget));
+        self.forget_missing(tracks);
+        let overhead = budget.overhead();
+        let mut work = std::mem::take(&mut self.work);
+        work.clear();
+        for (index, track) in tracks.iter().enumerate() {
+            work.push(step::Candidate::new(now, budget.target, index, track, &self.memory(track.key)));
+        }
+        work.sort_by_key(step::Candidate::order);
+        let round = step::Round::new(budget, overhead);
+        round.give_lowest(&mut work, tracks);
+        if budget.proven {
+            round.take_steps(&mut work, tracks);
+        }
+        let demand = step::demand(overhead, &work, tracks);
+        let failed = std::mem::replace(&mut self.used, demand.used);
+        choices.clear();
+        choices.extend(tracks.iter().map(|track| Choice { key: track.key, rung: None, cause: Cause::Kept }));
+        for candidate in &work {
+            if let (Some(track), Some(choice)) = (tracks.get(candidate.track), choices.get_mut(candidate.track)) {
+                choice.rung = candidate.chosen;
+                choice.cause = self.remember(now, failed, track, candidate);
+            }
+        }
+        self.work = work;
+        demand
+    }
+
+    fn memory(&self, key: u32) -> Memory {
+        let found = self.memory.binary_search_by_key(&key, |entry| entry.0);
+        found.ok().and_then(|index| self.memory.get(index)).map_or(Memory::default(), |entry| entry.1)
+    }
+
+    fn forget_missing(&mut self, tracks: &[Track<'_>]) {
+        if self.memory.len() > tracks.len() {
+            self.memory.retain(|entry| tracks.iter().any(|track| track.key == entry.0));
+        }
+    }
+
+    /// Notes what a track got, and says why.
+    fn remember(&mut self, now: Instant, failed: Bitrate, track: &Track<'_>, candidate: &step::Candidate) -> Cause {
+        let index = match self.memory.binary_search_by_key(&track.key, |entry| entry.0) {
+            Ok(index) => index,
+            Err(index) => {
+                self.memory.insert(index, (track.key, Memory { hold: HOLD_START, ..Memory::default() }));
+                index
+            }
+        };
+        let Some((_, memory)) = self.memory.get_mut(index) else { return Cause::Kept };
+        memory.class = Some(track.class);
+        let rung = candidate.chosen.and_then(|index| track.rungs.get(index));
+        let layers = rung.map(|rung| (rung.spatial, rung.temporal));
+        let before = std::mem::replace(&mut memory.chosen, layers);
+        if layers == before {
+            return Cause::Kept;
+        }
+        if before.is_some_and(|before| layers.map(|layers| layers.0) != Some(before.0)) {
+            memory.spatial = Some(now);
+        }
+        if candidate.rises() {
+            memory.up = Some(now);
+            return if candidate.wished { Cause::Wish } else { Cause::Room };
+        }
+        if candidate.wished || !candidate.wanted {
+            return Cause::Wish; // Nothing went wrong.
+        }
+        if candidate.gone {
+            return Cause::Gone;
+        }
+        memory.failed = failed;
+        memory.handle_down(now);
+        Cause::Squeezed
+    }
+}
+
+impl Memory {
+    fn handle_down(&mut self, now: Instant) {
+        let within = |then: Option<Instant>, span| then.is_some_and(|then| now.saturating_duration_since(then) < span);
+        self.hold = if within(self.down, HOLD_START) {
+            self.hold // One event takes several steps.
+        } else if within(self.up, HOLD_RELAPSE) {
+            (self.hold * 2).min(HOLD_MAX)
+        } else if within(self.down, HOLD_CALM) {
+            self.hold
+        } else {
+            HOLD_START
+        };
+        self.down = Some(now);
+    }
+
+    /// Whether the track may move up, and to another spatial layer.
+    fn may_rise(&self, now: Instant, class: Class, target: Bitrate) -> (bool, bool) {
+        let over = |then: Option<Instant>, span| then.is_none_or(|then| now.saturating_duration_since(then) >= span);
+        // Who begins to speak does not wait for what went wrong before.
+        let promoted = self.class.is_some_and(|before| class < before);
+        // Nor does one whose path has become another.
+        let changed = target >= self.failed.scale(HOLD_VOID);
+        (
+            promoted || over(self.down, if changed { HOLD_START } else { self.hold }),
+            promoted || over(self.spatial, SPATIAL_SPACING),
+        )
+    }
+}
+
+impl Budget {
+    /// What is not for video.
+    fn overhead(&self) -> Bitrate {
+        let factor = if self.red { RED_FACTOR } else { 1.0 };
+        AUDIO.scale(f64::from(self.audio_slots) * factor) + self.retransmissions
+    }
+}

@@ -1,0 +1,274 @@
+//! One round: the lowest rung for each track, then the best steps.
+
+use std::cmp::Reverse;
+use std::time::Instant;
+
+use super::{
+    Budget, Class, HEIGHT_ENOUGH, LAYER_ALIVE, Memory, OVERSEND, OVERSEND_MAX, RESUME_MARGIN, Rung, SPENT, Track,
+    UP_MARGIN,
+};
+use crate::bwe::{Bitrate, Demand};
+
+/// Below this many pictures a second a larger picture is worth less than a smoother one.
+const SLOW_FPS: f64 = 10.0;
+/// Of a camera, motion counts by this power …
+const CAMERA_MOTION: f64 = 0.5;
+/// … and of a screen by this: it must be read.
+const SCREEN_MOTION: f64 = 0.2;
+
+/// A track during a round.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Candidate {
+    /// Its place among the tracks.
+    pub(super) track: usize,
+    /// The rung it gets.
+    pub(super) chosen: Option<usize>,
+    /// The rung it had, if that still is received.
+    before: Option<usize>,
+    had: bool,
+    /// Whether it never had to go down.
+    fresh: bool,
+    /// Whether it is to be seen at all.
+    pub(super) wanted: bool,
+    /// Whether the wish of the subscriber, not the budget, ended the rung it had.
+    pub(super) wished: bool,
+    /// Whether its layer is no longer received.
+    pub(super) gone: bool,
+    /// Rungs of this spatial layer and below, and with no more pictures than this, are useful.
+    top: Option<u8>,
+    fps: f32,
+    class: Class,
+    weight: f64,
+    priority: u8,
+    spoke: u64,
+    rise: bool,
+    rise_spatial: bool,
+    now: Instant,
+}
+
+/// The budget of a round.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Round {
+    video: Bitrate,
+    /// Video may cost this much in all if a track goes up, …
+    rising: Bitrate,
+    /// … or if one comes back that was paused.
+    resuming: Bitrate,
+    congested: bool,
+}
+
+impl Candidate {
+    pub(super) fn new(now: Instant, target: Bitrate, index: usize, track: &Track<'_>, memory: &Memory) -> Self {
+        let class = if track.hints.pinned { Class::Screen } else { track.class };
+        let top = useful_layer(track);
+        let fps = useful_fps(track);
+        let wanted = track.hints.visible && top.is_some();
+        let place = memory
+            .chosen
+            .and_then(|layers| track.rungs.iter().position(|rung| (rung.spatial, rung.temporal) == layers));
+        let alive = place.filter(|&place| track.rungs.get(place).is_some_and(|rung| rung.alive.is_some()));
+        let useful = |rung: &Rung| top.is_some_and(|top| rung.spatial <= top) && rung.fps <= fps;
+        let before = alive.filter(|&place| wanted && track.rungs.get(place).is_some_and(useful));
+        let (rise, rise_spatial) = memory.may_rise(now, class, target);
+        let base = match class {
+            Class::Screen => 8.0,
+            Class::Dominant => 4.0,
+            Class::Recent => 2.0,
+            Class::Other => 1.0,
+        };
+        Self {
+            track: index,
+            chosen: None,
+            before,
+            had: memory.chosen.is_some(),
+            fresh: memory.down.is_none(),
+            wanted,
+            wished: alive.is_some() && before.is_none(),
+            gone: memory.chosen.is_some() && alive.is_none(),
+            top,
+            fps,
+            class,
+            weight: base * f64::from(track.hints.priority.max(1)) / 128.0,
+            priority: track.hints.priority,
+            spoke: track.spoke,
+            rise,
+            rise_spatial,
+            now,
+        }
+    }
+
+    /// The more important first.
+    pub(super) fn order(&self) -> (Class, Reverse<u8>, Reverse<u64>, usize) {
+        (self.class, Reverse(self.priority), Reverse(self.spoke), self.track)
+    }
+
+    /// Whether the track gets more than it had.
+    pub(super) fn rises(&self) -> bool {
+        // Rungs are in the order of their cost.
+        self.chosen.is_some() && (!self.had || self.before.is_some_and(|before| self.chosen > Some(before)))
+    }
+
+    fn is_useful(&self, rung: &Rung) -> bool {
+        rung.alive.is_some() && self.top.is_some_and(|top| rung.spatial <= top) && rung.fps <= self.fps
+    }
+
+    /// Whether the track may go to `rung` now, leaving the budget aside.
+    fn may_take(&self, track: &Track<'_>, index: usize, rung: &Rung) -> bool {
+        let Some(before) = self.before else { return true };
+        if index <= before {
+            return true;
+        }
+        let alive = rung.alive.is_some_and(|since| self.now.saturating_duration_since(since) >= LAYER_ALIVE);
+        let same = track.rungs.get(before).is_some_and(|before| before.spatial == rung.spatial);
+        self.rise && alive && (same || self.rise_spatial)
+    }
+
+    /// The step that brings most for its cost, of those that `fits` allows.
+    fn best_step(
+        &self,
+        track: &Track<'_>,
+        fits: impl Fn(usize, &Rung, Bitrate) -> bool,
+    ) -> Option<(usize, f64, Bitrate)> {
+        let current = track.rungs.get(self.chosen?)?;
+        let from = utility(track.class, current);
+        let mut best: Option<(usize, f64, Bitrate)> = None;
+        for (index, rung) in track.rungs.iter().enumerate() {
+            let gain = utility(track.class, rung) - from;
+            if !self.is_useful(rung) || gain <= 0.0 {
+                continue;
+            }
+            let extra = rung.cost - current.cost;
+            let value = self.weight * gain / extra.as_f64().max(1.0);
+            if best.is_none_or(|best| value > best.1) && fits(index, rung, extra) {
+                best = Some((index, value, extra));
+            }
+        }
+        best
+    }
+}
+
+impl Round {
+    pub(super) fn new(budget: &Budget, overhead: Bitrate) -> Self {
+        let video = budget.target.scale(SPENT) - overhead;
+        let shown = budget.target.scale(1.0 / UP_MARGIN).max(budget.probed.unwrap_or(Bitrate::ZERO).scale(SPENT));
+        let resuming = budget.target.scale(1.0 / RESUME_MARGIN) - overhead;
+        Self { video, rising: (shown - overhead).min(video), resuming, congested: budget.congested }
+    }
+
+    /// Gives the lowest rung to each track, in their order, as far as that fits.
+    pub(super) fn give_lowest(&self, work: &mut [Candidate], tracks: &[Track<'_>]) {
+        let mut used = Bitrate::ZERO;
+        let mut first = true;
+        for candidate in work.iter_mut().filter(|candidate| candidate.wanted) {
+            let Some(track) = tracks.get(candidate.track) else { continue };
+            let lowest = track.rungs.iter().enumerate().find(|(_, rung)| candidate.is_useful(rung));
+            let Some((index, rung)) = lowest else { continue };
+            let total = used + rung.cost;
+            // Who comes back from a pause needs the same room to spare as who goes up.
+            let limit = match (candidate.had, candidate.fresh && first) {
+                (true, _) | (false, true) => self.video,
+                (false, false) if candidate.fresh => self.rising,
+                (false, false) => self.resuming,
+            };
+            let grace = if first && (candidate.had || candidate.fresh) {
+                rung.cost.scale(OVERSEND).min(OVERSEND_MAX)
+            } else {
+                Bitrate::ZERO
+            };
+            let paused = !candidate.had && !candidate.rise;
+            if total <= limit + grace && !paused {
+                candidate.chosen = Some(index);
+                used = total;
+            }
+            first = false;
+        }
+    }
+
+    /// Takes the best step until none fits.
+    pub(super) fn take_steps(&self, work: &mut [Candidate], tracks: &[Track<'_>]) {
+        let mut used = total(work, tracks);
+        let mut steps: Vec<Option<(usize, f64, Bitrate)>> =
+            work.iter().map(|candidate| self.step(candidate, tracks, used)).collect();
+        loop {
+            let best = steps.iter().enumerate().filter_map(|(place, step)| Some((place, (*step)?)));
+            let Some((place, (rung, _, extra))) =
+                best.reduce(|best, other| if other.1.1 > best.1.1 { other } else { best })
+            else {
+                return;
+            };
+            let (Some(candidate), Some(step)) = (work.get_mut(place), steps.get_mut(place)) else { return };
+            if self.fits(candidate, rung, used + extra) {
+                candidate.chosen = Some(rung);
+                used = used + extra;
+            }
+            // Taken, or no longer affordable: what is next for this track?
+            *step = self.step(candidate, tracks, used);
+        }
+    }
+
+    fn step(&self, candidate: &Candidate, tracks: &[Track<'_>], used: Bitrate) -> Option<(usize, f64, Bitrate)> {
+        let track = tracks.get(candidate.track)?;
+        candidate.best_step(track, |index, rung, extra| {
+            candidate.may_take(track, index, rung) && self.fits(candidate, index, used + extra)
+        })
+    }
+
+    fn fits(&self, candidate: &Candidate, index: usize, total: Bitrate) -> bool {
+        match candidate.before {
+            // A track that must go down a step may not even keep what it has.
+            Some(before) if self.congested => index < before && total <= self.video,
+            Some(before) if index <= before => total <= self.video,
+            _ => total <= self.rising,
+        }
+    }
+}
+
+/// What the tracks use and could use.
+pub(super) fn demand(overhead: Bitrate, work: &[Candidate], tracks: &[Track<'_>]) -> Demand {
+    let used = overhead + total(work, tracks);
+    let mut next: Option<Bitrate> = None;
+    let mut desired = overhead;
+    for candidate in work.iter().filter(|candidate| candidate.wanted) {
+        let Some(track) = tracks.get(candidate.track) else { continue };
+        let cost = |index: usize| track.rungs.get(index).map_or(Bitrate::ZERO, |rung| rung.cost);
+        let useful = || track.rungs.iter().filter(|rung| candidate.is_useful(rung));
+        let best = useful().max_by(|a, b| utility(track.class, a).total_cmp(&utility(track.class, b)));
+        desired = desired + best.map_or(Bitrate::ZERO, |rung| rung.cost);
+        let step = match candidate.chosen {
+            None => useful().next().map(|rung| rung.cost),
+            Some(_) => candidate.best_step(track, |_, _, _| true).map(|(index, _, _)| cost(index)),
+        };
+        let had = candidate.chosen.map_or(Bitrate::ZERO, cost);
+        let Some(step) = step.map(|step| used + (step - had)) else { continue };
+        next = Some(next.map_or(step, |next| next.min(step)));
+    }
+    Demand { used, next, desired }
+}
+
+fn total(work: &[Candidate], tracks: &[Track<'_>]) -> Bitrate {
+    let chosen = work.iter().filter_map(|candidate| tracks.get(candidate.track)?.rungs.get(candidate.chosen?));
+    chosen.map(|rung| rung.cost).sum()
+}
+
+/// How much a rung is worth: the logarithm of its size and of its motion.
+fn utility(class: Class, rung: &Rung) -> f64 {
+    let fps = f64::from(rung.fps).max(0.1);
+    let motion = if class == Class::Screen { SCREEN_MOTION } else { CAMERA_MOTION };
+    let slow = if class == Class::Screen { 1.0 } else { (fps / SLOW_FPS).min(1.0) };
+    (f64::from(rung.height.max(1)) * (fps / 30.0).powf(motion) * slow).log2()
+}
+
+/// The smallest spatial layer that fills the viewport, else the largest that policy allows.
+fn useful_layer(track: &Track<'_>) -> Option<u8> {
+    let enough = f64::from(track.hints.height) * HEIGHT_ENOUGH;
+    let allowed = || track.rungs.iter().filter(|rung| rung.alive.is_some() && rung.height <= track.hints.max_height);
+    let filling = allowed().filter(|rung| f64::from(rung.height) >= enough).map(|rung| rung.spatial).min();
+    filling.or_else(|| allowed().map(|rung| rung.spatial).max())
+}
+
+/// The least number of pictures that is as many as wanted.
+fn useful_fps(track: &Track<'_>) -> f32 {
+    let wanted = f32::from(track.hints.max_fps);
+    let enough = track.rungs.iter().map(|rung| rung.fps).filter(|&fps| fps >= wanted).reduce(f32::min);
+    enough.unwrap_or(f32::INFINITY)
+}

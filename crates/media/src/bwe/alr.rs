@@ -1,0 +1,51 @@
+//! Notices that we send so much less than the path carries that the path is not being tested.
+//!
+//! libwebrtc calls this the application-limited region.
+
+use std::time::{Duration, Instant};
+
+use super::Bitrate;
+
+/// The share of the estimate that must be used for it to count as tested.
+const USAGE: f64 = 0.65;
+/// The budget that gathers while less is used spans this long.
+const WINDOW: Duration = Duration::from_millis(500);
+/// Less is used once this share of the budget is left …
+const ENTER: f64 = 0.80;
+/// … until only this share is.
+const LEAVE: f64 = 0.50;
+
+/// Whether what we send, rather than the path, limits the rate.
+#[derive(Debug)]
+pub(crate) struct AlrDetector {
+    updated: Instant,
+    /// Bytes left; below zero if more was used than the share asks for.
+    budget: f64,
+    limited: bool,
+}
+
+impl AlrDetector {
+    pub(crate) const fn new(now: Instant) -> Self {
+        Self { updated: now, budget: 0.0, limited: false }
+    }
+
+    /// Accounts for `bytes` sent and for the time that passed.
+    pub(crate) fn handle_sent(&mut self, now: Instant, bytes: u16, estimate: Bitrate) {
+        let share = estimate.scale(USAGE);
+        let limit = share.bytes_in(WINDOW);
+        let passed = now.saturating_duration_since(self.updated);
+        self.updated = self.updated.max(now);
+        self.budget = (self.budget.min(limit) + share.bytes_in(passed)).min(limit) - f64::from(bytes);
+        self.budget = self.budget.max(-limit);
+        let left = self.budget / limit.max(1.0);
+        if left > ENTER {
+            self.limited = true;
+        } else if left < LEAVE {
+            self.limited = false;
+        }
+    }
+
+    pub(crate) const fn is_limited(&self) -> bool {
+        self.limited
+    }
+}

@@ -1,0 +1,32 @@
+//! What would queue of our packets on a path that carries just the target.
+//!
+//! A keyframe or a probe makes a queue of its own. As long as the queue is no longer than this one, it does not say
+//! that the path carries less than we think (our own).
+
+use std::time::{Duration, Instant};
+
+use super::Bitrate;
+
+/// More than this is a queue that must be drained, whoever made it.
+const LIMIT: Duration = Duration::from_millis(100);
+
+/// A queue that drains at the target.
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    updated: Instant,
+    bytes: f64,
+}
+
+impl Backlog {
+    pub(crate) const fn new(now: Instant) -> Self {
+        Self { updated: now, bytes: 0.0 }
+    }
+
+    /// Adds a packet; returns how long it queues.
+    pub(crate) fn handle_sent(&mut self, now: Instant, size: u16, target: Bitrate) -> Duration {
+        let passed = now.saturating_duration_since(self.updated);
+        self.updated = self.updated.max(now);
+        self.bytes = (self.bytes - target.bytes_in(passed)).clamp(0.0, target.bytes_in(LIMIT)) + f64::from(size);
+        target.time_for(self.bytes)
+    }
+}

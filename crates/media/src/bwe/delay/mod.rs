@@ -1,0 +1,156 @@
+//! The delay-based half: queues that grow say that more is sent than the path carries.
+//!
+//! The origin is draft-ietf-rmcat-gcc-02; constants are those libwebrtc, mediasoup and str0m share, unless a comment
+//! says that one is our own.
+
+mod aimd;
+mod inter_arrival;
+mod link_capacity;
+mod standing;
+mod trendline;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
+
+use self::aimd::Aimd;
+use self::inter_arrival::InterArrival;
+use self::standing::StandingQueue;
+use self::trendline::Trendline;
+use super::sent_log::Report;
+
+pub use self::aimd::Trend;
+
+/// Without a packet for this long, what was learnt of the spacing of groups is forgotten.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A queue longer than this is drained, …
+const DRAIN_FROM: Duration = Duration::from_millis(100);
+/// … within about this long, …
+const DRAIN_SPAN: Duration = Duration::from_millis(400);
+/// … by sending at most this much less.
+const DRAIN_MOST: f64 = 0.5;
+
+/// How the path is being used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Usage {
+    /// Queues neither grow nor shrink.
+    #[default]
+    Normal,
+    /// Queues grow.
+    Overuse,
+    /// Queues shrink.
+    Underuse,
+}
+
+/// What the delay-based half is told besides the packets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DelayContext {
+    pub(crate) acked: Option<f64>,
+    /// What arrived in a time so short that it counts only while a queue stands.
+    pub(crate) recent: Option<f64>,
+    pub(crate) rtt: Duration,
+    pub(crate) limited: bool,
+    pub(crate) max: f64,
+}
+
+/// Turns arrival times into a rate.
+#[derive(Debug)]
+pub(crate) struct DelayHalf {
+    groups: InterArrival,
+    trendline: Trendline,
+    standing: StandingQueue,
+    aimd: Aimd,
+    usage: Usage,
+    last_packet: Option<Instant>,
+}
+
+impl DelayHalf {
+    pub(crate) fn new(now: Instant, start: f64, min: f64) -> Self {
+        Self {
+            groups: InterArrival::default(),
+            trendline: Trendline::default(),
+            standing: StandingQueue::default(),
+            aimd: Aimd::new(now, start, min),
+            usage: Usage::Normal,
+            last_packet: None,
+        }
+    }
+
+    /// Takes received packets in the order of their arrival and moves the rate.
+    pub(crate) fn handle_received(&mut self, now: Instant, received: &[Report], context: &DelayContext) {
+        if self.last_packet.is_some_and(|last| now.saturating_duration_since(last) > STREAM_TIMEOUT) {
+            self.groups = InterArrival::default();
+            self.trendline = Trendline::default();
+            self.standing.restart();
+        }
+        if !received.is_empty() {
+            self.last_packet = Some(now);
+        }
+        let mut overused = false;
+        for report in received {
+            let Some(arrival) = report.arrival_micros else { continue };
+            let Some(delta) = self.groups.handle_packet(now, report.sent_micros, arrival, report.expected_ms) else {
+                continue;
+            };
+            self.standing.handle_group(&delta);
+            self.usage = self.trendline.handle_delta(&delta);
+            overused |= self.usage == Usage::Overuse && self.standing.is_confirmed();
+        }
+        let usage = match self.usage {
+            _ if overused => Usage::Overuse,
+            // A full queue grows no more.
+            _ if self.standing.is_deep() && self.aimd.may_cut_again(now) => Usage::Overuse,
+            // A trend without a queue: jitter. Nothing is learnt from it.
+            Usage::Overuse => Usage::Normal,
+            usage => usage,
+        };
+        self.usage = usage;
+        self.aimd.update(now, usage, context);
+    }
+
+    /// Puts the rate where something else than delay has shown it to be.
+    pub(crate) fn set_rate(&mut self, now: Instant, bps: f64) {
+        self.aimd.set_rate(now, bps);
+    }
+
+    /// Takes what a probe found, whatever the rate was before.
+    pub(crate) fn handle_probe(&mut self, now: Instant, bps: f64, saturated: bool, acked: Option<f64>) {
+        self.aimd.handle_probe(now, bps, saturated, acked);
+    }
+
+    /// Forgets the path, but not the rate.
+    pub(crate) fn restart(&mut self, now: Instant) {
+        *self = Self::new(now, self.aimd.rate(), self.aimd.min());
+    }
+
+    /// Whether all of the last packets stood in a queue.
+    pub(crate) fn is_queueing(&self) -> bool {
+        self.standing.is_queueing()
+    }
+
+    /// The rate the path carries.
+    pub(crate) const fn rate(&self) -> f64 {
+        self.aimd.rate()
+    }
+
+    /// The rate at which to send: less than the path carries while a queue has to drain (our own).
+    pub(crate) fn send_rate(&self) -> f64 {
+        let excess = self.queue().saturating_sub(DRAIN_FROM).as_secs_f64();
+        self.aimd.rate() * (1.0 - (excess / DRAIN_SPAN.as_secs_f64()).min(DRAIN_MOST))
+    }
+
+    pub(crate) const fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    pub(crate) const fn trend(&self) -> Trend {
+        self.aimd.trend()
+    }
+
+    /// How long packets stand in queues now, above the least seen.
+    pub(crate) fn queue(&self) -> Duration {
+        self.standing.queue()
+    }
+}

@@ -1,0 +1,115 @@
+//! Tells a queue from jitter: a queue holds every packet back, jitter only some (our own).
+//!
+//! The trendline alone takes jitter of 30 ms for overuse several times a minute. A subscriber of a server pays for
+//! that with a switch of layers, so a climbing trend counts only while even the fastest of the last groups was late.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::inter_arrival::Delta;
+
+/// The groups that must all have been late arrived within this many milliseconds …
+const RECENT_MS: f64 = 200.0;
+/// … and are at least so many …
+const RECENT_GROUPS: usize = 3;
+/// … but no more than this many are kept.
+const MAX_RECENT: usize = 64;
+/// The least delay is remembered for one to two spans of this many milliseconds: the clocks may drift.
+const BASE_MS: f64 = 10_000.0;
+/// How late is late, in milliseconds and in units of the jitter.
+const LATE_MS: f64 = 10.0;
+const LATE_JITTERS: f64 = 3.0;
+/// However much jitter there is, this is late.
+const LATE_MAX_MS: f64 = 150.0;
+/// Groups this late are overuse even if the delay grows no more: a full queue does not grow.
+const DEEP_MS: f64 = 150.0;
+const JITTER_GAIN: f64 = 1.0 / 16.0;
+
+/// All in milliseconds.
+#[derive(Debug, Clone, Copy)]
+struct Group {
+    at: f64,
+    delay: f64,
+    expected: f64,
+}
+
+/// The delay of the last groups against the least there was.
+#[derive(Debug, Default)]
+pub(super) struct StandingQueue {
+    recent: VecDeque<Group>,
+    /// Least delay of the span before and of the current one, which began at the time beside.
+    before: Option<f64>,
+    current: Option<(f64, f64)>,
+    jitter: f64,
+}
+
+impl StandingQueue {
+    pub(super) fn handle_group(&mut self, delta: &Delta) {
+        let variation = (delta.arrival_ms - delta.send_ms).abs().min(LATE_MAX_MS);
+        self.jitter += JITTER_GAIN * (variation - self.jitter);
+        self.recent.push_back(Group { at: delta.at_ms, delay: delta.delay_ms, expected: delta.expected_ms });
+        while self.recent.len() > RECENT_GROUPS
+            && (self.recent.len() > MAX_RECENT
+                || self.recent.front().is_some_and(|front| front.at + RECENT_MS < delta.at_ms))
+        {
+            self.recent.pop_front();
+        }
+        match &mut self.current {
+            Some((began, least)) if (*began..*began + BASE_MS).contains(&delta.at_ms) => {
+                *least = least.min(delta.delay_ms);
+            }
+            Some((_, least)) => {
+                self.before = Some(*least);
+                self.current = Some((delta.at_ms, delta.delay_ms));
+            }
+            None => self.current = Some((delta.at_ms, delta.delay_ms)),
+        }
+    }
+
+    /// Whether all of the last groups were late.
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.excess_ms().is_some_and(|queue| queue > self.late_ms())
+    }
+
+    /// Whether all of the last groups were late, even if we made them late ourselves.
+    pub(super) fn is_queueing(&self) -> bool {
+        self.queue_ms().is_some_and(|queue| queue > self.late_ms())
+    }
+
+    /// Whether all of the last groups were very late.
+    pub(super) fn is_deep(&self) -> bool {
+        self.excess_ms().is_some_and(|queue| queue > DEEP_MS)
+    }
+
+    pub(super) fn queue(&self) -> Duration {
+        // A number and not negative, and far below the range of a duration.
+        Duration::from_secs_f64(self.queue_ms().map_or(0.0, |ms| (ms / 1e3).clamp(0.0, 60.0)))
+    }
+
+    /// Forgets the groups, and what was least.
+    pub(super) fn restart(&mut self) {
+        *self = Self::default();
+    }
+
+    fn late_ms(&self) -> f64 {
+        (self.jitter * LATE_JITTERS).clamp(LATE_MS, LATE_MAX_MS)
+    }
+
+    fn queue_ms(&self) -> Option<f64> {
+        self.above_base(|group| group.delay)
+    }
+
+    /// The queue without what we made ourselves.
+    fn excess_ms(&self) -> Option<f64> {
+        self.above_base(|group| group.delay - group.expected)
+    }
+
+    fn above_base(&self, delay: impl Fn(&Group) -> f64) -> Option<f64> {
+        if self.recent.len() < RECENT_GROUPS {
+            return None;
+        }
+        let fastest = self.recent.iter().map(delay).reduce(f64::min)?;
+        let base = self.current.map(|(_, least)| least).into_iter().chain(self.before).reduce(f64::min)?;
+        Some(fastest - base)
+    }
+}

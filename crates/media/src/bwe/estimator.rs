@@ -1,0 +1,301 @@
+//! The estimator of one path: joins the halves, the probes and the back-off to one target.
+
+use std::time::{Duration, Instant};
+
+use roundtable_wire::twcc::Feedback;
+
+use super::acked::AckedRate;
+use super::alr::AlrDetector;
+use super::backlog::Backlog;
+use super::backoff::{Backoff, Fall};
+use super::delay::{DelayContext, DelayHalf};
+use super::loss::{LossContext, LossHalf, LossState};
+use super::probe::{ProbeContext, ProbeControl, ProbeOutcome};
+use super::sent_log::{Report, SentLog};
+use super::{
+    Bitrate, Demand, Estimator, EstimatorConfig, EstimatorState, MIN_TARGET, ProbeCause, ProbeCluster, Reason,
+    START_TARGET, SentPacket, TimeoutReason, Trend, Usage,
+};
+
+/// The round trip before it is known.
+const RTT_START: Duration = Duration::from_millis(200);
+/// A measured round trip is taken to be at most this.
+const RTT_MAX: Duration = Duration::from_secs(10);
+/// What a probe found is believed for this long.
+const PROBED_AGE: Duration = Duration::from_secs(2);
+
+/// Google congestion control as a forwarding server needs it.
+#[derive(Debug)]
+pub struct SendSideEstimator {
+    config: EstimatorConfig,
+    log: SentLog,
+    acked: AckedRate,
+    alr: AlrDetector,
+    delay: DelayHalf,
+    loss: LossHalf,
+    probes: ProbeControl,
+    backoff: Backoff,
+    backlog: Backlog,
+    rtt: Duration,
+    remb: Option<Bitrate>,
+    probed: Option<(Instant, Bitrate)>,
+    proven: bool,
+    fallen: Option<Reason>,
+    target: Bitrate,
+    reason: Reason,
+    /// Kept for their room only.
+    reports: Vec<Report>,
+    received: Vec<Report>,
+}
+
+impl SendSideEstimator {
+    /// An estimator for a path nothing is known of.
+    #[must_use]
+    pub fn new(now: Instant, config: EstimatorConfig) -> Self {
+        let config = EstimatorConfig { max: config.max.max(MIN_TARGET), ..config };
+        let start = config.start.clamp(MIN_TARGET, config.max);
+        Self {
+            config,
+            log: SentLog::new(now),
+            acked: AckedRate::default(),
+            alr: AlrDetector::new(now),
+            delay: DelayHalf::new(now, start.as_f64(), MIN_TARGET.as_f64()),
+            loss: LossHalf::new(start.as_f64()),
+            probes: ProbeControl::new(now, start),
+            backoff: Backoff::new(now, RTT_START),
+            backlog: Backlog::new(now),
+            rtt: RTT_START,
+            remb: None,
+            probed: None,
+            proven: false,
+            fallen: None,
+            target: start,
+            reason: Reason::Start,
+            reports: Vec::new(),
+            received: Vec::new(),
+        }
+    }
+
+    /// Notes that packets take another way from now on: what was learnt of the old one does not count.
+    pub fn handle_path_change(&mut self, now: Instant) {
+        let start = self.target.min(START_TARGET);
+        self.delay.restart(now);
+        self.delay.set_rate(now, start.as_f64());
+        self.loss = LossHalf::new(start.as_f64());
+        self.acked = AckedRate::default();
+        self.backoff = Backoff::new(now, RTT_START);
+        self.rtt = RTT_START;
+        self.probed = None;
+        self.probes.restart(start);
+        self.combine(now);
+    }
+
+    /// Changes the bound of the target.
+    pub fn set_max(&mut self, now: Instant, max: Bitrate) {
+        self.config.max = max.max(MIN_TARGET);
+        self.combine(now);
+    }
+
+    /// Everything the estimator knows.
+    #[must_use]
+    pub fn state(&self) -> EstimatorState {
+        EstimatorState {
+            target: self.target,
+            reason: self.reason,
+            delay: Bitrate::from_f64(self.delay.rate()),
+            loss: Bitrate::from_f64(self.loss.rate()),
+            acked: self.acked.bps().map(Bitrate::from_f64),
+            probed: self.probed,
+            usage: self.delay.usage(),
+            trend: self.delay.trend(),
+            loss_state: self.loss.state(),
+            loss_share: self.loss.average_loss(),
+            limited: self.alr.is_limited(),
+            queue: self.delay.queue(),
+            rtt: self.rtt,
+            in_flight: self.log.in_flight_bytes(),
+            unknown: self.log.unknown(),
+        }
+    }
+
+    /// Gives the reports of one message to both halves.
+    fn learn(&mut self, now: Instant) {
+        self.received.clear();
+        self.received.extend(self.reports.iter().filter(|report| report.arrival_micros.is_some()));
+        self.received.sort_by_key(|report| report.arrival_micros);
+        self.acked.handle_received(&self.received);
+        let (acked, limited, max) = (self.acked.bps(), self.alr.is_limited(), self.config.max.as_f64());
+        let recent = self.acked.recent_bps();
+        let context = DelayContext { acked, recent, rtt: self.rtt, limited, max };
+        self.delay.handle_received(now, &self.received, &context);
+        let found = self.probes.handle_reports(now, &self.reports);
+        if let Some((cluster, outcome)) = found {
+            self.apply_probe(now, &cluster, outcome);
+        }
+        let min = MIN_TARGET.as_f64();
+        let context = LossContext { delay_rate: self.delay.rate(), acked, limited, min, max };
+        self.loss.handle_reports(&self.reports, &context);
+    }
+
+    fn apply_probe(&mut self, now: Instant, cluster: &ProbeCluster, outcome: ProbeOutcome) {
+        let (bps, saturated) = match outcome {
+            ProbeOutcome::Void => return self.correct_start(now, cluster),
+            ProbeOutcome::Carried(bps) => (bps, false),
+            ProbeOutcome::Saturated(bps) => (bps, true),
+        };
+        self.delay.handle_probe(now, bps, saturated, self.acked.bps());
+        if !saturated {
+            self.loss.handle_probe(bps);
+        }
+        self.proven = true;
+        // The start is a guess, so it may be corrected both ways. Later a probe only raises the rate: one of a few
+        // packets that came late says little, and if we do send too much the queue will tell.
+        let guessed = cluster.cause == ProbeCause::Initial;
+        if self.delay.usage() == Usage::Overuse || (bps <= self.delay.rate() && !guessed) {
+            return;
+        }
+        self.delay.set_rate(now, bps);
+        self.probed = Some((now, Bitrate::from_f64(bps)));
+        if guessed {
+            self.loss.set_rate(bps);
+        }
+    }
+
+    /// The start is a guess: if the first probes told nothing it gives way to what arrives.
+    fn correct_start(&mut self, now: Instant, cluster: &ProbeCluster) {
+        let arrives = self.acked.recent_bps().or(self.acked.bps());
+        if let Some(bps) = arrives.filter(|_| cluster.cause == ProbeCause::Initial && !self.proven) {
+            let bps = bps.min(self.delay.rate());
+            self.delay.set_rate(now, bps);
+            self.loss.set_rate(bps);
+        }
+        self.proven |= arrives.is_some();
+    }
+
+    /// Takes the lowest bound.
+    fn combine(&mut self, now: Instant) {
+        let before = self.target;
+        let (delay, loss) = (Bitrate::from_f64(self.delay.send_rate()), Bitrate::from_f64(self.loss.rate()));
+        let estimated = match self.fallen {
+            Some(reason) => reason,
+            None if !self.proven && self.acked.bps().is_none() => Reason::Start,
+            None => Reason::Delay,
+        };
+        let bounds = [
+            (delay, estimated),
+            (loss, self.fallen.unwrap_or(Reason::Loss)),
+            (self.remb.unwrap_or(self.config.max), Reason::Remb),
+            (self.config.max, Reason::Max),
+        ];
+        // The first of equals is taken, so loss and REMB are named only where they bound.
+        let lowest = bounds.into_iter().reduce(|low, bound| if bound.0 < low.0 { bound } else { low });
+        (self.target, self.reason) = lowest.unwrap_or((self.config.max, Reason::Max));
+        if self.target < MIN_TARGET {
+            (self.target, self.reason) = (MIN_TARGET, Reason::Floor);
+        }
+        if self.target != before {
+            self.probes.handle_estimate(now, before, self.target);
+        }
+    }
+
+    fn is_calm(&self, now: Instant) -> bool {
+        self.delay.usage() != Usage::Overuse
+            && self.delay.trend() != Trend::Decrease
+            && !self.delay.is_queueing()
+            && self.loss.state() != LossState::Decreasing
+            && !self.backoff.is_silent(now)
+            && !self.backoff.is_late()
+    }
+
+    fn fall(&mut self, now: Instant, fall: Fall) {
+        let (factor, reason) = match fall {
+            Fall::Rtt(factor) => (factor, Reason::Rtt),
+            Fall::Silence(factor) => (factor, Reason::Silence),
+        };
+        let rate = self.target.scale(factor).max(MIN_TARGET).as_f64();
+        self.delay.set_rate(now, rate);
+        self.loss.set_rate(rate);
+        self.fallen = Some(reason);
+        self.combine(now);
+    }
+}
+
+impl Estimator for SendSideEstimator {
+    fn handle_sent(&mut self, now: Instant, packet: &SentPacket) {
+        let expected = self.backlog.handle_sent(now, packet.size, self.target);
+        self.log.record(now, packet, expected);
+        self.alr.handle_sent(now, packet.size, self.target);
+        self.probes.handle_sent(now, packet);
+        self.backoff.handle_sent(now);
+    }
+
+    fn handle_feedback(&mut self, now: Instant, feedback: &Feedback<'_>) {
+        self.reports.clear();
+        self.log.resolve(now, feedback, &mut self.reports);
+        let received = self.reports.iter().filter(|report| report.arrival_micros.is_some());
+        let Some(last_sent) = received.map(|report| report.sent_micros).max() else {
+            if !self.reports.is_empty() {
+                self.learn(now);
+                self.combine(now);
+            }
+            return;
+        };
+        // Includes the wait for the message, but shows that the path is not stuck.
+        let now_micros = self.log.micros(now) as i64;
+        let rtt = Duration::from_micros(now_micros.saturating_sub(last_sent).max(0).unsigned_abs());
+        self.backoff.handle_rtt(now, rtt);
+        self.backoff.handle_feedback(now, self.log.in_flight_bytes() > 0);
+        self.fallen = None;
+        self.learn(now);
+        self.combine(now);
+    }
+
+    fn handle_rtt(&mut self, now: Instant, rtt: Duration) {
+        self.rtt = rtt.min(RTT_MAX);
+        self.backoff.handle_rtt(now, self.rtt);
+    }
+
+    fn handle_remb(&mut self, now: Instant, remb: Option<Bitrate>) {
+        self.remb = remb;
+        self.combine(now);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.probes.handle_timeout(now);
+        while let Some(fall) = self.backoff.poll_fall(now) {
+            self.fall(now, fall);
+        }
+    }
+
+    fn set_demand(&mut self, demand: Demand) {
+        self.probes.set_demand(demand);
+    }
+
+    fn poll_probe(&mut self, now: Instant) -> Option<ProbeCluster> {
+        let context = ProbeContext {
+            estimate: self.target,
+            max: self.remb.map_or(self.config.max, |remb| remb.min(self.config.max)),
+            calm: self.is_calm(now),
+            limited: self.alr.is_limited(),
+        };
+        self.probes.poll(now, &context)
+    }
+
+    fn poll_timeout(&self) -> Option<(Instant, TimeoutReason)> {
+        let probe = self.probes.poll_timeout().map(|at| (at, TimeoutReason::Probe));
+        let backoff = self.backoff.poll_timeout().map(|at| (at, TimeoutReason::Backoff));
+        probe.into_iter().chain(backoff).min_by_key(|&(at, _)| at)
+    }
+
+    fn target(&self) -> Bitrate {
+        self.target
+    }
+
+    fn is_proven(&self) -> bool {
+        self.proven
+    }
+
+    fn probed(&self, now: Instant) -> Option<Bitrate> {
+        self.probed.filter(|&(at, _)| now.saturating_duration_since(at) < PROBED_AGE).map(|(_, rate)| rate)
+    }
+}

@@ -1,0 +1,55 @@
+//! The estimator that does not estimate.
+
+use std::time::{Duration, Instant};
+
+use roundtable_wire::twcc::Feedback;
+
+use super::{Bitrate, Demand, Estimator, ProbeCluster, SentPacket, TimeoutReason};
+
+/// Always gives the same target: congestion control is off by value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NullEstimator {
+    target: Bitrate,
+}
+
+impl NullEstimator {
+    /// An estimator that always gives `target`.
+    #[must_use]
+    pub const fn new(target: Bitrate) -> Self {
+        Self { target }
+    }
+}
+
+impl Estimator for NullEstimator {
+    fn handle_sent(&mut self, _now: Instant, _packet: &SentPacket) {}
+
+    fn handle_feedback(&mut self, _now: Instant, _feedback: &Feedback<'_>) {}
+
+    fn handle_rtt(&mut self, _now: Instant, _rtt: Duration) {}
+
+    fn handle_remb(&mut self, _now: Instant, _remb: Option<Bitrate>) {}
+
+    fn handle_timeout(&mut self, _now: Instant) {}
+
+    fn set_demand(&mut self, _demand: Demand) {}
+
+    fn poll_probe(&mut self, _now: Instant) -> Option<ProbeCluster> {
+        None
+    }
+
+    fn poll_timeout(&self) -> Option<(Instant, TimeoutReason)> {
+        None
+    }
+
+    fn target(&self) -> Bitrate {
+        self.target
+    }
+
+    fn is_proven(&self) -> bool {
+        true
+    }
+
+    fn probed(&self, _now: Instant) -> Option<Bitrate> {
+        None
+    }
+}

@@ -1,0 +1,286 @@
+//! Decides when to probe, and for how much.
+
+use std::time::{Duration, Instant};
+
+use super::super::Bitrate;
+use super::super::sent_log::{Report, SentPacket};
+use super::meter::Meter;
+use super::result::{ProbeOutcome, ProbeResult};
+use super::{Demand, ProbeCause, ProbeCluster, ProbeId};
+
+const MIN_PACKETS: u16 = 10;
+/// Shorter ones measure the pacer's ticks and the sizes of single packets rather than the path.
+const MIN_SPAN: Duration = Duration::from_millis(40);
+/// For the same reason a probe has at least so many bytes; most of them are media that is due anyway.
+const MIN_BYTES: f64 = 6.0 * 1200.0;
+/// Initial probes are longer: they also take the place of the media that is not there yet.
+const INITIAL_SPAN: Duration = Duration::from_millis(100);
+/// A probe that is not resolved after this long is given up.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// Initial probes grow by this factor …
+const INITIAL_FACTOR: f64 = 2.0;
+/// … while this share of the last one was carried.
+const INITIAL_CARRIED: f64 = 0.7;
+/// A rung is probed with this margin over what it costs.
+const RUNG_MARGIN: f64 = 1.25;
+/// A probe lies at least this factor above the estimate, …
+const STEP_MIN: f64 = 1.2;
+/// … at most this, …
+const STEP_MAX: f64 = 2.0;
+/// … or this if the last probe was carried.
+const STEP_MAX_CARRIED: f64 = 3.0;
+/// The path must have been calm for this long.
+const CALM: Duration = Duration::from_millis(400);
+/// A carried probe that raised the estimate by this factor is followed by the next at once.
+const ROSE: f64 = 1.05;
+/// Rungs are probed this often at first, …
+const INTERVAL: Duration = Duration::from_secs(1);
+/// … this factor less often after each failure, …
+const BACKOFF: f64 = 1.6;
+/// … but at least this often.
+const INTERVAL_MAX: Duration = Duration::from_secs(5);
+/// An estimate with this margin over what is wanted needs no probe: the allocator asks for 1.10.
+const SUFFICIENT: f64 = 1.15;
+/// A fall to less than this share is probed …
+const FALL: f64 = 0.66;
+/// … at this share of what was …
+const FALL_SHARE: f64 = 0.85;
+/// … if it is over within this long.
+const FALL_WITHIN: Duration = Duration::from_secs(5);
+const KEEP_WARM_INTERVAL: Duration = Duration::from_secs(5);
+const KEEP_WARM_FACTOR: f64 = 2.0;
+const KEEP_WARM_MARGIN: f64 = 1.25;
+
+/// What the controller is told when it is asked for a probe.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProbeContext {
+    pub(crate) estimate: Bitrate,
+    pub(crate) max: Bitrate,
+    /// No overuse, no falling rate, no silence.
+    pub(crate) calm: bool,
+    pub(crate) limited: bool,
+}
+
+/// The probes of one path, one at a time.
+#[derive(Debug)]
+pub(crate) struct ProbeControl {
+    next_id: ProbeId,
+    active: Option<Active>,
+    demand: Demand,
+    meter: Meter,
+    initial: Initial,
+    interval: Duration,
+    last_end: Option<Instant>,
+    /// Whether the last probe was carried; the next may follow at once and be larger.
+    carried: bool,
+    /// The estimate when the last probe began.
+    estimate: Bitrate,
+    calm_since: Option<Instant>,
+    fall: Option<Fall>,
+}
+
+#[derive(Debug)]
+struct Active {
+    cluster: ProbeCluster,
+    began: Instant,
+    result: ProbeResult,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Initial {
+    /// The next initial probe has this rate; it is the first.
+    First(Bitrate),
+    /// The next initial probe has this rate.
+    Next(Bitrate),
+    Done,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Fall {
+    from: Bitrate,
+    at: Instant,
+}
+
+impl ProbeControl {
+    pub(crate) fn new(now: Instant, start: Bitrate) -> Self {
+        Self {
+            next_id: ProbeId::FIRST,
+            active: None,
+            demand: Demand::default(),
+            meter: Meter::new(now),
+            initial: Initial::First(start.scale(INITIAL_FACTOR)),
+            interval: INTERVAL,
+            last_end: None,
+            carried: false,
+            estimate: Bitrate::ZERO,
+            calm_since: None,
+            fall: None,
+        }
+    }
+
+    pub(crate) fn set_demand(&mut self, demand: Demand) {
+        self.demand = demand;
+    }
+
+    /// Starts again with initial probes, on a new path.
+    pub(crate) fn restart(&mut self, start: Bitrate) {
+        self.active = None;
+        self.initial = Initial::First(start.scale(INITIAL_FACTOR));
+        self.carried = false;
+        self.fall = None;
+    }
+
+    pub(crate) fn handle_sent(&mut self, now: Instant, packet: &SentPacket) {
+        self.meter.handle_sent(now, packet.size, packet.filler);
+        if let Some(active) = &mut self.active
+            && packet.probe == Some(active.cluster.id)
+        {
+            active.result.handle_sent(packet.size);
+        }
+    }
+
+    /// Takes reports; returns what the probe in flight tells once all of it is known.
+    pub(crate) fn handle_reports(&mut self, now: Instant, reports: &[Report]) -> Option<(ProbeCluster, ProbeOutcome)> {
+        let active = self.active.as_mut()?;
+        reports.iter().for_each(|report| active.result.handle_report(report));
+        if !active.result.is_sent(&active.cluster) || !active.result.is_resolved() {
+            return None;
+        }
+        let (cluster, outcome) = (active.cluster, active.result.outcome());
+        self.finish(now, &cluster, outcome);
+        Some((cluster, outcome))
+    }
+
+    /// Notes that the estimate changed.
+    pub(crate) fn handle_estimate(&mut self, now: Instant, before: Bitrate, after: Bitrate) {
+        match &mut self.fall {
+            // A fall goes on for several updates; the highest of the last seconds counts.
+            Some(fall) if now.saturating_duration_since(fall.at) < FALL_WITHIN => {
+                if before > fall.from {
+                    *fall = Fall { from: before, at: now };
+                }
+            }
+            fall => *fall = (after < before).then_some(Fall { from: before, at: now }),
+        }
+    }
+
+    /// Returns the probe to send now.
+    pub(crate) fn poll(&mut self, now: Instant, context: &ProbeContext) -> Option<ProbeCluster> {
+        self.handle_timeout(now);
+        if !context.calm {
+            self.calm_since = None;
+            return None;
+        }
+        let calm = now.saturating_duration_since(*self.calm_since.get_or_insert(now));
+        if self.active.is_some() {
+            return None;
+        }
+        let (rate, cause) = self.initial(context).or_else(|| {
+            let wanted = self.recovery(now, context, calm).or_else(|| self.rung(now, context, calm));
+            wanted.or_else(|| self.keep_warm(now, context, calm))
+        })?;
+        let rate = rate.min(context.max);
+        let span = if cause == ProbeCause::Initial { INITIAL_SPAN } else { MIN_SPAN };
+        let bytes = rate.bytes_in(span).max(MIN_BYTES);
+        let media = self.demand.used.as_f64() / rate.as_f64().max(1.0);
+        if cause != ProbeCause::Initial && !self.meter.affords(now, bytes * (1.0 - media.min(1.0))) {
+            return None;
+        }
+        if cause == ProbeCause::Recovery {
+            self.fall = None;
+        }
+        self.estimate = context.estimate;
+        Some(self.start(now, rate, bytes, cause))
+    }
+
+    /// Gives up a probe that takes too long.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if let Some(active) = &self.active
+            && now.saturating_duration_since(active.began) >= TIMEOUT
+        {
+            let cluster = active.cluster;
+            self.finish(now, &cluster, ProbeOutcome::Void);
+        }
+    }
+
+    /// When the probe in flight is given up.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.active.as_ref().map(|active| active.began + TIMEOUT)
+    }
+
+    fn start(&mut self, now: Instant, rate: Bitrate, bytes: f64, cause: ProbeCause) -> ProbeCluster {
+        let id = self.next_id;
+        self.next_id = id.next();
+        let min_bytes = bytes as u32; // Saturates.
+        let cluster = ProbeCluster { id, rate, min_packets: MIN_PACKETS, min_bytes, cause };
+        self.active = Some(Active { cluster, began: now, result: ProbeResult::new(&cluster) });
+        cluster
+    }
+
+    fn finish(&mut self, now: Instant, cluster: &ProbeCluster, outcome: ProbeOutcome) {
+        self.active = None;
+        self.last_end = Some(now);
+        let share = match outcome {
+            ProbeOutcome::Carried(bps) | ProbeOutcome::Saturated(bps) => bps / cluster.rate.as_f64().max(1.0),
+            ProbeOutcome::Void => 0.0,
+        };
+        self.carried = matches!(outcome, ProbeOutcome::Carried(_));
+        if cluster.cause == ProbeCause::Initial {
+            let next = cluster.rate.scale(INITIAL_FACTOR);
+            self.initial = if share >= INITIAL_CARRIED { Initial::Next(next) } else { Initial::Done };
+        } else if self.carried {
+            self.interval = INTERVAL;
+        } else {
+            self.interval = self.interval.mul_f64(BACKOFF).min(INTERVAL_MAX);
+        }
+    }
+
+    fn initial(&mut self, context: &ProbeContext) -> Option<(Bitrate, ProbeCause)> {
+        let limit = self.demand.desired.scale(INITIAL_FACTOR).min(context.max);
+        let rate = match self.initial {
+            // The first tests at least what is assumed, however little is wanted.
+            Initial::First(rate) => rate.min(limit.max(context.estimate)),
+            Initial::Next(rate) if rate.min(limit) > context.estimate.scale(STEP_MIN) => rate.min(limit),
+            Initial::Next(_) | Initial::Done => {
+                self.initial = Initial::Done;
+                return None;
+            }
+        };
+        Some((rate, ProbeCause::Initial))
+    }
+
+    fn recovery(&self, now: Instant, context: &ProbeContext, calm: Duration) -> Option<(Bitrate, ProbeCause)> {
+        let fall = self.fall?;
+        let useful = fall.from.min(self.demand.desired.scale(RUNG_MARGIN));
+        let rate = useful.scale(FALL_SHARE);
+        let recent = now.saturating_duration_since(fall.at) < FALL_WITHIN;
+        let fell = context.estimate < useful.scale(FALL);
+        (recent && fell && calm >= CALM).then_some((rate, ProbeCause::Recovery))
+    }
+
+    fn rung(&self, now: Instant, context: &ProbeContext, calm: Duration) -> Option<(Bitrate, ProbeCause)> {
+        let Demand { used, next, desired } = self.demand;
+        let next = next?;
+        // One carried probe leads straight on to all that is wanted, rather than to one rung after the other.
+        let rose = self.carried && context.estimate > self.estimate.scale(ROSE);
+        let goal = if rose { desired.max(next) } else { next };
+        let wait = if rose { Duration::ZERO } else { self.interval };
+        let waited = self.last_end.is_none_or(|end| now.saturating_duration_since(end) >= wait);
+        if !waited || calm < CALM || context.estimate >= goal.scale(SUFFICIENT) {
+            return None;
+        }
+        let rate = used + (goal - used).scale(RUNG_MARGIN);
+        let most = if self.carried { STEP_MAX_CARRIED } else { STEP_MAX };
+        let rate = rate.clamp(context.estimate.scale(STEP_MIN), context.estimate.scale(most));
+        Some((rate, ProbeCause::Rung))
+    }
+
+    fn keep_warm(&self, now: Instant, context: &ProbeContext, calm: Duration) -> Option<(Bitrate, ProbeCause)> {
+        let wanted = self.demand.desired.scale(KEEP_WARM_MARGIN);
+        let waited = self.last_end.is_none_or(|end| now.saturating_duration_since(end) >= KEEP_WARM_INTERVAL);
+        if !context.limited || !waited || calm < CALM || context.estimate >= wanted {
+            return None;
+        }
+        Some((context.estimate.scale(KEEP_WARM_FACTOR).min(wanted), ProbeCause::KeepWarm))
+    }
+}

@@ -1,0 +1,46 @@
+//! Counts what probes cost, in windows of ten seconds.
+
+use std::time::{Duration, Instant};
+
+/// The sums of this long are compared.
+const WINDOW: Duration = Duration::from_secs(10);
+/// Filler may be this share of what is sent, …
+const SHARE: f64 = 0.10;
+/// … but one probe of this many bytes is always affordable.
+const ALWAYS: f64 = 4_000.0;
+
+/// Bytes sent, and bytes sent for probes alone. Both decay, so that old ones count ever less.
+#[derive(Debug)]
+pub(super) struct Meter {
+    updated: Instant,
+    sent: f64,
+    filler: f64,
+}
+
+impl Meter {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self { updated: now, sent: 0.0, filler: 0.0 }
+    }
+
+    pub(super) fn handle_sent(&mut self, now: Instant, bytes: u16, filler: bool) {
+        self.decay(now);
+        self.sent += f64::from(bytes);
+        if filler {
+            self.filler += f64::from(bytes);
+        }
+    }
+
+    /// Whether `bytes` more may be spent.
+    pub(super) fn affords(&mut self, now: Instant, bytes: f64) -> bool {
+        self.decay(now);
+        self.filler + bytes <= (self.sent * SHARE).max(ALWAYS)
+    }
+
+    fn decay(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.updated);
+        self.updated = self.updated.max(now);
+        let left = (-passed.as_secs_f64() / WINDOW.as_secs_f64()).exp();
+        self.sent *= left;
+        self.filler *= left;
+    }
+}

@@ -1,0 +1,76 @@
+//! Probing: sending more for a moment, to learn whether the path would carry it.
+
+mod control;
+mod meter;
+mod result;
+
+use std::num::NonZeroU16;
+
+use super::Bitrate;
+
+pub(crate) use self::control::{ProbeContext, ProbeControl};
+pub(crate) use self::result::ProbeOutcome;
+
+/// Names one probe; packets sent for it carry it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ProbeId(NonZeroU16);
+
+impl ProbeId {
+    /// The first one.
+    pub const FIRST: Self = Self(NonZeroU16::MIN);
+
+    /// The one after it; they come round.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.checked_add(1).unwrap_or(NonZeroU16::MIN))
+    }
+
+    /// Its number, never zero.
+    pub(crate) const fn number(self) -> u16 {
+        self.0.get()
+    }
+
+    /// Zero names none.
+    pub(crate) fn from_number(number: u16) -> Option<Self> {
+        NonZeroU16::new(number).map(Self)
+    }
+}
+
+/// Why a probe is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProbeCause {
+    /// Nothing is known of the path yet.
+    Initial,
+    /// A track could use its next rung.
+    Rung,
+    /// Little is sent, and more could be wanted at any moment.
+    KeepWarm,
+    /// The estimate fell far, and the path has been calm since.
+    Recovery,
+}
+
+/// A cluster of packets to be sent at one rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProbeCluster {
+    /// To be told with each packet that is sent for it, see [`super::SentPacket::probe`].
+    pub id: ProbeId,
+    /// The rate at which to send.
+    pub rate: Bitrate,
+    /// The cluster is complete when so many packets …
+    pub min_packets: u16,
+    /// … and so many bytes were sent.
+    pub min_bytes: u32,
+    /// Why it is sent.
+    pub cause: ProbeCause,
+}
+
+/// What the subscriber's tracks could use, as the allocator sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Demand {
+    /// What is being used: the cost of all that was chosen, audio included.
+    pub used: Bitrate,
+    /// What it would take to have the cheapest useful next rung as well; `None` if no track is deficient.
+    pub next: Option<Bitrate>,
+    /// What it would take to have every useful rung.
+    pub desired: Bitrate,
+}

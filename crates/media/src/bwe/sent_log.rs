@@ -1,0 +1,232 @@
+//! Remembers what was sent under which transport-wide number, and joins it with the feedback that comes back.
+
+use std::time::{Duration, Instant};
+
+use roundtable_wire::Unwrapper16;
+use roundtable_wire::twcc::{Feedback, REFERENCE_MICROS};
+
+use super::probe::ProbeId;
+
+/// Numbers that are remembered; an older one is forgotten when a newer one needs its place.
+pub const HISTORY_LEN: usize = 4096;
+/// A packet is forgotten after this long: feedback on it would be too late to say anything of the path of now.
+pub const HISTORY_AGE: Duration = Duration::from_secs(2);
+
+/// One packet as it was handed to the socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SentPacket {
+    /// Its transport-wide number.
+    pub sequence: u16,
+    /// Bytes on the wire, with IP, UDP and SRTP.
+    pub size: u16,
+    /// The probe it is part of.
+    pub probe: Option<ProbeId>,
+    /// Whether it was sent for the probe alone: padding, or a repetition nobody asked for.
+    pub filler: bool,
+}
+
+/// What became of one packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Report {
+    /// Its number without the wrap.
+    pub(crate) sequence: u64,
+    /// When it was sent, in microseconds of our clock since the log was made.
+    pub(crate) sent_micros: i64,
+    /// When it arrived, in microseconds of the receiver's clock; `None` if it is lost.
+    pub(crate) arrival_micros: Option<i64>,
+    pub(crate) size: u16,
+    pub(crate) probe: Option<ProbeId>,
+    /// How long it was expected to queue, as it left behind others, in milliseconds.
+    pub(crate) expected_ms: u16,
+    /// Whether an earlier message called it lost.
+    pub(crate) recovered: bool,
+}
+
+/// The packets of the last two seconds.
+#[derive(Debug)]
+pub(crate) struct SentLog {
+    start: Instant,
+    ring: Box<[Entry]>,
+    sequences: Unwrapper16,
+    newest: Option<u64>,
+    /// No packet below this one is in the ring.
+    oldest: u64,
+    in_flight_bytes: u64,
+    /// The reference time of the last message without its wrap.
+    reference: Option<i64>,
+    unknown: u64,
+}
+
+/// 16 bytes, so that the ring takes 64 KiB.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    /// The low half of the microseconds since the log was made.
+    sent_micros: u32,
+    /// Tells the numbers apart that share a place in the ring.
+    generation: u16,
+    size: u16,
+    probe: u16,
+    expected_ms: u16,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Empty,
+    InFlight,
+    Lost,
+    Received,
+}
+
+impl SentLog {
+    pub(crate) fn new(now: Instant) -> Self {
+        let empty = Entry { sent_micros: 0, generation: 0, size: 0, probe: 0, expected_ms: 0, state: State::Empty };
+        Self {
+            start: now,
+            ring: vec![empty; HISTORY_LEN].into_boxed_slice(),
+            sequences: Unwrapper16::new(),
+            newest: None,
+            oldest: 0,
+            in_flight_bytes: 0,
+            reference: None,
+            unknown: 0,
+        }
+    }
+
+    /// Remembers a packet. One whose number is not above all before it is not remembered.
+    pub(crate) fn record(&mut self, now: Instant, packet: &SentPacket, expected: Duration) {
+        self.prune(now);
+        let sequence = self.sequences.peek(packet.sequence);
+        if self.newest.is_some_and(|newest| sequence <= newest) {
+            return;
+        }
+        self.sequences.unwrap(packet.sequence);
+        if self.newest.is_none() {
+            self.oldest = sequence;
+        }
+        // Numbers may be skipped: everything that now is too old for the ring leaves it.
+        self.forget_below((sequence + 1).saturating_sub(HISTORY_LEN as u64));
+        self.newest = Some(sequence);
+        let sent_micros = self.micros(now) as u32;
+        self.in_flight_bytes += u64::from(packet.size);
+        *self.slot(sequence) = Entry {
+            sent_micros,
+            generation: generation(sequence),
+            size: packet.size,
+            probe: packet.probe.map_or(0, ProbeId::number),
+            expected_ms: u16::try_from(expected.as_millis()).unwrap_or(u16::MAX),
+            state: State::InFlight,
+        };
+    }
+
+    /// Appends what a message newly tells, in the order of the numbers.
+    ///
+    /// Numbers that were not sent or are forgotten are ignored, and so is what is known already. A lost packet may
+    /// turn out to be received, never the reverse.
+    pub(crate) fn resolve(&mut self, now: Instant, feedback: &Feedback<'_>, out: &mut Vec<Report>) {
+        self.prune(now);
+        let reference_micros = self.unwrap_reference(feedback.reference_time);
+        let now_micros = self.micros(now);
+        for (number, arrival) in feedback.statuses() {
+            let sequence = self.sequences.peek(number);
+            let known = self.newest.is_some_and(|newest| sequence <= newest) && sequence >= self.oldest;
+            if !known {
+                self.unknown += 1;
+                continue;
+            }
+            let entry = *self.slot(sequence);
+            if entry.generation != generation(sequence) || entry.state == State::Empty {
+                self.unknown += 1;
+                continue;
+            }
+            let state = match (entry.state, arrival) {
+                (State::InFlight, None) => State::Lost,
+                (State::InFlight | State::Lost, Some(_)) => State::Received,
+                (State::Lost, None) | (State::Received | State::Empty, _) => continue,
+            };
+            if entry.state == State::InFlight {
+                self.in_flight_bytes = self.in_flight_bytes.saturating_sub(u64::from(entry.size));
+            }
+            self.slot(sequence).state = state;
+            // Younger than two seconds, so the low half tells its age.
+            let age = u64::from((now_micros as u32).wrapping_sub(entry.sent_micros));
+            out.push(Report {
+                sequence,
+                sent_micros: now_micros.saturating_sub(age) as i64,
+                arrival_micros: arrival.map(|micros| reference_micros.saturating_add(micros)),
+                size: entry.size,
+                probe: ProbeId::from_number(entry.probe),
+                expected_ms: entry.expected_ms,
+                recovered: entry.state == State::Lost,
+            });
+        }
+    }
+
+    /// Bytes that were sent within [`HISTORY_AGE`] and that no feedback has told of.
+    pub(crate) fn in_flight_bytes(&self) -> u64 {
+        self.in_flight_bytes
+    }
+
+    /// Statuses that told of numbers not in the history.
+    pub(crate) fn unknown(&self) -> u64 {
+        self.unknown
+    }
+
+    /// Microseconds of our clock since the log was made.
+    pub(crate) fn micros(&self, now: Instant) -> u64 {
+        // 2^64 µs are half a million years.
+        now.saturating_duration_since(self.start).as_micros() as u64
+    }
+
+    fn prune(&mut self, now: Instant) {
+        let now_micros = self.micros(now) as u32;
+        let Some(newest) = self.newest else { return };
+        while self.oldest <= newest {
+            let oldest = self.oldest;
+            let entry = *self.slot(oldest);
+            let here = entry.state != State::Empty && entry.generation == generation(oldest);
+            if here && u128::from(now_micros.wrapping_sub(entry.sent_micros)) <= HISTORY_AGE.as_micros() {
+                break;
+            }
+            self.forget_below(oldest + 1);
+        }
+    }
+
+    fn forget_below(&mut self, bound: u64) {
+        let bound = bound.max(self.oldest);
+        // No more than the ring holds need be looked at, however far the numbers jumped.
+        for sequence in self.oldest..bound.min(self.oldest + HISTORY_LEN as u64) {
+            let entry = self.slot(sequence);
+            if entry.generation != generation(sequence) {
+                continue;
+            }
+            let in_flight = if entry.state == State::InFlight { u64::from(entry.size) } else { 0 };
+            entry.state = State::Empty;
+            self.in_flight_bytes = self.in_flight_bytes.saturating_sub(in_flight);
+        }
+        self.oldest = bound;
+    }
+
+    fn slot(&mut self, sequence: u64) -> &mut Entry {
+        // The remainder is below the length of the ring.
+        &mut self.ring[(sequence % HISTORY_LEN as u64) as usize]
+    }
+
+    /// The reference time in microseconds, without the wrap of its 24 bits.
+    fn unwrap_reference(&mut self, reference: i32) -> i64 {
+        let unwrapped = match self.reference {
+            None => i64::from(reference),
+            Some(last) => {
+                // Shifted up and back to take the distance modulo 2^24, with its sign.
+                let distance = reference.wrapping_sub(last as i32) << 8 >> 8;
+                last.saturating_add(i64::from(distance))
+            }
+        };
+        self.reference = Some(unwrapped);
+        unwrapped.saturating_mul(REFERENCE_MICROS as i64)
+    }
+}
+
+const fn generation(sequence: u64) -> u16 {
+    (sequence / HISTORY_LEN as u64) as u16
+}

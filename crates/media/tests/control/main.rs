@@ -1,0 +1,417 @@
+//! The scenarios of the media plane at the level of estimator, allocator and pacer, and the rivals on them.
+#![allow(missing_docs, unreachable_pub, clippy::print_stdout)]
+
+mod sim;
+
+use sim::link::LinkConfig;
+use sim::rival::Rival;
+use sim::rng::Rng;
+use sim::{Event, Outcome, Seen, Setup, best_fitting, percentile, run};
+
+const SEEDS: u64 = 20;
+const ALL_TOP: f64 = 1_215e3;
+
+/// One figure of a scenario: its value on each seed, and which values pass.
+struct Figure {
+    name: &'static str,
+    pass: &'static str,
+    values: Vec<f64>,
+    /// The share of seeds that passed.
+    share: f64,
+}
+
+/// Collects the figures of one scenario over all seeds.
+struct Card {
+    scenario: &'static str,
+    figures: Vec<Figure>,
+}
+
+impl Card {
+    fn new(scenario: &'static str) -> Self {
+        Self { scenario, figures: Vec::new() }
+    }
+
+    fn at_most(&mut self, name: &'static str, pass: &'static str, bound: f64, values: Vec<f64>) {
+        self.figure(name, pass, values, |value| value <= bound);
+    }
+
+    fn at_least(&mut self, name: &'static str, pass: &'static str, bound: f64, values: Vec<f64>) {
+        self.figure(name, pass, values, |value| value >= bound);
+    }
+
+    fn figure(&mut self, name: &'static str, pass: &'static str, values: Vec<f64>, passes: impl Fn(f64) -> bool) {
+        if std::env::var_os("SIM_SEEDS").is_some() {
+            println!("{} {name}: {values:.2?}", self.scenario);
+        }
+        let share = values.iter().filter(|value| passes(**value)).count() as f64 / values.len() as f64;
+        self.figures.push(Figure { name, pass, values, share });
+    }
+
+    fn print(&self, rival: Rival) {
+        for figure in &self.figures {
+            println!(
+                "| {} | {} | {} | {} | {:.2} | {:.2} | {:.2} | {:.0} % |",
+                self.scenario,
+                figure.name,
+                figure.pass,
+                rival.name(),
+                percentile(&figure.values, 0.5),
+                percentile(&figure.values, 0.05),
+                percentile(&figure.values, 0.95),
+                figure.share * 100.0
+            );
+        }
+    }
+}
+
+fn outcomes(setup: impl Fn(u64) -> Setup) -> Vec<Outcome> {
+    (1..=SEEDS).map(|seed| run(&setup(seed))).collect()
+}
+
+fn each(outcomes: &[Outcome], figure: impl Fn(&Outcome) -> f64) -> Vec<f64> {
+    outcomes.iter().map(figure).collect()
+}
+
+/// Seconds from `from` on; infinite if it never was.
+fn seconds(at: Option<u64>, from: u64) -> f64 {
+    at.map_or(f64::INFINITY, |at| (at - from) as f64 / 1e3)
+}
+
+/// The first millisecond from `from` on from which all of `track` is at the top rung for as long as it was seen.
+fn top_from(seen: &Seen, from: u64, to: u64) -> Option<u64> {
+    seen.first_cost(1, from, to, |cost| cost >= ALL_TOP - 1.0)
+}
+
+fn s1_setup(rival: Rival, seed: u64) -> Setup {
+    let mut setup = Setup::new(rival, seed, LinkConfig::new(3e6, 20.0), 75_000);
+    setup.events = vec![(20_000, Event::Rate(300e3)), (40_000, Event::Rate(3e6))];
+    setup
+}
+
+fn s1(rival: Rival) -> Card {
+    let runs = outcomes(|seed| s1_setup(rival, seed));
+    let mut card = Card::new("S1 3 M → 300 k → 3 M");
+    card.at_most(
+        "rung down, s",
+        "≤ 2",
+        2.0,
+        each(&runs, |run| seconds(run.seen[0].first_cost(1, 20_000, 40_000, |cost| cost <= 300e3), 20_000)),
+    );
+    card.at_least(
+        "use of what fits, from +5 s",
+        "≥ 0.90",
+        0.90,
+        each(&runs, |run| run.seen[0].mean_rate(25_000, 40_000) / best_fitting(1, 300e3)),
+    );
+    card.at_most(
+        "queue p95 in the dip, ms",
+        "≤ 150",
+        150.0,
+        each(&runs, |run| percentile(&run.queue_ms[20_000..40_000], 0.95)),
+    );
+    card.at_most(
+        "top rung back, s",
+        "≤ 8",
+        8.0,
+        each(&runs, |run| seconds(top_from(&run.seen[0], 40_000, 75_000), 40_000)),
+    );
+    card.at_most(
+        "frozen, s (indicative)",
+        "≤ 1",
+        1.0,
+        each(&runs, |run| run.seen[0].frozen(0, 20_000, 75_000) as f64 / 1e3),
+    );
+    card
+}
+
+fn s2(rival: Rival) -> Card {
+    let mut card = Card::new("S2 join");
+    for (bps, first, last, frozen) in [
+        (600e3, "600 k: first frame, s", "600 k: last rung, s", "600 k: frozen in 10 s, s"),
+        (1.5e6, "1.5 M: first frame, s", "1.5 M: last rung, s", "1.5 M: frozen in 10 s, s"),
+        (5e6, "5 M: first frame, s", "5 M: last rung, s", "5 M: frozen in 10 s, s"),
+    ] {
+        let runs = outcomes(|seed| Setup::new(rival, seed, LinkConfig::new(bps, 20.0), 15_000));
+        let best = best_fitting(1, bps);
+        card.at_most(
+            first,
+            "≤ 0.7",
+            0.7,
+            each(&runs, |run| run.seen[0].shown.first().map_or(f64::INFINITY, |shown| shown.1 as f64 / 1e6)),
+        );
+        card.at_most(
+            last,
+            "≤ 3",
+            3.0,
+            each(&runs, |run| {
+                seconds(run.seen[0].first_cost(1, 0, 15_000, |cost| cost >= best * 0.9 && cost <= bps), 0)
+            }),
+        );
+        card.at_most(frozen, "0", 0.0, each(&runs, |run| run.seen[0].frozen(0, 0, 10_000) as f64 / 1e3));
+    }
+    card
+}
+
+const S3_PHASES: [(u64, u64, f64); 4] =
+    [(0, 40_000, 1.0e6), (40_000, 60_000, 2.5e6), (60_000, 80_000, 0.6e6), (80_000, 100_000, 1.0e6)];
+
+fn s3_setup(rival: Rival, seed: u64) -> Setup {
+    let mut setup = Setup::new(rival, seed, LinkConfig::new(1e6, 50.0), 100_000);
+    setup.tracks = vec![720, 720];
+    setup.events = S3_PHASES.iter().skip(1).map(|&(at, _, bps)| (at, Event::Rate(bps))).collect();
+    setup
+}
+
+/// RFC 8867 5.1, with two tracks, so that there are rungs to fit.
+fn s3(rival: Rival) -> Card {
+    let phases = S3_PHASES;
+    let runs = outcomes(|seed| s3_setup(rival, seed));
+    let mut card = Card::new("S3 RFC 8867 5.1");
+    card.at_least(
+        "least use of what fits in a phase, from +5 s",
+        "≥ 0.75",
+        0.75,
+        each(&runs, |run| {
+            let used = phases.map(|(from, to, bps)| run.seen[0].mean_rate(from + 5_000, to) / best_fitting(2, bps));
+            used.into_iter().fold(f64::INFINITY, f64::min)
+        }),
+    );
+    card.at_most(
+        "most switches of a track in a phase, from +5 s",
+        "≤ 3",
+        3.0,
+        each(&runs, |run| {
+            let switches = phases.map(|(from, to, _)| {
+                (0..2)
+                    .map(|track| {
+                        run.seen[0].decided.iter().filter(|d| d.1 == track && (from + 5_000..to).contains(&d.0)).count()
+                    })
+                    .max()
+            });
+            switches.into_iter().flatten().max().unwrap_or(0) as f64
+        }),
+    );
+    card.at_most("queue p95, ms", "-", f64::INFINITY, each(&runs, |run| percentile(&run.queue_ms, 0.95)));
+    card
+}
+
+fn jain(rates: &[f64]) -> f64 {
+    let (sum, squares) = rates.iter().fold((0.0, 0.0), |(sum, squares), rate| (sum + rate, squares + rate * rate));
+    if squares > 0.0 { sum * sum / (rates.len() as f64 * squares) } else { 0.0 }
+}
+
+const S4_RATES: [f64; 5] = [2.0e6, 1.0e6, 1.75e6, 0.5e6, 1.0e6];
+
+fn s4_setup(rival: Rival, seed: u64) -> Setup {
+    let mut setup = Setup::new(rival, seed, LinkConfig::new(S4_RATES[0], 50.0), 125_000);
+    setup.joins = vec![0, 0];
+    let steps = S4_RATES.iter().enumerate().skip(1);
+    setup.events = steps.map(|(at, &bps)| (at as u64 * 25_000, Event::Rate(bps))).collect();
+    setup
+}
+
+fn s4(rival: Rival) -> Card {
+    let rates = S4_RATES;
+    let runs = outcomes(|seed| s4_setup(rival, seed));
+    let mut card = Card::new("S4 RFC 8867 5.2, 5.4");
+    card.at_least(
+        "Jain of two, mean of phases",
+        "≥ 0.9",
+        0.9,
+        each(&runs, |run| {
+            let phases = (0..5).map(|phase| {
+                let (from, to) = (phase * 25_000 + 5_000, (phase + 1) * 25_000);
+                jain(&[run.seen[0].mean_rate(from, to), run.seen[1].mean_rate(from, to)])
+            });
+            phases.sum::<f64>() / 5.0
+        }),
+    );
+    card.at_least(
+        "use of the link, mean of phases",
+        "-",
+        0.0,
+        each(&runs, |run| {
+            (0..5_u64)
+                .map(|phase| {
+                    let (from, to) = (phase * 25_000 + 5_000, (phase + 1) * 25_000);
+                    (run.seen[0].mean_rate(from, to) + run.seen[1].mean_rate(from, to)) / rates[phase as usize]
+                })
+                .sum::<f64>()
+                / 5.0
+        }),
+    );
+    let runs = outcomes(|seed| {
+        let mut setup = Setup::new(rival, seed, LinkConfig::new(2e6, 50.0), 70_000);
+        setup.joins = vec![0, 10_000, 30_000];
+        setup
+    });
+    card.at_most(
+        "late comer of three: Jain ≥ 0.85 after, s",
+        "≤ 20",
+        20.0,
+        each(&runs, |run| {
+            let fair = (30_000..65_000).step_by(1_000).find(|&at| {
+                jain(&[0, 1, 2].map(|side: usize| {
+                    let joined = [0, 10_000, 30_000][side];
+                    run.seen[side].mean_rate(at - joined, at - joined + 5_000)
+                })) >= 0.85
+            });
+            seconds(fair, 30_000)
+        }),
+    );
+    card
+}
+
+fn s5(rival: Rival) -> Card {
+    let mut card = Card::new("S5 random loss on 5 M");
+    let lossless = outcomes(|seed| Setup::new(rival, seed, LinkConfig::new(5e6, 20.0), 60_000));
+    let whole = each(&lossless, |run| run.seen[0].mean_rate(10_000, 60_000));
+    for (loss, name, pass, bound) in [
+        (0.02, "2 %: rate of lossless", "≥ 0.9", 0.9),
+        (0.05, "5 %: rate of lossless", "≥ 0.8", 0.8),
+        (0.10, "10 %: rate of lossless", "≥ 0.6", 0.6),
+    ] {
+        let runs = outcomes(|seed| Setup::new(rival, seed, LinkConfig { loss, ..LinkConfig::new(5e6, 20.0) }, 60_000));
+        let rates = each(&runs, |run| run.seen[0].mean_rate(10_000, 60_000));
+        card.at_least(name, pass, bound, rates.iter().zip(&whole).map(|(rate, whole)| rate / whole).collect());
+    }
+    card
+}
+
+fn s6(rival: Rival) -> Card {
+    let runs = outcomes(|seed| {
+        let mut setup = Setup::new(rival, seed, LinkConfig::new(5e6, 20.0), 65_000);
+        let mut rng = Rng::new(seed);
+        for burst in 1..6 {
+            let at = burst * 10_000 + rng.between(0.0, 500.0) as u64;
+            setup.events.extend([(at, Event::Outage(true)), (at + 200, Event::Outage(false))]);
+        }
+        setup
+    });
+    let mut card = Card::new("S6 200 ms lost each 10 s");
+    card.at_least(
+        "bursts shown again within 500 ms of their end",
+        "≥ 0.8",
+        0.8,
+        each(&runs, |run| {
+            let seen = &run.seen[0];
+            let good = (1..6_u64).filter(|burst| {
+                // The first frame shown after the end of the burst that follows the last of before without a gap.
+                let from = burst * 10_000_000 + 200_000;
+                seen.shown.iter().any(|shown| (from..from + 1_200_000).contains(&shown.1)) && {
+                    let times: Vec<u64> = seen
+                        .shown
+                        .iter()
+                        .map(|shown| shown.1)
+                        .filter(|at| (from - 300_000..from + 2_000_000).contains(at))
+                        .collect();
+                    times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(u64::MAX) <= 700_000
+                }
+            });
+            good.count() as f64 / 5.0
+        }),
+    );
+    card.at_most("PLIs", "-", f64::INFINITY, each(&runs, |run| f64::from(run.seen[0].plis)));
+    card.at_least(
+        "time at the top rung",
+        "-",
+        0.0,
+        each(&runs, |run| {
+            let seen = &run.seen[0];
+            (10_000..65_000).step_by(100).filter(|&ms| seen.cost_at(1, ms) >= ALL_TOP - 1.0).count() as f64 / 550.0
+        }),
+    );
+    card
+}
+
+fn s7_setup(rival: Rival, seed: u64) -> Setup {
+    Setup::new(rival, seed, LinkConfig { jitter_ms: 30.0, ..LinkConfig::new(20e6, 60.0) }, 70_000)
+}
+
+fn s7(rival: Rival) -> Card {
+    let runs = outcomes(|seed| s7_setup(rival, seed));
+    let mut card = Card::new("S7 jitter σ 30 ms");
+    card.at_most("rungs down in 60 s", "0", 0.0, each(&runs, |run| run.seen[0].switches(10_000, 70_000) as f64));
+    card
+}
+
+fn s8_setup(rival: Rival, seed: u64) -> Setup {
+    let mut setup = Setup::new(rival, seed, LinkConfig::new(3e6, 20.0), 75_000);
+    setup.tracks = vec![180];
+    setup.events = vec![(60_000, Event::Height(0, 720))];
+    setup
+}
+
+fn s8(rival: Rival) -> Card {
+    let runs = outcomes(|seed| s8_setup(rival, seed));
+    let mut card = Card::new("S8 idle 60 s, then pinned");
+    card.at_most(
+        "top rung, s",
+        "≤ 2.5",
+        2.5,
+        each(&runs, |run| seconds(top_from(&run.seen[0], 60_000, 75_000), 60_000)),
+    );
+    card
+}
+
+fn s9_setup(rival: Rival, seed: u64) -> Setup {
+    let mut setup = Setup::new(rival, seed, LinkConfig::new(100e3, 30.0), 90_000);
+    let mut rng = Rng::new(seed);
+    setup.events = (1..18).map(|at| (at * 5_000, Event::Rate(rng.between(80e3, 120e3)))).collect();
+    setup
+}
+
+fn s9(rival: Rival) -> Card {
+    let runs = outcomes(|seed| s9_setup(rival, seed));
+    let mut card = Card::new("S9 80–120 kbit/s");
+    card.at_most("audio lost from +10 s, %", "≤ 2", 2.0, each(&runs, |run| run.seen[0].audio_lost * 100.0));
+    card.at_most(
+        "switches a minute from +10 s",
+        "≤ 4",
+        4.0,
+        each(&runs, |run| run.seen[0].switches(10_000, 90_000) as f64 * 60.0 / 80.0),
+    );
+    card.at_most(
+        "queue p95 from +10 s, ms",
+        "-",
+        f64::INFINITY,
+        each(&runs, |run| percentile(&run.queue_ms[10_000..], 0.95)),
+    );
+    card
+}
+
+#[test]
+fn table() {
+    let only = std::env::var("SIM_ONLY").unwrap_or_default();
+    let ours = std::env::var_os("SIM_OURS").is_some();
+    println!(
+        "| scenario | figure | passes | estimator | median | p5 | p95 | seeds that pass |\n|---|---|---|---|---|---|---|---|"
+    );
+    type Scenario = fn(Rival) -> Card;
+    let all: [(&str, Scenario); 9] =
+        [("s1", s1), ("s2", s2), ("s3", s3), ("s4", s4), ("s5", s5), ("s6", s6), ("s7", s7), ("s8", s8), ("s9", s9)];
+    for (name, scenario) in all {
+        if !only.is_empty() && !only.contains(name) {
+            continue;
+        }
+        for rival in Rival::ALL {
+            if !ours || rival == Rival::Ours {
+                scenario(rival).print(rival);
+            }
+        }
+    }
+}
+
+#[test]
+fn trace() {
+    let seed = std::env::var("SIM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let setup = match std::env::var("SIM_CASE").as_deref() {
+        Ok("s3") => s3_setup(Rival::Ours, seed),
+        Ok("s4") => s4_setup(Rival::Ours, seed),
+        Ok("s7") => s7_setup(Rival::Ours, seed),
+        Ok("s8") => s8_setup(Rival::Ours, seed),
+        Ok("s9") => s9_setup(Rival::Ours, seed),
+        _ => s1_setup(Rival::Ours, seed),
+    };
+    run(&setup);
+}
