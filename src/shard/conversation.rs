@@ -430,7 +430,7 @@ impl OpenRoom {
                 let id = self.names.get(&track).cloned();
                 self.say_cannot_decode(&member, id.as_ref());
             }
-            PlaneEvent::Codec { .. } => {}
+            PlaneEvent::Codec { .. } | PlaneEvent::LayersWanted { .. } | PlaneEvent::OverLimit { .. } => {}
         }
     }
 

@@ -30,6 +30,18 @@ pub enum PlaneEvent {
         /// Which of both.
         speaking: bool,
     },
+    /// Which encodings of a video track anybody wants has changed: the publisher can stop the others.
+    LayersWanted {
+        /// The track.
+        track: TrackKey,
+        /// Bit i stands for the encoding i, in the order of the rids; without rids, bit 0 stands for the track.
+        layers: u8,
+    },
+    /// A publisher has sent more than it may, for long.
+    OverLimit {
+        /// The track of it that costs most.
+        track: TrackKey,
+    },
     /// The subscriber of a slot cannot decode what the track's publisher sends; nothing is forwarded until that changes.
     CannotDecode {
         /// The slot.

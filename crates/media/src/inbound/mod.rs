@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use roundtable_wire::{Codec, Kind, RtpPacket};
 
+use crate::allocate::Class;
 use crate::config::{MAX_LAYERS, TrackCodec, TrackConfig};
 use crate::descriptor::Ids;
 use crate::inbound::clock::CaptureReport;
@@ -49,6 +50,9 @@ pub(crate) struct Track {
     /// Counts frames, so that the same subscriber is not always served last.
     pub(crate) rotation: usize,
     pub(crate) is_paused: bool,
+    /// What it is to the room, and when its publisher spoke last.
+    pub(crate) class: Class,
+    pub(crate) spoke: u64,
     pub(crate) speaking: SpeakingDetector,
     /// What the publisher sends, once packets have told.
     pub(crate) codec: Option<Codec>,
@@ -111,6 +115,8 @@ impl Track {
             subscribers: Vec::new(),
             rotation: 0,
             is_paused: false,
+            class: Class::Other,
+            spoke: 0,
             speaking: SpeakingDetector::default(),
             codec: None,
         }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use roundtable_wire::{Codec, Kind, NtpTime, RtpHeader};
 
+use crate::allocate::Hints;
 use crate::config::{SlotConfig, TrackCodec};
 use crate::descriptor::{Ids, MAX_LEN as MAX_DESCRIPTOR_LEN, red_primary};
 use crate::event::Egress;
@@ -43,6 +44,8 @@ pub(crate) struct Slot {
     pub(crate) live: Option<Epoch>,
     /// Who is to take over with the next packet that can be decoded alone; never the track in `live`.
     pub(crate) wanted: Option<TrackKey>,
+    /// What the subscriber says of the picture.
+    pub(crate) hints: Hints,
     pub(crate) generation: u32,
     /// Whether [`PlaneEvent::SlotLive`](crate::PlaneEvent::SlotLive) was told of this generation.
     pub(crate) is_announced: bool,
@@ -104,6 +107,7 @@ impl Slot {
             ids: SlotIds::new(&config.extensions, transport_cc),
             live: None,
             wanted: None,
+            hints: Hints::default(),
             generation: 0,
             is_announced: true,
             undecodable: None,

@@ -1,9 +1,11 @@
 //! The façade a shard drives: one room's peers, tracks and slots.
 
 mod forward;
+mod limits;
 mod peer;
 mod receive;
 mod rtcp;
+mod stats;
 mod timeout;
 mod timers;
 
@@ -11,7 +13,7 @@ mod timers;
 mod tests;
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use roundtable_wire::{Kind, NtpTime};
 
@@ -22,7 +24,9 @@ use crate::inbound::Track;
 use crate::inbound::bind::Place;
 use crate::key::{Arena, PeerKey, SlotKey, TrackKey};
 use crate::outbound::Slot;
+pub use crate::plane::limits::{Limits, PeerLimits};
 use crate::plane::peer::Peer;
+pub use crate::plane::stats::{LayerStats, SendStats, SlotStats};
 use crate::plane::timers::{Timer, Timers};
 
 /// Events that may wait to be polled; more are dropped and counted.
@@ -57,40 +61,6 @@ struct Scratch {
     arrivals: Vec<Option<u64>>,
     /// Slots that have left a track while the subscribers of another one were served.
     left: Vec<(TrackKey, SlotKey)>,
-}
-
-/// How one layer of a track is received.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LayerStats {
-    /// Whether packets have come within the last second.
-    pub is_live: bool,
-    /// Whether subscribers get this layer.
-    pub is_selected: bool,
-    /// The payload bit rate over the last second or two.
-    pub bitrate_bps: u64,
-    /// Packets received, retransmissions aside.
-    pub packets: u64,
-    /// Packets lost on the way to us, repaired ones too; negative if duplicates outnumber them.
-    pub lost: i64,
-    /// Bytes kept for retransmissions.
-    pub ring_bytes: usize,
-}
-
-/// How one slot is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SlotStats {
-    /// Packets sent, retransmissions aside.
-    pub packets: u32,
-    /// Payload bytes of those.
-    pub octets: u32,
-    /// What the subscriber last said of its loss, in 1/256.
-    pub fraction_lost: u8,
-    /// The round-trip time of the subscriber.
-    pub rtt: Duration,
-    /// The track the subscriber gets now.
-    pub live: Option<TrackKey>,
-    /// The track that takes over at its next keyframe or packet.
-    pub wanted: Option<TrackKey>,
 }
 
 impl Plane {
@@ -276,38 +246,6 @@ impl Plane {
     #[must_use]
     pub const fn counters(&self) -> &Counters {
         &self.counters
-    }
-
-    /// How the layers of a track are received, in the order of its rids.
-    pub fn layer_stats(&self, now: Instant, track: TrackKey) -> impl Iterator<Item = LayerStats> {
-        let track = self.tracks.get(track);
-        let sources = track.and_then(|track| self.peers.get(track.peer)).map(|peer| &peer.sources);
-        let layers = track.into_iter().flat_map(|track| track.layers.iter().enumerate().map(move |at| (track, at)));
-        layers.map(move |(track, (at, layer))| {
-            let source = sources.and_then(|sources| sources.iter().find(|source| Some(source.ssrc) == layer.ssrc));
-            LayerStats {
-                is_live: layer.is_live(now),
-                is_selected: at == track.selected,
-                bitrate_bps: layer.meter.bitrate_bps(),
-                packets: source.map_or(0, |source| source.stats.received()),
-                lost: source.map_or(0, |source| source.stats.lost()),
-                ring_bytes: layer.ring.capacity(),
-            }
-        })
-    }
-
-    /// How a slot is sent.
-    #[must_use]
-    pub fn slot_stats(&self, slot: SlotKey) -> Option<SlotStats> {
-        let slot = self.slots.get(slot)?;
-        Some(SlotStats {
-            packets: slot.packets,
-            octets: slot.octets,
-            fraction_lost: slot.fraction_lost,
-            rtt: self.peers.get(slot.peer)?.rtt,
-            live: slot.live.map(|epoch| epoch.track),
-            wanted: slot.wanted,
-        })
     }
 
     /// Binds the SSRCs the offer declares, before their first packets.

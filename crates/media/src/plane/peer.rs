@@ -9,6 +9,7 @@ use crate::inbound::bind::Sources;
 use crate::inbound::clock::PublisherClock;
 use crate::key::{SlotKey, TrackKey};
 use crate::outbound::rtx::Budget;
+use crate::plane::limits::PeerLimits;
 
 /// RTCP packets a peer may send in a second, and more for each slot: idle ones get a receiver report each second.
 const RTCP_PER_SECOND: u32 = 100;
@@ -21,6 +22,8 @@ const INITIAL_RTT: Duration = Duration::from_millis(100);
 pub(crate) struct Peer {
     /// Whether packets may leave for it.
     pub(crate) is_ready: bool,
+    /// What policy allows it.
+    pub(crate) limits: PeerLimits,
     pub(crate) tracks: Vec<TrackKey>,
     pub(crate) slots: Vec<SlotKey>,
     /// The slots by the SSRC of their media.
@@ -48,6 +51,7 @@ impl Peer {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             is_ready: false,
+            limits: PeerLimits::default(),
             tracks: Vec::new(),
             slots: Vec::new(),
             slot_ssrcs: Vec::new(),
