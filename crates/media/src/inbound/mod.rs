@@ -3,6 +3,7 @@
 pub(crate) mod bind;
 pub(crate) mod clock;
 mod compact;
+pub(crate) mod frame;
 pub(crate) mod keyframe;
 pub(crate) mod loss;
 pub(crate) mod select;
