@@ -5,6 +5,7 @@ pub(crate) mod clock;
 mod compact;
 pub(crate) mod frame;
 pub(crate) mod keyframe;
+pub(crate) mod ladder;
 pub(crate) mod loss;
 pub(crate) mod select;
 pub(crate) mod stats;

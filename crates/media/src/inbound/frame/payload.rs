@@ -77,7 +77,9 @@ enum Start {
     #[default]
     No,
     /// If none of the frame came before, and this either looks like one or follows the frame before at once.
-    Perhaps { looks_so: bool },
+    Perhaps {
+        looks_so: bool,
+    },
 }
 
 /// What is known of a packet's frame.
@@ -223,7 +225,8 @@ impl Payloads {
     }
 
     fn seen(&self, timestamp: u32, spatial: u8) -> Option<&Seen> {
-        let is_it = |seen: &&Seen| seen.timestamp == timestamp && seen.spatial == spatial && seen.lowest <= seen.highest;
+        let is_it =
+            |seen: &&Seen| seen.timestamp == timestamp && seen.spatial == spatial && seen.lowest <= seen.highest;
         self.frames.iter().find(is_it)
     }
 
