@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use roundtable_wire::dependency::{Dti, Dtis, Frame, Layout, MAX_TEMPLATES, Structure, StructureHistory};
+use roundtable_wire::dependency::{
+    Dti, Dtis, Frame, Layout, MANDATORY_LEN, MAX_TEMPLATES, Mandatory, Structure, StructureHistory,
+};
 
 use crate::inbound::frame::{Covers, Target, has};
 
@@ -16,6 +18,10 @@ pub(super) struct Described {
     history: StructureHistory,
     /// The structure whose targets are those of the stream.
     structure: Option<Arc<Structure>>,
+    /// The lowest packet that carried it: it holds from there on.
+    since: u64,
+    /// The layout of its descriptors that have mandatory fields only, which is always the same.
+    short: Option<Layout>,
     /// Of each of its templates.
     templates: Vec<Masks>,
     /// Numbers of frames and the targets they belong to; [`REMEMBERED`] of them once there is a structure.
@@ -45,6 +51,11 @@ pub(super) struct Read {
 impl Described {
     /// Reads a descriptor; `None` if it is malformed or its structure is not known.
     pub(super) fn read(&mut self, index: u64, data: &[u8]) -> Option<Read> {
+        if data.len() == MANDATORY_LEN
+            && let Some(read) = self.read_short(index, data)
+        {
+            return Some(read);
+        }
         let received = self.history.handle(index, data).ok()?;
         let (frame, layout, carries_structure) = (received.frame, received.layout, received.carries_structure);
         let is_current = self.structure.as_ref().is_some_and(|ours| Arc::ptr_eq(ours, received.structure));
@@ -52,10 +63,40 @@ impl Described {
         if !is_current {
             let theirs = Arc::clone(received.structure);
             has_new_targets = self.follow();
-            fits = self.structure.as_ref().is_some_and(|ours| have_same_targets(ours, &theirs));
+            let ours = self.structure.as_ref();
+            fits = ours.is_some_and(|ours| have_same_targets(ours, &theirs));
+            if has_new_targets && carries_structure && ours.is_some_and(|ours| Arc::ptr_eq(ours, &theirs)) {
+                self.since = index;
+            }
+        } else if carries_structure {
+            self.since = self.since.min(index);
+        }
+        if data.len() == MANDATORY_LEN && index >= self.since {
+            self.short = Some(layout);
         }
         let masks = fits.then(|| self.masks(data, frame.dtis));
         Some(Read { frame, layout, carries_structure, masks, has_new_targets })
+    }
+
+    /// Reads what most packets have, a template and a frame number, if the structure holds for the packet.
+    fn read_short(&self, index: u64, data: &[u8]) -> Option<Read> {
+        let layout = self.short.filter(|_| index >= self.since)?;
+        let Mandatory { is_start, is_end, template_id, frame_number } = Mandatory::parse(data).ok()?;
+        let structure = self.structure.as_ref()?;
+        let template = structure.template(template_id)?;
+        let frame = Frame {
+            number: frame_number,
+            is_start,
+            is_end,
+            spatial_id: template.spatial_id,
+            temporal_id: template.temporal_id,
+            dtis: template.dtis,
+            frame_diffs: template.frame_diffs,
+            chain_diffs: template.chain_diffs,
+            resolution: structure.resolution(template.spatial_id),
+        };
+        let masks = Some(self.masks(data, frame.dtis));
+        Some(Read { frame, layout, carries_structure: false, masks, has_new_targets: false })
     }
 
     /// Remembers which targets a frame belongs to; returns those that hold all it needs.
@@ -101,7 +142,7 @@ impl Described {
         let keeps_frames = self.structure.as_ref().is_some_and(|ours| have_same_targets(ours, newest));
         self.templates.clear();
         self.templates.extend(newest.templates().iter().map(|template| Masks::new(template.dtis)));
-        self.structure = Some(Arc::clone(newest));
+        (self.structure, self.since, self.short) = (Some(Arc::clone(newest)), u64::MAX, None);
         if !keeps_frames {
             self.frames.clear();
             self.frames.resize(REMEMBERED, (u64::MAX, 0));

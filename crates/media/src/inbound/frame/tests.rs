@@ -3,6 +3,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use roundtable_wire::dependency::StructureHistory;
 use roundtable_wire::vp8;
 
 use super::*;
@@ -64,13 +65,19 @@ const GRID: [(u8, u8); 9] = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2,
 
 /// Reads a call by its descriptors, with payloads nobody could read, and checks what holds for all.
 fn read_call(codec: Codec, call: &str, stream: u8) -> (FrameReader, Vec<FrameInfo>) {
-    let mut reader = FrameReader::new();
+    let (mut reader, mut history) = (FrameReader::new(), StructureHistory::new());
     let infos: Vec<_> = packets(call, stream)
         .iter()
         .map(|packet| {
             assert_eq!(packet.stream, stream);
             let (info, layout) = reader.read(&piece(codec, packet, &[0xff]));
-            assert!(info.is_known && layout.is_some(), "{call} {}", packet.index);
+            assert!(info.is_known, "{call} {}", packet.index);
+            let received = history.handle(packet.index, &packet.descriptor).unwrap();
+            let frame = received.frame;
+            assert_eq!(layout, Some(received.layout), "{call} {}", packet.index);
+            assert_eq!((info.spatial, info.temporal), (frame.spatial_id, frame.temporal_id));
+            assert_eq!((info.starts, info.ends, info.present), (frame.is_start, frame.is_end, frame.dtis.present()));
+            assert_eq!((info.number as u16, reader.active()), (frame.number, received.active_decode_targets));
             info
         })
         .collect();
@@ -327,6 +334,26 @@ fn who_counts_frames_anew_does_not_make_numbers_fall() {
         Packet { index: packets.last().unwrap().index + 1, descriptor: packets[0].descriptor.clone(), ..packets[0] };
     let info = reader.read(&piece(Codec::Vp8, &anew, &[])).0;
     assert!(info.starts_keyframe && info.number == before + 1);
+}
+
+#[test]
+fn a_late_packet_of_an_older_structure_is_read_beside_that_and_never_beside_the_newer() {
+    let (old, new) = (packets("vp8_sim3", 0), packets("av1_L3T3", 0));
+    let mut reader = FrameReader::new();
+    let mut read = |packet: &Packet, index: u64, is_newest| {
+        let (info, layout) = reader.read(&Piece { index, is_newest, ..piece(Codec::Av1, packet, &[0xff]) });
+        (info, layout, reader.targets().len())
+    };
+    let short = old.iter().find(|packet| packet.descriptor.len() == 3).unwrap();
+    read(&old[0], 100, true);
+    assert!(read(short, 101, true).0.is_known);
+    assert_eq!(read(&new[0], 110, true).2, 9);
+    assert!(read(&new[1], 111, true).0.is_known, "a short one, so that its layout is known");
+    let (late, layout, targets) = read(short, 105, false);
+    assert!(!late.is_known && late.present == 0 && layout.is_some(), "its targets are others");
+    assert_eq!(targets, 9);
+    assert!(!read(short, 99, false).0.is_known);
+    assert!(read(&new[1], 112, true).0.is_known);
 }
 
 fn arb_piece() -> impl Strategy<Value = (usize, Option<Vec<u8>>, u8, u8, Vec<u8>, bool, bool)> {
