@@ -43,6 +43,10 @@ pub struct Counters {
     pub rtx_unknown: u64,
     /// Retransmissions that were refused: repeated too soon or too often, or beyond the peer's share.
     pub rtx_refused: u64,
+    /// Packets that had waited so long that the ring no longer had them.
+    pub paced_lost: u64,
+    /// Bytes sent for probes alone: something again, or padding.
+    pub probe_bytes_out: u64,
     dropped: [u64; DropReason::ALL.len()],
 }
 

@@ -80,6 +80,11 @@ impl<K: Key, V> Arena<K, V> {
 
     /// Keeps `value` and returns its key. Holds about a million values at a time; the room's limits are far below.
     pub(crate) fn insert(&mut self, value: V) -> K {
+        self.insert_with(|_| value)
+    }
+
+    /// Keeps a value that knows its key.
+    pub(crate) fn insert_with(&mut self, make: impl FnOnce(K) -> V) -> K {
         let index = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place { generation: 0, value: None });
             (self.places.len() - 1) as u32
@@ -87,8 +92,9 @@ impl<K: Key, V> Arena<K, V> {
         assert!(index <= INDEX_MASK, "a plane holds fewer than {INDEX_MASK} of a kind");
         // The index was just pushed, or freed by a place that still exists.
         let place = &mut self.places[index as usize];
-        place.value = Some(value);
-        K::from_raw(place.generation << INDEX_BITS | index)
+        let key = K::from_raw(place.generation << INDEX_BITS | index);
+        place.value = Some(make(key));
+        key
     }
 
     pub(crate) fn remove(&mut self, key: K) -> Option<V> {
@@ -110,6 +116,13 @@ impl<K: Key, V> Arena<K, V> {
     pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut V> {
         let place = self.places.get_mut((key.raw() & INDEX_MASK) as usize)?;
         if place.generation == key.raw() >> INDEX_BITS { place.value.as_mut() } else { None }
+    }
+
+    /// The key in the place number `at`: none beyond the last place, and none within if it is free.
+    #[expect(clippy::option_option, reason = "the end and a gap are two things")]
+    pub(crate) fn nth(&self, at: usize) -> Option<Option<K>> {
+        let place = self.places.get(at)?;
+        Some(place.value.as_ref().map(|_| K::from_raw(place.generation << INDEX_BITS | at as u32)))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (K, &V)> {

@@ -28,4 +28,4 @@ pub use config::{MAX_LAYERS, SlotConfig, TrackCodec, TrackConfig};
 pub use counters::{Counters, DropReason};
 pub use event::{CannotDecode, Egress, PlaneEvent};
 pub use key::{PeerKey, SlotKey, TrackKey};
-pub use plane::{LayerStats, Limits, PeerLimits, Plane, SendStats, SlotStats};
+pub use plane::{LayerChoice, LayerStats, Limits, PeerLimits, Plane, SendStats, SlotStats};

@@ -1,10 +1,14 @@
 //! One media packet, read once and ready to be forwarded to many.
 
 use roundtable_wire::vp8::PictureId;
-use roundtable_wire::{Codec, RtpPacket, starts_keyframe};
+use roundtable_wire::{Codec, RtpPacket};
 
 use crate::descriptor::{Descriptor, Ids};
+use crate::inbound::frame::FrameInfo;
 use crate::outbound::extmap::{Carried, CopiedIds};
+
+/// Bytes of an RTP header with the usual extensions.
+const HEADER_LEN: usize = 32;
 
 /// A packet of one layer of one track, borrowed from the datagram or the ring it lies in.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +21,8 @@ pub(crate) struct Prepared<'a> {
     pub(crate) marker: bool,
     pub(crate) timestamp: u32,
     pub(crate) codec: Codec,
-    pub(crate) starts_keyframe: bool,
+    /// What it says of its frame, if it is one of video.
+    pub(crate) frame: FrameInfo,
     pub(crate) payload: &'a [u8],
     pub(crate) descriptor: Descriptor,
     pub(crate) ids: Ids,
@@ -25,7 +30,12 @@ pub(crate) struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    /// Reads what forwarding needs; `ids` are still those of the packet.
+    /// About how many bytes it has when it is sent: its header may differ by a few.
+    pub(crate) const fn len(&self) -> usize {
+        HEADER_LEN + self.payload.len()
+    }
+
+    /// Reads what forwarding needs; `ids` are still those of the packet, and of the frame nothing is known.
     pub(crate) fn new(packet: &RtpPacket<'a>, codec: Codec, copied: &CopiedIds) -> Self {
         let carried = Carried::read(packet, copied);
         let descriptor = Descriptor::parse(codec, packet.payload);
@@ -37,7 +47,7 @@ impl<'a> Prepared<'a> {
             marker: packet.marker,
             timestamp: packet.timestamp,
             codec,
-            starts_keyframe: starts_keyframe(codec, packet.payload),
+            frame: FrameInfo::default(),
             payload: packet.payload,
             descriptor,
             ids,

@@ -80,7 +80,7 @@ fn a_layer_that_never_starts_is_not_waited_for() {
     let viewer = room.peer();
     let slot = room.slot(viewer, Kind::Video, SLOT);
     room.assign(slot, track, 1);
-    run_layers(&mut room, peer, &mut layers, [false, true, false], 30);
+    run_layers(&mut room, peer, &mut layers, [false, true, false], 90);
     assert!(room.take(SLOT).iter().all(|sent| owner(sent) == 20));
     let stats: Vec<_> = room.plane.layer_stats(room.now, track).collect();
     assert_eq!(stats.iter().map(|layer| layer.is_live).collect::<Vec<_>>(), [false, true, false]);
@@ -399,7 +399,7 @@ fn a_muted_track_is_silent_and_comes_back_with_a_keyframe() {
     room.assign(slot, source.track, 1);
     room.frame(&mut source, true);
     room.plane.set_track_paused(room.now, source.track, true);
-    room.run(&mut [&mut source], 33, 10);
+    room.run(&mut [&mut source], 33, 15);
     let mut all = room.take(SLOT);
     assert_eq!(all.len(), 3);
     room.take_plis(source.peer);
@@ -414,7 +414,7 @@ fn a_muted_track_is_silent_and_comes_back_with_a_keyframe() {
 }
 
 #[test]
-fn nothing_leaves_for_a_peer_that_is_not_ready_and_readiness_asks_for_keyframes() {
+fn nothing_leaves_for_a_peer_that_is_not_ready_and_readiness_brings_a_picture() {
     let mut room = Room::default();
     let mut source = room.publish(Kind::Video, 10);
     let viewer = room.plane.add_peer(room.now);
@@ -426,9 +426,45 @@ fn nothing_leaves_for_a_peer_that_is_not_ready_and_readiness_asks_for_keyframes(
     room.take_plis(source.peer);
     room.plane.set_peer_ready(room.now, viewer, true);
     room.settle();
+    assert_eq!(room.take_plis(source.peer), [0; 0], "the last keyframe is young enough to begin with");
+    let sent = room.take(SLOT);
+    assert_eq!(sent.len(), 31 * 3);
+    assert_continuous(&sent);
+}
+
+#[test]
+fn who_comes_long_after_a_keyframe_asks_for_another() {
+    let mut room = Room::default();
+    let mut source = room.publish(Kind::Video, 10);
+    room.frame(&mut source, true);
+    room.run(&mut [&mut source], 33, 90);
+    room.take_plis(source.peer);
+    let viewer = room.peer();
+    let slot = room.slot(viewer, Kind::Video, SLOT);
+    room.assign(slot, source.track, 1);
+    room.settle();
     assert_eq!(room.take_plis(source.peer), [10]);
+    assert_eq!(room.take(SLOT).len(), 0);
     room.frame(&mut source, true);
     assert_eq!(room.take(SLOT).len(), 3);
+}
+
+#[test]
+fn a_slot_that_shows_something_does_not_begin_in_the_past() {
+    let mut room = Room::default();
+    let (mut first, mut second) = (room.publish(Kind::Video, 10), room.publish(Kind::Video, 20));
+    let viewer = room.peer();
+    let slot = room.slot(viewer, Kind::Video, SLOT);
+    room.assign(slot, first.track, 1);
+    room.frame(&mut first, true);
+    room.frame(&mut second, true);
+    room.run(&mut [&mut first, &mut second], 33, 10);
+    room.take_plis(second.peer);
+    room.assign(slot, second.track, 2);
+    room.run(&mut [&mut first, &mut second], 33, 20);
+    let asked = room.take_plis(second.peer);
+    assert!(asked.contains(&20), "its timestamps would run ahead of what comes: {asked:?}");
+    assert!(room.take(SLOT).iter().all(|sent| owner(sent) == 10));
 }
 
 #[test]
@@ -461,7 +497,7 @@ fn level_and_orientation_reach_the_subscriber_by_its_own_ids() {
     video.extensions = vec![(sim::ORIENTATION, vec![1]), (RID, b"x".to_vec()), (MID, b"m10".to_vec())];
     audio.extensions = vec![(LEVEL, vec![0x85])];
     let viewer = room.peer();
-    let slots = [room.slot(viewer, Kind::Video, SLOT), room.slot(viewer, Kind::Audio, 2000)];
+    let slots = [room.measured_slot(viewer, Kind::Video, SLOT), room.measured_slot(viewer, Kind::Audio, 2000)];
     room.assign(slots[0], video.track, 1);
     room.assign(slots[1], audio.track, 1);
     room.frame(&mut video, true);

@@ -29,7 +29,7 @@ const UP_MARGIN: f64 = 1.10;
 /// What was paused for want of room needs this much, as its keyframe has to fit too.
 const RESUME_MARGIN: f64 = 1.25;
 /// A layer is believed in once it has been received for this long.
-const LAYER_ALIVE: Duration = Duration::from_millis(500);
+pub(crate) const LAYER_ALIVE: Duration = Duration::from_millis(500);
 /// Between two moves of one track to other spatial layers, unless it must go down.
 const SPATIAL_SPACING: Duration = Duration::from_secs(1);
 /// After a step down a track stays there for this long, …

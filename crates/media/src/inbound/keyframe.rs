@@ -7,53 +7,76 @@ const QUICK_REQUESTS: u8 = 4;
 /// How often a request nobody answers is repeated after that.
 const SLOW_REPEAT: Duration = Duration::from_secs(1);
 
+/// How long who cannot decode may be kept waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// Somebody joins, or could have a better picture.
+    Patient,
+    /// Somebody's picture stands still.
+    Urgent,
+}
+
 /// Decides when one layer of one published track is asked for a keyframe.
 ///
-/// The first wish is passed on at once, later ones at most every `spacing`. A request is repeated
-/// until a keyframe comes, and that keyframe fulfils every wish made before it.
+/// The first wish is passed on at once, later urgent ones at most every `spacing`, patient ones at most every
+/// `patience`, so that keyframes do not eat up what the layer may cost. A request is repeated until a keyframe comes,
+/// and that keyframe fulfils every wish made before it.
 #[derive(Debug)]
 pub(crate) struct KeyframeGate {
     spacing: Duration,
+    patience: Duration,
     state: State,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// Nobody waits. The next request may leave at `open_at`, or at any time if there is none.
-    Idle { open_at: Option<Instant> },
+    /// Nobody waits. `served` is when the request for the last keyframe left, or when that came unasked.
+    Idle { served: Option<Instant> },
     /// Somebody waits. The next request leaves at `ask_at`; `asked` have gone unanswered.
-    Waiting { ask_at: Instant, asked: u8 },
+    Waiting { ask_at: Instant, asked: u8, served: Option<Instant> },
 }
 
 impl KeyframeGate {
     pub(crate) const fn new(spacing: Duration) -> Self {
-        Self { spacing, state: State::Idle { open_at: None } }
+        Self { spacing, patience: spacing, state: State::Idle { served: None } }
+    }
+
+    /// Sets how far apart keyframes are that nobody needs urgently.
+    pub(crate) fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience.max(self.spacing);
     }
 
     /// Records that a subscriber cannot decode without a keyframe.
-    pub(crate) fn handle_wish(&mut self, now: Instant) {
-        if let State::Idle { open_at } = self.state {
-            let ask_at = open_at.map_or(now, |open_at| open_at.max(now));
-            self.state = State::Waiting { ask_at, asked: 0 };
+    pub(crate) fn handle_wish(&mut self, now: Instant, urgency: Urgency) {
+        let wait = if urgency == Urgency::Urgent { self.spacing } else { self.patience };
+        let after = |served: Option<Instant>| served.map_or(now, |served| (served + wait).max(now));
+        match &mut self.state {
+            State::Idle { served } => {
+                let served = *served;
+                self.state = State::Waiting { ask_at: after(served), asked: 0, served };
+            }
+            State::Waiting { ask_at, asked: 0, served } => *ask_at = after(*served).min(*ask_at),
+            State::Waiting { .. } => {}
         }
     }
 
     /// Records that the publisher delivered a keyframe.
-    pub(crate) fn handle_keyframe(&mut self) {
-        if let State::Waiting { ask_at, asked } = self.state {
-            // Unasked, the keyframe was a gift and the gate stays as it was.
-            let open_at = (asked > 0).then(|| ask_at - (self.repeat(asked) - self.spacing));
-            self.state = State::Idle { open_at };
-        }
+    pub(crate) fn handle_keyframe(&mut self, now: Instant) {
+        let served = match self.state {
+            // Unasked, the keyframe serves those who come right behind it all the same.
+            State::Idle { .. } | State::Waiting { asked: 0, .. } => now,
+            State::Waiting { ask_at, asked, .. } => ask_at - self.repeat(asked),
+        };
+        self.state = State::Idle { served: Some(served) };
     }
 
     /// Returns whether a request is to be sent upstream now.
     #[must_use]
     pub(crate) fn poll_request(&mut self, now: Instant) -> bool {
         match self.state {
-            State::Waiting { ask_at, asked } if ask_at <= now => {
+            State::Waiting { ask_at, asked, served } if ask_at <= now => {
                 let asked = asked.saturating_add(1);
-                self.state = State::Waiting { ask_at: now + self.repeat(asked), asked };
+                self.state = State::Waiting { ask_at: now + self.repeat(asked), asked, served };
                 true
             }
             State::Waiting { .. } | State::Idle { .. } => false,
@@ -86,16 +109,16 @@ mod tests {
 
         let mut requests = 0;
         for joiner in 0..200 {
-            gate.handle_wish(at(joiner));
+            gate.handle_wish(at(joiner), Urgency::Patient);
             requests += usize::from(gate.poll_request(at(joiner)));
         }
         assert_eq!(requests, 1, "the first goes out at once, the other 199 wait");
         assert_eq!(gate.poll_timeout(), Some(at(500)), "unanswered, it is repeated");
 
-        gate.handle_keyframe();
+        gate.handle_keyframe(at(205));
         assert_eq!(gate.poll_timeout(), None, "one keyframe serves them all");
 
-        gate.handle_wish(at(210));
+        gate.handle_wish(at(210), Urgency::Patient);
         assert!(!gate.poll_request(at(499)));
         assert!(gate.poll_request(at(500)), "who came too late for it waits for the spacing");
     }
@@ -104,7 +127,7 @@ mod tests {
     fn a_publisher_that_never_answers_is_asked_ever_more_slowly() {
         let start = Instant::now();
         let mut gate = KeyframeGate::new(Duration::from_millis(400));
-        gate.handle_wish(start);
+        gate.handle_wish(start, Urgency::Urgent);
         let mut asked = Vec::new();
         while let Some(at) = gate.poll_timeout().filter(|&at| at < start + Duration::from_secs(5)) {
             assert!(gate.poll_request(at));
@@ -114,12 +137,28 @@ mod tests {
     }
 
     #[test]
-    fn an_unasked_keyframe_leaves_the_gate_open() {
+    fn a_keyframe_nobody_asked_for_serves_who_comes_behind_it() {
         let start = Instant::now();
         let mut gate = KeyframeGate::new(Duration::from_millis(400));
-        gate.handle_wish(start);
-        gate.handle_keyframe();
-        gate.handle_wish(start);
-        assert!(gate.poll_request(start), "nothing was asked yet");
+        gate.handle_wish(start, Urgency::Urgent);
+        gate.handle_keyframe(start);
+        assert_eq!(gate.poll_timeout(), None);
+        gate.handle_wish(start, Urgency::Urgent);
+        assert_eq!(gate.poll_timeout(), Some(start + Duration::from_millis(400)));
+    }
+
+    #[test]
+    fn who_joins_waits_longer_than_whose_picture_stands_still() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut gate = KeyframeGate::new(Duration::from_millis(400));
+        gate.set_patience(Duration::from_secs(3));
+        gate.handle_keyframe(start);
+        gate.handle_wish(at(100), Urgency::Patient);
+        assert_eq!(gate.poll_timeout(), Some(at(3000)));
+        gate.handle_wish(at(200), Urgency::Urgent);
+        assert_eq!(gate.poll_timeout(), Some(at(400)));
+        gate.handle_wish(at(300), Urgency::Patient);
+        assert_eq!(gate.poll_timeout(), Some(at(400)), "the patient one does not hold it up");
     }
 }

@@ -3,28 +3,34 @@
 pub(crate) mod bind;
 pub(crate) mod clock;
 mod compact;
+pub(crate) mod demand;
 pub(crate) mod frame;
 pub(crate) mod keyframe;
 pub(crate) mod ladder;
 pub(crate) mod loss;
-pub(crate) mod select;
+mod size;
 pub(crate) mod stats;
 mod window;
 
 use std::time::{Duration, Instant};
 
-use roundtable_wire::{Codec, Kind, RtpPacket};
+use roundtable_wire::layers_allocation::LayersAllocation;
+use roundtable_wire::{Codec, Extension, Kind, RtpPacket};
 
-use crate::allocate::Class;
+use crate::allocate::{Class, LAYER_ALIVE, Rung};
+use crate::bwe::Bitrate;
 use crate::config::{MAX_LAYERS, TrackCodec, TrackConfig};
 use crate::descriptor::Ids;
 use crate::inbound::clock::CaptureReport;
 use crate::inbound::compact::Compactor;
+use crate::inbound::demand::LayerDemand;
+use crate::inbound::frame::{FrameInfo, FrameReader, Piece};
 use crate::inbound::keyframe::KeyframeGate;
+use crate::inbound::ladder::{Ladder, Step};
 use crate::inbound::loss::{NackList, Repair};
-use crate::inbound::select::{Candidate, Meter, STOPPED_AFTER, best_layer, vp8_pixels};
+use crate::inbound::size::vp8_size;
 use crate::inbound::window::{Arrival, Window};
-use crate::key::{PeerKey, SlotKey};
+use crate::key::{PeerKey, SlotKey, TrackKey};
 use crate::outbound::extmap::CopiedIds;
 use crate::packet::{PictureCounter, Prepared};
 use crate::ring::Ring;
@@ -32,21 +38,34 @@ use crate::speaking::SpeakingDetector;
 
 /// Least time between two keyframe requests to one layer.
 const KEYFRAME_SPACING: Duration = Duration::from_millis(400);
+/// Of what a layer costs, keyframes that nobody needs urgently take at most this share, …
+const KEYFRAME_SHARE: f64 = 0.12;
+/// … but they are never kept waiting for longer.
+const MAX_KEYFRAME_PATIENCE: Duration = Duration::from_secs(4);
 /// Packets with parameter sets in front of an H.264 keyframe.
 const PARAMETER_SETS: u64 = 3;
 /// A layer without packets for this long is not asked for keyframes: it was switched off.
 const ASKED_WITHIN: Duration = Duration::from_secs(10);
 
+/// A layer without packets for this long has stopped.
+pub(crate) const STOPPED_AFTER: Duration = Duration::from_secs(1);
+
 /// One published track.
 #[derive(Debug)]
 pub(crate) struct Track {
+    pub(crate) key: TrackKey,
     pub(crate) peer: PeerKey,
     pub(crate) config: TrackConfig,
     copied: CopiedIds,
     /// One for each rid, or one; never empty.
     pub(crate) layers: Vec<Layer>,
-    /// The layer subscribers get; always an index of `layers`.
-    pub(crate) selected: usize,
+    ladder: Ladder,
+    /// What can be forwarded, in the order of its cost, as of the last look.
+    pub(crate) steps: Vec<Step>,
+    /// What the allocator needs to know of `steps`, one for each.
+    pub(crate) rungs: Vec<Rung>,
+    offered: [usize; 3],
+    pub(crate) demand: LayerDemand,
     /// Slots that show the track or are to show it.
     pub(crate) subscribers: Vec<SlotKey>,
     /// Counts frames, so that the same subscriber is not always served last.
@@ -70,15 +89,36 @@ pub(crate) struct Layer {
     pub(crate) nacks: NackList,
     pub(crate) gate: KeyframeGate,
     /// Video only: audio is not sent again.
-    pub(crate) ring: Ring<Ids>,
+    pub(crate) ring: Ring<Note>,
+    pub(crate) reader: FrameReader,
+    /// The version of the reader's targets that the ladder knows.
+    targets_version: u32,
     /// The number of the newest packet that was not consumed.
     pub(crate) newest: Option<u64>,
     pub(crate) report: Option<CaptureReport>,
     pub(crate) orientation: Option<u8>,
     pub(crate) last_arrival: Option<Instant>,
-    pub(crate) meter: Meter,
     pictures: PictureCounter,
-    pixels: Option<u32>,
+    gop: Option<Gop>,
+}
+
+/// What has come since the last keyframe: who begins with that needs nothing else.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gop {
+    /// The number of the keyframe's first packet, and its frame.
+    pub(crate) first: u64,
+    frame: u64,
+    pub(crate) at: Instant,
+    /// Bytes since, and those of the keyframe.
+    pub(crate) bytes: usize,
+    key_bytes: usize,
+}
+
+/// What is remembered of a kept packet, so that it need not be read in its turn again.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Note {
+    ids: Ids,
+    frame: FrameInfo,
 }
 
 /// What a packet turned out to be.
@@ -105,15 +145,20 @@ pub(crate) struct Effects {
 }
 
 impl Track {
-    pub(crate) fn new(peer: PeerKey, mut config: TrackConfig) -> Self {
+    pub(crate) fn new(key: TrackKey, peer: PeerKey, mut config: TrackConfig) -> Self {
         config.rids.truncate(MAX_LAYERS);
-        let layers = (0..config.rids.len().max(1)).map(|_| Layer::new()).collect();
+        let layers: Vec<Layer> = (0..config.rids.len().max(1)).map(|_| Layer::new()).collect();
         Self {
+            key,
             peer,
             copied: CopiedIds::new(&config.extensions),
             config,
+            ladder: Ladder::new(layers.len()),
+            steps: Vec::new(),
+            rungs: Vec::new(),
+            offered: [0; 3],
+            demand: LayerDemand::new(layers.len()),
             layers,
-            selected: 0,
             subscribers: Vec::new(),
             rotation: 0,
             is_paused: false,
@@ -145,7 +190,6 @@ impl Track {
         else {
             return (Received::Duplicate, effects);
         };
-        layer_state.meter.handle_bytes(packet.payload.len());
         if packet.payload.is_empty() && is_newest {
             layer_state.compactor.consume(index);
             return (Received::Padding, effects);
@@ -154,37 +198,89 @@ impl Track {
         let Some(number) = layer_state.compactor.number(index) else { return (Received::Duplicate, effects) };
         let mut prepared = Prepared::new(packet, entry.codec, &self.copied);
         (prepared.layer, prepared.index, prepared.is_newest) = (layer, number, is_newest);
+        if keeps {
+            layer_state.read_frame(&mut prepared);
+            // What is described by a structure that was lost stays unknown until the next keyframe brings another.
+            effects.needs_keyframe |= is_newest && prepared.carried.dependency().is_some() && !prepared.frame.is_known;
+        }
         layer_state.note(now, index, &mut prepared);
         if keeps {
-            layer_state.ring.push(now, number, bytes, prepared.ids);
+            layer_state.count_gop(now, &prepared, bytes.len());
+            layer_state.ring.push(now, number, bytes, Note { ids: prepared.ids, frame: prepared.frame });
+            self.observe(now, packet, &prepared, bytes.len());
         }
         (Received::Media(prepared), effects)
     }
 
+    /// Learns from a video packet what there is to forward, and what it costs.
+    fn observe(&mut self, now: Instant, packet: &RtpPacket<'_>, prepared: &Prepared<'_>, len: usize) {
+        let at = prepared.layer;
+        let Some(layer) = self.layers.get_mut(usize::from(at)) else { return };
+        if layer.targets_version != layer.reader.version() {
+            layer.targets_version = layer.reader.version();
+            self.ladder.handle_targets(at, layer.reader.targets());
+        }
+        self.ladder.handle_packet(now, at, &prepared.frame, len);
+        if !prepared.frame.starts {
+            return;
+        }
+        if prepared.frame.starts_keyframe
+            && prepared.codec == Codec::Vp8
+            && let Some((width, height)) = prepared.payload.get(prepared.descriptor.len()..).and_then(vp8_size)
+        {
+            self.ladder.handle_size(at, width, height);
+        }
+        let element = self.config.extensions.id(Extension::VideoLayersAllocation).and_then(|id| packet.extension(id));
+        if let Some(allocation) = element.and_then(|data| LayersAllocation::parse(data).ok()) {
+            self.ladder.handle_allocation(now, &allocation, at);
+        }
+    }
+
+    /// Measures again, and looks what there is to forward. Returns whether something appeared or disappeared.
+    pub(crate) fn handle_tick(&mut self, now: Instant) -> bool {
+        self.ladder.handle_tick(now);
+        for (layer, at) in self.layers.iter_mut().zip(0..) {
+            layer.pace_keyframes(self.ladder.bitrate(at));
+        }
+        self.look(now)
+    }
+
+    /// Looks what there is to forward. Returns whether something appeared, proved to last, or disappeared.
+    pub(crate) fn look(&mut self, now: Instant) -> bool {
+        self.ladder.steps(now, &mut self.steps);
+        self.rungs.clear();
+        self.rungs.extend(self.steps.iter().map(|step| step.rung));
+        let after = self.offer(now);
+        std::mem::replace(&mut self.offered, after) != after
+    }
+
+    /// How many rungs there are, live ones, and such as have lasted.
+    fn offer(&self, now: Instant) -> [usize; 3] {
+        let alive = || self.rungs.iter().filter_map(|rung| rung.alive);
+        let lasting = alive().filter(|&since| now.saturating_duration_since(since) >= LAYER_ALIVE);
+        [self.rungs.len(), alive().count(), lasting.count()]
+    }
+
+    /// Compares what is wanted of the track with what its publisher was told; returns what it is to be told now.
+    pub(crate) fn handle_wanted(&mut self, now: Instant, wanted: u8) -> Option<u8> {
+        let told = self.demand.update(now, wanted)?;
+        for layer in 0..self.layers.len() as u8 {
+            self.ladder.set_sleeping(now, layer, told >> layer & 1 == 0);
+        }
+        Some(told)
+    }
+
+    /// What an encoding costs, all of it.
+    pub(crate) fn bitrate(&self, layer: u8) -> Bitrate {
+        self.ladder.bitrate(layer)
+    }
+
     /// Reads a packet of a layer from its ring again.
     pub(crate) fn stored(&self, layer: u8, number: u64) -> Option<Prepared<'_>> {
-        let (bytes, ids) = self.layers.get(usize::from(layer))?.ring.get(number)?;
+        let (bytes, Note { ids, frame }) = self.layers.get(usize::from(layer))?.ring.get(number)?;
         let packet = RtpPacket::parse(bytes).ok()?;
         let codec = codec_of(&self.config.codecs, packet.payload_type)?.codec;
-        Some(Prepared { layer, index: number, ids, ..Prepared::new(&packet, codec, &self.copied) })
-    }
-
-    /// Looks for the best layer that lives; returns whether it is another one than before.
-    pub(crate) fn select(&mut self, now: Instant) -> bool {
-        let mut candidates = [Candidate::default(); MAX_LAYERS];
-        for (candidate, layer) in candidates.iter_mut().zip(&self.layers) {
-            *candidate = layer.candidate(now);
-        }
-        let before = self.selected;
-        // No more layers than candidates, as the rids were cut when the track was made.
-        self.selected = best_layer(&candidates[..self.layers.len()], before);
-        self.selected != before
-    }
-
-    /// The layer subscribers get.
-    pub(crate) fn selected_layer(&mut self) -> &mut Layer {
-        // `selected` is an index of `layers`, of which there is at least one.
-        &mut self.layers[self.selected]
+        Some(Prepared { layer, index: number, ids, frame, ..Prepared::new(&packet, codec, &self.copied) })
     }
 
     /// Whether `payload_type` is one of retransmissions.
@@ -212,14 +308,44 @@ impl Layer {
             nacks: NackList::default(),
             gate: KeyframeGate::new(KEYFRAME_SPACING),
             ring: Ring::new(),
+            reader: FrameReader::new(),
+            targets_version: 0,
             newest: None,
             report: None,
             orientation: None,
             last_arrival: None,
-            meter: Meter::default(),
             pictures: PictureCounter::default(),
-            pixels: None,
+            gop: None,
         }
+    }
+
+    /// What has come since the last keyframe.
+    pub(crate) const fn gop(&self) -> Option<Gop> {
+        self.gop
+    }
+
+    /// Nobody is to begin with what has come so far.
+    pub(crate) const fn forget_gop(&mut self) {
+        self.gop = None;
+    }
+
+    /// Counts what has come since the last keyframe.
+    fn count_gop(&mut self, now: Instant, prepared: &Prepared<'_>, len: usize) {
+        if prepared.frame.starts_keyframe && self.gop.is_none_or(|gop| gop.first < prepared.index) {
+            let (first, frame) = (prepared.index, prepared.frame.number);
+            self.gop = Some(Gop { first, frame, at: now, bytes: 0, key_bytes: 0 });
+        }
+        if let Some(gop) = &mut self.gop {
+            gop.bytes += len;
+            gop.key_bytes += if gop.frame == prepared.frame.number { len } else { 0 };
+        }
+    }
+
+    /// Sets how far apart keyframes of the layer are to be, at `bitrate`.
+    fn pace_keyframes(&mut self, bitrate: Bitrate) {
+        let Some(gop) = self.gop.filter(|_| bitrate > Bitrate::ZERO) else { return };
+        let span = bitrate.scale(KEYFRAME_SHARE).time_for(gop.key_bytes as f64);
+        self.gate.set_patience(span.min(MAX_KEYFRAME_PATIENCE));
     }
 
     /// Starts anew with another SSRC; nothing of the old stream is asked for or sent again.
@@ -278,20 +404,21 @@ impl Layer {
         if prepared.is_newest {
             self.newest = Some(prepared.index);
         }
-        if prepared.starts_keyframe && prepared.codec.kind() == Kind::Video {
+        if prepared.frame.starts_keyframe {
             // A parameter set of the same H.264 frame may be missing right before its first slice.
             let slack = if matches!(prepared.codec, Codec::H264 { .. }) { PARAMETER_SETS } else { 0 };
             self.nacks.handle_keyframe(index.saturating_sub(slack));
-            if prepared.codec == Codec::Vp8 {
-                let frame = prepared.payload.get(prepared.descriptor.len()..);
-                self.pixels = frame.and_then(vp8_pixels).or(self.pixels);
-            }
         }
         self.last_arrival = Some(now);
     }
 
-    fn candidate(&self, now: Instant) -> Candidate {
-        Candidate { is_live: self.is_live(now), pixels: self.pixels, bitrate_bps: self.meter.bitrate_bps() }
+    /// Reads what a packet says of its frame.
+    fn read_frame(&mut self, prepared: &mut Prepared<'_>) {
+        let Prepared { codec, index, timestamp, marker, payload, is_newest, .. } = *prepared;
+        let dependency = prepared.carried.dependency();
+        let piece = Piece { codec, dependency, index, timestamp, marker, payload, is_newest };
+        let (frame, _) = self.reader.read(&piece);
+        prepared.frame = frame;
     }
 }
 

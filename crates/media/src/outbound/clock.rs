@@ -39,6 +39,11 @@ impl SlotClock {
         wanted.max(least) as u32
     }
 
+    /// Whether an owner can begin with what was captured at `capture` without its timestamps running ahead later.
+    pub(crate) fn is_free_at(&self, capture: i64) -> bool {
+        self.last.is_none_or(|(last, _)| self.at(capture) >= last + self.step)
+    }
+
     /// Whether the owner's next timestamp has leapt: it cannot be from the clock of the one before.
     pub(crate) fn is_leap(&self, now: i64, timestamp: u32) -> bool {
         let Some((last, at)) = self.last else { return false };
@@ -56,6 +61,11 @@ impl SlotClock {
         if self.last.is_none_or(|(last, _)| extended > last) {
             self.last = Some((extended, now));
         }
+    }
+
+    /// The highest timestamp sent.
+    pub(crate) fn last(&self) -> Option<u32> {
+        self.last.map(|(last, _)| last as u32)
     }
 
     /// Ticks per second.

@@ -1,5 +1,6 @@
 //! Header extensions of a slot: which are written, with whose ids, and what is in them.
 
+use roundtable_wire::dependency;
 use roundtable_wire::ext::abs_send_time;
 use roundtable_wire::{Extension, ExtensionMap, ExtensionWriter, NtpTime, RtpPacket};
 
@@ -14,8 +15,8 @@ const COPIED: [Extension; 6] = [
 ];
 const ORIENTATION: usize = 1;
 const DEPENDENCY: usize = 5;
-/// The longest element that is copied: a dependency descriptor with its structure takes about 100 bytes.
-const MAX_COPIED_LEN: usize = 160;
+/// The longest element that is copied: of dependency descriptors, all (RFC 8285 4.3).
+const MAX_COPIED_LEN: usize = dependency::MAX_LEN;
 /// Bytes of a dependency descriptor that are always there: flags and template, frame number.
 const DEPENDENCY_FIXED: usize = 3;
 
@@ -43,6 +44,11 @@ impl<'a> Carried<'a> {
     /// The video orientation, if the packet tells it.
     pub(crate) fn orientation(&self) -> Option<u8> {
         self.elements[ORIENTATION].and_then(<[u8]>::first).copied()
+    }
+
+    /// The dependency descriptor, if there is one.
+    pub(crate) const fn dependency(&self) -> Option<&'a [u8]> {
+        self.elements[DEPENDENCY]
     }
 
     /// The frame number of the dependency descriptor, if there is one.

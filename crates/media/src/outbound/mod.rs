@@ -4,20 +4,23 @@ pub(crate) mod clock;
 pub(crate) mod extmap;
 pub(crate) mod rewrite;
 pub(crate) mod rtx;
+pub(crate) mod select;
 
 use std::time::{Duration, Instant};
 
 use roundtable_wire::{Codec, Kind, NtpTime, RtpHeader};
 
-use crate::allocate::Hints;
+use crate::allocate::{Cause, Hints};
 use crate::config::{SlotConfig, TrackCodec};
 use crate::descriptor::{Ids, MAX_LEN as MAX_DESCRIPTOR_LEN, red_primary};
 use crate::event::Egress;
+use crate::inbound::Track;
 use crate::key::{PeerKey, TrackKey};
 use crate::outbound::clock::SlotClock;
-use crate::outbound::extmap::{Elements, SlotIds};
-use crate::outbound::rewrite::{Epoch, Numbering, Owner};
+use crate::outbound::extmap::{Carried, Elements, SlotIds};
+use crate::outbound::rewrite::{Epoch, Found, Numbering, Owner, Place};
 use crate::outbound::rtx::Retransmitter;
+use crate::outbound::select::{Choice, Selector, spatial};
 use crate::packet::Prepared;
 
 /// Packets of a slot that carry its mid: the first ones, and the first ones after each switch.
@@ -25,7 +28,7 @@ const MID_PACKETS: u16 = 200;
 /// A longer mid would need two-byte extensions, which not everybody takes: it is then sent on no packet.
 const MAX_MID_LEN: usize = 16;
 /// Room for header, extensions and rewritten payload descriptor.
-const HEAD_LEN: usize = 320;
+const HEAD_LEN: usize = 400;
 /// Bytes of the original sequence number in front of a retransmitted payload (RFC 4588 4).
 const OSN_LEN: usize = 2;
 /// A keyframe may have been overtaken by this many packets, which then follow from the ring.
@@ -46,12 +49,15 @@ pub(crate) struct Slot {
     pub(crate) wanted: Option<TrackKey>,
     /// What the subscriber says of the picture.
     pub(crate) hints: Hints,
+    /// Why the allocator chose last what it chose.
+    pub(crate) cause: Cause,
     pub(crate) generation: u32,
     /// Whether [`PlaneEvent::SlotLive`](crate::PlaneEvent::SlotLive) was told of this generation.
     pub(crate) is_announced: bool,
     /// The track the subscriber was found unable to decode, so that it is told once.
     pub(crate) undecodable: Option<TrackKey>,
     numbering: Numbering,
+    pub(crate) selector: Selector,
     pub(crate) clock: SlotClock,
     pub(crate) rtx: Retransmitter,
     mid_left: u16,
@@ -79,20 +85,28 @@ pub(crate) enum Decision {
     /// It is not for this slot, or not yet.
     Skip,
     /// It belongs to the owner.
-    Forward(Epoch),
+    Forward(Epoch, Place),
     /// It is the first of a new owner, layer or codec.
     Begin(Owner),
     /// The subscriber has no such codec.
     Undecodable,
 }
 
-/// What sending a packet needs besides the packet.
-#[derive(Debug)]
-pub(crate) struct Departure<'p> {
-    pub(crate) micros: i64,
+/// What of a packet is the slot's own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outlet {
+    pub(crate) epoch: Epoch,
+    pub(crate) place: Place,
+    /// An orientation to tell if the packet tells none.
+    pub(crate) orientation: Option<u8>,
+}
+
+/// The moment a packet leaves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Departure {
     pub(crate) ntp: NtpTime,
     /// The peer's next transport-wide number.
-    pub(crate) transport_sequence: &'p mut u16,
+    pub(crate) transport_sequence: u16,
 }
 
 impl Slot {
@@ -108,11 +122,13 @@ impl Slot {
             live: None,
             wanted: None,
             hints: Hints::default(),
+            cause: Cause::Kept,
             generation: 0,
             is_announced: true,
             undecodable: None,
             // In the lower half, so that the first packets may be reordered without a doubt about the rollover.
             numbering: Numbering::new(1 + (numbers & 0x3fff), ids),
+            selector: Selector::default(),
             clock: SlotClock::new(micros, rate, (numbers >> 32) as u32),
             rtx: Retransmitter::new(1 + (numbers >> 16 & 0x3fff)),
             mid_left: MID_PACKETS,
@@ -127,59 +143,89 @@ impl Slot {
         }
     }
 
-    /// Decides about a packet of a track whose best layer is `selected` and whose newest packet on the packet's layer
-    /// is `newest`.
-    pub(crate) fn decide(
-        &self,
-        micros: i64,
-        track: TrackKey,
-        selected: usize,
-        newest: u64,
-        packet: &Prepared<'_>,
-    ) -> Decision {
-        match &self.live {
-            Some(epoch) if epoch.track == track => {
+    /// Decides about a packet of a track.
+    pub(crate) fn decide(&mut self, micros: i64, key: TrackKey, track: &Track, packet: &Prepared<'_>) -> Decision {
+        match self.live {
+            Some(epoch) if epoch.track == key => {
                 if epoch.layer == packet.layer && epoch.codec == packet.codec {
-                    return self.go_on(micros, epoch, packet);
-                }
-                if usize::from(packet.layer) != selected && epoch.layer != packet.layer {
-                    return Decision::Skip;
+                    return self.go_on(micros, &epoch, track, packet);
                 }
             }
             Some(_) | None => {
-                if self.wanted != Some(track) || usize::from(packet.layer) != selected {
+                if self.wanted != Some(key) {
                     return Decision::Skip;
                 }
             }
         }
-        self.take_over(track, newest, packet)
+        self.take_over(track, packet)
     }
 
     /// The owner's next packet.
-    fn go_on(&self, micros: i64, epoch: &Epoch, packet: &Prepared<'_>) -> Decision {
-        if packet.index < epoch.first {
-            return Decision::Skip; // From before the switch: its number in the slot is another owner's.
+    pub(crate) fn go_on(&mut self, micros: i64, epoch: &Epoch, track: &Track, packet: &Prepared<'_>) -> Decision {
+        if !packet.is_newest {
+            // Its number was kept free if it was lost, and closed if its frame was left out.
+            return self
+                .numbering
+                .place(epoch, packet.index)
+                .map_or(Decision::Skip, |at| Decision::Forward(*epoch, at));
         }
-        if packet.is_newest && self.clock.is_leap(micros, epoch.timestamp_out(packet.timestamp)) {
+        if self.clock.is_leap(micros, epoch.timestamp_out(packet.timestamp)) {
             let Epoch { track, layer, codec, payload_type, rtx_payload_type, strips_red, .. } = *epoch;
             return Decision::Begin(Owner { track, layer, codec, payload_type, rtx_payload_type, strips_red });
         }
-        Decision::Forward(*epoch)
+        if self.config.kind == Kind::Video {
+            match self.choose(track, packet) {
+                Choice::Forward => {}
+                Choice::LeaveOut => {
+                    self.leave_out(packet);
+                    return Decision::Skip;
+                }
+                Choice::Stop => {
+                    self.numbering.end(packet.index);
+                    self.detach();
+                    return Decision::Skip;
+                }
+            }
+        }
+        self.numbering.place(epoch, packet.index).map_or(Decision::Skip, |at| Decision::Forward(*epoch, at))
+    }
+
+    /// Asks the selector about the newest packet.
+    fn choose(&mut self, track: &Track, packet: &Prepared<'_>) -> Choice {
+        let Some(layer) = track.layers.get(usize::from(packet.layer)) else { return Choice::LeaveOut };
+        let before = self.selector.current();
+        let choice = self.selector.choose(packet.layer, self.wanted.is_some(), &layer.reader, &packet.frame);
+        if let Some(target) = self.selector.current().filter(|_| self.selector.current() != before) {
+            self.numbering.set_top(packet.index, spatial(&layer.reader, target));
+        }
+        choice
+    }
+
+    /// Leaves out the newest packet of the owner, so that the next one takes its number.
+    pub(crate) fn leave_out(&mut self, packet: &Prepared<'_>) {
+        // VP8 counts pictures without a gap; of the others each picture keeps its number.
+        let picture = (packet.codec == Codec::Vp8).then_some(packet.ids.picture);
+        self.numbering.leave_out(packet.index, picture);
     }
 
     /// The packet of one who is to take over.
-    fn take_over(&self, track: TrackKey, newest: u64, packet: &Prepared<'_>) -> Decision {
+    pub(crate) fn take_over(&self, track: &Track, packet: &Prepared<'_>) -> Decision {
         let Some(codec) = self.decodes(packet.codec) else { return Decision::Undecodable };
+        let newest = track.layers.get(usize::from(packet.layer)).and_then(|layer| layer.newest);
         let can_start = match self.config.kind {
             // What came before the newest packet is not sent, so starting with an older one would leave a hole.
             Kind::Audio => packet.is_newest,
-            Kind::Video => packet.starts_keyframe && newest.saturating_sub(packet.index) <= MAX_CATCH_UP,
+            Kind::Video => {
+                self.selector.goal().is_some_and(|goal| goal.layer == packet.layer)
+                    && packet.frame.starts_keyframe
+                    && newest.unwrap_or(packet.index).saturating_sub(packet.index) <= MAX_CATCH_UP
+            }
         };
         if !can_start || packet.payload.is_empty() {
             return Decision::Skip;
         }
         Decision::Begin(Owner {
-            track,
+            track: track.key,
             layer: packet.layer,
             codec: packet.codec,
             payload_type: codec.payload_type,
@@ -194,6 +240,7 @@ impl Slot {
         now: Instant,
         micros: i64,
         owner: Owner,
+        track: &Track,
         packet: &Prepared<'_>,
         capture: Option<i64>,
     ) -> Epoch {
@@ -203,30 +250,44 @@ impl Slot {
         self.undecodable = None;
         // The old owner may change its layer while another one is still waited for.
         self.wanted = self.wanted.filter(|&wanted| wanted != owner.track);
+        if let Some(layer) = track.layers.get(usize::from(owner.layer))
+            && self.config.kind == Kind::Video
+        {
+            self.selector.begin(owner.layer, &layer.reader);
+            let target = self.selector.current().unwrap_or(0);
+            self.numbering.set_top(packet.index, spatial(&layer.reader, target));
+        }
         (self.mid_left, self.rtx_mid_left) = (MID_PACKETS, MID_PACKETS);
         self.reports = ReportSchedule { at: Some(now), sent: 0 };
         epoch
     }
 
+    /// Gives the packet in `place` its number: those after it follow. Called once for each, in their order, before
+    /// it is sent or queued.
+    pub(crate) fn commit(&mut self, micros: i64, epoch: &Epoch, place: Place, packet: &Prepared<'_>) {
+        self.numbering.handle_sent(place.index, epoch.ids_out(packet.ids, place), packet.codec);
+        self.clock.handle_sent(micros, epoch.timestamp_out(packet.timestamp));
+        self.packets = self.packets.wrapping_add(1);
+        self.octets = self.octets.wrapping_add(packet.payload.len() as u32);
+    }
+
     /// Sends a packet of the owner. Returns its length.
     pub(crate) fn send(
         &mut self,
-        epoch: &Epoch,
+        outlet: &Outlet,
         packet: &Prepared<'_>,
-        orientation: Option<u8>,
-        departure: &mut Departure<'_>,
+        departure: Departure,
         out: &mut impl Egress,
     ) -> usize {
-        let index = epoch.index_out(packet.index);
-        let timestamp = epoch.timestamp_out(packet.timestamp);
-        let ids = epoch.ids_out(packet.ids);
+        let Outlet { epoch, place, orientation } = outlet;
+        let ids = epoch.ids_out(packet.ids, *place);
         // Audio starts a talk spurt with its first packet (RFC 3551 4.1); a switch is one.
         let starts_spurt = self.config.kind == Kind::Audio && packet.index == epoch.first;
         let header = RtpHeader {
-            marker: packet.marker || starts_spurt,
+            marker: starts_spurt || place.ends_picture(packet),
             payload_type: epoch.payload_type,
-            sequence: index as u16,
-            timestamp,
+            sequence: place.index as u16,
+            timestamp: epoch.timestamp_out(packet.timestamp),
             ssrc: self.config.ssrc,
             csrc: None,
         };
@@ -234,55 +295,104 @@ impl Slot {
         self.mid_left = self.mid_left.saturating_sub(1);
 
         let mut head = [0; HEAD_LEN];
-        let header_len = self.write_header(&mut head, &header, packet, ids.frame, tells_mid, orientation, departure);
+        let header_len = self.write_header(&mut head, &header, packet, ids.frame, tells_mid, *orientation, departure);
         let (head_len, tail) = write_payload(&mut head, header_len, packet, ids, epoch.strips_red);
         // Both lengths come from what was written to `head`.
-        out.rtp(self.peer, &head[..head_len], header_len, tail, (index >> 16) as u32);
-
-        self.numbering.handle_sent(index, ids, packet.codec);
-        self.clock.handle_sent(departure.micros, timestamp);
-        self.packets = self.packets.wrapping_add(1);
-        self.octets = self.octets.wrapping_add((head_len - header_len + tail.len()) as u32);
+        out.rtp(self.peer, &head[..head_len], header_len, tail, (place.index >> 16) as u32);
         head_len + tail.len()
     }
 
-    /// Sends a packet again (RFC 4588), which had the number `index` in this slot. Returns its length.
+    /// Sends a packet again (RFC 4588). Returns its length.
     pub(crate) fn send_again(
         &mut self,
         (ssrc, payload_type): (u32, u8),
-        epoch: &Epoch,
-        index: u64,
+        found: &Found,
         packet: &Prepared<'_>,
-        departure: &mut Departure<'_>,
+        departure: Departure,
         out: &mut impl Egress,
     ) -> usize {
-        let ids = epoch.ids_out(packet.ids);
+        let Found { place, epoch, .. } = found;
+        let ids = epoch.ids_out(packet.ids, *place);
         let rtx_index = self.rtx.take_index();
         let header = RtpHeader {
-            marker: packet.marker,
+            marker: place.ends_picture(packet),
             payload_type,
             sequence: rtx_index as u16,
             timestamp: epoch.timestamp_out(packet.timestamp),
             ssrc,
             csrc: None,
         };
-        // Firefox ignores retransmissions without a mid once it has seen media with one. They are few, so their first
-        // ones are counted by themselves, and none comes without while the media has it.
-        let tells_mid = self.mid_left > 0 || self.rtx_mid_left > 0;
-        self.rtx_mid_left = self.rtx_mid_left.saturating_sub(1);
-
         let mut head = [0; HEAD_LEN];
+        let tells_mid = self.tells_rtx_mid();
         let header_len = self.write_header(&mut head, &header, packet, ids.frame, tells_mid, None, departure);
         // The head has room for everything an extension block can hold here and the number.
-        head[header_len..header_len + OSN_LEN].copy_from_slice(&(index as u16).to_be_bytes());
+        head[header_len..header_len + OSN_LEN].copy_from_slice(&(place.index as u16).to_be_bytes());
         let (head_len, tail) = write_payload(&mut head, header_len + OSN_LEN, packet, ids, epoch.strips_red);
         out.rtp(self.peer, &head[..head_len], header_len, tail, (rtx_index >> 16) as u32);
         head_len + tail.len()
     }
 
+    /// Sends a packet of nothing but `len` bytes of padding on the SSRC of retransmissions. Returns its length.
+    pub(crate) fn send_padding(
+        &mut self,
+        (ssrc, payload_type): (u32, u8),
+        len: u8,
+        departure: Departure,
+        out: &mut impl Egress,
+    ) -> usize {
+        let rtx_index = self.rtx.take_index();
+        let header = RtpHeader {
+            marker: false,
+            payload_type,
+            sequence: rtx_index as u16,
+            timestamp: self.clock.last().unwrap_or_default(),
+            ssrc,
+            csrc: None,
+        };
+        let mut head = [0; HEAD_LEN];
+        let tells_mid = self.tells_rtx_mid();
+        let header_len = self.write_elements(&mut head, &header, departure, tells_mid, &Carried::default(), 0, None);
+        // The first byte of the header that was just written says that padding follows (RFC 3550 5.1).
+        head[0] |= 0x20;
+        let mut padding = [0; u8::MAX as usize];
+        let len = len.max(1);
+        // `len` is in 1..=255.
+        padding[usize::from(len) - 1] = len;
+        out.rtp(self.peer, &head[..header_len], header_len, &padding[..usize::from(len)], (rtx_index >> 16) as u32);
+        header_len + usize::from(len)
+    }
+
+    /// Whether packets take transport-wide numbers.
+    pub(crate) const fn counts(&self) -> bool {
+        self.ids.counts()
+    }
+
+    /// Firefox ignores retransmissions without a mid once it has seen media with one. They are few, so their first
+    /// ones are counted by themselves, and none comes without while the media has it.
+    fn tells_rtx_mid(&mut self) -> bool {
+        let tells = self.mid_left > 0 || self.rtx_mid_left > 0;
+        self.rtx_mid_left = self.rtx_mid_left.saturating_sub(1);
+        tells
+    }
+
     /// Finds a packet the subscriber asks for again by its sequence number.
-    pub(crate) fn find(&self, sequence: u16) -> Option<(u64, Epoch, u64)> {
-        self.numbering.find(sequence).map(|(index, epoch, theirs)| (index, *epoch, theirs))
+    pub(crate) fn find(&self, sequence: u16) -> Option<Found> {
+        self.numbering.find(sequence)
+    }
+
+    /// Finds a packet by its index in the slot.
+    pub(crate) fn find_index(&self, index: u64) -> Option<Found> {
+        self.numbering.find_index(index)
+    }
+
+    /// The index of the slot's next packet.
+    pub(crate) const fn next_index(&self) -> u64 {
+        self.numbering.next()
+    }
+
+    /// The track that is shown, or is to be shown.
+    pub(crate) fn subject(&self) -> Option<TrackKey> {
+        self.wanted.or(self.live.map(|epoch| epoch.track))
     }
 
     /// The subscriber's payload types for a codec; those of Opus for redundant audio, which can be taken apart.
@@ -293,6 +403,7 @@ impl Slot {
 
     /// Takes the owner's place away; it comes back like a new one, without being announced again.
     pub(crate) fn detach(&mut self) {
+        self.selector.stop();
         if let Some(epoch) = self.live.take()
             && self.wanted.is_none()
         {
@@ -323,15 +434,25 @@ impl Slot {
         frame: u16,
         tells_mid: bool,
         orientation: Option<u8>,
-        departure: &mut Departure<'_>,
+        departure: Departure,
+    ) -> usize {
+        self.write_elements(head, header, departure, tells_mid, &packet.carried, frame, orientation)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one header, all of different types")]
+    fn write_elements(
+        &self,
+        head: &mut [u8; HEAD_LEN],
+        header: &RtpHeader,
+        departure: Departure,
+        tells_mid: bool,
+        carried: &Carried<'_>,
+        frame: u16,
+        orientation: Option<u8>,
     ) -> usize {
         let mid = Some(self.config.mid.as_str()).filter(|mid| tells_mid && (1..=MAX_MID_LEN).contains(&mid.len()));
-        let transport_sequence = *departure.transport_sequence;
-        if self.ids.counts() {
-            *departure.transport_sequence = transport_sequence.wrapping_add(1);
-        }
-        let carried = &packet.carried;
-        let elements = Elements { mid, transport_sequence, now: departure.ntp, carried, frame, orientation };
+        let Departure { ntp, transport_sequence } = departure;
+        let elements = Elements { mid, transport_sequence, now: ntp, carried, frame, orientation };
         let room = HEAD_LEN - OSN_LEN - MAX_DESCRIPTOR_LEN;
         // `room` is less than the length.
         header.write(&mut head[..room], |writer| self.ids.write(writer, &elements))

@@ -1,4 +1,8 @@
-//! How one owner's numbers become the slot's: an epoch lasts from one switch to the next.
+//! How one owner's numbers become the slot's.
+//!
+//! An *epoch* lasts from one switch to the next. Within it a *span* is a run of the owner's packets that leave with
+//! consecutive numbers. What the slot leaves out on purpose ends a span, so that the gap closes; what was lost on the
+//! way to us stays inside of one, so that its number is free when it comes late.
 
 use std::collections::VecDeque;
 
@@ -6,9 +10,13 @@ use roundtable_wire::{Codec, newer16};
 
 use crate::descriptor::Ids;
 use crate::key::TrackKey;
+use crate::packet::Prepared;
 
 /// Epochs of which packets can still be asked for. The oldest is forgotten first.
 const MAX_EPOCHS: usize = 16;
+/// Spans of which packets can still be asked for, or come late. The oldest is forgotten first: at 30 frames a second
+/// of which every other one is left out they reach back four seconds.
+const MAX_SPANS: usize = 64;
 /// Packets a slot can find again by its own numbers.
 pub(crate) const HISTORY: u64 = 600;
 
@@ -27,8 +35,8 @@ pub(crate) struct Epoch {
     pub(crate) strips_red: bool,
     /// The owner's index of its first packet in this slot; older ones are dropped.
     pub(crate) first: u64,
-    /// The slot's index of that packet.
-    first_out: u64,
+    /// Counts the epochs of the slot.
+    number: u32,
     timestamp: u32,
     ids: Ids,
 }
@@ -44,21 +52,58 @@ pub(crate) struct Owner {
     pub(crate) strips_red: bool,
 }
 
-impl Epoch {
-    /// The slot's index of the owner's packet `index`, which is `first` or newer.
-    pub(crate) const fn index_out(&self, index: u64) -> u64 {
-        self.first_out + (index - self.first)
-    }
+/// A run of packets without one left out.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    epoch: u32,
+    /// The owner's indexes `first..end`; the newest span is open, its end is `u64::MAX`.
+    first: u64,
+    end: u64,
+    /// The slot's index of `first`.
+    first_out: u64,
+    /// Pictures that were left out in this epoch before.
+    pictures: u16,
+    /// The highest spatial layer that is forwarded.
+    top: u8,
+}
 
+/// The number a packet gets in a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The slot's index: the sequence number with its rollovers.
+    pub(crate) index: u64,
+    /// By how much picture ids fall back behind those of the owner.
+    pub(crate) pictures: u16,
+    /// The highest spatial layer that is forwarded.
+    pub(crate) top: u8,
+}
+
+/// A packet that was found by the number it has in a slot.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found {
+    pub(crate) place: Place,
+    pub(crate) epoch: Epoch,
+    /// The owner's index.
+    pub(crate) index: u64,
+}
+
+impl Place {
+    /// Whether a packet is the last of its picture that is forwarded: what the marker bit says (RFC 9628 4.1).
+    pub(crate) const fn ends_picture(&self, packet: &Prepared<'_>) -> bool {
+        packet.marker || packet.frame.ends && packet.frame.spatial == self.top
+    }
+}
+
+impl Epoch {
     /// The slot's timestamp for an owner's one.
     pub(crate) const fn timestamp_out(&self, timestamp: u32) -> u32 {
         timestamp.wrapping_add(self.timestamp)
     }
 
-    /// The slot's ids for an owner's ones.
-    pub(crate) fn ids_out(&self, ids: Ids) -> Ids {
+    /// The slot's ids for an owner's ones, for a packet in `place`.
+    pub(crate) fn ids_out(&self, ids: Ids, place: Place) -> Ids {
         Ids {
-            picture: ids.picture.wrapping_add(self.ids.picture) & PICTURE_MASK,
+            picture: ids.picture.wrapping_add(self.ids.picture).wrapping_sub(place.pictures) & PICTURE_MASK,
             tl0: ids.tl0.wrapping_add(self.ids.tl0),
             key: ids.key.wrapping_add(self.ids.key) & KEY_MASK,
             frame: ids.frame.wrapping_add(self.ids.frame),
@@ -74,12 +119,16 @@ pub(crate) struct Numbering {
     /// The last ids given out; the next owner continues by one.
     last: Ids,
     epochs: VecDeque<Epoch>,
+    spans: VecDeque<Span>,
+    count: u32,
+    /// The picture left out last.
+    left_out: Option<u16>,
 }
 
 impl Numbering {
     /// Numbers that start with `first`, whose upper bits are the rollover counter.
-    pub(crate) fn new(first: u64, last: Ids) -> Self {
-        Self { next: first, last, epochs: VecDeque::with_capacity(MAX_EPOCHS) }
+    pub(crate) const fn new(first: u64, last: Ids) -> Self {
+        Self { next: first, last, epochs: VecDeque::new(), spans: VecDeque::new(), count: 0, left_out: None }
     }
 
     /// Starts an epoch with the owner's packet `index`, to which `timestamp_out` is given.
@@ -93,17 +142,66 @@ impl Numbering {
         };
         let Owner { track, layer, codec, payload_type, rtx_payload_type, strips_red } = owner;
         let timestamp = timestamp_out.wrapping_sub(timestamp);
-        let (first, first_out) = (index, self.next);
+        self.count = self.count.wrapping_add(1);
+        self.left_out = None;
+        let (first, number) = (index, self.count);
         let epoch =
-            Epoch { track, layer, codec, payload_type, rtx_payload_type, strips_red, first, first_out, timestamp, ids };
-        if self.epochs.len() == MAX_EPOCHS {
-            self.epochs.pop_front();
+            Epoch { track, layer, codec, payload_type, rtx_payload_type, strips_red, first, number, timestamp, ids };
+        keep(&mut self.epochs, epoch, MAX_EPOCHS);
+        if let Some(span) = self.spans.back_mut().filter(|span| span.end == u64::MAX) {
+            // The numbers from here on are the new owner's.
+            span.end = span.first + (self.next.saturating_sub(span.first_out));
         }
-        self.epochs.push_back(epoch);
+        let span = Span { epoch: number, first: index, end: u64::MAX, first_out: self.next, pictures: 0, top: u8::MAX };
+        self.open(span);
         epoch
     }
 
-    /// Records that the packet `index` leaves, by the slot's count, with `ids` if its codec has such.
+    /// From the owner's packet `index` on, `top` is the highest spatial layer that is forwarded.
+    pub(crate) fn set_top(&mut self, index: u64, top: u8) {
+        let Some(span) = self.spans.back_mut().filter(|span| span.top != top && span.first <= index) else { return };
+        if span.first == index {
+            span.top = top;
+            return;
+        }
+        let first_out = span.first_out + (index - span.first);
+        let next = Span { first: index, end: span.end, first_out, top, ..*span };
+        span.end = index;
+        self.open(next);
+    }
+
+    /// The number of the owner's packet `index`; `None` if its place was closed.
+    pub(crate) fn place(&self, epoch: &Epoch, index: u64) -> Option<Place> {
+        let spans = self.spans.iter().rev().take_while(|span| span.epoch == epoch.number);
+        let span = { spans }.find(|span| span.first <= index).filter(|span| index < span.end)?;
+        Some(Place { index: span.first_out + (index - span.first), pictures: span.pictures, top: span.top })
+    }
+
+    /// Leaves out the owner's packet `index`, which is newer than all before it, with the picture it belongs to.
+    ///
+    /// `picture` is its id where ids have to follow each other without a gap.
+    pub(crate) fn leave_out(&mut self, index: u64, picture: Option<u16>) {
+        let is_another = picture.is_some() && std::mem::replace(&mut self.left_out, picture) != picture;
+        let Some(span) = self.spans.back_mut().filter(|span| span.first <= index) else { return };
+        let pictures = span.pictures.wrapping_add(u16::from(is_another)) & PICTURE_MASK;
+        if span.first == index {
+            (span.first, span.pictures) = (index + 1, pictures);
+            return;
+        }
+        span.end = index;
+        let first_out = span.first_out + (index - span.first);
+        let next = Span { first: index + 1, end: u64::MAX, first_out, pictures, ..*span };
+        self.open(next);
+    }
+
+    /// Ends the epoch before the owner's packet `index`: what comes from then on has no number.
+    pub(crate) fn end(&mut self, index: u64) {
+        if let Some(span) = self.spans.back_mut() {
+            span.end = index.max(span.first);
+        }
+    }
+
+    /// Records that a packet leaves with the slot's `index`, and with `ids` if its codec has such.
     pub(crate) fn handle_sent(&mut self, index: u64, ids: Ids, codec: Codec) {
         self.next = self.next.max(index + 1);
         // Newer in the width of each field; of two frames the last one counts whatever order they come in.
@@ -123,14 +221,45 @@ impl Numbering {
         }
     }
 
-    /// Finds a packet by its sequence number in the slot: its index in the slot, its epoch and its owner's index.
-    pub(crate) fn find(&self, sequence: u16) -> Option<(u64, &Epoch, u64)> {
+    /// Finds a packet by its sequence number in the slot.
+    pub(crate) fn find(&self, sequence: u16) -> Option<Found> {
         let newest = self.next.checked_sub(1)?;
         let back = u64::from((newest as u16).wrapping_sub(sequence));
-        let index = newest.checked_sub(back).filter(|_| back < HISTORY)?;
-        let epoch = self.epochs.iter().rev().find(|epoch| epoch.first_out <= index)?;
-        Some((index, epoch, epoch.first + (index - epoch.first_out)))
+        self.find_index(newest.checked_sub(back)?)
     }
+
+    /// Finds a packet by its index in the slot.
+    pub(crate) fn find_index(&self, index: u64) -> Option<Found> {
+        if index >= self.next || self.next - index > HISTORY {
+            return None;
+        }
+        let span = self.spans.iter().rev().find(|span| span.first_out <= index)?;
+        let theirs = span.first + (index - span.first_out);
+        let epoch = self.epochs.iter().rev().find(|epoch| epoch.number == span.epoch)?;
+        let place = Place { index, pictures: span.pictures, top: span.top };
+        (theirs < span.end).then_some(Found { place, epoch: *epoch, index: theirs })
+    }
+
+    /// The index of the next packet.
+    pub(crate) const fn next(&self) -> u64 {
+        self.next
+    }
+
+    fn open(&mut self, span: Span) {
+        // Of a run that never had a packet nothing can be asked for.
+        if self.spans.back().is_some_and(|last| last.first >= last.end) {
+            self.spans.pop_back();
+        }
+        keep(&mut self.spans, span, MAX_SPANS);
+    }
+}
+
+/// Appends to a queue of at most `most`, whose oldest gives way.
+fn keep<T>(queue: &mut VecDeque<T>, value: T, most: usize) {
+    if queue.len() == most {
+        queue.pop_front();
+    }
+    queue.push_back(value);
 }
 
 #[cfg(test)]
@@ -147,19 +276,27 @@ mod tests {
         Ids { picture, tl0, key, frame }
     }
 
+    fn send(numbering: &mut Numbering, epoch: &Epoch, index: u64, ids: Ids) -> Place {
+        let place = numbering.place(epoch, index).unwrap();
+        numbering.handle_sent(place.index, epoch.ids_out(ids, place), Codec::Vp8);
+        place
+    }
+
     #[test]
     fn every_number_continues_by_one_at_a_switch() {
         let mut numbering = Numbering::new(65_530, ids(0x7ffe, 254, 30, 65_534));
         let first = numbering.begin(owner(), 1000, 5, 50, ids(3, 4, 5, 6));
-        assert_eq!((first.index_out(1000), first.timestamp_out(5)), (65_530, 50));
-        assert_eq!(first.ids_out(ids(3, 4, 5, 6)), ids(0x7fff, 255, 31, 65_535));
-        assert_eq!(first.ids_out(ids(4, 5, 6, 7)), ids(0, 0, 0, 0), "each wraps in its own width");
-        numbering.handle_sent(first.index_out(1010), first.ids_out(ids(4, 5, 6, 7)), Codec::Vp8);
-        numbering.handle_sent(first.index_out(1009), first.ids_out(ids(3, 4, 5, 6)), Codec::Vp8);
+        let place = numbering.place(&first, 1000).unwrap();
+        assert_eq!((place.index, first.timestamp_out(5)), (65_530, 50));
+        assert_eq!(first.ids_out(ids(3, 4, 5, 6), place), ids(0x7fff, 255, 31, 65_535));
+        assert_eq!(first.ids_out(ids(4, 5, 6, 7), place), ids(0, 0, 0, 0), "each wraps in its own width");
+        send(&mut numbering, &first, 1010, ids(4, 5, 6, 7));
+        send(&mut numbering, &first, 1009, ids(3, 4, 5, 6));
 
         let second = numbering.begin(owner(), 7, 0, 0, ids(100, 100, 20, 100));
-        assert_eq!(second.index_out(7), 65_541, "behind the highest, not behind the last");
-        assert_eq!(second.ids_out(ids(100, 100, 20, 100)), ids(1, 1, 1, 1));
+        let place = numbering.place(&second, 7).unwrap();
+        assert_eq!(place.index, 65_541, "behind the highest, not behind the last");
+        assert_eq!(second.ids_out(ids(100, 100, 20, 100), place), ids(1, 1, 1, 1));
     }
 
     #[test]
@@ -167,12 +304,12 @@ mod tests {
         let mut numbering = Numbering::new(65_530, Ids::default());
         let first = numbering.begin(owner(), 1000, 0, 0, Ids::default());
         for index in 1000..1010 {
-            numbering.handle_sent(first.index_out(index), Ids::default(), Codec::Vp8);
+            send(&mut numbering, &first, index, Ids::default());
         }
         let second = numbering.begin(owner(), 70, 0, 0, Ids::default());
-        numbering.handle_sent(second.index_out(70), Ids::default(), Codec::Vp8);
+        send(&mut numbering, &second, 70, Ids::default());
 
-        let found = |sequence| numbering.find(sequence).map(|(index, _, theirs)| (index, theirs));
+        let found = |sequence| numbering.find(sequence).map(|found| (found.place.index, found.index));
         assert_eq!(found(65_535), Some((65_535, 1005)));
         assert_eq!(found(3), Some((65_539, 1009)));
         assert_eq!(found(4), Some((65_540, 70)));
@@ -184,8 +321,72 @@ mod tests {
     fn history_ends_after_six_hundred_packets() {
         let mut numbering = Numbering::new(100, Ids::default());
         let epoch = numbering.begin(owner(), 0, 0, 0, Ids::default());
-        numbering.handle_sent(epoch.index_out(1000), Ids::default(), Codec::Vp8);
+        send(&mut numbering, &epoch, 1000, Ids::default());
         assert!(numbering.find(501).is_some());
         assert!(numbering.find(500).is_none());
+    }
+
+    #[test]
+    fn what_is_left_out_closes_the_gap_and_what_was_lost_keeps_it() {
+        let mut numbering = Numbering::new(100, ids(9, 0, 0, 0));
+        let epoch = numbering.begin(owner(), 10, 0, 0, ids(50, 0, 0, 0));
+        assert_eq!(send(&mut numbering, &epoch, 10, ids(50, 0, 0, 0)).index, 100);
+        numbering.leave_out(11, Some(51));
+        numbering.leave_out(12, Some(51));
+        // 13 is lost for now.
+        let place = send(&mut numbering, &epoch, 14, ids(53, 0, 0, 0));
+        assert_eq!(place.index, 102, "one number is kept for 13");
+        assert_eq!(epoch.ids_out(ids(53, 0, 0, 0), place).picture, 12, "one picture was left out, 52 may still come");
+        numbering.leave_out(15, Some(54));
+        let place = send(&mut numbering, &epoch, 16, ids(55, 0, 0, 0));
+        assert_eq!((place.index, epoch.ids_out(ids(55, 0, 0, 0), place).picture), (103, 13));
+
+        let late = |index| numbering.place(&epoch, index).map(|place| place.index);
+        assert_eq!((late(13), late(12), late(15), late(9)), (Some(101), None, None, None));
+        let found = |sequence| numbering.find(sequence).map(|found| found.index);
+        assert_eq!((found(100), found(101), found(102), found(103)), (Some(10), Some(13), Some(14), Some(16)));
+    }
+
+    #[test]
+    fn numbers_of_an_ended_epoch_are_not_given_out_twice() {
+        let mut numbering = Numbering::new(0, Ids::default());
+        let first = numbering.begin(owner(), 10, 0, 0, Ids::default());
+        send(&mut numbering, &first, 10, Ids::default());
+        numbering.end(11);
+        assert_eq!(numbering.place(&first, 11), None);
+        let second = numbering.begin(owner(), 11, 0, 0, Ids::default());
+        send(&mut numbering, &second, 11, Ids::default());
+        assert_eq!(numbering.place(&first, 12), None);
+        assert_eq!(numbering.find(1).map(|found| found.epoch.number), Some(second.number));
+        assert_eq!(numbering.find(0).map(|found| found.epoch.number), Some(first.number));
+    }
+
+    #[test]
+    fn the_picture_ends_with_the_highest_layer_that_is_forwarded_from_where_that_changed() {
+        let mut numbering = Numbering::new(0, Ids::default());
+        let epoch = numbering.begin(owner(), 10, 0, 0, Ids::default());
+        numbering.set_top(10, 2);
+        send(&mut numbering, &epoch, 10, Ids::default());
+        numbering.set_top(11, 0);
+        send(&mut numbering, &epoch, 11, Ids::default());
+        let top = |index| numbering.place(&epoch, index).unwrap();
+        assert_eq!((top(10).top, top(11).top), (2, 0));
+        assert_eq!((top(10).index, top(11).index), (0, 1), "no number is lost by it");
+    }
+
+    #[test]
+    fn memory_is_bounded_however_often_something_is_left_out() {
+        let mut numbering = Numbering::new(0, Ids::default());
+        let epoch = numbering.begin(owner(), 0, 0, 0, Ids::default());
+        for index in 0..10_000 {
+            if index % 2 == 0 {
+                send(&mut numbering, &epoch, index, Ids::default());
+            } else {
+                numbering.leave_out(index, None);
+            }
+        }
+        assert_eq!(numbering.spans.len(), MAX_SPANS);
+        assert_eq!(numbering.find(4_999).map(|found| found.index), Some(9_998));
+        assert_eq!(numbering.find(4_900).map(|found| found.index), None, "too far back to know what it was");
     }
 }

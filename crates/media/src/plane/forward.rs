@@ -2,30 +2,36 @@
 
 use std::time::Instant;
 
+use roundtable_wire::{Kind, NtpTime};
+
 use crate::event::{Egress, PlaneEvent};
 use crate::inbound::Track;
 use crate::key::{SlotKey, TrackKey};
-use crate::outbound::rewrite::Owner;
-use crate::outbound::{Decision, Departure, Slot};
+use crate::outbound::rewrite::{Epoch, Owner, Place};
+use crate::outbound::{Decision, Departure, Outlet, Slot};
+use crate::pacer::{Admission, Outgoing, Priority};
 use crate::packet::Prepared;
 use crate::plane::peer::Peer;
+use crate::plane::sending::{OVERHEAD, Paced, Sending};
 use crate::plane::timers::Timer;
 use crate::plane::{Plane, queue};
 
 /// What serving one subscriber of a packet needs.
-struct Service<'p> {
-    now: Instant,
-    departure: Departure<'p>,
-    track: &'p Track,
-    key: TrackKey,
-    slot: &'p mut Slot,
+pub(super) struct Service<'p> {
+    pub(super) now: Instant,
+    pub(super) micros: i64,
+    pub(super) ntp: NtpTime,
+    pub(super) track: &'p Track,
+    pub(super) key: SlotKey,
+    pub(super) slot: &'p mut Slot,
+    pub(super) sending: &'p mut Sending,
     /// When the packet was captured, by the plane's clock.
-    capture: Option<i64>,
+    pub(super) capture: Option<i64>,
 }
 
 /// What the room is to know after a slot was served.
 #[derive(Debug, Default)]
-struct Served {
+pub(super) struct Served {
     packets: u64,
     bytes: usize,
     /// The timestamp of the first packet sent.
@@ -34,6 +40,8 @@ struct Served {
     /// The slot no longer shows this track.
     left: Option<TrackKey>,
     is_undecodable: bool,
+    /// Something waits in the pacer.
+    queued: bool,
 }
 
 impl Plane {
@@ -44,29 +52,20 @@ impl Plane {
         if packet.marker {
             track.rotation = track.rotation.wrapping_add(1);
         }
+        let (rotation, count) = (track.rotation, track.subscribers.len());
         let Some(track) = self.tracks.get(key) else { return };
         let capture = self.peers.get(track.peer).and_then(|peer| capture_time(micros, track, peer, packet));
-        let count = track.subscribers.len();
         let mut left = std::mem::take(&mut self.scratch.left);
         for at in 0..count {
+            let Some(track) = self.tracks.get(key) else { break };
             // Below the length, as the remainder of it.
-            let slot_key = track.subscribers[(at + track.rotation) % count];
+            let slot_key = track.subscribers[(at + rotation) % count];
             let Some(slot) = self.slots.get_mut(slot_key) else { continue };
             let Some(peer) = self.peers.get_mut(slot.peer).filter(|peer| peer.is_ready) else { continue };
-            let departure = Departure { micros, ntp, transport_sequence: &mut peer.transport_sequence };
-            let served = Service { now, departure, track, key, slot, capture }.serve(packet, out);
-            peer.budget.handle_sent(served.bytes);
-            self.counters.packets_out += served.packets;
-            self.counters.bytes_out += served.bytes as u64;
+            let sending = &mut peer.sending;
+            let served = Service { now, micros, ntp, track, key: slot_key, slot, sending, capture }.serve(packet, out);
             left.extend(served.left.map(|track| (track, slot_key)));
-            if served.switched {
-                self.counters.switches += 1;
-                self.timers.schedule(Timer::SenderReports, slot.reports.at);
-            }
-            let event = announce(slot_key, key, slot, &served);
-            if let Some(event) = event {
-                queue(&mut self.events, &mut self.counters, event);
-            }
+            self.handle_served(now, key, slot_key, &served);
         }
         for (track, slot) in left.drain(..) {
             if let Some(track) = self.tracks.get_mut(track) {
@@ -75,41 +74,138 @@ impl Plane {
         }
         self.scratch.left = left;
     }
+
+    /// Counts what a slot was served of a track, plans what follows from it, and tells the room.
+    pub(super) fn handle_served(&mut self, now: Instant, track: TrackKey, key: SlotKey, served: &Served) {
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        let Some(peer) = self.peers.get_mut(slot.peer) else { return };
+        peer.budget.handle_sent(served.bytes);
+        self.counters.packets_out += served.packets;
+        self.counters.bytes_out += served.bytes as u64;
+        if served.queued {
+            self.timers.schedule(Timer::Sending, peer.sending.wake(now));
+        }
+        if served.switched {
+            self.counters.switches += 1;
+            self.timers.schedule(Timer::SenderReports, slot.reports.at);
+        }
+        if let Some(event) = announce(key, track, slot, served) {
+            queue(&mut self.events, &mut self.counters, event);
+        }
+    }
 }
 
 impl Service<'_> {
     fn serve(&mut self, packet: &Prepared<'_>, out: &mut impl Egress) -> Served {
-        let newest = self.track.layers.get(usize::from(packet.layer)).and_then(|layer| layer.newest);
-        let newest = newest.unwrap_or(packet.index);
-        match self.slot.decide(self.departure.micros, self.key, self.track.selected, newest, packet) {
-            Decision::Skip => Served::default(),
-            Decision::Undecodable => Served { is_undecodable: true, ..Served::default() },
-            Decision::Forward(epoch) => {
-                let bytes = self.slot.send(&epoch, packet, None, &mut self.departure, out);
-                let timestamp = epoch.timestamp_out(packet.timestamp);
-                Served { packets: 1, bytes, timestamp, ..Served::default() }
+        let mut served = Served::default();
+        match self.slot.decide(self.micros, self.track.key, self.track, packet) {
+            Decision::Skip => {}
+            Decision::Undecodable => served.is_undecodable = true,
+            Decision::Forward(epoch, place) => {
+                served.timestamp = epoch.timestamp_out(packet.timestamp);
+                self.dispatch(&epoch, place, None, packet, out, &mut served);
             }
-            Decision::Begin(owner) => self.begin(owner, newest, packet, out),
+            Decision::Begin(owner) => self.begin(owner, packet, out, &mut served),
         }
+        served
+    }
+
+    /// Begins with a keyframe of the past, and sends what has been kept since of the decode target `lowest`.
+    pub(super) fn begin_in_the_past(
+        &mut self,
+        first: &Prepared<'_>,
+        lowest: u8,
+        out: &mut impl Egress,
+    ) -> Option<Served> {
+        let Decision::Begin(owner) = self.slot.take_over(self.track, first) else { return None };
+        let mut served = Served { switched: true, ..Served::default() };
+        let epoch = self.slot.begin(self.now, self.micros, owner, self.track, first, self.capture);
+        served.timestamp = epoch.timestamp_out(first.timestamp);
+        self.slot.selector.fall_behind(lowest);
+        self.replay(&epoch, first, out, &mut served);
+        self.slot.selector.catch_up();
+        Some(served)
     }
 
     /// Starts a new epoch of the slot, and sends what has already come behind its first packet.
-    fn begin(&mut self, owner: Owner, newest: u64, packet: &Prepared<'_>, out: &mut impl Egress) -> Served {
-        let before = self.slot.live.map(|epoch| epoch.track).filter(|&track| track != owner.track);
-        let epoch = self.slot.begin(self.now, self.departure.micros, owner, packet, self.capture);
+    fn begin(&mut self, owner: Owner, packet: &Prepared<'_>, out: &mut impl Egress, served: &mut Served) {
+        served.left = self.slot.live.map(|epoch| epoch.track).filter(|&track| track != owner.track);
+        served.switched = true;
+        let epoch = self.slot.begin(self.now, self.micros, owner, self.track, packet, self.capture);
+        served.timestamp = epoch.timestamp_out(packet.timestamp);
+        self.replay(&epoch, packet, out, served);
+    }
+
+    /// Sends the first packet of an epoch and what has already come behind it.
+    fn replay(&mut self, epoch: &Epoch, first: &Prepared<'_>, out: &mut impl Egress, served: &mut Served) {
         // A new owner that tells no orientation stands upright, whatever the old one did.
-        let orientation = self.track.layers.get(usize::from(owner.layer)).and_then(|layer| layer.orientation);
-        let orientation = Some(orientation.unwrap_or(0));
-        let mut bytes = self.slot.send(&epoch, packet, orientation, &mut self.departure, out);
-        let mut packets = 1;
-        for number in packet.index + 1..=newest {
-            if let Some(stored) = self.track.stored(owner.layer, number) {
-                bytes += self.slot.send(&epoch, &stored, None, &mut self.departure, out);
-                packets += 1;
+        let layer = self.track.layers.get(usize::from(epoch.layer));
+        let orientation = Some(layer.and_then(|layer| layer.orientation).unwrap_or(0));
+        self.follow(epoch, orientation, first, out, served);
+        let newest = layer.and_then(|layer| layer.newest).unwrap_or(first.index);
+        for number in first.index + 1..=newest {
+            if let Some(stored) = self.track.stored(epoch.layer, number) {
+                self.follow(epoch, None, &stored, out, served);
             }
         }
-        let timestamp = epoch.timestamp_out(packet.timestamp);
-        Served { packets, bytes, timestamp, switched: true, left: before, is_undecodable: false }
+    }
+
+    /// Sends a packet of an epoch that has just begun, if the selector lets it through.
+    fn follow(
+        &mut self,
+        epoch: &Epoch,
+        orientation: Option<u8>,
+        packet: &Prepared<'_>,
+        out: &mut impl Egress,
+        served: &mut Served,
+    ) {
+        let newest = Prepared { is_newest: true, ..*packet };
+        if let Decision::Forward(epoch, place) = self.slot.go_on(self.micros, epoch, self.track, &newest) {
+            self.dispatch(&epoch, place, orientation, packet, out, served);
+        }
+    }
+
+    /// Sends a packet, or has it wait for its turn.
+    fn dispatch(
+        &mut self,
+        epoch: &Epoch,
+        place: Place,
+        orientation: Option<u8>,
+        packet: &Prepared<'_>,
+        out: &mut impl Egress,
+        served: &mut Served,
+    ) {
+        let Self { now, micros, ntp, key, slot, sending, .. } = self;
+        let item = Paced { slot: *key, index: place.index, is_repeat: false, is_first: orientation.is_some() };
+        match sending.pacer.handle_packet(*now, outgoing(item, slot, packet)) {
+            Admission::Now(_, probe) => {
+                slot.commit(*micros, epoch, place, packet);
+                let departure = Departure { ntp: *ntp, transport_sequence: sending.sequence() };
+                let len = slot.send(&Outlet { epoch: *epoch, place, orientation }, packet, departure, out);
+                sending.handle_sent(*now, len, slot.counts(), probe, false);
+                served.packets += 1;
+                served.bytes += len;
+            }
+            Admission::Queued => {
+                slot.commit(*micros, epoch, place, packet);
+                served.queued = true;
+            }
+            Admission::Dropped(_) => slot.leave_out(packet),
+        }
+    }
+}
+
+/// What the pacer needs to know of a packet.
+fn outgoing(item: Paced, slot: &Slot, packet: &Prepared<'_>) -> Outgoing<Paced> {
+    let target = slot.selector.current().unwrap_or(0);
+    let is_discardable = packet.frame.discardable >> target & 1 == 1;
+    Outgoing {
+        item,
+        size: (packet.len() + OVERHEAD) as u16,
+        priority: if slot.config.kind == Kind::Audio { Priority::Audio } else { Priority::Video },
+        // No two slots of a peer have a frame in common.
+        frame: packet.frame.number << 20 | item.slot.index() as u64,
+        discardable: is_discardable.then_some(packet.frame.temporal),
     }
 }
 
@@ -126,7 +222,7 @@ fn announce(key: SlotKey, track: TrackKey, slot: &mut Slot, served: &Served) -> 
         slot.undecodable = Some(track);
         return (!is_known).then_some(PlaneEvent::CannotDecode { slot: key, track });
     }
-    let is_owner = served.packets > 0 && slot.wanted.is_none() && !slot.is_announced;
+    let is_owner = (served.packets > 0 || served.queued) && slot.wanted.is_none() && !slot.is_announced;
     is_owner.then(|| {
         slot.is_announced = true;
         PlaneEvent::SlotLive { slot: key, generation: slot.generation, rtp_timestamp: served.timestamp }

@@ -36,25 +36,26 @@ pub struct PeerLimits {
 impl Plane {
     /// Sets what policy allows a peer.
     pub fn set_limits(&mut self, now: Instant, peer: PeerKey, limits: PeerLimits) {
-        let _ = now;
-        if let Some(peer) = self.peers.get_mut(peer) {
-            peer.limits = limits;
-        }
+        let Some(state) = self.peers.get_mut(peer) else { return };
+        state.limits = limits;
+        state.sending.set_max(now, limits.receive.max_bitrate);
+        self.allocate(now, peer);
     }
 
     /// Takes what the subscriber says of the picture on a slot; `hints.max_height` is policy and not looked at.
     pub fn set_hints(&mut self, now: Instant, slot: SlotKey, hints: Hints) {
-        let _ = now;
-        if let Some(slot) = self.slots.get_mut(slot) {
-            slot.hints = hints;
-        }
+        let Some(state) = self.slots.get_mut(slot).filter(|slot| slot.hints != hints) else { return };
+        state.hints = hints;
+        let peer = state.peer;
+        self.allocate(now, peer);
     }
 
     /// Says what a video track is to the room: `spoke` grows, and the later comes first among equals.
     pub fn set_track_class(&mut self, now: Instant, track: TrackKey, class: Class, spoke: u64) {
-        let _ = now;
-        if let Some(track) = self.tracks.get_mut(track) {
-            (track.class, track.spoke) = (class, spoke);
+        let Some(state) = self.tracks.get_mut(track) else { return };
+        if (state.class, state.spoke) != (class, spoke) {
+            (state.class, state.spoke) = (class, spoke);
+            self.allocate_for(now, track);
         }
     }
 }

@@ -1,10 +1,14 @@
 //! The façade a shard drives: one room's peers, tracks and slots.
 
+mod allocation;
+mod cache;
 mod forward;
 mod limits;
+mod pacing;
 mod peer;
 mod receive;
 mod rtcp;
+mod sending;
 mod stats;
 mod timeout;
 mod timers;
@@ -20,13 +24,15 @@ use roundtable_wire::{Kind, NtpTime};
 use crate::config::{SlotConfig, TrackConfig};
 use crate::counters::{Counters, DropReason};
 use crate::event::{CannotDecode, PlaneEvent};
-use crate::inbound::Track;
 use crate::inbound::bind::Place;
+use crate::inbound::keyframe::Urgency;
+use crate::inbound::{Layer, Track};
 use crate::key::{Arena, PeerKey, SlotKey, TrackKey};
 use crate::outbound::Slot;
+use crate::outbound::select::Bridge;
 pub use crate::plane::limits::{Limits, PeerLimits};
 use crate::plane::peer::Peer;
-pub use crate::plane::stats::{LayerStats, SendStats, SlotStats};
+pub use crate::plane::stats::{LayerChoice, LayerStats, SendStats, SlotStats};
 use crate::plane::timers::{Timer, Timers};
 
 /// Events that may wait to be polled; more are dropped and counted.
@@ -61,6 +67,10 @@ struct Scratch {
     arrivals: Vec<Option<u64>>,
     /// Slots that have left a track while the subscribers of another one were served.
     left: Vec<(TrackKey, SlotKey)>,
+    /// Peers whose paths are to be looked after.
+    due: Vec<PeerKey>,
+    /// Tracks that were measured, and whether there is something else to forward of them.
+    changed: Vec<(TrackKey, bool)>,
 }
 
 impl Plane {
@@ -108,13 +118,19 @@ impl Plane {
         for at in 0.. {
             let Some(slot) = self.peers.get(peer).and_then(|state| state.slots.get(at)).copied() else { break };
             let before = slot_tracks(&self.slots, slot);
-            let Some(state) = self.slots.get_mut(slot) else { continue };
-            state.detach();
-            let wanted = state.wanted.filter(|_| ready);
-            self.resubscribe(slot, before);
-            if let Some(track) = wanted {
-                self.wish(now, track);
+            if let Some(state) = self.slots.get_mut(slot) {
+                state.detach();
+                self.resubscribe(slot, before);
             }
+        }
+        self.allocate(now, peer);
+    }
+
+    /// Tells that packets to a peer take another way from now on: what was learnt of the old one does not count.
+    pub fn handle_path_change(&mut self, now: Instant, peer: PeerKey) {
+        if let Some(state) = self.peers.get_mut(peer) {
+            state.sending.handle_path_change(now);
+            self.allocate(now, peer);
         }
     }
 
@@ -125,7 +141,7 @@ impl Plane {
         if config.kind == Kind::Video {
             self.timers.schedule(Timer::Layers, Some(now + timeout::LAYER_INTERVAL));
         }
-        let track = self.tracks.insert(Track::new(peer, config));
+        let track = self.tracks.insert_with(|key| Track::new(key, peer, config));
         if let Some(state) = self.peers.get_mut(peer) {
             state.tracks.push(track);
             state.transport_sequence_id = state.transport_sequence_id.or(id);
@@ -155,11 +171,10 @@ impl Plane {
     pub fn set_track_paused(&mut self, now: Instant, track: TrackKey, paused: bool) {
         let Some(state) = self.tracks.get_mut(track).filter(|state| state.is_paused != paused) else { return };
         state.is_paused = paused;
+        // What came while it was muted is nobody's to see, and what came before is of long ago.
+        state.layers.iter_mut().for_each(Layer::forget_gop);
         if !paused {
-            if !state.subscribers.is_empty() {
-                self.wish(now, track);
-            }
-            return;
+            return self.allocate_for(now, track);
         }
         for slot in &state.subscribers {
             // What is not forwarded must leave no hole: the slot takes the owner up again like a new one.
@@ -171,14 +186,20 @@ impl Plane {
         }
         self.prune(track);
         self.stop_speaking(track);
+        self.allocate_for(now, track);
     }
 
     /// Adds a slot to a peer, idle until [`Plane::assign`].
     pub fn add_slot(&mut self, now: Instant, peer: PeerKey, config: SlotConfig) -> SlotKey {
         let random = [self.random(), self.random()];
         let ssrc = config.ssrc;
-        let slot = self.slots.insert(Slot::new(peer, config, self.micros(now), random));
+        let slot = Slot::new(peer, config, self.micros(now), random);
+        let counts = slot.counts();
+        let slot = self.slots.insert(slot);
         if let Some(state) = self.peers.get_mut(peer) {
+            if counts {
+                state.sending.measure(now, state.limits.receive.max_bitrate);
+            }
             state.slots.push(slot);
             state.slot_ssrcs.push((ssrc, slot));
         }
@@ -199,10 +220,14 @@ impl Plane {
     ) -> Result<(), CannotDecode> {
         let before = slot_tracks(&self.slots, slot);
         let Some(state) = self.slots.get_mut(slot) else { return Ok(()) };
+        let peer = state.peer;
         let published = track.and_then(|track| Some((track, self.tracks.get(track)?)));
         let Some((track, published)) = published else {
             (state.live, state.wanted, state.generation, state.is_announced) = (None, None, generation, true);
+            state.selector.set_goal(None, Bridge::Keep);
             self.resubscribe(slot, before);
+            before.into_iter().flatten().for_each(|track| self.tell_wanted(now, track));
+            self.allocate(now, peer);
             return Ok(());
         };
         let is_decodable = match published.codec {
@@ -213,6 +238,10 @@ impl Plane {
             return Err(CannotDecode);
         }
         (state.generation, state.is_announced) = (generation, false);
+        if state.subject() != Some(track) {
+            // What was wanted of the old owner says nothing of the new one.
+            state.selector.set_goal(None, Bridge::Keep);
+        }
         if state.live.is_some_and(|epoch| epoch.track == track) {
             state.wanted = None;
         } else {
@@ -220,14 +249,11 @@ impl Plane {
             if state.config.kind == Kind::Audio {
                 state.live = None;
             }
-            // Before keys exist a keyframe would be made in vain, and the next one would have to wait for it:
-            // becoming ready asks.
-            let peer = state.peer;
-            if self.peers.get(peer).is_some_and(|peer| peer.is_ready) {
-                self.wish(now, track);
-            }
         }
         self.resubscribe(slot, before);
+        // Before keys exist a keyframe would be made in vain, and the next one would have to wait for it: a peer that
+        // is not ready chooses, and so asks, when it becomes so.
+        self.allocate(now, peer);
         Ok(())
     }
 
@@ -294,15 +320,16 @@ impl Plane {
         }
     }
 
-    /// Records that a subscriber cannot decode a track without a keyframe.
-    fn wish(&mut self, now: Instant, track: TrackKey) {
+    /// Records that a subscriber cannot decode an encoding without a keyframe.
+    fn wish(&mut self, now: Instant, track: TrackKey, layer: u8, urgency: Urgency) {
         let Some(track) = self.tracks.get_mut(track) else { return };
         if track.config.kind == Kind::Audio || track.is_paused {
             return;
         }
-        let layer = track.selected_layer();
-        layer.gate.handle_wish(now);
-        self.timers.schedule(Timer::Keyframe, layer.keyframe_timeout());
+        if let Some(layer) = track.layers.get_mut(usize::from(layer)) {
+            layer.gate.handle_wish(now, urgency);
+            self.timers.schedule(Timer::Keyframe, layer.keyframe_timeout());
+        }
     }
 
     fn stop_speaking(&mut self, track: TrackKey) {
@@ -343,6 +370,11 @@ fn queue(events: &mut VecDeque<PlaneEvent>, counters: &mut Counters, event: Plan
     } else {
         counters.count_drop(DropReason::EventOverflow);
     }
+}
+
+/// The earlier of two moments, of which each may be none.
+fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    a.into_iter().chain(b).min()
 }
 
 /// The tracks a slot is on.

@@ -10,6 +10,7 @@ use crate::inbound::clock::PublisherClock;
 use crate::key::{SlotKey, TrackKey};
 use crate::outbound::rtx::Budget;
 use crate::plane::limits::PeerLimits;
+use crate::plane::sending::Sending;
 
 /// RTCP packets a peer may send in a second, and more for each slot: idle ones get a receiver report each second.
 const RTCP_PER_SECOND: u32 = 100;
@@ -35,8 +36,8 @@ pub(crate) struct Peer {
     /// The media SSRC it was last heard on: feedback names it.
     pub(crate) live_ssrc: Option<u32>,
     pub(crate) clock: PublisherClock,
-    /// The next transport-wide number of what it is sent, on all its slots.
-    pub(crate) transport_sequence: u16,
+    /// The path to it.
+    pub(crate) sending: Sending,
     pub(crate) budget: Budget,
     pub(crate) rtt: Duration,
     /// The SSRC and compact time of its last reference time report, and when it came.
@@ -60,7 +61,7 @@ impl Peer {
             arrivals: ArrivalLog::new(),
             live_ssrc: None,
             clock: PublisherClock::default(),
-            transport_sequence: 0,
+            sending: Sending::new(now),
             budget: Budget::new(now),
             rtt: INITIAL_RTT,
             reference: None,
@@ -80,9 +81,10 @@ impl Peer {
     }
 
     /// Takes a sample of the round-trip time; one eighth of it counts (RFC 6298 2).
-    pub(crate) fn handle_rtt(&mut self, sample: Duration) {
+    pub(crate) fn handle_rtt(&mut self, now: Instant, sample: Duration) {
         let is_first = self.rtt == INITIAL_RTT;
         self.rtt = if is_first { sample } else { (self.rtt * 7 + sample) / 8 };
+        self.sending.handle_rtt(now, self.rtt);
     }
 
     /// Remembers a receiver's reference time, to be answered.

@@ -8,6 +8,7 @@ use roundtable_wire::{Extension, Kind, RtpPacket};
 use crate::counters::DropReason;
 use crate::event::{Egress, PlaneEvent};
 use crate::inbound::bind::{Bound, Place};
+use crate::inbound::keyframe::Urgency;
 use crate::inbound::{Effects, Received, Track};
 use crate::key::{PeerKey, TrackKey};
 use crate::packet::Prepared;
@@ -102,11 +103,11 @@ impl Plane {
             }
         }
         self.prune(place.track);
-        if let Some(layer) =
-            self.tracks.get_mut(place.track).and_then(|track| track.layers.get_mut(usize::from(place.layer)))
-        {
+        let is_wanted = self.wanted_layers(place.track) >> place.layer & 1 == 1;
+        let track = self.tracks.get_mut(place.track).filter(|_| is_wanted);
+        if let Some(layer) = track.and_then(|track| track.layers.get_mut(usize::from(place.layer))) {
             // Asked for as soon as the first packet shows that the layer lives.
-            layer.gate.handle_wish(self.start);
+            layer.gate.handle_wish(self.start, Urgency::Urgent);
         }
     }
 
@@ -179,26 +180,18 @@ impl Plane {
 
     /// Plans what a packet of a layer asks for.
     fn follow_up(&mut self, now: Instant, place: Place, effects: Effects) {
-        let Some(track) = self.tracks.get_mut(place.track) else { return };
-        if effects.woke && track.layers.len() > 1 && track.select(now) {
-            self.handle_selection(now, place.track);
+        if effects.woke && self.tracks.get_mut(place.track).is_some_and(|track| track.look(now)) {
+            self.allocate_for(now, place.track);
         }
+        let is_wanted = effects.needs_keyframe && self.wanted_layers(place.track) >> place.layer & 1 == 1;
         let Some(track) = self.tracks.get_mut(place.track) else { return };
-        let is_wanted = !track.subscribers.is_empty();
         let Some(layer) = track.layers.get_mut(usize::from(place.layer)) else { return };
-        if effects.needs_keyframe && is_wanted {
-            layer.gate.handle_wish(now);
+        if is_wanted {
+            layer.gate.handle_wish(now, Urgency::Urgent);
         }
         self.timers.schedule(Timer::Nack, layer.nacks.poll_timeout());
-        if effects.woke || effects.needs_keyframe {
+        if effects.woke || is_wanted {
             self.timers.schedule(Timer::Keyframe, layer.keyframe_timeout());
-        }
-    }
-
-    /// The best layer of a track is another one: who shows the track waits for its keyframe.
-    pub(super) fn handle_selection(&mut self, now: Instant, track: TrackKey) {
-        if self.tracks.get(track).is_some_and(|track| !track.subscribers.is_empty()) {
-            self.wish(now, track);
         }
     }
 
@@ -210,10 +203,10 @@ impl Plane {
             self.emit(PlaneEvent::Codec { track: key, codec: prepared.codec });
         }
         let Some(track) = self.tracks.get_mut(key) else { return };
-        if prepared.starts_keyframe && track.config.kind == Kind::Video {
+        if prepared.frame.starts_keyframe {
             self.counters.keyframes_in += 1;
             if let Some(layer) = track.layers.get_mut(usize::from(prepared.layer)) {
-                layer.gate.handle_keyframe();
+                layer.gate.handle_keyframe(now);
             }
         }
         self.observe_level(now, key, packet);

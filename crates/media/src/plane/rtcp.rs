@@ -4,14 +4,17 @@ use std::time::Instant;
 
 use roundtable_wire::rtcp::{Packet, ReportBlock, XrBlock, XrBlocks, packets};
 use roundtable_wire::time::round_trip;
+use roundtable_wire::twcc::Feedback;
 use roundtable_wire::{Kind, NtpTime};
 
+use crate::bwe::Bitrate;
 use crate::counters::DropReason;
 use crate::event::Egress;
 use crate::inbound::clock::CaptureReport;
+use crate::inbound::keyframe::Urgency;
 use crate::key::{PeerKey, SlotKey};
-use crate::outbound::Departure;
 use crate::plane::Plane;
+use crate::plane::pacing::repair_stream;
 
 impl Plane {
     /// Takes one RTCP compound of a peer, decrypted.
@@ -52,11 +55,12 @@ impl Plane {
             Packet::FullIntra { entries, .. } => {
                 entries.for_each(|entry| self.handle_keyframe_request(now, from, entry.ssrc));
             }
-            Packet::Goodbye { ssrcs, .. } => ssrcs.for_each(|ssrc| self.handle_goodbye(now, from, ssrc)),
-            Packet::TransportFeedback(_) => self.counters.feedback_in += 1,
+            Packet::Goodbye { ssrcs, .. } => ssrcs.for_each(|ssrc| self.handle_goodbye(from, ssrc)),
+            Packet::TransportFeedback(feedback) => self.handle_feedback(now, from, &feedback, out),
             Packet::ExtendedReport { ssrc, blocks } => self.handle_extended_report(now, from, ssrc, blocks),
-            // What a subscriber can take is told by transport-wide feedback; names are ours to give.
-            Packet::Remb { .. } | Packet::SourceDescription { .. } | Packet::Unknown { .. } => {}
+            Packet::Remb { bitrate_bps, .. } => self.handle_remb(now, from, bitrate_bps),
+            // Names are ours to give.
+            Packet::SourceDescription { .. } | Packet::Unknown { .. } => {}
             _ => {}
         }
     }
@@ -86,32 +90,45 @@ impl Plane {
         let Some(slot) = peer.slot_of(block.ssrc).and_then(|slot| self.slots.get_mut(slot)) else { return };
         slot.fraction_lost = block.fraction_lost;
         if let Some(rtt) = round_trip(ntp, block.last_sender_report, block.delay_since_last) {
-            peer.handle_rtt(rtt);
+            peer.handle_rtt(now, rtt);
         }
     }
 
     /// A subscriber asks for a packet of a slot again.
     fn handle_nack(&mut self, now: Instant, key: SlotKey, sequence: u16, out: &mut impl Egress) {
         self.counters.nacks_in += 1;
-        let (micros, ntp) = (self.micros(now), self.ntp(now));
         let Some(slot) = self.slots.get_mut(key) else { return };
         let Some(peer) = self.peers.get_mut(slot.peer).filter(|peer| peer.is_ready) else { return };
-        let found = slot.find(sequence).and_then(|(index, epoch, number)| {
-            let packet = self.tracks.get(epoch.track)?.stored(epoch.layer, number)?;
-            Some((index, epoch, packet, (slot.config.rtx_ssrc?, epoch.rtx_payload_type?)))
+        let found = slot.find(sequence).and_then(|found| {
+            let packet = self.tracks.get(found.epoch.track)?.stored(found.epoch.layer, found.index)?;
+            repair_stream(slot, &found).map(|_| (found, packet.payload.len()))
         });
-        let Some((index, epoch, packet, stream)) = found else {
+        let Some((found, len)) = found else {
             self.counters.rtx_unknown += 1;
             return;
         };
-        if !slot.rtx.allow(now, index, peer.rtt) || !peer.budget.allow(now, packet.payload.len()) {
+        if !slot.rtx.allow(now, found.place.index, peer.rtt) || !peer.budget.allow(now, len) {
             self.counters.rtx_refused += 1;
             return;
         }
-        let mut departure = Departure { micros, ntp, transport_sequence: &mut peer.transport_sequence };
-        let len = slot.send_again(stream, &epoch, index, &packet, &mut departure, out);
-        self.counters.rtx_out += 1;
-        self.counters.rtx_bytes_out += len as u64;
+        self.repeat(now, key, &found, out);
+    }
+
+    /// A subscriber tells which of our packets have come to it, and when.
+    fn handle_feedback(&mut self, now: Instant, from: PeerKey, feedback: &Feedback<'_>, out: &mut impl Egress) {
+        self.counters.feedback_in += 1;
+        if let Some(peer) = self.peers.get_mut(from) {
+            peer.sending.handle_feedback(now, feedback);
+            self.look_after(now, from, out);
+        }
+    }
+
+    /// A subscriber that measures by itself tells what it can take at most.
+    fn handle_remb(&mut self, now: Instant, from: PeerKey, bitrate_bps: u64) {
+        if let Some(peer) = self.peers.get_mut(from) {
+            peer.sending.handle_remb(now, Bitrate::bps(bitrate_bps));
+            self.allocate_if_due(now, from);
+        }
     }
 
     /// A subscriber asks for a keyframe on a slot.
@@ -121,23 +138,21 @@ impl Plane {
         if slot.config.kind == Kind::Audio || !slot.may_wish(now) {
             return;
         }
-        // Who waits for another owner has made its wish to that one already.
-        if let Some(track) = slot.wanted.or(slot.live.map(|epoch| epoch.track)) {
-            self.wish(now, track);
+        // Who waits for another owner or encoding has made its wish to that one already; it is repeated there.
+        let layer = slot.selector.goal().map(|goal| goal.layer).or(slot.live.map(|epoch| epoch.layer));
+        if let (Some(track), Some(layer)) = (slot.subject(), layer) {
+            self.wish(now, track, layer, Urgency::Urgent);
         }
     }
 
     /// A publisher ends a stream: its layer no longer lives.
-    fn handle_goodbye(&mut self, now: Instant, from: PeerKey, ssrc: u32) {
+    fn handle_goodbye(&mut self, from: PeerKey, ssrc: u32) {
         let source = self.peers.get_mut(from).and_then(|peer| peer.sources.find_mut(ssrc));
         let Some(place) = source.map(|source| source.place).filter(|place| !place.is_repair) else { return };
         let Some(track) = self.tracks.get_mut(place.track) else { return };
         if let Some(layer) = track.layers.get_mut(usize::from(place.layer)) {
             layer.last_arrival = None;
             layer.nacks.clear();
-        }
-        if track.select(now) {
-            self.handle_selection(now, place.track);
         }
     }
 

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::bwe::Bitrate;
+use crate::allocate::Cause;
+use crate::bwe::{Bitrate, EstimatorState, SendSideEstimator};
 use crate::key::{PeerKey, SlotKey, TrackKey};
+use crate::outbound::select::spatial;
 use crate::plane::Plane;
 
 /// How one layer of a track is received.
@@ -38,6 +40,23 @@ pub struct SlotStats {
     pub live: Option<TrackKey>,
     /// The track that takes over at its next keyframe or packet.
     pub wanted: Option<TrackKey>,
+    /// What the allocator chose: `None` if the slot is audio, idle or paused.
+    pub chosen: Option<LayerChoice>,
+    /// What is being forwarded.
+    pub current: Option<LayerChoice>,
+    /// Why the allocator chose so.
+    pub cause: Cause,
+}
+
+/// An encoding, and what of it is forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerChoice {
+    /// The encoding, in the order of the rids.
+    pub layer: u8,
+    /// The highest spatial layer within it.
+    pub spatial: u8,
+    /// The highest temporal layer.
+    pub temporal: u8,
 }
 
 /// What one subscriber's path carries, and what of it is used.
@@ -53,11 +72,14 @@ pub struct SendStats {
     pub queue: Duration,
     /// The round-trip time.
     pub rtt: Duration,
+    /// What the estimate rests on; `None` if the subscriber gives no transport-wide feedback.
+    pub estimator: Option<EstimatorState>,
 }
 
 impl Plane {
     /// How the layers of a track are received, in the order of its rids.
     pub fn layer_stats(&self, now: Instant, track: TrackKey) -> impl Iterator<Item = LayerStats> {
+        let wanted = self.wanted_layers(track);
         let track = self.tracks.get(track);
         let sources = track.and_then(|track| self.peers.get(track.peer)).map(|peer| &peer.sources);
         let layers = track.into_iter().flat_map(|track| track.layers.iter().enumerate().map(move |at| (track, at)));
@@ -65,8 +87,8 @@ impl Plane {
             let source = sources.and_then(|sources| sources.iter().find(|source| Some(source.ssrc) == layer.ssrc));
             LayerStats {
                 is_live: layer.is_live(now),
-                is_selected: at == track.selected,
-                bitrate_bps: layer.meter.bitrate_bps(),
+                is_selected: wanted >> at & 1 == 1,
+                bitrate_bps: track.bitrate(at as u8).as_bps(),
                 packets: source.map_or(0, |source| source.stats.received()),
                 lost: source.map_or(0, |source| source.stats.lost()),
                 ring_bytes: layer.ring.capacity(),
@@ -85,19 +107,34 @@ impl Plane {
             rtt: self.peers.get(slot.peer)?.rtt,
             live: slot.live.map(|epoch| epoch.track),
             wanted: slot.wanted,
+            chosen: self.choice(slot.subject(), slot.selector.goal().map(|goal| (goal.layer, goal.target))),
+            current: slot.live.and_then(|epoch| {
+                self.choice(Some(epoch.track), slot.selector.current().map(|target| (epoch.layer, target)))
+            }),
+            cause: slot.cause,
         })
+    }
+
+    /// Names an encoding and a decode target of a track by their layers.
+    fn choice(&self, track: Option<TrackKey>, of: Option<(u8, u8)>) -> Option<LayerChoice> {
+        let (layer, target) = of?;
+        let reader = &self.tracks.get(track?)?.layers.get(usize::from(layer))?.reader;
+        let temporal = reader.targets().get(usize::from(target)).map_or(0, |target| target.temporal);
+        Some(LayerChoice { layer, spatial: spatial(reader, target), temporal })
     }
 
     /// What the path to a peer carries; `None` if it receives nothing.
     #[must_use]
     pub fn send_stats(&self, peer: PeerKey) -> Option<SendStats> {
-        let peer = self.peers.get(peer)?;
+        let peer = self.peers.get(peer).filter(|peer| !peer.slots.is_empty())?;
+        let sending = &peer.sending;
         Some(SendStats {
-            target: Bitrate::ZERO,
-            used: Bitrate::ZERO,
-            desired: Bitrate::ZERO,
-            queue: Duration::ZERO,
+            target: sending.target(),
+            used: sending.demand.used,
+            desired: sending.demand.desired,
+            queue: sending.pacer.queue(),
             rtt: peer.rtt,
+            estimator: sending.estimator().map(SendSideEstimator::state),
         })
     }
 }

@@ -8,13 +8,14 @@ use roundtable_wire::{Kind, NtpTime};
 
 use crate::event::{Egress, PlaneEvent};
 use crate::inbound::Track;
+use crate::inbound::keyframe::Urgency;
 use crate::inbound::loss::Repair;
 use crate::inbound::stats::Figures;
 use crate::key::{Arena, PeerKey, TrackKey};
 use crate::outbound::Slot;
 use crate::plane::peer::Peer;
 use crate::plane::timers::Timer;
-use crate::plane::{Plane, queue};
+use crate::plane::{Plane, earlier, queue};
 
 /// Receiver reports to publishers.
 pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -41,7 +42,8 @@ impl Plane {
                 Timer::Feedback => self.send_feedback(now, out),
                 Timer::ReceiverReports => self.send_receiver_reports(now, out),
                 Timer::SenderReports => self.send_sender_reports(now, out),
-                Timer::Layers => self.choose_layers(now),
+                Timer::Layers => self.measure_layers(now),
+                Timer::Sending => self.send_due(now, out),
                 Timer::Speaking => self.end_speech(now),
             };
             self.timers.schedule(timer, next);
@@ -51,15 +53,19 @@ impl Plane {
     /// Asks publishers for what is missing.
     fn send_nacks(&mut self, now: Instant, out: &mut impl Egress) -> Option<Instant> {
         let mut next = None;
-        for (_, track) in self.tracks.iter_mut() {
+        for at in 0.. {
+            let Some(key) = self.tracks.nth(at) else { break };
+            let Some(key) = key else { continue };
+            let wanted = self.wanted_layers(key);
+            let Some(track) = self.tracks.get_mut(key) else { continue };
             let Some(peer) = self.peers.get(track.peer) else { continue };
-            let is_wanted = !track.subscribers.is_empty() && !track.is_paused;
-            for layer in &mut track.layers {
+            for (layer, at) in track.layers.iter_mut().zip(0_u8..) {
                 let Some(ssrc) = layer.ssrc else { continue };
+                let is_wanted = !track.is_paused && (wanted >> at & 1 == 1 || track.config.kind == Kind::Audio);
                 self.scratch.sequences.clear();
                 let repair = layer.nacks.poll_requests(now, peer.rtt, &mut self.scratch.sequences);
                 if repair == Repair::Hopeless && is_wanted {
-                    layer.gate.handle_wish(now);
+                    layer.gate.handle_wish(now, Urgency::Urgent);
                     self.timers.schedule(Timer::Keyframe, layer.keyframe_timeout());
                 }
                 next = earlier(next, layer.nacks.poll_timeout());
@@ -199,18 +205,21 @@ impl Plane {
         next
     }
 
-    /// Measures the layers and turns to the best that lives.
-    fn choose_layers(&mut self, now: Instant) -> Option<Instant> {
+    /// Measures the layers; whose choice changes by what appeared or stopped chooses anew.
+    fn measure_layers(&mut self, now: Instant) -> Option<Instant> {
+        let mut changed = std::mem::take(&mut self.scratch.changed);
         let mut has_video = false;
-        for (_, track) in self.tracks.iter_mut().filter(|(_, track)| track.config.kind == Kind::Video) {
+        for (key, track) in self.tracks.iter_mut().filter(|(_, track)| track.config.kind == Kind::Video) {
             has_video = true;
-            track.layers.iter_mut().for_each(|layer| layer.meter.handle_tick(now));
-            if track.layers.len() > 1 && track.select(now) && !track.subscribers.is_empty() && !track.is_paused {
-                let layer = track.selected_layer();
-                layer.gate.handle_wish(now);
-                self.timers.schedule(Timer::Keyframe, layer.keyframe_timeout());
-            }
+            changed.push((key, track.handle_tick(now)));
         }
+        for (key, is_other) in changed.drain(..) {
+            if is_other {
+                self.allocate_for(now, key);
+            }
+            self.tell_wanted(now, key);
+        }
+        self.scratch.changed = changed;
         has_video.then_some(now + LAYER_INTERVAL)
     }
 
@@ -260,8 +269,4 @@ fn report_block(ssrc: u32, figures: &Figures) -> ReportBlock {
         last_sender_report: figures.last_report,
         delay_since_last: compact_span(figures.since_last_report),
     }
-}
-
-fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
-    a.into_iter().chain(b).min()
 }

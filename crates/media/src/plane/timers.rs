@@ -7,6 +7,8 @@ use std::time::Instant;
 pub(crate) enum Timer {
     /// Bit rates are measured and the best layers chosen.
     Layers,
+    /// Paths to subscribers are probed, and what waits for them leaves.
+    Sending,
     /// Publishers are asked for missing packets.
     Nack,
     /// Publishers are asked for keyframes.
@@ -23,8 +25,9 @@ pub(crate) enum Timer {
 
 impl Timer {
     /// All of them, in an order in which what one asks of another is done in the same round.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Layers,
+        Self::Sending,
         Self::Nack,
         Self::Keyframe,
         Self::Feedback,

@@ -491,19 +491,31 @@ impl Room {
 
     /// A slot with `ssrc`, and `ssrc + 1` for its retransmissions.
     pub(crate) fn slot(&mut self, peer: PeerKey, kind: Kind, ssrc: u32) -> SlotKey {
-        let config = slot_config(kind, ssrc);
-        self.plane.add_slot(self.now, peer, config)
+        self.plane.add_slot(self.now, peer, slot_config(kind, ssrc))
+    }
+
+    pub(crate) fn measured_slot(&mut self, peer: PeerKey, kind: Kind, ssrc: u32) -> SlotKey {
+        self.plane.add_slot(self.now, peer, measured_slot_config(kind, ssrc))
     }
 }
 
+/// A slot of a subscriber that gives transport-wide feedback, so that its path is measured.
+pub(crate) fn measured_slot_config(kind: Kind, ssrc: u32) -> SlotConfig {
+    let mut config = slot_config(kind, ssrc);
+    config.codecs.iter_mut().for_each(|codec| codec.transport_cc = true);
+    config
+}
+
+/// A slot of a subscriber that gives no feedback: everything it could use is sent to it.
 pub(crate) fn slot_config(kind: Kind, ssrc: u32) -> SlotConfig {
+    let codec = if kind == Kind::Video { vp8_codec(OUT_VP8) } else { opus_codec(OUT_OPUS) };
     SlotConfig {
         kind,
         mid: format!("s{ssrc}"),
         ssrc,
         rtx_ssrc: (kind == Kind::Video).then_some(ssrc + 1),
         cname: format!("seat{ssrc}"),
-        codecs: vec![if kind == Kind::Video { vp8_codec(OUT_VP8) } else { opus_codec(OUT_OPUS) }],
+        codecs: vec![TrackCodec { transport_cc: false, ..codec }],
         extensions: map(&[
             (Extension::Mid, OUT_MID),
             (Extension::TransportSequence, OUT_TWCC),

@@ -3,8 +3,6 @@
 //! A packet with a dependency descriptor is read by that alone, so frames may be encrypted end to end. Without one the
 //! payload tells. A stream may change from one to the other: to descriptors at once, from them with a keyframe.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "wired in by the next commit"))]
-
 mod described;
 mod payload;
 #[cfg(test)]

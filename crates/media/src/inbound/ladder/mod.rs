@@ -4,8 +4,6 @@
 //! extensions, payload, SRTP tag, UDP and IP. What a publisher says of its layers is the payload's rate alone, so the
 //! rest is added to it.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "wired in by the next commit"))]
-
 mod layer;
 mod meter;
 #[cfg(test)]

@@ -1,0 +1,151 @@
+//! Which of its owner's packets a slot forwards: one encoding, and of it one decode target.
+//!
+//! The allocator sets a [`Goal`]. Within an encoding it is followed at the next frame that allows it; to another one
+//! it is followed at a keyframe, until which a [`Bridge`] says what of the old encoding goes on. The decision is made
+//! once a frame, with its first packet that comes.
+
+use crate::inbound::frame::{FrameInfo, FrameReader};
+
+/// What is to be forwarded of a track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Goal {
+    /// The encoding.
+    pub(crate) layer: u8,
+    /// The decode target of it.
+    pub(crate) target: u8,
+}
+
+/// What is forwarded of the old encoding until the keyframe of another one comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Bridge {
+    /// What was forwarded before: the new one costs more.
+    #[default]
+    Keep,
+    /// This decode target: more of it no longer fits.
+    Only(u8),
+    /// Nothing: not even its lowest layer fits.
+    Nothing,
+}
+
+/// Decides about the packets of the owner of one slot.
+#[derive(Debug, Default)]
+pub(crate) struct Selector {
+    goal: Option<Goal>,
+    bridge: Bridge,
+    /// The decode target of the live encoding that is being forwarded.
+    current: Option<u8>,
+    /// The frame decided about last, and how.
+    frame: Option<(u64, bool)>,
+    /// Whether frames of the past are being forwarded.
+    is_behind: bool,
+}
+
+/// What becomes of a packet of the live encoding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Choice {
+    Forward,
+    /// Its frame is left out.
+    LeaveOut,
+    /// From here on nothing is forwarded: the slot has to start anew.
+    Stop,
+}
+
+impl Selector {
+    /// What is to be forwarded; `None` if nothing is.
+    pub(crate) const fn goal(&self) -> Option<Goal> {
+        self.goal
+    }
+
+    /// What is being forwarded of the live encoding.
+    pub(crate) const fn current(&self) -> Option<u8> {
+        self.current
+    }
+
+    /// What is forwarded of the old encoding until the goal can be followed.
+    pub(crate) const fn bridge(&self) -> Bridge {
+        self.bridge
+    }
+
+    /// Stays on `target` until [`Selector::catch_up`]: what is forwarded meanwhile is of the past.
+    pub(crate) const fn fall_behind(&mut self, target: u8) {
+        (self.current, self.is_behind) = (Some(target), true);
+    }
+
+    /// The goal counts again.
+    pub(crate) const fn catch_up(&mut self) {
+        self.is_behind = false;
+    }
+
+    /// Sets what is to be forwarded. Returns whether that is something else than before.
+    pub(crate) fn set_goal(&mut self, goal: Option<Goal>, bridge: Bridge) -> bool {
+        let before = (self.goal, self.bridge);
+        (self.goal, self.bridge) = (goal, bridge);
+        before.0 != goal
+    }
+
+    /// The encoding whose keyframe is waited for; `live` is the one forwarded, as `reader` knows it.
+    pub(crate) fn awaits(&self, live: Option<(u8, &FrameReader)>) -> Option<u8> {
+        let goal = self.goal?;
+        let Some((layer, reader)) = live.filter(|(layer, _)| *layer == goal.layer) else { return Some(goal.layer) };
+        let Some(current) = self.current else { return Some(layer) };
+        let is_same = current == goal.target || spatial(reader, current) == spatial(reader, goal.target);
+        (!is_same && !reader.covers(current, goal.target)).then_some(layer)
+    }
+
+    /// Starts with a keyframe of the encoding `layer`, of which all decode targets can be had.
+    pub(crate) fn begin(&mut self, layer: u8, reader: &FrameReader) {
+        let wanted = self.goal.filter(|goal| goal.layer == layer).map(|goal| goal.target);
+        self.current = wanted.or(self.current).or_else(|| reader.target_for(u8::MAX, u8::MAX)).or(Some(0));
+        self.frame = None;
+    }
+
+    /// Forgets the owner: another one begins.
+    pub(crate) const fn stop(&mut self) {
+        (self.current, self.frame, self.is_behind) = (None, None, false);
+    }
+
+    /// Decides about the newest packet of the live encoding `layer`. `is_leaving` says that another track takes over
+    /// at its first keyframe, so that the goal is about that one.
+    pub(crate) fn choose(&mut self, layer: u8, is_leaving: bool, reader: &FrameReader, frame: &FrameInfo) -> Choice {
+        if let Some((number, forwards)) = self.frame
+            && number == frame.number
+        {
+            return if forwards { Choice::Forward } else { Choice::LeaveOut };
+        }
+        let Some(current) = self.current else { return Choice::Stop };
+        let wanted = match self.goal {
+            _ if is_leaving || self.is_behind => Some(current),
+            None => None,
+            Some(goal) if goal.layer == layer && follows(reader, frame, current, goal.target) => Some(goal.target),
+            Some(_) => match self.bridge {
+                Bridge::Keep => Some(current),
+                Bridge::Only(target) => Some(target),
+                Bridge::Nothing => None,
+            },
+        };
+        let Some(wanted) = wanted else {
+            self.stop();
+            return Choice::Stop;
+        };
+        let target = if current != wanted && may_move(reader, frame, current, wanted) { wanted } else { current };
+        self.current = Some(target);
+        let forwards = !frame.is_known || frame.present >> target & 1 == 1;
+        self.frame = Some((frame.number, forwards));
+        if forwards { Choice::Forward } else { Choice::LeaveOut }
+    }
+}
+
+/// Whether the goal can be followed within the encoding without waiting for a keyframe.
+fn follows(reader: &FrameReader, frame: &FrameInfo, current: u8, goal: u8) -> bool {
+    spatial(reader, current) == spatial(reader, goal) || may_move(reader, frame, current, goal)
+}
+
+/// Whether one may go from one decode target to another with this frame.
+fn may_move(reader: &FrameReader, frame: &FrameInfo, current: u8, wanted: u8) -> bool {
+    frame.starts_keyframe || reader.covers(current, wanted) || frame.lets_up(current, wanted)
+}
+
+/// The spatial layer of a decode target.
+pub(crate) fn spatial(reader: &FrameReader, target: u8) -> u8 {
+    reader.targets().get(usize::from(target)).map_or(0, |target| target.spatial)
+}

@@ -1,0 +1,167 @@
+//! What each subscriber gets of what is published: the allocator's choices become the goals of slots.
+
+use std::time::Instant;
+
+use roundtable_wire::Kind;
+
+use crate::allocate::{self, Hints};
+use crate::bwe::Bitrate;
+use crate::event::PlaneEvent;
+use crate::inbound::Track;
+use crate::inbound::keyframe::Urgency;
+use crate::inbound::ladder::Step;
+use crate::key::{PeerKey, SlotKey, TrackKey};
+use crate::outbound::Slot;
+use crate::outbound::select::{Bridge, Goal, spatial};
+use crate::plane::cache;
+use crate::plane::limits::Limits;
+use crate::plane::timers::Timer;
+use crate::plane::{Plane, queue};
+
+/// The old encoding goes on in its lowest layer while a lower one is waited for, if that takes at most this share of
+/// what the target leaves.
+const BRIDGE_SHARE: f64 = 0.9;
+
+impl Plane {
+    /// Chooses for one subscriber if its budget has changed enough, or enough time has passed.
+    pub(super) fn allocate_if_due(&mut self, now: Instant, peer: PeerKey) {
+        let Some(state) = self.peers.get_mut(peer) else { return };
+        let budget = state.sending.budget(now, 0, false);
+        if state.sending.allocator.is_due(now, &budget) {
+            self.allocate(now, peer);
+        }
+    }
+
+    /// Chooses anew for all who show a track, or are to show it.
+    pub(super) fn allocate_for(&mut self, now: Instant, track: TrackKey) {
+        let count = self.tracks.get(track).map_or(0, |track| track.subscribers.len());
+        for at in 0..count {
+            let slot = self.tracks.get(track).and_then(|track| track.subscribers.get(at)).copied();
+            if let Some(peer) = slot.and_then(|slot| self.slots.get(slot)).map(|slot| slot.peer) {
+                self.allocate(now, peer);
+            }
+        }
+    }
+
+    /// Spends what the path to a subscriber carries on the tracks of its slots.
+    pub(super) fn allocate(&mut self, now: Instant, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.is_ready) else { return };
+        let mut shown: Vec<(SlotKey, TrackKey)> = Vec::with_capacity(peer.slots.len());
+        let mut audio_slots = 0;
+        for &slot_key in &peer.slots {
+            let Some(slot) = self.slots.get(slot_key) else { continue };
+            match (slot.config.kind, slot.subject()) {
+                (_, None) => {}
+                (Kind::Audio, Some(_)) => audio_slots += 1,
+                (Kind::Video, Some(track)) => shown.push((slot_key, track)),
+            }
+        }
+        let limits = peer.limits.receive;
+        let candidates: Vec<allocate::Track<'_>> = shown
+            .iter()
+            .filter_map(|&(slot_key, track)| Some((slot_key, self.slots.get(slot_key)?, self.tracks.get(track)?)))
+            .map(|(slot_key, slot, track)| allocate::Track {
+                key: slot_key.value(),
+                rungs: if track.is_paused { &[] } else { &track.rungs },
+                hints: bounded(slot.hints, limits),
+                class: track.class,
+                spoke: track.spoke,
+            })
+            .collect();
+        let budget = peer.sending.budget(now, audio_slots, false);
+        let mut choices = std::mem::take(&mut peer.sending.choices);
+        let demand = peer.sending.allocator.allocate(now, &budget, &candidates, &mut choices);
+        peer.sending.set_demand(demand);
+        for (choice, &(slot_key, track_key)) in choices.iter().zip(&shown) {
+            let (Some(slot), Some(track)) = (self.slots.get_mut(slot_key), self.tracks.get_mut(track_key)) else {
+                continue;
+            };
+            let step = choice.rung.and_then(|rung| track.steps.get(rung)).copied();
+            let others = step.map_or(demand.used, |step| demand.used - step.rung.cost);
+            let room = budget.target.scale(BRIDGE_SHARE) - others;
+            slot.cause = choice.cause;
+            slot.selector.set_goal(
+                step.map(|step| Goal { layer: step.layer, target: step.target }),
+                bridge(slot, track, step, room),
+            );
+            let Some(layer) = awaited(slot, track) else { continue };
+            if slot.live.is_none()
+                && track.layers.get(usize::from(layer)).is_some_and(|state| cache::is_fresh(now, state))
+            {
+                peer.sending.joining.push(slot_key);
+            } else if let Some(state) = track.layers.get_mut(usize::from(layer)) {
+                state.gate.handle_wish(now, urgency(slot));
+                self.timers.schedule(Timer::Keyframe, state.keyframe_timeout());
+            }
+        }
+        peer.sending.choices = choices;
+        let next = peer.sending.poll_timeout(now);
+        peer.sending.due = next;
+        self.timers.schedule(Timer::Sending, next);
+        for (_, track) in shown {
+            self.tell_wanted(now, track);
+        }
+    }
+
+    /// Tells the room which encodings of a track are wanted, if that is something new.
+    pub(super) fn tell_wanted(&mut self, now: Instant, key: TrackKey) {
+        let wanted = self.wanted_layers(key);
+        let Some(track) = self.tracks.get_mut(key).filter(|track| track.config.kind == Kind::Video) else { return };
+        if let Some(layers) = track.handle_wanted(now, wanted) {
+            queue(&mut self.events, &mut self.counters, PlaneEvent::LayersWanted { track: key, layers });
+        }
+    }
+
+    /// The encodings of a track that anybody shows or is to show, bit by bit.
+    pub(super) fn wanted_layers(&self, key: TrackKey) -> u8 {
+        let Some(track) = self.tracks.get(key) else { return 0 };
+        let slots = track.subscribers.iter().filter_map(|&slot| self.slots.get(slot));
+        slots.fold(0, |wanted, slot| wanted | layers_of(slot, key))
+    }
+}
+
+/// The encodings of a track that a slot shows or is to show.
+fn layers_of(slot: &Slot, track: TrackKey) -> u8 {
+    let live = slot.live.filter(|epoch| epoch.track == track).map(|epoch| epoch.layer);
+    let goal = slot.selector.goal().filter(|_| slot.subject() == Some(track)).map(|goal| goal.layer);
+    live.into_iter().chain(goal).fold(0, |layers, layer| layers | 1 << layer)
+}
+
+/// The encoding whose keyframe a slot waits for.
+fn awaited(slot: &Slot, track: &Track) -> Option<u8> {
+    let live = slot.live.filter(|epoch| epoch.track == track.key);
+    let live = live.and_then(|epoch| Some((epoch.layer, &track.layers.get(usize::from(epoch.layer))?.reader)));
+    slot.selector.awaits(live)
+}
+
+/// A better picture can wait, and so can who joins; whose picture stands or stumbles meanwhile cannot.
+fn urgency(slot: &Slot) -> Urgency {
+    let is_bridged = slot.selector.bridge() != Bridge::Keep;
+    let is_stopped = slot.live.is_none() && slot.packets > 0;
+    if is_bridged || is_stopped { Urgency::Urgent } else { Urgency::Patient }
+}
+
+/// What of the live encoding goes on until `step` can be followed, if it takes a keyframe; `room` is for it alone.
+fn bridge(slot: &Slot, track: &Track, step: Option<Step>, room: Bitrate) -> Bridge {
+    let (Some(step), Some(live), Some(current)) = (step, slot.live, slot.selector.current()) else {
+        return Bridge::Keep;
+    };
+    let of_live = || track.steps.iter().filter(move |other| other.layer == live.layer);
+    let Some(cost) = of_live().find(|other| other.target == current).map(|step| step.rung.cost) else {
+        return Bridge::Keep;
+    };
+    if live.track != track.key || step.rung.cost >= cost {
+        return Bridge::Keep;
+    }
+    let Some(layer) = track.layers.get(usize::from(live.layer)) else { return Bridge::Keep };
+    let same = of_live().filter(|other| spatial(&layer.reader, other.target) == spatial(&layer.reader, current));
+    match { same }.min_by_key(|other| other.rung.cost) {
+        Some(lowest) if lowest.rung.cost <= room => Bridge::Only(lowest.target),
+        Some(_) | None => Bridge::Nothing,
+    }
+}
+
+/// What a subscriber wishes, within what policy allows.
+fn bounded(hints: Hints, limits: Limits) -> Hints {
+    Hints { max_height: limits.max_height, max_fps: hints.max_fps.min(limits.max_fps), ..hints }
+}

@@ -1,0 +1,160 @@
+//! What leaves later: packets that had to wait, answers to NACKs, and the bytes that probes are made of.
+
+use std::time::Instant;
+
+use crate::bwe::ProbeId;
+use crate::event::Egress;
+use crate::inbound::Track;
+use crate::key::{Arena, PeerKey, SlotKey, TrackKey};
+use crate::outbound::rewrite::Found;
+use crate::outbound::{Departure, Outlet, Slot};
+use crate::pacer::{Admission, Outgoing, Priority, Release};
+use crate::packet::Prepared;
+use crate::plane::sending::{OVERHEAD, Paced};
+use crate::plane::timers::Timer;
+use crate::plane::{Plane, earlier};
+
+/// The most bytes of one packet of padding (RFC 3550 5.1).
+const MAX_PADDING: u16 = 255;
+/// Packets released to one subscriber in one turn; what is left has the next one.
+const MAX_RELEASES: usize = 256;
+
+impl Plane {
+    /// Looks after the paths that are due.
+    pub(super) fn send_due(&mut self, now: Instant, out: &mut impl Egress) -> Option<Instant> {
+        let mut next = None;
+        let mut due = std::mem::take(&mut self.scratch.due);
+        due.extend(self.peers.iter().filter(|(_, p)| p.sending.due.is_some_and(|at| at <= now)).map(|(key, _)| key));
+        for key in due.drain(..) {
+            self.look_after(now, key, out);
+        }
+        self.scratch.due = due;
+        for (_, peer) in self.peers.iter() {
+            next = earlier(next, peer.sending.due);
+        }
+        next
+    }
+
+    /// Does for one path what is due: probes, what waits, what is chosen.
+    pub(super) fn look_after(&mut self, now: Instant, key: PeerKey, out: &mut impl Egress) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        peer.sending.due = None;
+        if !peer.is_ready {
+            return;
+        }
+        peer.sending.handle_timeout(now);
+        self.join_from_cache(now, key, out);
+        self.release(now, key, out);
+        self.allocate_if_due(now, key);
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.sending.due = earlier(peer.sending.due, peer.sending.poll_timeout(now));
+            self.timers.schedule(Timer::Sending, peer.sending.due);
+        }
+    }
+
+    /// Sends what the pacer lets go.
+    fn release(&mut self, now: Instant, key: PeerKey, out: &mut impl Egress) {
+        for _ in 0..MAX_RELEASES {
+            let Some(peer) = self.peers.get_mut(key) else { return };
+            match peer.sending.pacer.poll_transmit(now) {
+                None => return,
+                Some(Release::Packet(item, probe)) => self.send_paced(now, key, item, probe, out),
+                Some(Release::Filler { bytes, probe }) => self.send_filler(now, key, bytes, probe, out),
+            }
+        }
+    }
+
+    /// Sends a packet that has waited, if the ring still has it.
+    fn send_paced(&mut self, now: Instant, key: PeerKey, item: Paced, probe: Option<ProbeId>, out: &mut impl Egress) {
+        let ntp = self.ntp(now);
+        let (Some(peer), Some(slot)) = (self.peers.get_mut(key), self.slots.get_mut(item.slot)) else { return };
+        let Some((found, packet)) = kept(slot, &self.tracks, item.index) else {
+            self.counters.paced_lost += 1;
+            return;
+        };
+        let departure = Departure { ntp, transport_sequence: peer.sending.sequence() };
+        let len = if item.is_repeat {
+            let Some(stream) = repair_stream(slot, &found) else { return };
+            self.counters.rtx_out += 1;
+            slot.send_again(stream, &found, &packet, departure, out)
+        } else {
+            let orientation = item.is_first.then(|| orientation(&self.tracks, &found));
+            let outlet = Outlet { epoch: found.epoch, place: found.place, orientation };
+            self.counters.packets_out += 1;
+            self.counters.bytes_out += packet.len() as u64;
+            peer.budget.handle_sent(packet.len());
+            slot.send(&outlet, &packet, departure, out)
+        };
+        if item.is_repeat {
+            self.counters.rtx_bytes_out += len as u64;
+            peer.sending.handle_repeated(len);
+        }
+        peer.sending.handle_sent(now, len, slot.counts(), probe, false);
+    }
+
+    /// Answers a NACK: the packet leaves at once if the path has room.
+    pub(super) fn repeat(&mut self, now: Instant, key: SlotKey, found: &Found, out: &mut impl Egress) {
+        let Some(slot) = self.slots.get(key) else { return };
+        let peer_key = slot.peer;
+        let Some(peer) = self.peers.get_mut(peer_key) else { return };
+        let len = self.tracks.get(found.epoch.track).and_then(|track| track.stored(found.epoch.layer, found.index));
+        let Some(len) = len.map(|packet| packet.len()) else { return };
+        let item = Paced { slot: key, index: found.place.index, is_repeat: true, is_first: false };
+        let size = (len + OVERHEAD) as u16;
+        let outgoing = Outgoing { item, size, priority: Priority::Retransmission, frame: u64::MAX, discardable: None };
+        match peer.sending.pacer.handle_packet(now, outgoing) {
+            Admission::Now(item, probe) => self.send_paced(now, peer_key, item, probe, out),
+            Admission::Queued => self.timers.schedule(Timer::Sending, peer.sending.wake(now)),
+            Admission::Dropped(_) => self.counters.rtx_refused += 1,
+        }
+    }
+
+    /// Sends about `bytes` for a probe: of what was sent lately something again, else padding; never on the SSRC of
+    /// media, whose numbers have no holes.
+    fn send_filler(&mut self, now: Instant, key: PeerKey, bytes: u16, probe: ProbeId, out: &mut impl Egress) {
+        let ntp = self.ntp(now);
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let count = peer.slots.len();
+        for turn in 0..count {
+            let at = (peer.sending.filler_at + turn) % count;
+            // Below the length, as a remainder of it.
+            let Some(slot) = self.slots.get_mut(peer.slots[at]).filter(|slot| slot.counts()) else { continue };
+            let Some(rtx_ssrc) = slot.config.rtx_ssrc else { continue };
+            let departure = Departure { ntp, transport_sequence: peer.sending.sequence() };
+            peer.sending.filler_back += 1;
+            let repeated = slot.next_index().checked_sub(peer.sending.filler_back);
+            let repeated = repeated.filter(|_| bytes > MAX_PADDING).and_then(|index| kept(slot, &self.tracks, index));
+            let stream = repeated.as_ref().and_then(|(found, _)| repair_stream(slot, found));
+            let len = match (repeated, stream) {
+                (Some((found, packet)), Some(stream)) => slot.send_again(stream, &found, &packet, departure, out),
+                _ => {
+                    peer.sending.filler_back = 0;
+                    let payload_type = slot.config.codecs.iter().find_map(|codec| codec.rtx_payload_type);
+                    let Some(payload_type) = payload_type else { continue };
+                    let len = bytes.min(MAX_PADDING) as u8;
+                    slot.send_padding((rtx_ssrc, payload_type), len, departure, out)
+                }
+            };
+            self.counters.probe_bytes_out += len as u64;
+            peer.sending.filler_at = at;
+            peer.sending.handle_sent(now, len, true, Some(probe), true);
+            return;
+        }
+    }
+}
+
+/// A packet of a slot that its ring still has.
+fn kept<'t>(slot: &Slot, tracks: &'t Arena<TrackKey, Track>, index: u64) -> Option<(Found, Prepared<'t>)> {
+    let found = slot.find_index(index)?;
+    Some((found, tracks.get(found.epoch.track)?.stored(found.epoch.layer, found.index)?))
+}
+
+/// The SSRC and payload type under which a packet is sent again.
+pub(super) fn repair_stream(slot: &Slot, found: &Found) -> Option<(u32, u8)> {
+    Some((slot.config.rtx_ssrc?, found.epoch.rtx_payload_type?))
+}
+
+fn orientation(tracks: &Arena<TrackKey, Track>, found: &Found) -> u8 {
+    let layer = tracks.get(found.epoch.track).and_then(|track| track.layers.get(usize::from(found.epoch.layer)));
+    layer.and_then(|layer| layer.orientation).unwrap_or(0)
+}

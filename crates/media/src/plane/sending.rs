@@ -1,0 +1,270 @@
+//! What the plane knows of the path to one subscriber: what it carries, what waits for it, what was chosen for it.
+
+use std::time::{Duration, Instant};
+
+use roundtable_wire::twcc::Feedback;
+
+use crate::allocate::{Allocator, Budget, Choice};
+use crate::bwe::{
+    Bitrate, Demand, Estimator, EstimatorConfig, NullEstimator, ProbeCluster, ProbeId, SendSideEstimator, SentPacket,
+};
+use crate::key::SlotKey;
+use crate::pacer::Pacer;
+use crate::plane::earlier;
+
+/// Bytes of a packet on the wire beside the plane's own: the tag of SRTP, UDP and IPv4.
+pub(crate) const OVERHEAD: usize = 16 + 8 + 20;
+/// What a path without feedback is taken to carry.
+const UNMEASURED: Bitrate = Bitrate::kbps(1_000_000);
+/// What waits is looked at this often.
+pub(crate) const PACE_INTERVAL: Duration = Duration::from_millis(5);
+/// Probes are thought of this often while nothing is known of the path, …
+const UNPROVEN_INTERVAL: Duration = Duration::from_millis(20);
+/// … and this often while a track could use more.
+const DEFICIENT_INTERVAL: Duration = Duration::from_millis(100);
+/// Without any other reason a look is taken this often.
+const IDLE_INTERVAL: Duration = Duration::from_secs(1);
+/// Retransmissions count as a rate over about this long.
+const REPEATED_SPAN: f64 = 2.0;
+
+/// A packet that waits to leave: where it lies, and what it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Paced {
+    pub(crate) slot: SlotKey,
+    /// Its index in the slot.
+    pub(crate) index: u64,
+    pub(crate) is_repeat: bool,
+    /// Whether it is the first one of its owner, and tells what the owner's first packet has to.
+    pub(crate) is_first: bool,
+}
+
+/// The path to one subscriber.
+#[derive(Debug)]
+pub(crate) struct Sending {
+    path: Path,
+    pub(crate) pacer: Pacer<Paced>,
+    pub(crate) allocator: Allocator,
+    pub(crate) choices: Vec<Choice>,
+    pub(crate) demand: Demand,
+    repeated: RateMeter,
+    /// The next transport-wide number, on all slots.
+    sequence: u16,
+    /// The slot that gave the bytes for the last probe.
+    pub(crate) filler_at: usize,
+    /// How far back the last probe repeated packets.
+    pub(crate) filler_back: u64,
+    /// Slots that can begin with what has been kept since the last keyframe.
+    pub(crate) joining: Vec<SlotKey>,
+    /// When to look after it.
+    pub(crate) due: Option<Instant>,
+}
+
+/// How the target is found. A path is measured once the subscriber has a slot with transport-wide numbers.
+#[derive(Debug)]
+enum Path {
+    Unmeasured(NullEstimator),
+    Measured(Box<SendSideEstimator>),
+}
+
+impl Path {
+    fn estimator(&self) -> &dyn Estimator {
+        match self {
+            Self::Unmeasured(estimator) => estimator,
+            Self::Measured(estimator) => estimator.as_ref(),
+        }
+    }
+
+    fn estimator_mut(&mut self) -> &mut dyn Estimator {
+        match self {
+            Self::Unmeasured(estimator) => estimator,
+            Self::Measured(estimator) => estimator.as_mut(),
+        }
+    }
+}
+
+impl Sending {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            path: Path::Unmeasured(NullEstimator::new(UNMEASURED)),
+            pacer: Pacer::new(now, UNMEASURED),
+            allocator: Allocator::new(),
+            choices: Vec::new(),
+            demand: Demand::default(),
+            repeated: RateMeter::default(),
+            sequence: 0,
+            filler_at: 0,
+            filler_back: 0,
+            joining: Vec::new(),
+            due: None,
+        }
+    }
+
+    /// Measures the path from now on; `max` bounds what is sent on it.
+    pub(crate) fn measure(&mut self, now: Instant, max: Bitrate) {
+        if let Path::Unmeasured(_) = self.path {
+            let default = EstimatorConfig::default();
+            let config = EstimatorConfig { max: default.max.min(max), ..default };
+            self.path = Path::Measured(Box::new(SendSideEstimator::new(now, config)));
+            self.pacer.set_target(now, self.target());
+        }
+    }
+
+    /// Sets what policy lets through.
+    pub(crate) fn set_max(&mut self, now: Instant, max: Bitrate) {
+        match &mut self.path {
+            Path::Unmeasured(estimator) => *estimator = NullEstimator::new(max.min(UNMEASURED)),
+            Path::Measured(estimator) => estimator.set_max(now, max.min(EstimatorConfig::default().max)),
+        }
+        self.pacer.set_target(now, self.target());
+    }
+
+    /// Packets take another way from now on.
+    pub(crate) fn handle_path_change(&mut self, now: Instant) {
+        if let Path::Measured(estimator) = &mut self.path {
+            estimator.handle_path_change(now);
+        }
+        self.pacer.set_target(now, self.target());
+    }
+
+    /// The transport-wide number for the next packet.
+    pub(crate) const fn sequence(&self) -> u16 {
+        self.sequence
+    }
+
+    /// Records a packet of `len` bytes as it leaves; `counts` says that it took a transport-wide number.
+    pub(crate) fn handle_sent(&mut self, now: Instant, len: usize, counts: bool, probe: Option<ProbeId>, filler: bool) {
+        if !counts {
+            return;
+        }
+        let size = (len + OVERHEAD).min(usize::from(u16::MAX)) as u16;
+        if let Path::Measured(estimator) = &mut self.path {
+            estimator.handle_sent(now, &SentPacket { sequence: self.sequence, size, probe, filler });
+        }
+        self.sequence = self.sequence.wrapping_add(1);
+    }
+
+    /// Records bytes that were sent again.
+    pub(crate) const fn handle_repeated(&mut self, len: usize) {
+        self.repeated.bytes += len as u64;
+    }
+
+    /// Takes a feedback message of the subscriber.
+    pub(crate) fn handle_feedback(&mut self, now: Instant, feedback: &Feedback<'_>) {
+        self.path.estimator_mut().handle_feedback(now, feedback);
+        self.pacer.set_target(now, self.target());
+    }
+
+    /// Takes a measured round trip.
+    pub(crate) fn handle_rtt(&mut self, now: Instant, rtt: Duration) {
+        self.path.estimator_mut().handle_rtt(now, rtt);
+    }
+
+    /// Takes what the subscriber asks for by REMB.
+    pub(crate) fn handle_remb(&mut self, now: Instant, remb: Bitrate) {
+        self.path.estimator_mut().handle_remb(now, Some(remb));
+        self.pacer.set_target(now, self.target());
+    }
+
+    /// Does what is due; returns a probe that begins now.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Option<ProbeCluster> {
+        let estimator = self.path.estimator_mut();
+        if estimator.poll_timeout().is_some_and(|(at, _)| at <= now) {
+            estimator.handle_timeout(now);
+        }
+        self.poll_probe(now)
+    }
+
+    /// A probe that begins now.
+    pub(crate) fn poll_probe(&mut self, now: Instant) -> Option<ProbeCluster> {
+        let cluster = self.path.estimator_mut().poll_probe(now);
+        self.pacer.set_target(now, self.target());
+        if let Some(cluster) = cluster {
+            self.pacer.handle_probe(now, cluster);
+        }
+        cluster
+    }
+
+    /// When to look again.
+    pub(crate) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        if !self.joining.is_empty() {
+            return Some(now);
+        }
+        let pacer = self.pacer.poll_timeout().map(|at| at.max(now + PACE_INTERVAL));
+        let Path::Measured(estimator) = &self.path else {
+            let is_shown = self.demand.desired > Bitrate::ZERO;
+            return earlier(pacer, is_shown.then_some(now + IDLE_INTERVAL));
+        };
+        let interval = match (estimator.is_proven(), self.demand.next) {
+            (false, _) => UNPROVEN_INTERVAL,
+            (true, Some(_)) => DEFICIENT_INTERVAL,
+            (true, None) => IDLE_INTERVAL,
+        };
+        let estimator = estimator.poll_timeout().map(|(at, _)| at.max(now + PACE_INTERVAL));
+        [pacer, estimator, Some(now + interval)].into_iter().flatten().min()
+    }
+
+    /// Something waits: when to look again.
+    pub(crate) fn wake(&mut self, now: Instant) -> Option<Instant> {
+        let pacer = self.pacer.poll_timeout().map(|at| at.max(now + PACE_INTERVAL));
+        self.due = self.due.into_iter().chain(pacer).min();
+        self.due
+    }
+
+    /// What there is to spend on `audio_slots` and on pictures.
+    pub(crate) fn budget(&mut self, now: Instant, audio_slots: u16, red: bool) -> Budget {
+        let estimator = self.path.estimator();
+        Budget {
+            target: estimator.target(),
+            proven: estimator.is_proven(),
+            probed: estimator.probed(now),
+            audio_slots,
+            red,
+            retransmissions: Bitrate::bps(self.repeated.measure(now)),
+            congested: self.pacer.is_congested(),
+        }
+    }
+
+    /// Takes what the tracks could use.
+    pub(crate) fn set_demand(&mut self, demand: Demand) {
+        self.demand = demand;
+        self.path.estimator_mut().set_demand(demand);
+    }
+
+    /// What may be sent.
+    pub(crate) fn target(&self) -> Bitrate {
+        self.path.estimator().target()
+    }
+
+    /// The estimator, if the path is measured.
+    pub(crate) fn estimator(&self) -> Option<&SendSideEstimator> {
+        match &self.path {
+            Path::Unmeasured(_) => None,
+            Path::Measured(estimator) => Some(estimator),
+        }
+    }
+}
+
+/// A rate that counts the last seconds most.
+#[derive(Debug, Default)]
+struct RateMeter {
+    bytes: u64,
+    since: Option<Instant>,
+    bps: f64,
+}
+
+impl RateMeter {
+    /// Counts what came since the last call; returns bits per second.
+    fn measure(&mut self, now: Instant) -> u64 {
+        let Some(since) = self.since else {
+            self.since = Some(now);
+            return 0;
+        };
+        let seconds = now.saturating_duration_since(since).as_secs_f64();
+        if seconds >= 0.25 {
+            let kept = (-seconds / REPEATED_SPAN).exp();
+            self.bps = kept * self.bps + (1.0 - kept) * (self.bytes as f64 * 8.0 / seconds);
+            (self.bytes, self.since) = (0, Some(now));
+        }
+        self.bps as u64
+    }
+}
