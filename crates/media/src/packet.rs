@@ -1,9 +1,11 @@
 //! One media packet, read once and ready to be forwarded to many.
 
+use roundtable_wire::dependency::Layout;
 use roundtable_wire::vp8::PictureId;
 use roundtable_wire::{Codec, RtpPacket};
 
 use crate::descriptor::{Descriptor, Ids};
+use crate::inbound::Note;
 use crate::inbound::frame::FrameInfo;
 use crate::outbound::extmap::{Carried, CopiedIds};
 
@@ -23,6 +25,8 @@ pub(crate) struct Prepared<'a> {
     pub(crate) codec: Codec,
     /// What it says of its frame, if it is one of video.
     pub(crate) frame: FrameInfo,
+    /// Where in its dependency descriptor lies what a slot changes.
+    pub(crate) layout: Option<Layout>,
     pub(crate) payload: &'a [u8],
     pub(crate) descriptor: Descriptor,
     pub(crate) ids: Ids,
@@ -30,6 +34,11 @@ pub(crate) struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
+    /// What is to be remembered of it beside its bytes.
+    pub(crate) const fn note(&self) -> Note {
+        Note { ids: self.ids, frame: self.frame, layout: self.layout }
+    }
+
     /// About how many bytes it has when it is sent: its header may differ by a few.
     pub(crate) const fn len(&self) -> usize {
         HEADER_LEN + self.payload.len()
@@ -48,6 +57,7 @@ impl<'a> Prepared<'a> {
             timestamp: packet.timestamp,
             codec,
             frame: FrameInfo::default(),
+            layout: None,
             payload: packet.payload,
             descriptor,
             ids,

@@ -14,6 +14,7 @@ mod window;
 
 use std::time::{Duration, Instant};
 
+use roundtable_wire::dependency::Layout;
 use roundtable_wire::layers_allocation::LayersAllocation;
 use roundtable_wire::{Codec, Extension, Kind, RtpPacket};
 
@@ -117,12 +118,14 @@ pub(crate) struct Gop {
 /// What is remembered of a kept packet, so that it need not be read in its turn again.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Note {
-    ids: Ids,
-    frame: FrameInfo,
+    pub(crate) ids: Ids,
+    pub(crate) frame: FrameInfo,
+    pub(crate) layout: Option<Layout>,
 }
 
 /// What a packet turned out to be.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are media, and a box would be an allocation a packet")]
 pub(crate) enum Received<'a> {
     /// It goes to the subscribers.
     Media(Prepared<'a>),
@@ -206,7 +209,7 @@ impl Track {
         layer_state.note(now, index, &mut prepared);
         if keeps {
             layer_state.count_gop(now, &prepared, bytes.len());
-            layer_state.ring.push(now, number, bytes, Note { ids: prepared.ids, frame: prepared.frame });
+            layer_state.ring.push(now, number, bytes, prepared.note());
             self.observe(now, packet, &prepared, bytes.len());
         }
         (Received::Media(prepared), effects)
@@ -277,10 +280,10 @@ impl Track {
 
     /// Reads a packet of a layer from its ring again.
     pub(crate) fn stored(&self, layer: u8, number: u64) -> Option<Prepared<'_>> {
-        let (bytes, Note { ids, frame }) = self.layers.get(usize::from(layer))?.ring.get(number)?;
+        let (bytes, Note { ids, frame, layout }) = self.layers.get(usize::from(layer))?.ring.get(number)?;
         let packet = RtpPacket::parse(bytes).ok()?;
         let codec = codec_of(&self.config.codecs, packet.payload_type)?.codec;
-        Some(Prepared { layer, index: number, ids, frame, ..Prepared::new(&packet, codec, &self.copied) })
+        Some(Prepared { layer, index: number, ids, frame, layout, ..Prepared::new(&packet, codec, &self.copied) })
     }
 
     /// Whether `payload_type` is one of retransmissions.
@@ -417,8 +420,7 @@ impl Layer {
         let Prepared { codec, index, timestamp, marker, payload, is_newest, .. } = *prepared;
         let dependency = prepared.carried.dependency();
         let piece = Piece { codec, dependency, index, timestamp, marker, payload, is_newest };
-        let (frame, _) = self.reader.read(&piece);
-        prepared.frame = frame;
+        (prepared.frame, prepared.layout) = self.reader.read(&piece);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Header extensions of a slot: which are written, with whose ids, and what is in them.
 
-use roundtable_wire::dependency;
+use roundtable_wire::dependency::{self, Layout};
 use roundtable_wire::ext::abs_send_time;
 use roundtable_wire::{Extension, ExtensionMap, ExtensionWriter, NtpTime, RtpPacket};
 
@@ -17,8 +17,6 @@ const ORIENTATION: usize = 1;
 const DEPENDENCY: usize = 5;
 /// The longest element that is copied: of dependency descriptors, all (RFC 8285 4.3).
 const MAX_COPIED_LEN: usize = dependency::MAX_LEN;
-/// Bytes of a dependency descriptor that are always there: flags and template, frame number.
-const DEPENDENCY_FIXED: usize = 3;
 
 /// The elements of one packet that are copied, borrowed from it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -70,6 +68,29 @@ impl CopiedIds {
     }
 }
 
+/// A longer mid would need two-byte extensions, which not everybody takes: it is then sent on no packet.
+const MAX_MID_LEN: usize = 16;
+
+/// A mid as packets carry it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mid {
+    bytes: [u8; MAX_MID_LEN],
+    len: u8,
+}
+
+impl Mid {
+    /// `None` for one that cannot be carried.
+    pub(crate) fn new(mid: &str) -> Option<Self> {
+        let mut bytes = [0; MAX_MID_LEN];
+        bytes.get_mut(..mid.len())?.copy_from_slice(mid.as_bytes());
+        (!mid.is_empty()).then_some(Self { bytes, len: mid.len() as u8 })
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
 /// The ids a slot writes with; 0 for what was not negotiated.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SlotIds {
@@ -83,13 +104,16 @@ pub(crate) struct SlotIds {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Elements<'a> {
     /// The slot's mid while it is sent.
-    pub(crate) mid: Option<&'a str>,
+    pub(crate) mid: Option<Mid>,
     /// The transport-wide number, if the peer counts.
     pub(crate) transport_sequence: u16,
     pub(crate) now: NtpTime,
     pub(crate) carried: &'a Carried<'a>,
     /// The slot's frame number, where the publisher's stands.
     pub(crate) frame: u16,
+    /// Where that stands, and which decode targets are still fed if that is to be told.
+    pub(crate) layout: Option<Layout>,
+    pub(crate) active: Option<u32>,
     /// An orientation to tell if the packet tells none.
     pub(crate) orientation: Option<u8>,
 }
@@ -114,13 +138,13 @@ impl SlotIds {
     /// Writes the elements that were negotiated; the writer leaves out those with id 0.
     pub(crate) fn write(&self, writer: &mut ExtensionWriter<'_>, elements: &Elements<'_>) {
         writer.push(self.transport_sequence, &elements.transport_sequence.to_be_bytes());
-        if let Some(mid) = elements.mid {
+        if let Some(mid) = &elements.mid {
             writer.push(self.mid, mid.as_bytes());
         }
         writer.push(self.abs_send_time, &abs_send_time(elements.now));
         for (at, (&id, data)) in self.copied.0.iter().zip(elements.carried.elements).enumerate() {
             match data {
-                Some(data) if at == DEPENDENCY => write_dependency(writer, id, data, elements.frame),
+                Some(data) if at == DEPENDENCY => write_dependency(writer, id, data, elements),
                 Some(data) => {
                     writer.push(id, data);
                 }
@@ -135,14 +159,20 @@ impl SlotIds {
     }
 }
 
-/// Copies a dependency descriptor with another frame number.
-fn write_dependency(writer: &mut ExtensionWriter<'_>, id: u8, data: &[u8], frame: u16) {
+/// Copies a dependency descriptor with another frame number, and with the decode targets that are still fed.
+fn write_dependency(writer: &mut ExtensionWriter<'_>, id: u8, data: &[u8], elements: &Elements<'_>) {
     let mut copy = [0; MAX_COPIED_LEN];
-    let Some(place) = copy.get_mut(..data.len()).filter(|place| place.len() >= DEPENDENCY_FIXED) else { return };
-    place.copy_from_slice(data);
-    // At least the fixed bytes, as filtered above.
-    place[1..DEPENDENCY_FIXED].copy_from_slice(&frame.to_be_bytes());
-    writer.push(id, place);
+    let rewritten = elements.layout.filter(|_| elements.active.is_some());
+    let len = rewritten.map_or(0, |layout| layout.rewrite(data, elements.frame, elements.active, &mut copy));
+    let len = if len > 0 {
+        len
+    } else {
+        let Some(place) = copy.get_mut(..data.len()) else { return };
+        place.copy_from_slice(data);
+        dependency::set_frame_number(place, elements.frame);
+        data.len()
+    };
+    writer.push(id, copy.get(..len).unwrap_or_default());
 }
 
 #[cfg(test)]
@@ -180,11 +210,13 @@ mod tests {
             let ids = SlotIds::new(map, true);
             let now = NtpTime(0);
             let elements = Elements {
-                mid: Some("s1"),
+                mid: super::Mid::new("s1"),
                 transport_sequence: 7,
                 now,
                 carried: &carried,
                 frame: 5,
+                layout: None,
+                active: None,
                 orientation: Some(3),
             };
             let mut out = [0; 100];

@@ -15,9 +15,10 @@ use crate::config::{SlotConfig, TrackCodec};
 use crate::descriptor::{Ids, MAX_LEN as MAX_DESCRIPTOR_LEN, red_primary};
 use crate::event::Egress;
 use crate::inbound::Track;
+use crate::inbound::frame::FrameReader;
 use crate::key::{PeerKey, TrackKey};
 use crate::outbound::clock::SlotClock;
-use crate::outbound::extmap::{Carried, Elements, SlotIds};
+use crate::outbound::extmap::{Carried, Elements, Mid, SlotIds};
 use crate::outbound::rewrite::{Epoch, Found, Numbering, Owner, Place};
 use crate::outbound::rtx::Retransmitter;
 use crate::outbound::select::{Choice, Selector, spatial};
@@ -25,14 +26,14 @@ use crate::packet::Prepared;
 
 /// Packets of a slot that carry its mid: the first ones, and the first ones after each switch.
 const MID_PACKETS: u16 = 200;
-/// A longer mid would need two-byte extensions, which not everybody takes: it is then sent on no packet.
-const MAX_MID_LEN: usize = 16;
 /// Room for header, extensions and rewritten payload descriptor.
 const HEAD_LEN: usize = 400;
 /// Bytes of the original sequence number in front of a retransmitted payload (RFC 4588 4).
 const OSN_LEN: usize = 2;
 /// A keyframe may have been overtaken by this many packets, which then follow from the ring.
 const MAX_CATCH_UP: u64 = 512;
+/// Frames that tell of a change of what is forwarded.
+const ACTIVE_FRAMES: u8 = 8;
 /// Keyframe requests that a subscriber may make for a slot in one period.
 const MAX_WISHES: u8 = 3;
 const WISH_PERIOD: Duration = Duration::from_secs(10);
@@ -58,8 +59,13 @@ pub(crate) struct Slot {
     pub(crate) undecodable: Option<TrackKey>,
     numbering: Numbering,
     pub(crate) selector: Selector,
+    /// The decode targets that are still fed, and how many frames are still to tell of it.
+    active: u32,
+    active_left: u8,
     pub(crate) clock: SlotClock,
     pub(crate) rtx: Retransmitter,
+    /// The mid if packets can carry it.
+    mid: Option<Mid>,
     mid_left: u16,
     rtx_mid_left: u16,
     pub(crate) packets: u32,
@@ -129,8 +135,11 @@ impl Slot {
             // In the lower half, so that the first packets may be reordered without a doubt about the rollover.
             numbering: Numbering::new(1 + (numbers & 0x3fff), ids),
             selector: Selector::default(),
+            active: u32::MAX,
+            active_left: 0,
             clock: SlotClock::new(micros, rate, (numbers >> 32) as u32),
             rtx: Retransmitter::new(1 + (numbers >> 16 & 0x3fff)),
+            mid: Mid::new(&config.mid),
             mid_left: MID_PACKETS,
             rtx_mid_left: MID_PACKETS,
             packets: 0,
@@ -196,9 +205,26 @@ impl Slot {
         let before = self.selector.current();
         let choice = self.selector.choose(packet.layer, self.wanted.is_some(), &layer.reader, &packet.frame);
         if let Some(target) = self.selector.current().filter(|_| self.selector.current() != before) {
-            self.numbering.set_top(packet.index, spatial(&layer.reader, target));
+            self.handle_target(&layer.reader, target, packet);
         }
         choice
+    }
+
+    /// From this packet on, `target` is what is forwarded.
+    fn handle_target(&mut self, reader: &FrameReader, target: u8, packet: &Prepared<'_>) {
+        self.numbering.set_top(packet.index, spatial(reader, target));
+        (self.active, self.active_left) = (reader.covered(target), ACTIVE_FRAMES);
+    }
+
+    /// The decode targets that are still fed, where a packet is to tell of it: with the structure, and for a while
+    /// after a change (RTP Payload Format For AV1 1.0, A.4).
+    fn active_targets(&mut self, packet: &Prepared<'_>) -> Option<u32> {
+        let is_told = packet.frame.starts && (packet.frame.starts_keyframe || self.active_left > 0);
+        if !is_told || packet.layout.is_none() {
+            return None;
+        }
+        self.active_left = self.active_left.saturating_sub(1);
+        Some(self.active)
     }
 
     /// Leaves out the newest packet of the owner, so that the next one takes its number.
@@ -254,8 +280,7 @@ impl Slot {
             && self.config.kind == Kind::Video
         {
             self.selector.begin(owner.layer, &layer.reader);
-            let target = self.selector.current().unwrap_or(0);
-            self.numbering.set_top(packet.index, spatial(&layer.reader, target));
+            self.handle_target(&layer.reader, self.selector.current().unwrap_or(0), packet);
         }
         (self.mid_left, self.rtx_mid_left) = (MID_PACKETS, MID_PACKETS);
         self.reports = ReportSchedule { at: Some(now), sent: 0 };
@@ -291,11 +316,14 @@ impl Slot {
             ssrc: self.config.ssrc,
             csrc: None,
         };
-        let tells_mid = self.mid_left > 0;
-        self.mid_left = self.mid_left.saturating_sub(1);
+        let mid = self.media_mid();
+        let active = self.active_targets(packet);
+        let (carried, frame, layout, orientation) = (&packet.carried, ids.frame, packet.layout, *orientation);
+        let Departure { ntp: now, transport_sequence } = departure;
+        let elements = Elements { mid, transport_sequence, now, carried, frame, layout, active, orientation };
 
         let mut head = [0; HEAD_LEN];
-        let header_len = self.write_header(&mut head, &header, packet, ids.frame, tells_mid, *orientation, departure);
+        let header_len = self.write_header(&mut head, &header, &elements);
         let (head_len, tail) = write_payload(&mut head, header_len, packet, ids, epoch.strips_red);
         // Both lengths come from what was written to `head`.
         out.rtp(self.peer, &head[..head_len], header_len, tail, (place.index >> 16) as u32);
@@ -322,9 +350,13 @@ impl Slot {
             ssrc,
             csrc: None,
         };
+        let mid = self.rtx_mid();
+        let active = packet.frame.starts_keyframe.then_some(self.active);
+        let (carried, frame, layout) = (&packet.carried, ids.frame, packet.layout);
+        let Departure { ntp: now, transport_sequence } = departure;
+        let elements = Elements { mid, transport_sequence, now, carried, frame, layout, active, orientation: None };
         let mut head = [0; HEAD_LEN];
-        let tells_mid = self.tells_rtx_mid();
-        let header_len = self.write_header(&mut head, &header, packet, ids.frame, tells_mid, None, departure);
+        let header_len = self.write_header(&mut head, &header, &elements);
         // The head has room for everything an extension block can hold here and the number.
         head[header_len..header_len + OSN_LEN].copy_from_slice(&(place.index as u16).to_be_bytes());
         let (head_len, tail) = write_payload(&mut head, header_len + OSN_LEN, packet, ids, epoch.strips_red);
@@ -349,9 +381,12 @@ impl Slot {
             ssrc,
             csrc: None,
         };
+        let mid = self.rtx_mid();
+        let (carried, Departure { ntp: now, transport_sequence }) = (&Carried::default(), departure);
+        let elements =
+            Elements { mid, transport_sequence, now, carried, frame: 0, layout: None, active: None, orientation: None };
         let mut head = [0; HEAD_LEN];
-        let tells_mid = self.tells_rtx_mid();
-        let header_len = self.write_elements(&mut head, &header, departure, tells_mid, &Carried::default(), 0, None);
+        let header_len = self.write_header(&mut head, &header, &elements);
         // The first byte of the header that was just written says that padding follows (RFC 3550 5.1).
         head[0] |= 0x20;
         let mut padding = [0; u8::MAX as usize];
@@ -367,12 +402,19 @@ impl Slot {
         self.ids.counts()
     }
 
-    /// Firefox ignores retransmissions without a mid once it has seen media with one. They are few, so their first
-    /// ones are counted by themselves, and none comes without while the media has it.
-    fn tells_rtx_mid(&mut self) -> bool {
+    /// The mid for a packet of media, which is counted.
+    fn media_mid(&mut self) -> Option<Mid> {
+        let tells = self.mid_left > 0;
+        self.mid_left = self.mid_left.saturating_sub(1);
+        self.mid.filter(|_| tells)
+    }
+
+    /// The mid for a retransmission. Firefox ignores those without once it has seen media with one. They are few, so
+    /// their first ones are counted by themselves, and none comes without while the media has it.
+    fn rtx_mid(&mut self) -> Option<Mid> {
         let tells = self.mid_left > 0 || self.rtx_mid_left > 0;
         self.rtx_mid_left = self.rtx_mid_left.saturating_sub(1);
-        tells
+        self.mid.filter(|_| tells)
     }
 
     /// Finds a packet the subscriber asks for again by its sequence number.
@@ -425,37 +467,10 @@ impl Slot {
         self.live.map(|epoch| epoch.track).into_iter().chain(self.wanted)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one header, all of different types")]
-    fn write_header(
-        &self,
-        head: &mut [u8; HEAD_LEN],
-        header: &RtpHeader,
-        packet: &Prepared<'_>,
-        frame: u16,
-        tells_mid: bool,
-        orientation: Option<u8>,
-        departure: Departure,
-    ) -> usize {
-        self.write_elements(head, header, departure, tells_mid, &packet.carried, frame, orientation)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the parts of one header, all of different types")]
-    fn write_elements(
-        &self,
-        head: &mut [u8; HEAD_LEN],
-        header: &RtpHeader,
-        departure: Departure,
-        tells_mid: bool,
-        carried: &Carried<'_>,
-        frame: u16,
-        orientation: Option<u8>,
-    ) -> usize {
-        let mid = Some(self.config.mid.as_str()).filter(|mid| tells_mid && (1..=MAX_MID_LEN).contains(&mid.len()));
-        let Departure { ntp, transport_sequence } = departure;
-        let elements = Elements { mid, transport_sequence, now: ntp, carried, frame, orientation };
+    fn write_header(&self, head: &mut [u8; HEAD_LEN], header: &RtpHeader, elements: &Elements<'_>) -> usize {
         let room = HEAD_LEN - OSN_LEN - MAX_DESCRIPTOR_LEN;
         // `room` is less than the length.
-        header.write(&mut head[..room], |writer| self.ids.write(writer, &elements))
+        header.write(&mut head[..room], |writer| self.ids.write(writer, elements))
     }
 }
 

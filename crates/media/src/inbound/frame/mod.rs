@@ -113,6 +113,11 @@ impl FrameReader {
         self.targets.covers.get(usize::from(from)).is_some_and(|&covered| has(covered, to))
     }
 
+    /// The decode targets all of whose frames are also in `from`, as far as the publisher feeds them.
+    pub(crate) fn covered(&self, from: u8) -> u32 {
+        self.targets.covers.get(usize::from(from)).map_or(0, |covered| covered & self.active())
+    }
+
     /// The decode target of the highest layers not above these.
     pub(crate) fn target_for(&self, spatial: u8, temporal: u8) -> Option<u8> {
         let below = |target: &Target| target.spatial <= spatial && target.temporal <= temporal;
@@ -126,7 +131,7 @@ impl FrameReader {
     }
 
     /// The targets the publisher feeds, as the latest descriptor says; all, without descriptors.
-    pub(crate) fn active(&self) -> u32 {
+    fn active(&self) -> u32 {
         match self.source {
             Some(Source::Descriptor) => self.described.active(),
             Some(Source::Payload) | None => low_bits(self.targets.list.len()),

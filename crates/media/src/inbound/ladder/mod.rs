@@ -118,6 +118,7 @@ impl Ladder {
     }
 
     /// Whether an encoding is received, or would be if it were wanted.
+    #[cfg(test)]
     pub(crate) fn is_live(&self, now: Instant, layer: u8) -> bool {
         self.layers.get(usize::from(layer)).is_some_and(|layer| layer.alive(now).is_some())
     }
