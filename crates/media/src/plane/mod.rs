@@ -15,6 +15,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use roundtable_wire::rtcp::ReportBlock;
 use roundtable_wire::{Kind, NtpTime};
 
 use crate::config::{SlotConfig, TrackConfig};
@@ -59,6 +60,7 @@ struct Scratch {
     rtcp: Vec<u8>,
     sequences: Vec<u16>,
     arrivals: Vec<Option<u64>>,
+    reports: Vec<ReportBlock>,
     /// Slots that have left a track while the subscribers of another one were served.
     left: Vec<(TrackKey, SlotKey)>,
 }

@@ -40,13 +40,14 @@ fn packet(out: &mut Vec<u8>, sequence: u16, timestamp: u32, key: bool) {
 
 /// Every capacity that a packet could make grow.
 fn capacities(plane: &Plane) -> Vec<usize> {
-    let Scratch { restored, rtcp, sequences, arrivals, left } = &plane.scratch;
+    let Scratch { restored, rtcp, sequences, arrivals, reports, left } = &plane.scratch;
     let scratch = [restored.capacity(), rtcp.capacity(), sequences.capacity(), arrivals.capacity(), left.capacity()];
+    let scratch = scratch.into_iter().chain([reports.capacity()]);
     let tracks = plane.tracks.iter().flat_map(|(_, track)| {
         let rings = track.layers.iter().map(|layer| layer.ring.capacity());
         rings.chain([track.subscribers.capacity()])
     });
-    scratch.into_iter().chain(tracks).chain([plane.events.capacity()]).collect()
+    scratch.chain(tracks).chain([plane.events.capacity()]).collect()
 }
 
 #[test]
