@@ -8,6 +8,7 @@ use roundtable_media::bwe::{Bitrate, Estimator, EstimatorConfig, SendSideEstimat
 use roundtable_media::pacer::{Admission, Outgoing, Pacer, Priority};
 use roundtable_wire::rtcp::{Packet, Writer, packets};
 
+use crate::times::Times;
 use crate::{median, spread};
 
 const TRACKS: usize = 50;
@@ -22,13 +23,13 @@ const PATH: Duration = Duration::from_millis(20);
 /// The goal for estimator and allocator together.
 const GOAL_MICROS: f64 = 50.0;
 
-/// Time spent on each part.
+/// Times of each part, run by run.
 #[derive(Default)]
 struct Spent {
-    sent: Duration,
-    feedback: Duration,
-    allocation: Duration,
-    pacing: Duration,
+    sent: Times,
+    feedback: Times,
+    allocation: Times,
+    pacing: Times,
 }
 
 pub(crate) fn report() {
@@ -39,12 +40,11 @@ pub(crate) fn report() {
     let (mut sent, mut pacing) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let spent = round();
-        let micros = |spent: Duration| spent.as_nanos() as f64 / 1000.0 / RUNS as f64;
-        feedback.push(micros(spent.feedback));
-        allocation.push(micros(spent.allocation));
-        both.push(micros(spent.feedback + spent.allocation));
-        sent.push(1000.0 * micros(spent.sent) / PACKETS as f64);
-        pacing.push(1000.0 * micros(spent.pacing) / PACKETS as f64);
+        feedback.push(spent.feedback.mean() / 1000.0);
+        allocation.push(spent.allocation.mean() / 1000.0);
+        both.push((spent.feedback.mean() + spent.allocation.mean()) / 1000.0);
+        sent.push(spent.sent.mean() / PACKETS as f64);
+        pacing.push(spent.pacing.mean() / PACKETS as f64);
     }
     println!("estimator, per feedback message: {} µs", spread(&feedback));
     println!("allocator, per allocation:       {} µs", spread(&allocation));
@@ -76,17 +76,20 @@ fn round() -> Spent {
             estimator.handle_feedback(now, &feedback);
         }
         estimator.handle_timeout(now);
-        spent.feedback += began.elapsed();
+        spent.feedback.push(began.elapsed());
 
         let tracks = tracks(run, &rungs);
         let began = Instant::now();
         let demand = allocator.allocate(now, &budget(run), &tracks, &mut choices);
         estimator.set_demand(demand);
         pacer.set_target(now, Bitrate::kbps(20_000));
-        spent.allocation += began.elapsed();
+        if let Some(probe) = estimator.poll_probe(now) {
+            pacer.handle_probe(now, probe);
+        }
+        spent.allocation.push(began.elapsed());
         assert_eq!(black_box(&choices).len(), TRACKS);
     }
-    assert!(estimator.is_proven(), "the feedback was understood");
+    assert!(estimator.is_proven() && estimator.state().acked.is_some(), "the feedback was understood");
     assert!(choices.iter().any(|choice| choice.rung > Some(0)), "there was something to decide");
     spent
 }
@@ -101,25 +104,22 @@ fn send(
 ) -> Vec<u8> {
     let first = run * PACKETS;
     let spacing = RUN_TIME / PACKETS as u32;
+    let mut probes = [None; PACKETS];
     let began = Instant::now();
-    for number in 0..PACKETS {
-        let packet = SentPacket { sequence: (first + number) as u16, size: PACKET_BYTES, probe: None, filler: false };
+    for (number, probe) in probes.iter_mut().enumerate() {
+        let (size, priority, frame) = (PACKET_BYTES, Priority::Video, run as u64);
+        let packet = Outgoing { item: number, size, priority, frame, discardable: None };
+        let admission = pacer.handle_packet(begin + spacing * number as u32, packet);
+        let Admission::Now(_, id) = admission else { panic!("the target is twice what is sent") };
+        *probe = id;
+    }
+    spent.pacing.push(began.elapsed());
+    let began = Instant::now();
+    for (number, &probe) in probes.iter().enumerate() {
+        let packet = SentPacket { sequence: (first + number) as u16, size: PACKET_BYTES, probe, filler: false };
         estimator.handle_sent(begin + spacing * number as u32, &packet);
     }
-    spent.sent += began.elapsed();
-    let began = Instant::now();
-    for number in 0..PACKETS {
-        let packet = Outgoing {
-            item: number,
-            size: PACKET_BYTES,
-            priority: Priority::Video,
-            frame: run as u64,
-            discardable: None,
-        };
-        let admission = pacer.handle_packet(begin + spacing * number as u32, packet);
-        assert!(matches!(black_box(admission), Admission::Now(..)), "the target is twice what is sent");
-    }
-    spent.pacing += began.elapsed();
+    spent.sent.push(began.elapsed());
 
     let path = PATH.as_micros() as u64;
     let at = |number: usize| (RUN_TIME * run as u32 + spacing * number as u32).as_micros() as u64 + path;

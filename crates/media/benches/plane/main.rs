@@ -9,11 +9,14 @@
 mod call;
 mod control;
 mod seal;
+mod times;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use call::{Call, Heard};
+use roundtable_media::PeerKey;
 use seal::{Bare, Sealer};
+use times::Times;
 
 /// Subscribers of one publisher.
 const FAN_OUTS: [usize; 3] = [1, 10, 50];
@@ -75,20 +78,17 @@ fn settled(fan_out: usize) -> (Call, Heard) {
 }
 
 /// Nanoseconds per forwarded packet, everything the plane does meanwhile included.
-fn round(
-    (call, heard): &mut (Call, Heard),
-    mut sink: impl FnMut(&[u8], usize, &[u8], roundtable_media::PeerKey),
-) -> f64 {
-    let (mut forwarded, mut spent) = (0, Duration::ZERO);
+fn round((call, heard): &mut (Call, Heard), mut sink: impl FnMut(&[u8], usize, &[u8], PeerKey)) -> f64 {
+    let (mut forwarded, mut steps, mut times) = (0, 0, Times::default());
     while forwarded < ROUND_PACKETS {
         call.prepare(heard);
         let began = Instant::now();
         let packets = call.run(heard, &mut sink);
-        spent += began.elapsed();
+        times.push(began.elapsed());
         assert!(packets > 0, "the call goes on");
-        forwarded += packets;
+        (forwarded, steps) = (forwarded + packets, steps + 1);
     }
-    spent.as_nanos() as f64 / forwarded as f64
+    times.mean() * f64::from(steps) / forwarded as f64
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -1,12 +1,13 @@
 //! What leaves: copied once behind the other packets of its receiver and sealed there, as the server does; and the
 //! bare loop that does nothing but that.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use roundtable_wire::RtpPacket;
 
 use crate::call::{Call, Heard};
+use crate::times::Times;
 
 /// A receiver's packets are sent, and its arena is empty again, at this many bytes.
 const ARENA_BYTES: usize = 64 * 1024;
@@ -78,7 +79,7 @@ impl Bare {
 
     /// Nanoseconds per packet, for the packets of the largest encoding of a call.
     pub(crate) fn round(&mut self, call: &mut Call, heard: &mut Heard) -> f64 {
-        let (mut forwarded, mut spent) = (0u64, Duration::ZERO);
+        let (mut forwarded, mut steps, mut times) = (0u64, 0, Times::default());
         while forwarded < super::ROUND_PACKETS {
             call.prepare(heard);
             let largest: Vec<_> = call.inputs().filter(|bytes| bytes[11] == 2).collect();
@@ -86,11 +87,12 @@ impl Bare {
             for bytes in &largest {
                 self.forward(bytes);
             }
-            spent += began.elapsed();
+            times.push(began.elapsed());
             forwarded += (largest.len() * self.fan_out) as u64;
+            steps += 1;
             call.run(heard, |_, _, _, _| {});
         }
-        spent.as_nanos() as f64 / forwarded as f64
+        times.mean() * f64::from(steps) / forwarded as f64
     }
 
     fn forward(&mut self, bytes: &[u8]) {
