@@ -133,8 +133,11 @@ impl Candidate {
         let from = utility(track.class, current);
         let mut best: Option<(usize, f64, Bitrate)> = None;
         for (index, rung) in track.rungs.iter().enumerate() {
+            if !self.is_useful(rung) {
+                continue;
+            }
             let gain = utility(track.class, rung) - from;
-            if !self.is_useful(rung) || gain <= 0.0 {
+            if gain <= 0.0 {
                 continue;
             }
             let extra = rung.cost - current.cost;
@@ -232,8 +235,9 @@ pub(super) fn demand(overhead: Bitrate, work: &[Candidate], tracks: &[Track<'_>]
         let Some(track) = tracks.get(candidate.track) else { continue };
         let cost = |index: usize| track.rungs.get(index).map_or(Bitrate::ZERO, |rung| rung.cost);
         let useful = || track.rungs.iter().filter(|rung| candidate.is_useful(rung));
-        let best = useful().max_by(|a, b| utility(track.class, a).total_cmp(&utility(track.class, b)));
-        desired = desired + best.map_or(Bitrate::ZERO, |rung| rung.cost);
+        let valued = useful().map(|rung| (utility(track.class, rung), rung.cost));
+        let best = valued.max_by(|(a, _), (b, _)| a.total_cmp(b));
+        desired = desired + best.map_or(Bitrate::ZERO, |(_, cost)| cost);
         let step = match candidate.chosen {
             None => useful().next().map(|rung| rung.cost),
             Some(_) => candidate.best_step(track, |_, _, _| true).map(|(index, _, _)| cost(index)),
@@ -254,8 +258,9 @@ fn total(work: &[Candidate], tracks: &[Track<'_>]) -> Bitrate {
 fn utility(class: Class, rung: &Rung) -> f64 {
     let fps = f64::from(rung.fps).max(0.1);
     let motion = if class == Class::Screen { SCREEN_MOTION } else { CAMERA_MOTION };
-    let slow = if class == Class::Screen { 1.0 } else { (fps / SLOW_FPS).min(1.0) };
-    (f64::from(rung.height.max(1)) * (fps / 30.0).powf(motion) * slow).log2()
+    let slow = if class == Class::Screen || fps >= SLOW_FPS { 0.0 } else { (fps / SLOW_FPS).log2() };
+    // A sum of logarithms: the power it stands for takes most of the time of a round.
+    f64::from(rung.height.max(1)).log2() + motion * (fps / 30.0).log2() + slow
 }
 
 /// The smallest spatial layer that fills the viewport, else the largest that policy allows.
