@@ -415,7 +415,7 @@ proptest! {
         // Types that stand for a single unit.
         let units: Vec<_> = units
             .into_iter()
-            .map(|(header, body)| [&[header & 0xe0 | header % 23 + 1][..], &body].concat())
+            .map(|(header, body)| [&[header & 0xe0 | (header % 23 + 1)][..], &body].concat())
             .collect();
         let slices: Vec<_> = units.iter().map(Vec::as_slice).collect();
         let mut out = [0xff; 512];
