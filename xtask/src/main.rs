@@ -1,6 +1,7 @@
-//! The project's own commands: `cargo xtask test`, `miri`, `protocol`, `web`.
+//! The project's own commands: `cargo xtask test`, `fuzz`, `miri`, `protocol`, `web`.
 #![allow(clippy::print_stdout)] // A command talks.
 
+mod fuzz;
 mod steps;
 mod tools;
 
@@ -13,6 +14,7 @@ const USAGE: &str = "\
 cargo xtask COMMAND
 
   test      everything that must hold: format, lints, tests, documentation, the web part, browsers
+  fuzz      [SECONDS] looks for bytes that break a parser, in all fuzz targets together
   miri      the unsafe crate under Miri (needs a nightly toolchain with the component miri)
   protocol  writes web/sdk/src/protocol.ts and docs/protocol.schema.json from crates/protocol
   web       builds web/app/dist, the page that is built into the binary";
@@ -24,6 +26,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["test"] => steps::test(),
+        ["fuzz"] => fuzz::fuzz(None),
+        ["fuzz", seconds] => fuzz::fuzz(Some(seconds)),
         ["miri"] => miri(),
         ["protocol"] => protocol(),
         ["web"] => web(),

@@ -91,6 +91,14 @@ proptest! {
     }
 
     #[test]
+    fn values_of_arbitrary_bytes(bytes in bytes(), len in 0..=16usize) {
+        // One element of every length a value has.
+        let data = &bytes.get()[..len.min(bytes.len)];
+        let element = [&[0x10, 0x00, 7, data.len() as u8][..], data].concat();
+        fuzzing::header_extension(&element);
+    }
+
+    #[test]
     fn rtcp_of_arbitrary_bytes(bytes in bytes(), count in 0..32u8, packet_type in 192..224u8, format in 0..4usize) {
         fuzzing::rtcp(bytes.get());
         // A header that fits, for all types and the formats we read.

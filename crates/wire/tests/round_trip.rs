@@ -2,15 +2,16 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use roundtable_wire::codec::{av1, h264};
 use roundtable_wire::dependency::{
     self, ChainDiffs, Dti, Dtis, FrameDiffs, Mandatory, Resolution, Structure, Template,
 };
-use roundtable_wire::ext::{ExtensionWriter, Extensions};
+use roundtable_wire::ext::{self, ExtensionWriter, Extensions};
 use roundtable_wire::layers_allocation::{self, LayerSize, LayersAllocation, SpatialLayer};
-use roundtable_wire::rtcp::{FirEntry, Packet, ReportBlock, SenderInfo, Writer, packets};
+use roundtable_wire::rtcp::{Dlrr, FirEntry, Packet, ReportBlock, SenderInfo, Writer, XrBlock, packets};
 use roundtable_wire::vp8::{Descriptor, MAX_LEN, PictureId};
 use roundtable_wire::{NtpTime, RtpHeader, RtpPacket, Unwrapper16};
-use roundtable_wire::{red, vp9};
+use roundtable_wire::{red, rtx, vp9};
 
 /// Cases of each property unless `PROPTEST_CASES` says otherwise.
 const CASES: u32 = 20_000;
@@ -389,5 +390,121 @@ proptest! {
             prop_assert_eq!(unwrapper.unwrap(number as u16), number);
             highest = highest.max(number);
         }
+    }
+
+    #[test]
+    fn values_of_elements(
+        (sequence, min, max) in (any::<u16>(), 0..4096u16, 0..4096u16),
+        (voice, level, orientation) in (any::<bool>(), 0..128u8, any::<u8>()),
+        (captured, offset) in (any::<u64>().prop_map(NtpTime), any::<i64>()),
+    ) {
+        prop_assert_eq!(ext::read_transport_sequence(&ext::transport_sequence(sequence)), Some(sequence));
+        prop_assert_eq!(ext::read_playout_delay(&ext::playout_delay(min, max)), Some((min, max)));
+        prop_assert_eq!(ext::read_audio_level(&ext::audio_level(voice, level)), Some((voice, level)));
+        prop_assert_eq!(ext::read_video_orientation(&ext::video_orientation(orientation)), Some(orientation));
+        let capture = ext::abs_capture_time(captured, offset);
+        prop_assert_eq!(ext::read_abs_capture_time(&capture), Some((captured, Some(offset))));
+        let short = ext::short_abs_capture_time(captured);
+        prop_assert_eq!(ext::read_abs_capture_time(&short), Some((captured, None)));
+        let left = ext::abs_send_time(captured);
+        prop_assert_eq!(ext::read_abs_send_time(&left), Some(captured.abs_send_time()));
+    }
+
+    #[test]
+    fn h264_units(units in vec((any::<u8>(), vec(any::<u8>(), 0..40)), 1..6), at in any::<usize>()) {
+        // Types that stand for a single unit.
+        let units: Vec<_> = units
+            .into_iter()
+            .map(|(header, body)| [&[header & 0xe0 | (header % 23 + 1)][..], &body].concat())
+            .collect();
+        let slices: Vec<_> = units.iter().map(Vec::as_slice).collect();
+        let mut out = [0xff; 512];
+        let len = h264::write_aggregate(&slices, &mut out);
+        let found: Vec<_> = h264::Units::new(&out[..len]).map(|unit| unit.bytes).collect();
+        prop_assert_eq!(&found, &slices);
+
+        let (header, body) = (units[0][0], &units[0][1..]);
+        let (first, last) = body.split_at(at % (body.len() + 1));
+        let mut whole = vec![header];
+        for (is_start, part) in [(true, first), (false, last)] {
+            let payload = [&h264::fragment_head(header, is_start, !is_start)[..], part].concat();
+            let unit = h264::Units::new(&payload).next().unwrap();
+            prop_assert_eq!((unit.is_start, unit.is_end, unit.bytes), (is_start, !is_start, part));
+            prop_assert_eq!((unit.unit_type, unit.reference_idc), (header & 0x1f, header >> 5 & 3));
+            whole.extend_from_slice(unit.bytes);
+        }
+        prop_assert_eq!(&whole, &units[0]);
+    }
+
+    #[test]
+    fn av1_headers((continues, continued, starts) in any::<(bool, bool, bool)>(), element_count in 0..4u8) {
+        let starts_sequence = starts && !continues;
+        let header = av1::AggregationHeader { continues, continued, element_count, starts_sequence };
+        prop_assert_eq!(av1::AggregationHeader::parse(&[header.to_byte()]), Ok(header));
+    }
+
+    #[test]
+    fn retransmissions(sequence in any::<u16>(), payload in vec(any::<u8>(), 0..40)) {
+        let mut out = [0xff; 64];
+        let len = rtx::write(sequence, &payload, &mut out);
+        prop_assert_eq!(rtx::split(&out[..len]), Some((sequence, &payload[..])));
+    }
+
+    #[test]
+    fn receiver_reports(ssrc in any::<u32>(), blocks in vec(blocks(), 0..70)) {
+        let mut out = Vec::new();
+        Writer::new(&mut out).receiver_report(ssrc, &blocks);
+        let mut found = Vec::new();
+        for packet in packets(&out) {
+            let Ok(Packet::ReceiverReport { ssrc: from, reports }) = packet else {
+                return Err(TestCaseError::fail("no receiver report"));
+            };
+            prop_assert_eq!(from, ssrc);
+            found.extend(reports);
+        }
+        prop_assert_eq!(found, blocks);
+    }
+
+    #[test]
+    fn goodbyes(ssrcs in vec(any::<u32>(), 0..70)) {
+        let mut out = Vec::new();
+        Writer::new(&mut out).goodbye(&ssrcs);
+        let mut found = Vec::new();
+        for packet in packets(&out) {
+            let Ok(Packet::Goodbye { ssrcs, reason: None }) = packet else { return Err(TestCaseError::fail("no bye")) };
+            found.extend(ssrcs);
+        }
+        prop_assert_eq!(found, ssrcs);
+    }
+
+    #[test]
+    fn picture_losses_and_extended_reports(
+        (sender_ssrc, media_ssrc, ntp) in (any::<u32>(), any::<u32>(), any::<u64>().prop_map(NtpTime)),
+        answers in vec(any::<[u32; 3]>(), 1..40),
+    ) {
+        let answer = |[ssrc, last_receiver_report, delay_since_last]: [u32; 3]| {
+            Dlrr { ssrc, last_receiver_report, delay_since_last }
+        };
+        let answers: Vec<_> = answers.into_iter().map(answer).collect();
+        let mut out = Vec::new();
+        let mut writer = Writer::new(&mut out);
+        writer.pli(sender_ssrc, media_ssrc).receiver_reference_time(sender_ssrc, ntp).dlrr(sender_ssrc, &answers);
+        let mut compound = packets(&out);
+        prop_assert_eq!(compound.next(), Some(Ok(Packet::PictureLoss { sender_ssrc, media_ssrc })));
+        let mut found = Vec::new();
+        for packet in compound {
+            let Ok(Packet::ExtendedReport { ssrc, blocks }) = packet else {
+                return Err(TestCaseError::fail("no extended report"));
+            };
+            prop_assert_eq!(ssrc, sender_ssrc);
+            for block in blocks {
+                match block {
+                    XrBlock::ReceiverReferenceTime(sent) => prop_assert_eq!(sent, ntp),
+                    XrBlock::DelaySinceLast(some) => found.extend(some),
+                    other => return Err(TestCaseError::fail(format!("{other:?}"))),
+                }
+            }
+        }
+        prop_assert_eq!(found, answers);
     }
 }

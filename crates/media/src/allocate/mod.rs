@@ -175,7 +175,10 @@ pub struct Allocator {
     looked: Option<(Instant, Budget)>,
     /// What the last choice costs.
     used: Bitrate,
+    /// Kept for their room only.
     work: Vec<step::Candidate>,
+    values: step::Values,
+    steps: Vec<Option<step::Step>>,
 }
 
 /// What is remembered of a track.
@@ -223,18 +226,20 @@ impl Allocator {
         self.looked = Some((now, *budget));
         self.forget_missing(tracks);
         let overhead = budget.overhead();
-        let mut work = std::mem::take(&mut self.work);
+        let (mut work, mut values) = (std::mem::take(&mut self.work), std::mem::take(&mut self.values));
         work.clear();
+        values.clear();
         for (index, track) in tracks.iter().enumerate() {
-            work.push(step::Candidate::new(now, budget.target, index, track, &self.memory(track.key)));
+            work.push(step::Candidate::new(now, budget.target, index, track, &self.memory(track.key), &mut values));
         }
-        work.sort_by_key(step::Candidate::order);
+        // No two are equal; a stable sort would take memory.
+        work.sort_unstable_by_key(step::Candidate::order);
         let round = step::Round::new(budget, overhead);
         round.give_lowest(&mut work, tracks);
         if budget.proven {
-            round.take_steps(&mut work, tracks);
+            round.take_steps(&mut work, tracks, &values, &mut self.steps);
         }
-        let demand = step::demand(overhead, &work, tracks);
+        let demand = step::demand(overhead, &work, tracks, &values);
         let failed = std::mem::replace(&mut self.used, demand.used);
         choices.clear();
         choices.extend(tracks.iter().map(|track| Choice { key: track.key, rung: None, cause: Cause::Kept }));
@@ -244,7 +249,7 @@ impl Allocator {
                 choice.cause = self.remember(now, failed, track, candidate);
             }
         }
-        self.work = work;
+        (self.work, self.values) = (work, values);
         demand
     }
 

@@ -44,7 +44,36 @@ pub(super) struct Candidate {
     rise: bool,
     rise_spatial: bool,
     now: Instant,
+    /// Where its rungs begin in [`Values`].
+    rungs: usize,
 }
+
+/// What each rung of each track is worth, as it is asked for again and again in a round.
+#[derive(Debug, Default)]
+pub(super) struct Values {
+    all: Vec<f64>,
+}
+
+impl Values {
+    pub(super) fn clear(&mut self) {
+        self.all.clear();
+    }
+
+    /// Takes the rungs of one more track; returns where they begin.
+    fn add(&mut self, track: &Track<'_>) -> usize {
+        let begin = self.all.len();
+        self.all.extend(track.rungs.iter().map(|rung| utility(track.class, rung)));
+        begin
+    }
+
+    /// In the order of the candidate's rungs.
+    fn of(&self, candidate: &Candidate) -> &[f64] {
+        self.all.get(candidate.rungs..).unwrap_or_default()
+    }
+}
+
+/// A step that could be taken: the rung, its worth for its cost, and what it costs more.
+pub(super) type Step = (usize, f64, Bitrate);
 
 /// The budget of a round.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +87,14 @@ pub(super) struct Round {
 }
 
 impl Candidate {
-    pub(super) fn new(now: Instant, target: Bitrate, index: usize, track: &Track<'_>, memory: &Memory) -> Self {
+    pub(super) fn new(
+        now: Instant,
+        target: Bitrate,
+        index: usize,
+        track: &Track<'_>,
+        memory: &Memory,
+        values: &mut Values,
+    ) -> Self {
         let class = if track.hints.pinned { Class::Screen } else { track.class };
         let top = useful_layer(track);
         let fps = useful_fps(track);
@@ -94,6 +130,7 @@ impl Candidate {
             rise,
             rise_spatial,
             now,
+            rungs: values.add(track),
         }
     }
 
@@ -127,13 +164,14 @@ impl Candidate {
     fn best_step(
         &self,
         track: &Track<'_>,
+        values: &Values,
         fits: impl Fn(usize, &Rung, Bitrate) -> bool,
-    ) -> Option<(usize, f64, Bitrate)> {
-        let current = track.rungs.get(self.chosen?)?;
-        let from = utility(track.class, current);
-        let mut best: Option<(usize, f64, Bitrate)> = None;
-        for (index, rung) in track.rungs.iter().enumerate() {
-            let gain = utility(track.class, rung) - from;
+    ) -> Option<Step> {
+        let values = values.of(self);
+        let (current, from) = (track.rungs.get(self.chosen?)?, values.get(self.chosen?)?);
+        let mut best: Option<Step> = None;
+        for (index, (rung, value)) in track.rungs.iter().zip(values).enumerate() {
+            let gain = value - from;
             if !self.is_useful(rung) || gain <= 0.0 {
                 continue;
             }
@@ -185,10 +223,16 @@ impl Round {
     }
 
     /// Takes the best step until none fits.
-    pub(super) fn take_steps(&self, work: &mut [Candidate], tracks: &[Track<'_>]) {
+    pub(super) fn take_steps(
+        &self,
+        work: &mut [Candidate],
+        tracks: &[Track<'_>],
+        values: &Values,
+        steps: &mut Vec<Option<Step>>,
+    ) {
         let mut used = total(work, tracks);
-        let mut steps: Vec<Option<(usize, f64, Bitrate)>> =
-            work.iter().map(|candidate| self.step(candidate, tracks, used)).collect();
+        steps.clear();
+        steps.extend(work.iter().map(|candidate| self.step(candidate, tracks, values, used)));
         loop {
             let best = steps.iter().enumerate().filter_map(|(place, step)| Some((place, (*step)?)));
             let Some((place, (rung, _, extra))) =
@@ -202,13 +246,13 @@ impl Round {
                 used = used + extra;
             }
             // Taken, or no longer affordable: what is next for this track?
-            *step = self.step(candidate, tracks, used);
+            *step = self.step(candidate, tracks, values, used);
         }
     }
 
-    fn step(&self, candidate: &Candidate, tracks: &[Track<'_>], used: Bitrate) -> Option<(usize, f64, Bitrate)> {
+    fn step(&self, candidate: &Candidate, tracks: &[Track<'_>], values: &Values, used: Bitrate) -> Option<Step> {
         let track = tracks.get(candidate.track)?;
-        candidate.best_step(track, |index, rung, extra| {
+        candidate.best_step(track, values, |index, rung, extra| {
             candidate.may_take(track, index, rung) && self.fits(candidate, index, used + extra)
         })
     }
@@ -224,7 +268,7 @@ impl Round {
 }
 
 /// What the tracks use and could use.
-pub(super) fn demand(overhead: Bitrate, work: &[Candidate], tracks: &[Track<'_>]) -> Demand {
+pub(super) fn demand(overhead: Bitrate, work: &[Candidate], tracks: &[Track<'_>], values: &Values) -> Demand {
     let used = overhead + total(work, tracks);
     let mut next: Option<Bitrate> = None;
     let mut desired = overhead;
@@ -232,11 +276,12 @@ pub(super) fn demand(overhead: Bitrate, work: &[Candidate], tracks: &[Track<'_>]
         let Some(track) = tracks.get(candidate.track) else { continue };
         let cost = |index: usize| track.rungs.get(index).map_or(Bitrate::ZERO, |rung| rung.cost);
         let useful = || track.rungs.iter().filter(|rung| candidate.is_useful(rung));
-        let best = useful().max_by(|a, b| utility(track.class, a).total_cmp(&utility(track.class, b)));
-        desired = desired + best.map_or(Bitrate::ZERO, |rung| rung.cost);
+        let valued = track.rungs.iter().zip(values.of(candidate)).filter(|(rung, _)| candidate.is_useful(rung));
+        let best = valued.max_by(|(_, a), (_, b)| a.total_cmp(b));
+        desired = desired + best.map_or(Bitrate::ZERO, |(rung, _)| rung.cost);
         let step = match candidate.chosen {
             None => useful().next().map(|rung| rung.cost),
-            Some(_) => candidate.best_step(track, |_, _, _| true).map(|(index, _, _)| cost(index)),
+            Some(_) => candidate.best_step(track, values, |_, _, _| true).map(|(index, _, _)| cost(index)),
         };
         let had = candidate.chosen.map_or(Bitrate::ZERO, cost);
         let Some(step) = step.map(|step| used + (step - had)) else { continue };
@@ -254,8 +299,9 @@ fn total(work: &[Candidate], tracks: &[Track<'_>]) -> Bitrate {
 fn utility(class: Class, rung: &Rung) -> f64 {
     let fps = f64::from(rung.fps).max(0.1);
     let motion = if class == Class::Screen { SCREEN_MOTION } else { CAMERA_MOTION };
-    let slow = if class == Class::Screen { 1.0 } else { (fps / SLOW_FPS).min(1.0) };
-    (f64::from(rung.height.max(1)) * (fps / 30.0).powf(motion) * slow).log2()
+    let slow = if class == Class::Screen || fps >= SLOW_FPS { 0.0 } else { (fps / SLOW_FPS).log2() };
+    // A sum of logarithms: the power it stands for takes most of the time of a round.
+    f64::from(rung.height.max(1)).log2() + motion * (fps / 30.0).log2() + slow
 }
 
 /// The smallest spatial layer that fills the viewport, else the largest that policy allows.

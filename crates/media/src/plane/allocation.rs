@@ -46,7 +46,7 @@ impl Plane {
     /// Spends what the path to a subscriber carries on the tracks of its slots.
     pub(super) fn allocate(&mut self, now: Instant, key: PeerKey) {
         let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.is_ready) else { return };
-        let mut shown: Vec<(SlotKey, TrackKey)> = Vec::with_capacity(peer.slots.len());
+        let mut shown = std::mem::take(&mut self.scratch.shown);
         let mut audio_slots = 0;
         for &slot_key in &peer.slots {
             let Some(slot) = self.slots.get(slot_key) else { continue };
@@ -57,7 +57,8 @@ impl Plane {
             }
         }
         let limits = peer.limits.receive;
-        let candidates: Vec<allocate::Track<'_>> = shown
+        let mut candidates = recycled(std::mem::take(&mut self.scratch.candidates));
+        let visible = shown
             .iter()
             .filter_map(|&(slot_key, track)| Some((slot_key, self.slots.get(slot_key)?, self.tracks.get(track)?)))
             .map(|(slot_key, slot, track)| allocate::Track {
@@ -66,11 +67,12 @@ impl Plane {
                 hints: bounded(slot.hints, limits),
                 class: track.class,
                 spoke: track.spoke,
-            })
-            .collect();
+            });
+        candidates.extend(visible);
         let budget = peer.sending.budget(now, audio_slots, false);
         let mut choices = std::mem::take(&mut peer.sending.choices);
         let demand = peer.sending.allocator.allocate(now, &budget, &candidates, &mut choices);
+        self.scratch.candidates = recycled(candidates);
         peer.sending.set_demand(demand);
         for (choice, &(slot_key, track_key)) in choices.iter().zip(&shown) {
             let (Some(slot), Some(track)) = (self.slots.get_mut(slot_key), self.tracks.get_mut(track_key)) else {
@@ -98,9 +100,10 @@ impl Plane {
         let next = peer.sending.poll_timeout(now);
         peer.sending.due = next;
         self.timers.schedule(Timer::Sending, next);
-        for (_, track) in shown {
+        for (_, track) in shown.drain(..) {
             self.tell_wanted(now, track);
         }
+        self.scratch.shown = shown;
     }
 
     /// Tells the room which encodings of a track are wanted, if that is something new.
@@ -118,6 +121,13 @@ impl Plane {
         let slots = track.subscribers.iter().filter_map(|&slot| self.slots.get(slot));
         slots.fold(0, |wanted, slot| wanted | layers_of(slot, key))
     }
+}
+
+/// An empty vector of the same room, for tracks that are borrowed anew.
+fn recycled<'b>(mut tracks: Vec<allocate::Track<'_>>) -> Vec<allocate::Track<'b>> {
+    tracks.clear();
+    // Nothing is mapped; collecting into the same layout keeps the allocation.
+    tracks.into_iter().filter_map(|_| None).collect()
 }
 
 /// The encodings of a track that a slot shows or is to show.

@@ -19,8 +19,10 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use roundtable_wire::rtcp::ReportBlock;
 use roundtable_wire::{Kind, NtpTime};
 
+use crate::allocate;
 use crate::config::{SlotConfig, TrackConfig};
 use crate::counters::{Counters, DropReason};
 use crate::event::{CannotDecode, PlaneEvent};
@@ -65,10 +67,14 @@ struct Scratch {
     rtcp: Vec<u8>,
     sequences: Vec<u16>,
     arrivals: Vec<Option<u64>>,
+    reports: Vec<ReportBlock>,
     /// Slots that have left a track while the subscribers of another one were served.
     left: Vec<(TrackKey, SlotKey)>,
     /// Peers whose paths are to be looked after.
     due: Vec<PeerKey>,
+    /// The slots of a subscriber that show pictures, and what its allocator is told of them.
+    shown: Vec<(SlotKey, TrackKey)>,
+    candidates: Vec<allocate::Track<'static>>,
     /// Tracks that were measured, and whether there is something else to forward of them.
     changed: Vec<(TrackKey, bool)>,
 }

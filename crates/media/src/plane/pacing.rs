@@ -15,7 +15,9 @@ use crate::plane::timers::Timer;
 use crate::plane::{Plane, earlier};
 
 /// The most bytes of one packet of padding (RFC 3550 5.1).
-const MAX_PADDING: u16 = 255;
+const MAX_PADDING: usize = 255;
+/// Packets that make up one of a probe where only small ones can be had.
+const MAX_FILLERS: usize = 8;
 /// Packets released to one subscriber in one turn; what is left has the next one.
 const MAX_RELEASES: usize = 256;
 
@@ -112,34 +114,51 @@ impl Plane {
     /// Sends about `bytes` for a probe: of what was sent lately something again, else padding; never on the SSRC of
     /// media, whose numbers have no holes.
     fn send_filler(&mut self, now: Instant, key: PeerKey, bytes: u16, probe: ProbeId, out: &mut impl Egress) {
-        let ntp = self.ntp(now);
-        let Some(peer) = self.peers.get_mut(key) else { return };
-        let count = peer.slots.len();
-        for turn in 0..count {
-            let at = (peer.sending.filler_at + turn) % count;
-            // Below the length, as a remainder of it.
-            let Some(slot) = self.slots.get_mut(peer.slots[at]).filter(|slot| slot.counts()) else { continue };
-            let Some(rtx_ssrc) = slot.config.rtx_ssrc else { continue };
-            let departure = Departure { ntp, transport_sequence: peer.sending.sequence() };
-            peer.sending.filler_back += 1;
-            let repeated = slot.next_index().checked_sub(peer.sending.filler_back);
-            let repeated = repeated.filter(|_| bytes > MAX_PADDING).and_then(|index| kept(slot, &self.tracks, index));
-            let stream = repeated.as_ref().and_then(|(found, _)| repair_stream(slot, found));
-            let len = match (repeated, stream) {
-                (Some((found, packet)), Some(stream)) => slot.send_again(stream, &found, &packet, departure, out),
-                _ => {
-                    peer.sending.filler_back = 0;
-                    let payload_type = slot.config.codecs.iter().find_map(|codec| codec.rtx_payload_type);
-                    let Some(payload_type) = payload_type else { continue };
-                    let len = bytes.min(MAX_PADDING) as u8;
-                    slot.send_padding((rtx_ssrc, payload_type), len, departure, out)
-                }
-            };
+        let mut left = usize::from(bytes);
+        for _ in 0..MAX_FILLERS {
+            let Some(len) = self.send_one_filler(now, key, left, probe, out) else { return };
             self.counters.probe_bytes_out += len as u64;
-            peer.sending.filler_at = at;
-            peer.sending.handle_sent(now, len, true, Some(probe), true);
-            return;
+            left = left.saturating_sub(len + OVERHEAD);
+            if left == 0 {
+                return;
+            }
         }
+    }
+
+    /// Sends one packet for a probe, of `bytes` if that can be; returns its length.
+    fn send_one_filler(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        bytes: usize,
+        probe: ProbeId,
+        out: &mut impl Egress,
+    ) -> Option<usize> {
+        let ntp = self.ntp(now);
+        let peer = self.peers.get_mut(key)?;
+        let slots = &mut self.slots;
+        let count = peer.slots.len();
+        // Whose turn it is, or the next one after it that can; each place is below the length, as a remainder of it.
+        let turns = (0..count).map(|turn| (peer.sending.filler_at + turn) % count);
+        let can = |slot: &Slot| slot.counts() && padding_stream(slot).is_some();
+        let at = { turns }.find(|&at| slots.get(peer.slots[at]).is_some_and(can))?;
+        let slot = slots.get_mut(peer.slots[at])?;
+        let departure = Departure { ntp, transport_sequence: peer.sending.sequence() };
+        peer.sending.filler_at = at;
+        peer.sending.filler_back += 1;
+        let repeated = slot.next_index().checked_sub(peer.sending.filler_back);
+        let repeated = repeated.filter(|_| bytes > MAX_PADDING).and_then(|index| kept(slot, &self.tracks, index));
+        let stream = repeated.as_ref().and_then(|(found, _)| repair_stream(slot, found));
+        let len = if let (Some((found, packet)), Some(stream)) = (repeated, stream) {
+            slot.send_again(stream, &found, &packet, departure, out)
+        } else {
+            // Nothing further back is known: the next probe begins with the newest again.
+            (peer.sending.filler_at, peer.sending.filler_back) = (at + 1, 0);
+            let stream = padding_stream(slot)?;
+            slot.send_padding(stream, bytes.min(MAX_PADDING) as u8, departure, out)
+        };
+        peer.sending.handle_sent(now, len, true, Some(probe), true);
+        Some(len)
     }
 }
 
@@ -152,6 +171,11 @@ fn kept<'t>(slot: &Slot, tracks: &'t Arena<TrackKey, Track>, index: u64) -> Opti
 /// The SSRC and payload type under which a packet is sent again.
 pub(super) fn repair_stream(slot: &Slot, found: &Found) -> Option<(u32, u8)> {
     Some((slot.config.rtx_ssrc?, found.epoch.rtx_payload_type?))
+}
+
+/// The SSRC and a payload type under which padding is sent.
+fn padding_stream(slot: &Slot) -> Option<(u32, u8)> {
+    Some((slot.config.rtx_ssrc?, slot.config.codecs.iter().find_map(|codec| codec.rtx_payload_type)?))
 }
 
 fn orientation(tracks: &Arena<TrackKey, Track>, found: &Found) -> u8 {

@@ -40,9 +40,16 @@ fn packet(out: &mut Vec<u8>, sequence: u16, timestamp: u32, key: bool) {
 
 /// Every capacity that a packet could make grow.
 fn capacities(plane: &Plane) -> Vec<usize> {
-    let Scratch { restored, rtcp, sequences, arrivals, left, due, changed } = &plane.scratch;
+    let Scratch { restored, rtcp, sequences, arrivals, reports, left, due, shown, candidates, changed } =
+        &plane.scratch;
     let scratch = [restored.capacity(), rtcp.capacity(), sequences.capacity(), arrivals.capacity(), left.capacity()];
-    let scratch = scratch.into_iter().chain([due.capacity(), changed.capacity()]);
+    let scratch = scratch.into_iter().chain([
+        reports.capacity(),
+        due.capacity(),
+        shown.capacity(),
+        candidates.capacity(),
+        changed.capacity(),
+    ]);
     let tracks = plane.tracks.iter().flat_map(|(_, track)| {
         let rings = track.layers.iter().map(|layer| layer.ring.capacity());
         rings.chain([track.subscribers.capacity()])

@@ -144,18 +144,20 @@ impl Plane {
     /// Tells publishers of loss and jitter, and answers reference times.
     fn send_receiver_reports(&mut self, now: Instant, out: &mut impl Egress) -> Option<Instant> {
         for (key, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.is_ready) {
-            let blocks: Vec<_> = peer
-                .sources
-                .iter_mut()
-                .filter_map(|source| source.stats.report(now).map(|figures| report_block(source.ssrc, &figures)))
-                .collect();
+            let blocks = &mut self.scratch.reports;
+            blocks.clear();
+            blocks.extend(
+                peer.sources
+                    .iter_mut()
+                    .filter_map(|source| source.stats.report(now).map(|figures| report_block(source.ssrc, &figures))),
+            );
             let reference = peer.reference.take();
             if blocks.is_empty() && reference.is_none() {
                 continue;
             }
             self.scratch.rtcp.clear();
             let mut writer = Writer::new(&mut self.scratch.rtcp);
-            writer.receiver_report(self.feedback_ssrc, &blocks);
+            writer.receiver_report(self.feedback_ssrc, blocks);
             if let Some((ssrc, last_receiver_report, at)) = reference {
                 let delay_since_last = compact_span(now.saturating_duration_since(at));
                 writer.dlrr(self.feedback_ssrc, &[Dlrr { ssrc, last_receiver_report, delay_since_last }]);

@@ -7,7 +7,8 @@ pub const SPS: u8 = 7;
 /// A picture parameter set.
 pub const PPS: u8 = 8;
 const STAP_A: u8 = 24;
-const FU_A: u8 = 28;
+/// A fragment of a unit.
+pub const FU_A: u8 = 28;
 
 const UNIT_TYPE: u8 = 0x1f;
 const REFERENCE_IDC: u8 = 0x60;
@@ -56,7 +57,8 @@ impl<'a> Units<'a> {
                 unit_type: header & UNIT_TYPE,
                 reference_idc: (indicator & REFERENCE_IDC) >> 5,
                 is_start: header & START != 0,
-                is_end: header & END != 0,
+                // None is both (RFC 6184 5.8). One that says so must not count as whole: it lacks the header byte.
+                is_end: header & END != 0 && header & START == 0,
                 bytes,
             })),
             [header, ..] if header & UNIT_TYPE != FU_A => Payload::One(whole(payload)),
@@ -128,6 +130,15 @@ pub fn write_aggregate(units: &[&[u8]], out: &mut [u8]) -> usize {
     if units.is_empty() { 0 } else { len }
 }
 
+/// What stands in front of a fragment of a unit in place of its header byte `header` (RFC 6184 5.8). A unit takes two
+/// fragments at least: none is both start and end.
+#[must_use]
+pub const fn fragment_head(header: u8, is_start: bool, is_end: bool) -> [u8; 2] {
+    let start = if is_start { START } else { 0 };
+    let end = if is_end { END } else { 0 };
+    [header & !UNIT_TYPE | FU_A, start | end | header & UNIT_TYPE]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,6 +171,7 @@ mod tests {
         assert_eq!(kept(&[0x67, 1, 2]), [&[0x67, 1, 2]]);
         assert_eq!(kept(&[0x78, 0, 2, 0x67, 1, 0, 2, 0x68, 2, 0, 1, 0x65]), [&[0x67, 1], &[0x68, 2]]);
         assert_eq!(kept(&[0x7c, 0x87, 1]), [] as [&[u8]; 0], "the start of one");
+        assert_eq!(kept(&[0x7c, 0xc7, 1]), [] as [&[u8]; 0], "one that claims to be start and end");
         assert_eq!(kept(&[0x41]), [] as [&[u8]; 0]);
     }
 
@@ -172,5 +184,13 @@ mod tests {
         assert_eq!(write_aggregate(&[&[0x27, 1, 2]], &mut out[..5]), 0, "no room");
         assert_eq!(write_aggregate(&[], &mut out), 0);
         assert_eq!(write_aggregate(&[&[]], &mut out), 0);
+    }
+
+    #[test]
+    fn a_unit_in_fragments_reads_as_written() {
+        assert_eq!(fragment_head(0x65, true, false), [0x7c, 0x85], "NRI 3, an IDR slice");
+        assert_eq!(fragment_head(0x41, false, true), [0x5c, 0x41]);
+        let [indicator, header] = fragment_head(0x65, false, false);
+        assert_eq!(types(&[indicator, header, 1, 2]), [(IDR, false, false, 2)]);
     }
 }

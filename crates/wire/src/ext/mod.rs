@@ -10,6 +10,7 @@ pub use elements::{ExtensionWriter, Extensions};
 pub use values::{
     abs_capture_time, abs_send_time, audio_level, playout_delay, read_abs_capture_time, read_abs_send_time,
     read_audio_level, read_mid, read_playout_delay, read_stream_id, read_transport_sequence, read_video_orientation,
+    short_abs_capture_time, transport_sequence, video_orientation,
 };
 
 /// A header extension we know.

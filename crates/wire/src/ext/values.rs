@@ -10,6 +10,12 @@ pub fn read_transport_sequence(data: &[u8]) -> Option<u16> {
     data.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
 }
 
+/// The element of [`crate::Extension::TransportSequence`].
+#[must_use]
+pub const fn transport_sequence(sequence: u16) -> [u8; 2] {
+    sequence.to_be_bytes()
+}
+
 /// Reads the element of [`crate::Extension::Mid`].
 #[must_use]
 pub fn read_mid(data: &[u8]) -> Option<&str> {
@@ -53,6 +59,12 @@ pub fn read_video_orientation(data: &[u8]) -> Option<u8> {
     data.first().copied()
 }
 
+/// The element of [`crate::Extension::VideoOrientation`] from its byte.
+#[must_use]
+pub const fn video_orientation(orientation: u8) -> [u8; 1] {
+    [orientation]
+}
+
 /// Reads the element of [`crate::Extension::PlayoutDelay`]: smallest and largest delay in units of 10 ms.
 #[must_use]
 pub fn read_playout_delay(data: &[u8]) -> Option<(u16, u16)> {
@@ -80,6 +92,12 @@ pub fn read_abs_capture_time(data: &[u8]) -> Option<(NtpTime, Option<i64>)> {
 #[must_use]
 pub fn abs_capture_time(captured: NtpTime, clock_offset: i64) -> [u8; 16] {
     (u128::from(captured.0) << 64 | u128::from(clock_offset.cast_unsigned())).to_be_bytes()
+}
+
+/// The element of [`crate::Extension::AbsCaptureTime`] without an offset: the capturer's clock is the sender's.
+#[must_use]
+pub const fn short_abs_capture_time(captured: NtpTime) -> [u8; 8] {
+    captured.0.to_be_bytes()
 }
 
 /// Reads an identifier; empty and non-UTF-8 ones are none.

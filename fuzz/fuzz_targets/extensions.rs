@@ -1,0 +1,2 @@
+#![no_main]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| roundtable_wire::fuzzing::header_extension(bytes));
