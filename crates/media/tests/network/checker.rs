@@ -106,8 +106,8 @@ impl Checker {
         }
     }
 
-    /// Takes a packet as it leaves; `roc` is the rollover counter it is sealed with.
-    pub(crate) fn handle(&mut self, now_us: u64, bytes: &[u8], roc: u32) {
+    /// Takes a packet as it leaves; `roc` is the rollover counter it is sealed with, `reached` what has come so far.
+    pub(crate) fn handle(&mut self, now_us: u64, bytes: &[u8], roc: u32, reached: &Reached) {
         let packet = RtpPacket::parse(bytes).expect("RTP");
         let index = u64::from(roc) << 16 | u64::from(packet.sequence);
         let Some((codec, is_rtx)) = out_codec(packet.payload_type).filter(|(codec, _)| codec.kind() == self.kind)
@@ -115,7 +115,7 @@ impl Checker {
             return self.fault(Fault::PayloadType, format!("{} at {index}", packet.payload_type));
         };
         match packet.ssrc {
-            ssrc if ssrc == self.ssrc && !is_rtx => self.handle_media(now_us, index, codec, &packet),
+            ssrc if ssrc == self.ssrc && !is_rtx => self.handle_media(now_us, index, codec, &packet, reached),
             ssrc if ssrc == self.ssrc + 1 && is_rtx => self.handle_rtx(index, &packet),
             ssrc => self.fault(Fault::ForeignSsrc, format!("{ssrc} at {index}")),
         }
@@ -128,7 +128,7 @@ impl Checker {
         std::mem::take(&mut self.faults)
     }
 
-    fn handle_media(&mut self, now_us: u64, index: u64, codec: Codec, packet: &RtpPacket<'_>) {
+    fn handle_media(&mut self, now_us: u64, index: u64, codec: Codec, packet: &RtpPacket<'_>, reached: &Reached) {
         self.count += 1;
         if self.packets.contains_key(&index) {
             return self.fault(Fault::RepeatedSequence, format!("{index}"));
@@ -157,7 +157,7 @@ impl Checker {
         self.check_order(index, &seen);
         self.packets.insert(index, seen);
         for first in [index - 1, index] {
-            self.check_pair(first);
+            self.check_pair(first, reached);
         }
     }
 
@@ -237,20 +237,23 @@ impl Checker {
     }
 
     /// Judges the packet numbered `index` with the next one, if both are there.
-    fn check_pair(&mut self, index: u64) {
+    fn check_pair(&mut self, index: u64, reached: &Reached) {
         let (Some(a), Some(b)) = (self.packets.get(&index), self.packets.get(&(index + 1))) else { return };
         let (Some(from), Some(to)) = (a.piece, b.piece) else { return };
         let mut faults = Vec::new();
         let mut fault = |fault, text: String| faults.push((fault, format!("{text} at {index}: {from:?} then {to:?}")));
         let is_same = (from.track, from.picture, from.stream) == (to.track, to.picture, to.stream);
-        if self.kind == Kind::Video && is_same == a.marker {
+        // A new owner takes over from one whose last frame has not come as a whole, and perhaps never will.
+        let is_switch = (from.track, from.stream) != (to.track, to.stream);
+        let is_cut = is_switch && !reached.contains(&(from.track, from.stream, from.sequence + 1));
+        if self.kind == Kind::Video && is_same == a.marker && !is_cut {
             fault(Fault::Marker, format!("marker {}", a.marker));
         }
         if is_same != (a.timestamp == b.timestamp) {
             fault(Fault::TimestampInFrame, format!("{} {}", a.timestamp, b.timestamp));
         }
         let follows = if from.key() == to.key() { to.part == from.part + 1 } else { to.part == 0 };
-        if !follows || from.key() != to.key() && from.part + 1 != from.parts {
+        if !follows || from.key() != to.key() && from.part + 1 != from.parts && !is_cut {
             fault(Fault::Interleaved, "parts of frames".to_owned());
         }
         if a.codec == b.codec {

@@ -37,11 +37,12 @@ fn dump(media: Media) -> Dump {
 fn faults(media: Media, dump: &Dump) -> HashSet<Fault> {
     let has_dependency = !matches!(media, Media::Vp8 { dependency: false } | Media::Vp9 { dependency: false });
     let mut checker = Checker::new(Kind::Video, SSRC, has_dependency);
-    for (at, bytes, roc) in dump {
-        checker.handle(*at, bytes, *roc);
-    }
     let streams = (0..3).flat_map(|stream| (0x1_0000..0x2_2000).map(move |at| (1, stream, at)));
-    checker.finish(&streams.collect()).into_iter().map(|(fault, _)| fault).collect()
+    let reached = streams.collect();
+    for (at, bytes, roc) in dump {
+        checker.handle(*at, bytes, *roc, &reached);
+    }
+    checker.finish(&reached).into_iter().map(|(fault, _)| fault).collect()
 }
 
 /// Plants a fault in the media packets numbered from 0; the place must have been found.

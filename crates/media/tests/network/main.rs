@@ -32,9 +32,11 @@ type Scenario = fn(&mut Report, u64);
 /// Runs a scenario over its seeds and prints its row.
 fn run(id: &'static str, scenario: Scenario, seeds: u64) -> Report {
     let mut report = Report::new(id);
+    let t = std::time::Instant::now();
     for seed in 1..=seeds {
         scenario(&mut report, seed);
     }
+    println!("TIME {id} {:?}", t.elapsed());
     println!("{}", report.row());
     for remark in report.remarks() {
         println!("    {remark}");

@@ -29,11 +29,7 @@ pub(crate) const OUT_DEPENDENCY: u8 = 12;
 const OUT_LEVEL: u8 = 2;
 
 pub(crate) fn in_type(codec: Codec) -> u8 {
-    type_of(&IN_TYPES, codec)
-}
-
-pub(crate) fn out_type(codec: Codec) -> u8 {
-    type_of(&OUT_TYPES, codec)
+    IN_TYPES.iter().find(|(known, _)| *known == codec).expect("a codec of the table").1
 }
 
 /// What a subscriber's payload type stands for, and whether it is that of retransmissions.
@@ -43,10 +39,6 @@ pub(crate) fn out_codec(payload_type: u8) -> Option<(Codec, bool)> {
         Some(1) if codec.kind() == Kind::Video => Some((codec, true)),
         _ => None,
     })
-}
-
-fn type_of(types: &[(Codec, u8)], codec: Codec) -> u8 {
-    types.iter().find(|(known, _)| *known == codec).expect("a codec of the table").1
 }
 
 fn entry(codec: Codec, payload_type: u8) -> TrackCodec {

@@ -28,11 +28,18 @@ pub(crate) const FRAME_US: u64 = 33_333;
 pub(crate) const SOUND_US: u64 = 20_000;
 /// A keyframe is so many times a frame of the base temporal layer.
 const KEYFRAME_FACTOR: f64 = 6.0;
+/// The share that frames are smaller by until a keyframe is paid for, as a rate control sees to.
+const REPAYMENT: f64 = 0.4;
 /// Packets of an SSRC that carry mid and rid.
 const NAMED_PACKETS: u32 = 30;
 /// Keyframe requests closer than this are one, as in libwebrtc.
 const KEYFRAME_SPACING_US: u64 = 300_000;
 const HISTORY: usize = 600;
+/// A packet is not sent again sooner than this, about a round trip.
+const REPEAT_SPACING_US: u64 = 100_000;
+/// Retransmissions take this share of the rate, this many seconds of it at once.
+const REPEAT_SHARE: f64 = 0.25;
+const REPEAT_BURST_S: f64 = 1.0;
 const ALLOCATION_EVERY: u32 = 150;
 const SOUND_BYTES: usize = 80;
 /// The wall clock at the start of every simulation.
@@ -102,7 +109,15 @@ struct Stream {
     octets: u32,
     needs_key: bool,
     is_active: bool,
-    history: VecDeque<Rc<[u8]>>,
+    history: VecDeque<Kept>,
+}
+
+/// A packet that may be asked for again.
+#[derive(Debug)]
+struct Kept {
+    packet: Rc<[u8]>,
+    /// Not sent again before this.
+    again_us: u64,
 }
 
 #[derive(Debug)]
@@ -120,11 +135,17 @@ pub(crate) struct Publisher {
     pub(crate) keyframes: Vec<u64>,
     /// Requests for keyframes that came.
     pub(crate) requests: u64,
+    /// Packets sent again.
+    pub(crate) repeats: u64,
+    /// Bytes that may be sent again now, and since when.
+    repeat_budget: (f64, u64),
     streams: Vec<Stream>,
     sound: Stream,
     last_sound: Vec<u8>,
     spatial_active: u8,
     last_key_us: Option<u64>,
+    /// By layer: bytes that keyframes took and later frames save.
+    debts: [f64; 3],
     transport_sequence: u16,
     /// The publisher's wall clock is this far from the simulation's.
     clock_offset_us: u64,
@@ -152,11 +173,14 @@ impl Publisher {
             sends_red: false,
             keyframes: Vec::new(),
             requests: 0,
+            repeats: 0,
+            repeat_budget: (0.0, 0),
             streams,
             sound,
             last_sound: Vec::new(),
             spatial_active: 3,
             last_key_us: None,
+            debts: [0.0; 3],
             transport_sequence: rng.word() as u16,
             clock_offset_us: rng.word() % 5_000_000_000,
             pictures: 0,
@@ -275,7 +299,7 @@ impl Publisher {
                 Packet::Nack { media_ssrc, lost, .. } => {
                     let at = self.streams.iter().position(|stream| stream.ssrc == media_ssrc);
                     let at = at.expect("a NACK names a stream of this publisher");
-                    lost.for_each(|sequence| self.repeat(at, sequence, out));
+                    lost.for_each(|sequence| self.repeat(now_us, at, sequence, out));
                 }
                 _ => {}
             }
@@ -409,14 +433,14 @@ impl Publisher {
         bytes.extend_from_slice(payload);
         stream.count(payload.len());
         let packet: Rc<[u8]> = bytes.into();
-        stream.history.push_back(Rc::clone(&packet));
+        stream.history.push_back(Kept { packet: Rc::clone(&packet), again_us: 0 });
         if stream.history.len() > HISTORY {
             stream.history.pop_front();
         }
         packet
     }
 
-    /// ±30 % around what the layer's rate gives a frame of its temporal layer.
+    /// ±30 % around what the layer's rate gives a frame of its temporal layer; what a keyframe took is saved afterwards.
     fn frame_bytes(&mut self, layer: usize, at: usize, frame: &Frame) -> usize {
         let temporal = self.streams[at].encoder.as_ref().map_or(1, Encoder::temporal);
         let weight = |temporal_id: u8| match (temporal, temporal_id) {
@@ -425,9 +449,18 @@ impl Publisher {
             (_, 0) => 1.6,
             _ => 0.8,
         };
-        let factor = if frame.is_key { weight(0) * KEYFRAME_FACTOR } else { weight(frame.temporal) };
-        let bytes = self.rates[layer] / 8.0 * FRAME_US as f64 / 1e6 * factor;
-        (bytes * self.rng.between(0.7, 1.3)).max(Piece::LEN as f64) as usize
+        let mean = self.rates[layer] / 8.0 * FRAME_US as f64 / 1e6 * self.rng.between(0.7, 1.3);
+        let debt = &mut self.debts[layer];
+        let bytes = if frame.is_key {
+            *debt += mean * weight(0) * (KEYFRAME_FACTOR - 1.0);
+            mean * weight(0) * KEYFRAME_FACTOR
+        } else {
+            let bytes = mean * weight(frame.temporal);
+            let repaid = debt.min(bytes * REPAYMENT);
+            *debt -= repaid;
+            bytes - repaid
+        };
+        bytes.max(Piece::LEN as f64) as usize
     }
 
     fn allocation(&self, at: usize, is_start: bool) -> Option<Vec<u8>> {
@@ -466,11 +499,18 @@ impl Publisher {
     }
 
     /// Sends a packet again (RFC 4588).
-    fn repeat(&mut self, at: usize, sequence: u16, out: &mut Vec<Rc<[u8]>>) {
-        let stream = &self.streams[at];
-        let distance = (stream.sequence as u16).wrapping_sub(sequence);
-        let place = stream.history.len().checked_sub(usize::from(distance));
-        let Some(original) = place.and_then(|place| stream.history.get(place)).cloned() else { return };
+    fn repeat(&mut self, now_us: u64, at: usize, sequence: u16, out: &mut Vec<Rc<[u8]>>) {
+        let distance = (self.streams[at].sequence as u16).wrapping_sub(sequence);
+        let place = self.streams[at].history.len().checked_sub(usize::from(distance));
+        let Some(kept) = place.and_then(|place| self.streams[at].history.get_mut(place)) else { return };
+        if now_us < kept.again_us {
+            return;
+        }
+        kept.again_us = now_us + REPEAT_SPACING_US;
+        let original = Rc::clone(&kept.packet);
+        if !self.may_repeat(now_us, original.len()) {
+            return;
+        }
         let number = self.next_transport();
         let stream = &mut self.streams[at];
         let packet = RtpPacket::parse(&original).expect("one of ours");
@@ -503,6 +543,26 @@ impl Publisher {
         bytes.extend_from_slice(&rtx::osn(sequence));
         bytes.extend_from_slice(packet.payload);
         out.push(bytes.into());
+    }
+
+    /// What the encodings that are sent take together.
+    fn active_bps(&self) -> f64 {
+        let is_simulcast = self.media.is_simulcast();
+        let is_sent = |layer: usize| {
+            if is_simulcast { self.streams[layer].is_active } else { layer < usize::from(self.spatial_active) }
+        };
+        (0..3).filter(|&layer| is_sent(layer)).map(|layer| self.rates[layer]).sum()
+    }
+
+    /// Retransmissions take a part of the rate at most, as Chromium's limiter sees to.
+    fn may_repeat(&mut self, now_us: u64, bytes: usize) -> bool {
+        let rate = self.active_bps() / 8.0 * REPEAT_SHARE;
+        let (left, since) = self.repeat_budget;
+        let left = (left + rate * (now_us - since) as f64 / 1e6).min(rate * REPEAT_BURST_S);
+        let may = left >= bytes as f64;
+        self.repeat_budget = (if may { left - bytes as f64 } else { left }, now_us);
+        self.repeats += u64::from(may);
+        may
     }
 
     fn next_transport(&mut self) -> u16 {

@@ -72,7 +72,6 @@ struct Missing {
 struct Partial {
     piece: Piece,
     parts: u128,
-    since_us: u64,
     complete_us: Option<u64>,
 }
 
@@ -307,7 +306,7 @@ impl SlotReceiver {
         if self.decoded_to.is_some_and(|to| start <= to) {
             return;
         }
-        let fresh = Partial { piece, parts: 0, since_us: now_us, complete_us: None };
+        let fresh = Partial { piece, parts: 0, complete_us: None };
         let partial = self.frames.entry(start).or_insert(fresh);
         if partial.piece.key() != piece.key() {
             return; // Numbers of one frame that do not follow each other never make a frame.
@@ -397,11 +396,10 @@ impl SlotReceiver {
         }
     }
 
-    /// Since when something is stuck: complete and not to be decoded, or wanted in vain.
+    /// Since when something is stuck: complete and not to be decoded, or known to be missing.
     fn stuck_since(&self) -> Option<u64> {
-        let waiting =
-            self.frames.values().filter(|partial| !self.has_refs(&partial.piece) || partial.complete_us.is_none());
-        let frames = waiting.map(|partial| partial.since_us).min();
+        let waiting = self.frames.values().filter(|partial| !self.has_refs(&partial.piece));
+        let frames = waiting.filter_map(|partial| partial.complete_us).min();
         frames.into_iter().chain(self.missing.values().next().map(|missing| missing.since_us)).min()
     }
 

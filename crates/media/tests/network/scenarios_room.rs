@@ -2,7 +2,7 @@
 
 use crate::figures::{Report, SECOND, first_frame, fps, freezes, layer_at, percentile, seconds_to_layer};
 use crate::link::LinkConfig;
-use crate::publisher::Media;
+use crate::publisher::{Media, RATES};
 use crate::rng::Rng;
 use crate::scenarios_path::{check_wire, one, shown, uplink};
 use crate::world::World;
@@ -56,8 +56,8 @@ pub(crate) fn s10(report: &mut Report, seed: u64) {
     check_wire(report, &mut world);
 }
 
-/// A publisher's uplink falls to 600 kbit/s for twenty seconds: its encoder drops the top layer two seconds later, as
-/// Chromium does, and takes it up again five seconds after the end. Another publisher is not affected.
+/// A publisher's uplink falls to 700 kbit/s for twenty seconds: its encoder drops the top layer a second later and makes
+/// the middle one smaller, as Chromium does, and undoes that four seconds after the end. Another one is not affected.
 pub(crate) fn s14(report: &mut Report, seed: u64) {
     let mut world = World::new(seed);
     let up = LinkConfig { queue_us: 500_000, ..LinkConfig::stepped(&[(0, 5e6), (22, 700e3), (42, 5e6)], 10) };
@@ -71,8 +71,14 @@ pub(crate) fn s14(report: &mut Report, seed: u64) {
         viewer
     });
     let (drops, returns) = (23, 46);
-    world.at(drops * SECOND, move |world| world.publishers[weak].set_layer_count(2));
-    world.at(returns * SECOND, move |world| world.publishers[weak].set_layer_count(3));
+    world.at(drops * SECOND, move |world| {
+        world.publishers[weak].set_layer_count(2);
+        world.publishers[weak].rates = [RATES[0], 280e3, RATES[2]];
+    });
+    world.at(returns * SECOND, move |world| {
+        world.publishers[weak].set_layer_count(3);
+        world.publishers[weak].rates = RATES;
+    });
     world.run_until(60 * SECOND);
     let (mine, others) = (shown(&world, viewers[0]), shown(&world, viewers[1]));
     report.most("follows down s", 2.0, seconds_to_layer(mine, drops * SECOND, |layer| layer == 1));

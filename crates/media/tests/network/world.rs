@@ -22,8 +22,12 @@ const REPORT_US: u64 = 1_000_000;
 /// How long a message of the signalling takes.
 const SIGNALLING_US: u64 = 50_000;
 const SAMPLE_US: u64 = 50_000;
+/// A publisher whose packets wait this long for its uplink encodes nothing.
+const MAX_BACKLOG_US: f64 = 250_000.0;
 /// What of a payload's rewritten part and of its rest is kept on the way to a subscriber.
 const KEPT: usize = 64;
+/// Shorter payloads are kept whole, as those of redundant audio.
+const ELIDED: usize = 256;
 
 /// What happens at a time.
 enum Event {
@@ -117,7 +121,7 @@ impl Egress for Sink {
         let mut bytes = Vec::with_capacity(head.len() + 2 * KEPT);
         bytes.extend_from_slice(head);
         // The middle of a payload is filler.
-        if tail.len() > KEPT + Piece::LEN && !is_padded {
+        if tail.len() > ELIDED && !is_padded {
             bytes.extend_from_slice(&tail[..KEPT]);
             bytes.extend_from_slice(&tail[tail.len() - Piece::LEN..]);
         } else {
@@ -317,8 +321,11 @@ impl World {
         let (now, now_us) = (self.now(), self.now_us);
         match event {
             Event::Capture(at) => {
-                self.publishers[at].capture(now_us, &mut self.made);
-                self.send_up(at);
+                // An encoder whose packets wait leaves pictures out.
+                if self.uplinks[at].queue_us(now_us) <= MAX_BACKLOG_US {
+                    self.publishers[at].capture(now_us, &mut self.made);
+                    self.send_up(at);
+                }
                 self.push(now_us + FRAME_US, Event::Capture(at));
             }
             Event::Speak(at) => {
@@ -448,7 +455,7 @@ impl World {
         let ssrc = RtpPacket::parse(&bytes).expect("the plane sends RTP").ssrc;
         let seat = subscriber.slots.iter_mut().find(|seat| ssrc == seat.ssrc || ssrc == seat.ssrc + 1);
         let seat = seat.expect("an SSRC of the subscriber");
-        seat.checker.handle(now_us, &bytes, roc);
+        seat.checker.handle(now_us, &bytes, roc, &self.reached);
         if let Some(dump) = self.dump.as_mut().filter(|_| seat.kind == Kind::Video) {
             dump.push((now_us, bytes.clone(), roc));
         }
