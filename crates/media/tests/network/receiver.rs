@@ -29,7 +29,7 @@ const PATIENCE_US: u64 = 40_000;
 /// Frames that wait for a slot; the oldest goes.
 const MAX_FRAMES: usize = 100;
 /// Decoded frames that others may still need.
-const MAX_DECODED: usize = 128;
+const MAX_DECODED: usize = 64;
 /// How long arrivals stay in reach of a feedback message.
 const FEEDBACK_REACH: u64 = 2000;
 
@@ -73,6 +73,8 @@ struct Partial {
     piece: Piece,
     parts: u128,
     complete_us: Option<u64>,
+    /// Whether all it needs has been decoded.
+    has_refs: bool,
 }
 
 /// One m-line.
@@ -84,6 +86,8 @@ pub(crate) struct SlotReceiver {
     received: u64,
     first: Option<u64>,
     missing: BTreeMap<u64, Missing>,
+    /// When the first of them is to be asked for, or earlier.
+    nack_us: Option<u64>,
     /// By the number of the packet that starts it.
     frames: BTreeMap<u64, Partial>,
     decoded: VecDeque<u64>,
@@ -222,6 +226,7 @@ impl SlotReceiver {
             received: 0,
             first: None,
             missing: BTreeMap::new(),
+            nack_us: None,
             frames: BTreeMap::new(),
             decoded: VecDeque::new(),
             decoded_to: None,
@@ -281,6 +286,7 @@ impl SlotReceiver {
                     self.missing.insert(missing, entry);
                 }
                 if number > highest + 1 {
+                    self.nack_us = Some(self.nack_us.map_or(now_us + 5000, |due| due.min(now_us + 5000)));
                     self.hole_us.get_or_insert(now_us);
                 }
             }
@@ -306,8 +312,9 @@ impl SlotReceiver {
         if self.decoded_to.is_some_and(|to| start <= to) {
             return;
         }
-        let fresh = Partial { piece, parts: 0, complete_us: None };
-        let partial = self.frames.entry(start).or_insert(fresh);
+        let decoded = &self.decoded;
+        let fresh = || Partial { piece, parts: 0, complete_us: None, has_refs: has_refs(decoded, &piece) };
+        let partial = self.frames.entry(start).or_insert_with(fresh);
         if partial.piece.key() != piece.key() {
             return; // Numbers of one frame that do not follow each other never make a frame.
         }
@@ -346,17 +353,13 @@ impl SlotReceiver {
 
     fn next_decodable(&self, now_us: u64, rtt_us: u64) -> Option<u64> {
         for (&start, partial) in &self.frames {
-            let Some(complete_us) = partial.complete_us.filter(|_| self.has_refs(&partial.piece)) else { continue };
+            let Some(complete_us) = partial.complete_us.filter(|_| partial.has_refs) else { continue };
             let stands_alone = partial.piece.refs == [0; 2];
             if stands_alone || !self.has_hole_before(start) || now_us >= complete_us + rtt_us + PATIENCE_US {
                 return Some(start);
             }
         }
         None
-    }
-
-    fn has_refs(&self, piece: &Piece) -> bool {
-        piece.ref_keys().all(|key| self.decoded.contains(&key))
     }
 
     /// Whether something before `start` may still come.
@@ -371,6 +374,9 @@ impl SlotReceiver {
         self.decoded.push_back(piece.key());
         if self.decoded.len() > MAX_DECODED {
             self.decoded.pop_front();
+        }
+        for partial in self.frames.values_mut() {
+            partial.has_refs = has_refs(&self.decoded, &partial.piece);
         }
         if piece.refs == [0; 2] {
             self.missing = self.missing.split_off(&start);
@@ -398,7 +404,7 @@ impl SlotReceiver {
 
     /// Since when something is stuck: complete and not to be decoded, or known to be missing.
     fn stuck_since(&self) -> Option<u64> {
-        let waiting = self.frames.values().filter(|partial| !self.has_refs(&partial.piece));
+        let waiting = self.frames.values().filter(|partial| !partial.has_refs);
         let frames = waiting.filter_map(|partial| partial.complete_us).min();
         frames.into_iter().chain(self.missing.values().next().map(|missing| missing.since_us)).min()
     }
@@ -413,6 +419,7 @@ impl SlotReceiver {
                 lost.push(number as u16);
             }
         }
+        self.nack_us = self.missing.values().map(|missing| missing.next_us).min();
         let is_hopeless = self.missing.len() > MAX_MISSING;
         self.missing.retain(|_, missing| missing.tries <= NACK_TRIES && !is_hopeless);
         self.nacked += lost.len() as u64;
@@ -430,12 +437,12 @@ impl SlotReceiver {
         if self.kind == Kind::Audio {
             return None;
         }
-        let nack = self.missing.values().map(|missing| missing.next_us).min();
+        let nack = self.nack_us.filter(|_| !self.missing.is_empty());
         let pli = self.stuck_since().map(|since| {
             let spaced = self.last_pli_us.map_or(0, |last| last + PLI_SPACING_US);
             (since + STUCK_US).max(spaced)
         });
-        let patience = self.frames.values().filter(|partial| self.has_refs(&partial.piece));
+        let patience = self.frames.values().filter(|partial| partial.has_refs);
         let patience = patience.filter_map(|partial| partial.complete_us).map(|at| at + rtt_us + PATIENCE_US).min();
         nack.into_iter().chain(pli).chain(patience).min()
     }
@@ -458,6 +465,10 @@ impl SlotReceiver {
             delay_since_last: compact_span(std::time::Duration::from_micros(now_us - since_us)),
         })
     }
+}
+
+fn has_refs(decoded: &VecDeque<u64>, piece: &Piece) -> bool {
+    piece.ref_keys().all(|key| decoded.iter().rev().any(|&known| known == key))
 }
 
 /// The simulation's wall clock.

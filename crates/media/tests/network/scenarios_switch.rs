@@ -14,7 +14,7 @@ const RATES: [u8; 3] = [8, 15, 30];
 /// How long a rung is kept.
 const DWELL_US: u64 = 1_500_000;
 /// Subscribers that switch at once, each from another pair on: the publisher is paid for once.
-const WALKERS: usize = 3;
+const WALKERS: usize = 5;
 /// A rung counts as reached if the last third of its time shows it.
 const SETTLED_US: u64 = DWELL_US / 3;
 
