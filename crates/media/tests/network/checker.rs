@@ -82,6 +82,8 @@ pub(crate) struct Checker {
     faults: Vec<(Fault, String)>,
     pub(crate) count: u64,
     pub(crate) rtx_count: u64,
+    /// The most by which a timestamp was ahead of its packet, from the slot's first packet on.
+    pub(crate) lead_us: i64,
 }
 
 /// What of each publisher's stream reached the plane.
@@ -103,6 +105,7 @@ impl Checker {
             faults: Vec::new(),
             count: 0,
             rtx_count: 0,
+            lead_us: 0,
         }
     }
 
@@ -116,7 +119,7 @@ impl Checker {
         };
         match packet.ssrc {
             ssrc if ssrc == self.ssrc && !is_rtx => self.handle_media(now_us, index, codec, &packet, reached),
-            ssrc if ssrc == self.ssrc + 1 && is_rtx => self.handle_rtx(index, &packet),
+            ssrc if ssrc == self.ssrc + 1 && is_rtx => self.handle_rtx(now_us, index, codec, &packet, reached),
             ssrc => self.fault(Fault::ForeignSsrc, format!("{ssrc} at {index}")),
         }
     }
@@ -133,9 +136,22 @@ impl Checker {
         if self.packets.contains_key(&index) {
             return self.fault(Fault::RepeatedSequence, format!("{index}"));
         }
-        let piece = Piece::read(packet.payload);
+        self.admit(now_us, index, codec, packet, packet.payload, reached);
+    }
+
+    /// Takes what the subscriber sees under the number `index` for the first time.
+    fn admit(
+        &mut self,
+        now_us: u64,
+        index: u64,
+        codec: Codec,
+        packet: &RtpPacket<'_>,
+        payload: &[u8],
+        reached: &Reached,
+    ) {
+        let piece = Piece::read(payload);
         // Padding, or parameter sets the plane has kept, are nobody's piece.
-        if piece.is_none() && !packet.payload.is_empty() && !matches!(codec, Codec::H264 { .. }) {
+        if piece.is_none() && !payload.is_empty() && !matches!(codec, Codec::H264 { .. }) {
             self.fault(Fault::ForeignPayload, format!("{index}"));
         }
         let timestamp = self.timestamps.unwrap(packet.timestamp);
@@ -151,7 +167,7 @@ impl Checker {
             frame_number: None,
         };
         if let Some(piece) = piece {
-            self.read_payload(index, codec, packet.payload, &piece, &mut seen);
+            self.read_payload(index, codec, payload, &piece, &mut seen);
             self.read_dependency(index, packet, &piece, &mut seen);
         }
         self.check_order(index, &seen);
@@ -222,6 +238,7 @@ impl Checker {
         let (at_us, first) = *self.start.get_or_insert((now_us, timestamp));
         let media_us = (timestamp as i64 - first as i64) * 1000 / rate;
         let lead = media_us - (now_us as i64 - at_us as i64);
+        self.lead_us = self.lead_us.max(lead);
         if lead > MAX_LEAD_US {
             self.fault(Fault::TimestampLead, format!("{lead} µs at {index}"));
         }
@@ -265,7 +282,7 @@ impl Checker {
         }
     }
 
-    fn handle_rtx(&mut self, index: u64, packet: &RtpPacket<'_>) {
+    fn handle_rtx(&mut self, now_us: u64, index: u64, codec: Codec, packet: &RtpPacket<'_>, reached: &Reached) {
         self.rtx_count += 1;
         if self.last_rtx.is_some_and(|last| index != last + 1) {
             self.fault(Fault::RtxSequence, format!("{index} after {:?}", self.last_rtx));
@@ -275,9 +292,15 @@ impl Checker {
         let newest = self.packets.last_key_value().map_or(0, |(&newest, _)| newest);
         // The newest number that ends like this.
         let back = (newest as u16).wrapping_sub(sequence);
-        let original = newest.checked_sub(u64::from(back)).and_then(|original| self.packets.get(&original));
-        let Some(original) = original else {
-            return self.fault(Fault::RtxNeverSent, format!("{sequence} by {index}"));
+        let number = newest.saturating_sub(u64::from(back));
+        let Some(original) = self.packets.get(&number) else {
+            // What came too late to be sent in its place fills the hole it had left.
+            let first = self.packets.first_key_value().map_or(u64::MAX, |(&first, _)| first);
+            return if (first..newest).contains(&number) {
+                self.admit(now_us, number, codec, packet, payload, reached);
+            } else {
+                self.fault(Fault::RtxNeverSent, format!("{sequence} by {index}"));
+            };
         };
         let is_same = (original.timestamp as u32, original.marker, original.piece)
             == (packet.timestamp, packet.marker, Piece::read(payload));

@@ -13,14 +13,14 @@ use crate::piece::Piece;
 use crate::publisher::Media;
 use crate::world::World;
 
-type Dump = Vec<(u64, Vec<u8>, u32)>;
+pub(crate) type Dump = Vec<(u64, Vec<u8>, u32)>;
 
 const SSRC: u32 = 1000;
 const VP8: Media = Media::Vp8 { dependency: true };
 const VP9: Media = Media::Vp9 { dependency: true };
 
 /// Three seconds of what left for one slot; some of it twice, as the path loses packets.
-fn dump(media: Media) -> Dump {
+pub(crate) fn dump(media: Media) -> Dump {
     let mut world = World::new(3);
     let publisher = world.publish(media, LinkConfig::new(20e6, 20));
     let link = world.link(LinkConfig { loss: 0.02, ..LinkConfig::new(20e6, 20) });
@@ -58,7 +58,7 @@ fn parse(bytes: &[u8]) -> RtpPacket<'_> {
     RtpPacket::parse(bytes).expect("RTP")
 }
 
-fn is_media(bytes: &[u8]) -> bool {
+pub(crate) fn is_media(bytes: &[u8]) -> bool {
     parse(bytes).ssrc == SSRC
 }
 

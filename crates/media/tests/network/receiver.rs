@@ -8,6 +8,7 @@ use roundtable_wire::rtcp::{Packet, ReportBlock, Writer, XrBlock, packets};
 use roundtable_wire::time::compact_span;
 use roundtable_wire::{Codec, Kind, NtpTime, RtpPacket, Unwrapper16, rtx};
 
+use crate::link::OVERHEAD;
 use crate::negotiated::{OUT_TWCC, out_codec};
 use crate::piece::Piece;
 use crate::publisher::UNIX_MICROS;
@@ -255,7 +256,7 @@ impl SlotReceiver {
     fn handle_rtp(&mut self, now_us: u64, packet: &RtpPacket<'_>, size: usize, rtt_us: u64) {
         self.first_packet_us.get_or_insert(now_us);
         if packet.ssrc == self.ssrc {
-            self.media_bytes += size as u64;
+            self.media_bytes += (size + OVERHEAD) as u64;
             let highest = self.sequences.highest();
             let number = self.sequences.unwrap(packet.sequence);
             if self.note(now_us, number, highest) {

@@ -89,3 +89,22 @@ pub(crate) fn s14(report: &mut Report, seed: u64) {
     report.least("other's layer", 2.0, f64::from(lowest.unwrap_or(0)));
     check_wire(report, &mut world);
 }
+
+/// A slot whose owner changes sixty times: its clock must not run away from that of the room (slots.md, rule 3).
+pub(crate) fn slot_clock(report: &mut Report, seed: u64) {
+    let mut world = World::new(seed);
+    world.publish(VP8, uplink());
+    world.publish(VP8, uplink());
+    let link = world.link(LinkConfig::new(20e6, 20));
+    world.run_until(2 * SECOND);
+    let viewer = world.subscribe(link);
+    world.watch(viewer, 0, 720);
+    for step in 1..=60 {
+        let track = world.publishers[step % 2].video;
+        world.at(SECOND * (step as u64 + 2), move |world| world.assign(viewer, 0, track));
+    }
+    world.run_until(64 * SECOND);
+    report.most("lead ms", 100.0, world.subscribers[viewer].slots[0].checker.lead_us as f64 / 1e3);
+    report.most("freezes", 0.0, freezes(shown(&world, viewer), 2 * SECOND, 64 * SECOND).0 as f64);
+    check_wire(report, &mut world);
+}

@@ -58,7 +58,7 @@ pub(crate) struct Subscriber {
     /// In the order of the receiver's slots.
     pub(crate) slots: Vec<Seat>,
     pub(crate) joined_us: u64,
-    /// By the sample: bytes of media received so far.
+    /// By the sample: bytes of video received so far, retransmissions aside.
     pub(crate) received: Vec<u64>,
     downlink: usize,
     back: Link,
@@ -70,8 +70,6 @@ pub(crate) struct Seat {
     pub(crate) key: SlotKey,
     pub(crate) kind: Kind,
     pub(crate) checker: Checker,
-    /// (when, layer, temporal layer) of each change of what leaves; temporal layers only rise within a moment.
-    pub(crate) moves: Vec<(u64, u8)>,
     ssrc: u32,
 }
 
@@ -297,7 +295,7 @@ impl World {
         let key = self.plane.add_slot(now, peer, slot_config(kind, ssrc));
         let checker = Checker::new(kind, ssrc, has_dependency);
         let subscriber = &mut self.subscribers[subscriber];
-        subscriber.slots.push(Seat { key, kind, checker, moves: Vec::new(), ssrc });
+        subscriber.slots.push(Seat { key, kind, checker, ssrc });
         subscriber.receiver.add_slot(kind, ssrc);
         subscriber.slots.len() - 1
     }
@@ -369,7 +367,9 @@ impl World {
                     queue.push(link.queue_us(now_us));
                 }
                 for subscriber in &mut self.subscribers {
-                    let bytes = subscriber.receiver.slots.iter().map(|slot| slot.media_bytes).sum();
+                    let slots = subscriber.slots.iter().zip(&subscriber.receiver.slots);
+                    let video = slots.filter(|(seat, _)| seat.kind == Kind::Video);
+                    let bytes = video.map(|(_, slot)| slot.media_bytes).sum();
                     subscriber.received.push(bytes);
                 }
                 self.push(now_us + SAMPLE_US, Event::Sample);
@@ -458,11 +458,6 @@ impl World {
         seat.checker.handle(now_us, &bytes, roc, &self.reached);
         if let Some(dump) = self.dump.as_mut().filter(|_| seat.kind == Kind::Video) {
             dump.push((now_us, bytes.clone(), roc));
-        }
-        if let Some(piece) = Piece::read(&bytes).filter(|_| ssrc == seat.ssrc && seat.kind == Kind::Video)
-            && seat.moves.last().is_none_or(|&(_, layer)| layer != piece.layer)
-        {
-            seat.moves.push((now_us, piece.layer));
         }
         let downlink = subscriber.downlink;
         let [first, again] = self.links[downlink].send(now_us, size);
