@@ -66,6 +66,7 @@ macro_rules! scenarios {
 // Moving a line from `in_preparation` to `ready`, with a name in front, makes a scenario a test.
 scenarios! {
     ready: {
+        s5_random_loss_costs_little = "S5" => scenarios_path::s5, SEEDS;
         s14_subscribers_follow_a_publisher_whose_uplink_dips = "S14" => scenarios_room::s14, SEEDS;
         s7_jitter_is_not_taken_for_congestion = "S7" => scenarios_path::s7, SEEDS;
     }
@@ -76,7 +77,6 @@ scenarios! {
         "S3" => scenarios_path::s3, SEEDS;
         "S4" => scenarios_path::s4, SEEDS;
         "S4 late" => scenarios_path::s4_late, SEEDS;
-        "S5" => scenarios_path::s5, SEEDS;
         "S6" => scenarios_path::s6, SEEDS;
         "S8" => scenarios_path::s8, SEEDS;
         "S9" => scenarios_path::s9, SEEDS;
