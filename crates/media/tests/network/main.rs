@@ -1,0 +1,106 @@
+//! The media plane under a simulated network: publishers that send what browsers send, links with all their faults,
+//! subscribers that decode what browsers could decode, and a checker of every packet that leaves.
+//!
+//! Time is virtual and everything is seeded: the same seed gives the same run, to the last packet. `ground` proves the
+//! simulation itself; the scenarios are those of the media plane's specification (3.5).
+
+#![allow(clippy::print_stdout, reason = "the rows of figures are what a scenario is for")]
+
+mod checker;
+mod checker_tests;
+mod encoder;
+mod figures;
+mod ground;
+mod link;
+mod negotiated;
+mod packetize;
+mod piece;
+mod publisher;
+mod receiver;
+mod rng;
+mod scenarios_path;
+mod scenarios_room;
+mod scenarios_switch;
+mod world;
+
+use figures::Report;
+
+/// Runs of each scenario that is asserted.
+const SEEDS: u64 = 20;
+/// Runs of S11, in each of which five subscribers take every switch once: fifty times in all.
+const SWITCH_SEEDS: u64 = 10;
+
+/// A scenario: one run with one seed adds its figures.
+type Scenario = fn(&mut Report, u64);
+
+/// Runs a scenario over its seeds and prints its row.
+fn run(id: &'static str, scenario: Scenario, seeds: u64) -> Report {
+    let mut report = Report::new(id);
+    for seed in 1..=seeds {
+        scenario(&mut report, seed);
+    }
+    println!("{}", report.row());
+    for remark in report.remarks() {
+        println!("    {remark}");
+    }
+    report
+}
+
+/// Declares the scenarios: those that are ready are tests, all others run once and are only printed.
+macro_rules! scenarios {
+    (ready: { $($name:ident = $id:literal => $run:path, $seeds:expr;)* } in_preparation: { $($later_id:literal => $later:path, $later_seeds:expr;)* }) => {
+        $(
+            #[test]
+            fn $name() {
+                let report = run($id, $run, $seeds);
+                assert_eq!(report.failures(), [""; 0], "{} is good enough", $id);
+            }
+        )*
+
+        /// The scenarios whose bounds are asserted.
+        const READY: &[&str] = &[$($id),*];
+        const IN_PREPARATION: &[(&str, Scenario, u64)] = &[$(($later_id, $later, $later_seeds)),*];
+    };
+}
+
+// Moving a line from `in_preparation` to `ready`, with a name in front, makes a scenario a test.
+scenarios! {
+    ready: {
+        s5_random_loss_costs_little = "S5" => scenarios_path::s5, SEEDS;
+        s14_subscribers_follow_a_publisher_whose_uplink_dips = "S14" => scenarios_room::s14, SEEDS;
+        s7_jitter_is_not_taken_for_congestion = "S7" => scenarios_path::s7, SEEDS;
+    }
+    in_preparation: {
+        "slot clock" => scenarios_room::slot_clock, SEEDS;
+        "S1" => scenarios_path::s1, SEEDS;
+        "S2" => scenarios_room::s2, SEEDS;
+        "S3" => scenarios_path::s3, SEEDS;
+        "S4" => scenarios_path::s4, SEEDS;
+        "S4 late" => scenarios_path::s4_late, SEEDS;
+        "S6" => scenarios_path::s6, SEEDS;
+        "S8" => scenarios_path::s8, SEEDS;
+        "S9" => scenarios_path::s9, SEEDS;
+        "S10" => scenarios_room::s10, SEEDS;
+        "S11 VP8" => scenarios_switch::vp8, SWITCH_SEEDS;
+        "S11 VP8 DD" => scenarios_switch::vp8_dependency, SWITCH_SEEDS;
+        "S11 VP9" => scenarios_switch::vp9, SWITCH_SEEDS;
+        "S11 VP9 DD" => scenarios_switch::vp9_dependency, SWITCH_SEEDS;
+        "S11 AV1" => scenarios_switch::av1, SWITCH_SEEDS;
+        "S11 H264" => scenarios_switch::h264, SWITCH_SEEDS;
+    }
+}
+
+/// With `SCENARIO=S1` in the environment only those whose name has that first word run, over all
+/// their seeds.
+#[test]
+fn scenarios_in_preparation_are_printed_and_not_asserted() {
+    println!("asserted elsewhere: {READY:?}");
+    let only = std::env::var("SCENARIO").ok();
+    for &(id, scenario, seeds) in IN_PREPARATION {
+        match &only {
+            Some(only) if id.split(' ').next() != Some(only) => {}
+            Some(_) => drop(run(id, scenario, seeds)),
+            None => drop(run(id, scenario, 1)),
+        }
+    }
+}
