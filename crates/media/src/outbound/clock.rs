@@ -39,9 +39,11 @@ impl SlotClock {
         wanted.max(least) as u32
     }
 
-    /// Whether an owner can begin with what was captured at `capture` without its timestamps running ahead later.
-    pub(crate) fn is_free_at(&self, capture: i64) -> bool {
-        self.last.is_none_or(|(last, _)| self.at(capture) >= last + self.step)
+    /// The timestamp of what was captured at `capture`, for an owner who begins in the past, if what it has to send
+    /// of that in `ticks` before the present does not go back behind what was sent.
+    pub(crate) fn begin_in_the_past(&self, now: i64, capture: i64, ticks: u64) -> Option<u32> {
+        let is_free = self.last.is_none_or(|(last, _)| self.at(now) > last + ticks + self.step);
+        is_free.then(|| self.at(capture.min(now)) as u32)
     }
 
     /// Whether the owner's next timestamp has leapt: it cannot be from the clock of the one before.
@@ -112,6 +114,15 @@ mod tests {
         let day = 86_400 * SECOND;
         let expected = (90_000u64 * 86_401) as u32;
         assert_eq!(clock.begin(day + SECOND, None), expected);
+    }
+
+    #[test]
+    fn an_owner_begins_in_the_past_if_the_slot_has_been_silent_for_long_enough() {
+        let mut clock = SlotClock::new(0, 90_000, 0);
+        assert_eq!(clock.begin_in_the_past(SECOND, SECOND / 2, 900), Some(45_000));
+        clock.handle_sent(SECOND, 90_000);
+        assert_eq!(clock.begin_in_the_past(SECOND + 40_000, SECOND / 2, 900), None);
+        assert_eq!(clock.begin_in_the_past(SECOND + 50_000, SECOND / 2, 900), Some(45_000));
     }
 
     #[test]

@@ -178,7 +178,7 @@ impl Slot {
                 .place(epoch, packet.index)
                 .map_or(Decision::Skip, |at| Decision::Forward(*epoch, at));
         }
-        if self.clock.is_leap(micros, epoch.timestamp_out(packet.timestamp)) {
+        if !self.selector.is_behind() && self.clock.is_leap(micros, epoch.timestamp_out(packet.timestamp)) {
             let Epoch { track, layer, codec, payload_type, rtx_payload_type, strips_red, .. } = *epoch;
             return Decision::Begin(Owner { track, layer, codec, payload_type, rtx_payload_type, strips_red });
         }
@@ -271,6 +271,18 @@ impl Slot {
         capture: Option<i64>,
     ) -> Epoch {
         let timestamp = self.clock.begin(micros, capture);
+        self.begin_at(now, timestamp, owner, track, packet)
+    }
+
+    /// Hands the slot to `owner`, whose first packet is `packet` and has `timestamp` in the slot.
+    pub(crate) fn begin_at(
+        &mut self,
+        now: Instant,
+        timestamp: u32,
+        owner: Owner,
+        track: &Track,
+        packet: &Prepared<'_>,
+    ) -> Epoch {
         let epoch = self.numbering.begin(owner, packet.index, packet.timestamp, timestamp, packet.ids);
         self.live = Some(epoch);
         self.undecodable = None;
@@ -287,11 +299,16 @@ impl Slot {
         epoch
     }
 
+    /// From the owner's packet `index` on, timestamps are moved by `shift`.
+    pub(crate) fn set_shift(&mut self, index: u64, shift: u32) {
+        self.numbering.set_shift(index, shift);
+    }
+
     /// Gives the packet in `place` its number: those after it follow. Called once for each, in their order, before
     /// it is sent or queued.
     pub(crate) fn commit(&mut self, micros: i64, epoch: &Epoch, place: Place, packet: &Prepared<'_>) {
         self.numbering.handle_sent(place.index, epoch.ids_out(packet.ids, place), packet.codec);
-        self.clock.handle_sent(micros, epoch.timestamp_out(packet.timestamp));
+        self.clock.handle_sent(micros, epoch.timestamp_at(packet.timestamp, place));
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(packet.payload.len() as u32);
     }
@@ -312,7 +329,7 @@ impl Slot {
             marker: starts_spurt || place.ends_picture(packet),
             payload_type: epoch.payload_type,
             sequence: place.index as u16,
-            timestamp: epoch.timestamp_out(packet.timestamp),
+            timestamp: epoch.timestamp_at(packet.timestamp, *place),
             ssrc: self.config.ssrc,
             csrc: None,
         };
@@ -346,7 +363,7 @@ impl Slot {
             marker: place.ends_picture(packet),
             payload_type,
             sequence: rtx_index as u16,
-            timestamp: epoch.timestamp_out(packet.timestamp),
+            timestamp: epoch.timestamp_at(packet.timestamp, *place),
             ssrc,
             csrc: None,
         };

@@ -65,6 +65,8 @@ struct Span {
     pictures: u16,
     /// The highest spatial layer that is forwarded.
     top: u8,
+    /// What timestamps are moved by beside the epoch's own distance.
+    shift: u32,
 }
 
 /// The number a packet gets in a slot.
@@ -76,6 +78,8 @@ pub(crate) struct Place {
     pub(crate) pictures: u16,
     /// The highest spatial layer that is forwarded.
     pub(crate) top: u8,
+    /// What its timestamp is moved by beside the epoch's own distance.
+    pub(crate) shift: u32,
 }
 
 /// A packet that was found by the number it has in a slot.
@@ -85,6 +89,14 @@ pub(crate) struct Found {
     pub(crate) epoch: Epoch,
     /// The owner's index.
     pub(crate) index: u64,
+}
+
+impl Span {
+    /// Where the owner's packet `index` is put, which lies in the span.
+    const fn place(&self, index: u64) -> Place {
+        let Self { pictures, top, shift, .. } = *self;
+        Place { index: self.first_out + (index - self.first), pictures, top, shift }
+    }
 }
 
 impl Place {
@@ -98,6 +110,11 @@ impl Epoch {
     /// The slot's timestamp for an owner's one.
     pub(crate) const fn timestamp_out(&self, timestamp: u32) -> u32 {
         timestamp.wrapping_add(self.timestamp)
+    }
+
+    /// The slot's timestamp for an owner's one, for a packet in `place`.
+    pub(crate) const fn timestamp_at(&self, timestamp: u32, place: Place) -> u32 {
+        self.timestamp_out(timestamp).wrapping_add(place.shift)
     }
 
     /// The slot's ids for an owner's ones, for a packet in `place`.
@@ -152,20 +169,41 @@ impl Numbering {
             // The numbers from here on are the new owner's.
             span.end = span.first + (self.next.saturating_sub(span.first_out));
         }
-        let span = Span { epoch: number, first: index, end: u64::MAX, first_out: self.next, pictures: 0, top: u8::MAX };
+        let span = Span {
+            epoch: number,
+            first: index,
+            end: u64::MAX,
+            first_out: self.next,
+            pictures: 0,
+            top: u8::MAX,
+            shift: 0,
+        };
         self.open(span);
         epoch
     }
 
     /// From the owner's packet `index` on, `top` is the highest spatial layer that is forwarded.
     pub(crate) fn set_top(&mut self, index: u64, top: u8) {
-        let Some(span) = self.spans.back_mut().filter(|span| span.top != top && span.first <= index) else { return };
-        if span.first == index {
-            span.top = top;
+        self.change(index, |span| Span { top, ..span });
+    }
+
+    /// From the owner's packet `index` on, timestamps are moved by `shift`.
+    pub(crate) fn set_shift(&mut self, index: u64, shift: u32) {
+        self.change(index, |span| Span { shift, ..span });
+    }
+
+    /// Changes what holds from the owner's packet `index` on, without a gap.
+    fn change(&mut self, index: u64, change: impl Fn(Span) -> Span) {
+        let Some(span) = self.spans.back_mut().filter(|span| span.first <= index) else { return };
+        let changed = change(*span);
+        if (changed.top, changed.shift) == (span.top, span.shift) {
             return;
         }
-        let first_out = span.first_out + (index - span.first);
-        let next = Span { first: index, end: span.end, first_out, top, ..*span };
+        if span.first == index {
+            *span = changed;
+            return;
+        }
+        let next = Span { first: index, end: span.end, first_out: span.first_out + (index - span.first), ..changed };
         span.end = index;
         self.open(next);
     }
@@ -174,7 +212,7 @@ impl Numbering {
     pub(crate) fn place(&self, epoch: &Epoch, index: u64) -> Option<Place> {
         let spans = self.spans.iter().rev().take_while(|span| span.epoch == epoch.number);
         let span = { spans }.find(|span| span.first <= index).filter(|span| index < span.end)?;
-        Some(Place { index: span.first_out + (index - span.first), pictures: span.pictures, top: span.top })
+        Some(span.place(index))
     }
 
     /// Leaves out the owner's packet `index`, which is newer than all before it, with the picture it belongs to.
@@ -236,8 +274,7 @@ impl Numbering {
         let span = self.spans.iter().rev().find(|span| span.first_out <= index)?;
         let theirs = span.first + (index - span.first_out);
         let epoch = self.epochs.iter().rev().find(|epoch| epoch.number == span.epoch)?;
-        let place = Place { index, pictures: span.pictures, top: span.top };
-        (theirs < span.end).then_some(Found { place, epoch: *epoch, index: theirs })
+        (theirs < span.end).then_some(Found { place: span.place(theirs), epoch: *epoch, index: theirs })
     }
 
     /// The index of the next packet.

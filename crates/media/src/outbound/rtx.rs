@@ -54,6 +54,12 @@ impl Retransmitter {
         true
     }
 
+    /// Whether the slot's packet `index` was allowed to be sent again.
+    pub(crate) fn has_sent(&self, index: u64) -> bool {
+        let place = self.repeats.get((index % HISTORY) as usize);
+        place.is_some_and(|repeat| repeat.is_some_and(|repeat| repeat.index == index))
+    }
+
     /// The index for the next packet on the RTX SSRC.
     pub(crate) const fn take_index(&mut self) -> u64 {
         let index = self.next;
@@ -111,6 +117,7 @@ mod tests {
         assert_eq!(allowed, [0, 50, 100, 150]);
         let allowed: Vec<_> = (0..1000).filter(|&ms| rtx.allow(at(ms), 8, Duration::ZERO)).collect();
         assert_eq!(allowed, [0, 20, 40, 60]);
+        assert!(rtx.has_sent(7) && !rtx.has_sent(9));
         assert!(rtx.allow(at(0), 7 + HISTORY, rtt), "another packet in the same place starts anew");
         assert_eq!(rtx.repeats.len(), HISTORY as usize);
     }

@@ -71,6 +71,11 @@ impl Selector {
         (self.current, self.is_behind) = (Some(target), true);
     }
 
+    /// Whether frames of the past are being forwarded.
+    pub(crate) const fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
     /// The goal counts again.
     pub(crate) const fn catch_up(&mut self) {
         self.is_behind = false;

@@ -10,7 +10,7 @@ use crate::event::PlaneEvent;
 use crate::inbound::Track;
 use crate::inbound::keyframe::Urgency;
 use crate::inbound::ladder::Step;
-use crate::key::{PeerKey, SlotKey, TrackKey};
+use crate::key::{PeerKey, TrackKey};
 use crate::outbound::Slot;
 use crate::outbound::select::{Bridge, Goal, spatial};
 use crate::plane::cache;
@@ -126,8 +126,8 @@ impl Plane {
 /// An empty vector of the same room, for tracks that are borrowed anew.
 fn recycled<'b>(mut tracks: Vec<allocate::Track<'_>>) -> Vec<allocate::Track<'b>> {
     tracks.clear();
-    // Nothing is mapped; collecting into the same layout keeps the allocation.
-    tracks.into_iter().filter_map(|_| None).collect()
+    // Of nothing; collecting into the same layout keeps the allocation.
+    tracks.into_iter().map_while(|_| None).collect()
 }
 
 /// The encodings of a track that a slot shows or is to show.

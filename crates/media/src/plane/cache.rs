@@ -1,7 +1,6 @@
 //! Joining without asking: who comes soon after a keyframe begins with that, and with what its ring has kept since.
 //!
-//! Of the past only the lowest temporal layer is sent, as it is to be shown at once. Timestamps stay those of the
-//! capture, so a slot can begin in the past only if it has shown nothing since.
+//! Of the past only the lowest temporal layer is sent, as it is to be shown at once.
 
 use std::time::{Duration, Instant};
 
@@ -56,15 +55,14 @@ impl Plane {
         let (Some(gop), Some(newest)) = (state.gop(), state.newest) else { return false };
         let is_whole = (gop.first..=newest).all(|number| state.ring.get(number).is_some());
         let captured = micros - now.saturating_duration_since(gop.at).as_micros() as i64;
-        if !is_whole || !slot.clock.is_free_at(captured) {
+        if !is_whole {
             return false;
         }
         let Some(first) = track.stored(layer, gop.first) else { return false };
         let Some(peer) = self.peers.get_mut(slot.peer) else { return false };
         let lowest = state.reader.target_for(goal_spatial(slot, state), 0).unwrap_or(0);
-        let mut service =
-            Service { now, micros, ntp, track, key, slot, sending: &mut peer.sending, capture: Some(captured) };
-        let Some(served) = service.begin_in_the_past(&first, lowest, out) else { return false };
+        let mut service = Service { now, micros, ntp, track, key, slot, sending: &mut peer.sending, capture: None };
+        let Some(served) = service.begin_in_the_past(&first, newest, lowest, captured, out) else { return false };
         self.handle_served(now, track_key, key, &served);
         true
     }

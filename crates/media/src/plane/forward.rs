@@ -6,6 +6,7 @@ use roundtable_wire::{Kind, NtpTime};
 
 use crate::event::{Egress, PlaneEvent};
 use crate::inbound::Track;
+use crate::inbound::frame::FrameInfo;
 use crate::key::{SlotKey, TrackKey};
 use crate::outbound::rewrite::{Epoch, Owner, Place};
 use crate::outbound::{Decision, Departure, Outlet, Slot};
@@ -15,6 +16,9 @@ use crate::plane::peer::Peer;
 use crate::plane::sending::{OVERHEAD, Paced, Sending};
 use crate::plane::timers::Timer;
 use crate::plane::{Plane, queue};
+
+/// Frames of the past follow each other by this part of a second.
+const REPLAY_STEPS: u32 = 1000;
 
 /// What serving one subscriber of a packet needs.
 pub(super) struct Service<'p> {
@@ -111,19 +115,43 @@ impl Service<'_> {
     }
 
     /// Begins with a keyframe of the past, and sends what has been kept since of the decode target `lowest`.
+    ///
+    /// The past is shown at once: its frames follow each other in [`REPLAY_STEPS`] up to the newest one, whose timestamp
+    /// is that of its capture. Were they spread as they were captured, the subscriber would stay as far behind.
     pub(super) fn begin_in_the_past(
         &mut self,
         first: &Prepared<'_>,
+        newest: u64,
         lowest: u8,
+        captured: i64,
         out: &mut impl Egress,
     ) -> Option<Served> {
         let Decision::Begin(owner) = self.slot.take_over(self.track, first) else { return None };
+        let (track, layer) = (self.track, owner.layer);
+        let past = || (first.index..=newest).filter_map(|number| track.stored(layer, number));
+        let is_sent = |frame: &FrameInfo| !frame.is_known || frame.present >> lowest & 1 == 1;
+        let last = past().next_back().map_or(first.timestamp, |packet| packet.timestamp);
+        let starts = past().filter(|packet| packet.frame.starts && is_sent(&packet.frame)).count() as u32;
+        let step = self.slot.clock.rate() / REPLAY_STEPS;
+        let timestamp = self.slot.clock.begin_in_the_past(self.micros, captured, u64::from(starts * step))?;
         let mut served = Served { switched: true, ..Served::default() };
-        let epoch = self.slot.begin(self.now, self.micros, owner, self.track, first, self.capture);
-        served.timestamp = epoch.timestamp_out(first.timestamp);
+        let epoch = self.slot.begin_at(self.now, timestamp, owner, self.track, first);
         self.slot.selector.fall_behind(lowest);
-        self.replay(&epoch, first, out, &mut served);
+        let (mut left, mut frame) = (starts, None);
+        let layer = self.track.layers.get(usize::from(owner.layer));
+        let mut orientation = Some(layer.and_then(|layer| layer.orientation).unwrap_or(0));
+        for packet in past() {
+            if frame != Some(packet.frame.number) && is_sent(&packet.frame) {
+                frame = Some(packet.frame.number);
+                left = left.saturating_sub(1);
+                let shown = last.wrapping_sub(left * step);
+                self.slot.set_shift(packet.index, shown.wrapping_sub(packet.timestamp));
+            }
+            self.follow(&epoch, orientation.take(), &packet, out, &mut served);
+        }
+        self.slot.set_shift(newest + 1, 0);
         self.slot.selector.catch_up();
+        served.timestamp = epoch.timestamp_out(last.wrapping_sub(starts.saturating_sub(1) * step));
         Some(served)
     }
 
@@ -190,7 +218,9 @@ impl Service<'_> {
                 slot.commit(*micros, epoch, place, packet);
                 served.queued = true;
             }
-            Admission::Dropped(_) => slot.leave_out(packet),
+            // A late one keeps its number free: those behind it have left.
+            Admission::Dropped(_) if place.index >= slot.next_index() => slot.leave_out(packet),
+            Admission::Dropped(_) => {}
         }
     }
 }

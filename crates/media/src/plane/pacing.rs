@@ -74,6 +74,9 @@ impl Plane {
             self.counters.paced_lost += 1;
             return;
         };
+        if !item.is_repeat && slot.rtx.has_sent(item.index) {
+            return; // It was missed while it waited, and sent again before it was sent.
+        }
         let departure = Departure { ntp, transport_sequence: peer.sending.sequence() };
         let len = if item.is_repeat {
             let Some(stream) = repair_stream(slot, &found) else { return };
