@@ -122,7 +122,7 @@ impl SendSideEstimator {
     fn learn(&mut self, now: Instant) {
         self.received.clear();
         self.received.extend(self.reports.iter().filter(|report| report.arrival_micros.is_some()));
-        self.received.sort_by_key(|report| report.arrival_micros);
+        self.received.sort_unstable_by_key(|report| (report.arrival_micros, report.sequence));
         self.acked.handle_received(&self.received);
         let (acked, limited, max) = (self.acked.bps(), self.alr.is_limited(), self.config.max.as_f64());
         let recent = self.acked.recent_bps();
@@ -222,8 +222,8 @@ impl SendSideEstimator {
 
 impl Estimator for SendSideEstimator {
     fn handle_sent(&mut self, now: Instant, packet: &SentPacket) {
-        let expected = self.backlog.handle_sent(now, packet.size, self.target);
-        self.log.record(now, packet, expected);
+        let expected_ms = self.backlog.handle_sent(now, packet.size, self.target);
+        self.log.record(now, packet, expected_ms);
         self.alr.handle_sent(now, packet.size, self.target);
         self.probes.handle_sent(now, packet);
         self.backoff.handle_sent(now);

@@ -122,7 +122,7 @@ struct Hold {
 impl LossHalf {
     pub(crate) fn new(start: f64) -> Self {
         Self {
-            observations: VecDeque::with_capacity(WINDOW + 1),
+            observations: VecDeque::new(),
             partial: Partial::default(),
             observed: None,
             model: Model { bps: start, inherent: INHERENT_START },

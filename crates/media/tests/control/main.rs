@@ -262,6 +262,10 @@ fn s4(rival: Rival) -> Card {
     card
 }
 
+fn s5_setup(rival: Rival, seed: u64, loss: f64) -> Setup {
+    Setup::new(rival, seed, LinkConfig { loss, ..LinkConfig::new(5e6, 20.0) }, 60_000)
+}
+
 fn s5(rival: Rival) -> Card {
     let mut card = Card::new("S5 random loss on 5 M");
     let lossless = outcomes(|seed| Setup::new(rival, seed, LinkConfig::new(5e6, 20.0), 60_000));
@@ -271,7 +275,7 @@ fn s5(rival: Rival) -> Card {
         (0.05, "5 %: rate of lossless", "≥ 0.8", 0.8),
         (0.10, "10 %: rate of lossless", "≥ 0.6", 0.6),
     ] {
-        let runs = outcomes(|seed| Setup::new(rival, seed, LinkConfig { loss, ..LinkConfig::new(5e6, 20.0) }, 60_000));
+        let runs = outcomes(|seed| s5_setup(rival, seed, loss));
         let rates = each(&runs, |run| run.seen[0].mean_rate(10_000, 60_000));
         card.at_least(name, pass, bound, rates.iter().zip(&whole).map(|(rate, whole)| rate / whole).collect());
     }
@@ -411,7 +415,16 @@ fn trace() {
         Ok("s7") => s7_setup(Rival::Ours, seed),
         Ok("s8") => s8_setup(Rival::Ours, seed),
         Ok("s9") => s9_setup(Rival::Ours, seed),
+        Ok("s5") => s5_setup(Rival::Ours, seed, 0.10),
         _ => s1_setup(Rival::Ours, seed),
     };
-    run(&setup);
+    let outcome = run(&setup);
+    for (index, seen) in outcome.seen.iter().enumerate() {
+        for track in 0..2 {
+            let times: Vec<u64> = seen.shown.iter().filter(|shown| shown.0 == track).map(|shown| shown.1 / 1000).collect();
+            for pair in times.windows(2).filter(|pair| pair[1] - pair[0] > 150) {
+                println!("gap #{index} track {track} {} {} = {}", pair[0], pair[1], pair[1] - pair[0]);
+            }
+        }
+    }
 }

@@ -10,7 +10,7 @@ use super::{Demand, ProbeCause, ProbeCluster, ProbeId};
 
 const MIN_PACKETS: u16 = 10;
 /// Shorter ones measure the pacer's ticks and the sizes of single packets rather than the path.
-const MIN_SPAN: Duration = Duration::from_millis(40);
+const MIN_SPAN: Duration = Duration::from_millis(80);
 /// For the same reason a probe has at least so many bytes; most of them are media that is due anyway.
 const MIN_BYTES: f64 = 6.0 * 1200.0;
 /// Initial probes are longer: they also take the place of the media that is not there yet.
@@ -132,10 +132,8 @@ impl ProbeControl {
 
     pub(crate) fn handle_sent(&mut self, now: Instant, packet: &SentPacket) {
         self.meter.handle_sent(now, packet.size, packet.filler);
-        if let Some(active) = &mut self.active
-            && packet.probe == Some(active.cluster.id)
-        {
-            active.result.handle_sent(packet.size);
+        if let Some(active) = &mut self.active {
+            active.result.handle_sent(packet.size, packet.probe);
         }
     }
 

@@ -147,17 +147,34 @@ fn trace(ms: u64, sides: &[Option<Side>], forward: &Link<Wire>) {
     if std::env::var_os("SIM_TRACE").is_none() {
         return;
     }
-    for side in sides.iter().flatten() {
+    for (index, side) in sides.iter().enumerate() {
+        let Some(side) = side else { continue };
         println!(
-            "{:8.3} target {:7.0}k rate {:7.0}k queue {:4.0} ms (link {:6.0}k) rung {:?} pacer {:?}",
+            "{:8.3} #{index} target {:5.0}k rate {:5.0}k queue {:4.0} ms (link {:5.0}k) rung {:?} pacer {:?}",
             ms as f64 / 1e3,
             side.seen.target.last().unwrap_or(&0.0) / 1e3,
             side.seen.rate.last().unwrap_or(&0.0) / 1e3,
             forward.queue_ms(),
             forward.config.bps / 1e3,
-            side.subscriber.current(0),
+            (0..side.sources.len()).map(|track| side.subscriber.current(track)).collect::<Vec<_>>(),
             side.subscriber.pacer_queue,
         );
+        if let Some(state) = side.subscriber.estimator.state() {
+            println!(
+                "           {:?} delay {:.0}k loss {:.0}k acked {:.0}k {:?} {:?} {:?} lost {:.2} queue {:?} rtt {:?} limited {}",
+                state.reason,
+                state.delay.as_f64() / 1e3,
+                state.loss.as_f64() / 1e3,
+                state.acked.map_or(0.0, |acked| acked.as_f64() / 1e3),
+                state.usage,
+                state.trend,
+                state.loss_state,
+                state.loss_share,
+                state.queue,
+                state.rtt,
+                state.limited,
+            );
+        }
     }
 }
 

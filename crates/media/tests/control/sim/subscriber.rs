@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use roundtable_media::allocate::{Allocator, Budget, Choice, Class, Hints, Rung, Track};
-use roundtable_media::bwe::{Bitrate, Estimator, ProbeId, SentPacket};
+use roundtable_media::bwe::{Bitrate, ProbeId, SentPacket};
 use roundtable_media::pacer::{Admission, Outgoing, Pacer, Priority, Release};
 use roundtable_wire::twcc::Feedback;
 
 use super::receiver::Back;
+use super::rival::Compared;
 use super::source::{LAYERS, Source, SourcePacket, TEMPORAL};
 
 pub const AUDIO_BYTES: u16 = 100;
@@ -69,7 +70,7 @@ enum Restricted {
 
 pub struct Subscriber {
     index: usize,
-    pub estimator: Box<dyn Estimator>,
+    pub estimator: Box<dyn Compared>,
     allocator: Allocator,
     pacer: Pacer<Payload>,
     pub hints: Vec<Hints>,
@@ -94,7 +95,7 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    pub fn new(index: usize, now: Instant, now_us: u64, estimator: Box<dyn Estimator>, hints: Vec<Hints>) -> Self {
+    pub fn new(index: usize, now: Instant, now_us: u64, estimator: Box<dyn Compared>, hints: Vec<Hints>) -> Self {
         let target = estimator.target();
         let mut ladder = Vec::new();
         for (spatial, (rate, height)) in LAYERS.iter().enumerate() {
