@@ -10,7 +10,7 @@ use super::{Demand, ProbeCause, ProbeCluster, ProbeId};
 
 const MIN_PACKETS: u16 = 10;
 /// Shorter ones measure the pacer's ticks and the sizes of single packets rather than the path.
-const MIN_SPAN: Duration = Duration::from_millis(80);
+const MIN_SPAN: Duration = Duration::from_millis(50);
 /// For the same reason a probe has at least so many bytes; most of them are media that is due anyway.
 const MIN_BYTES: f64 = 6.0 * 1200.0;
 /// Initial probes are longer: they also take the place of the media that is not there yet.
@@ -28,7 +28,7 @@ const STEP_MIN: f64 = 1.2;
 /// … at most this, …
 const STEP_MAX: f64 = 2.0;
 /// … or this if the last probe was carried.
-const STEP_MAX_CARRIED: f64 = 3.0;
+const STEP_MAX_CARRIED: f64 = 2.0;
 /// The path must have been calm for this long.
 const CALM: Duration = Duration::from_millis(400);
 /// A carried probe that raised the estimate by this factor is followed by the next at once.

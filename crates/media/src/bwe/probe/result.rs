@@ -148,10 +148,11 @@ impl ProbeResult {
             return ProbeOutcome::Void;
         }
         // No more is believed than was asked for.
-        if self.lag.slope() > SATURATED {
+        let lag = self.lag.slope();
+        if lag > SATURATED {
             ProbeOutcome::Saturated(dispersed.min(self.rate) * SATURATED_SHARE)
         } else {
-            ProbeOutcome::Carried(sent.min(self.rate))
+            ProbeOutcome::Carried(sent.min(self.rate / (1.0 + lag.max(0.0))))
         }
     }
 }
