@@ -17,7 +17,7 @@ const MAX_SPAN: i64 = 5_000_000;
 /// Fewer packets tell no rate.
 const REQUIRED_PACKETS: usize = 10;
 /// The short window spans so long, in microseconds, …
-const RECENT_SPAN: i64 = 300_000;
+const RECENT_SPAN: i64 = 150_000;
 /// … and needs so many packets.
 const RECENT_PACKETS: usize = 5;
 /// Spans below this are taken to be this long.
