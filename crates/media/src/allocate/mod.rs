@@ -38,6 +38,8 @@ const HOLD_START: Duration = Duration::from_secs(2);
 const HOLD_RELAPSE: Duration = Duration::from_secs(10);
 /// … up to this …
 const HOLD_MAX: Duration = Duration::from_secs(30);
+/// … or this if it was paused: the lowest rung costs little, and no picture is worse than one that comes and goes, …
+const HOLD_PAUSED_MAX: Duration = Duration::from_secs(8);
 /// … but only the first span once the target is so many times what was too much, …
 const HOLD_VOID: f64 = 2.0;
 /// … and again the first span after so long without a step down.
@@ -315,10 +317,11 @@ impl Memory {
         let over = |then: Option<Instant>, span| then.is_none_or(|then| now.saturating_duration_since(then) >= span);
         // Who begins to speak does not wait for what went wrong before.
         let promoted = self.class.is_some_and(|before| class < before);
+        let hold = if self.chosen.is_none() { self.hold.min(HOLD_PAUSED_MAX) } else { self.hold };
         // Nor does one whose path has become another.
         let changed = target >= self.failed.scale(HOLD_VOID);
         (
-            promoted || over(self.down, if changed { HOLD_START } else { self.hold }),
+            promoted || over(self.down, if changed { HOLD_START } else { hold }),
             promoted || over(self.spatial, SPATIAL_SPACING),
         )
     }

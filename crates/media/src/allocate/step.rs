@@ -239,7 +239,9 @@ pub(super) fn demand(overhead: Bitrate, work: &[Candidate], tracks: &[Track<'_>]
             Some(_) => candidate.best_step(track, |_, _, _| true).map(|(index, _, _)| cost(index)),
         };
         let had = candidate.chosen.map_or(Bitrate::ZERO, cost);
-        let Some(step) = step.map(|step| used + (step - had)) else { continue };
+        // What is paused needs more room than other steps, so the goal is as much higher.
+        let margin = if candidate.chosen.is_none() { RESUME_MARGIN / UP_MARGIN } else { 1.0 };
+        let Some(step) = step.map(|step| (used + (step - had)).scale(margin)) else { continue };
         next = Some(next.map_or(step, |next| next.min(step)));
     }
     Demand { used, next, desired }

@@ -221,6 +221,7 @@ fn s4(rival: Rival) -> Card {
         each(&runs, |run| {
             let phases = (0..5).map(|phase| {
                 let (from, to) = (phase * 25_000 + 5_000, (phase + 1) * 25_000);
+                if std::env::var_os("DBG").is_some() { println!("{phase} {:.0} {:.0}", run.seen[0].mean_rate(from, to)/1e3, run.seen[1].mean_rate(from, to)/1e3);}
                 jain(&[run.seen[0].mean_rate(from, to), run.seen[1].mean_rate(from, to)])
             });
             phases.sum::<f64>() / 5.0

@@ -13,6 +13,8 @@ const MIN_PACKETS: u16 = 10;
 const MIN_SPAN: Duration = Duration::from_millis(50);
 /// For the same reason a probe has at least so many bytes; most of them are media that is due anyway.
 const MIN_BYTES: f64 = 6.0 * 1200.0;
+/// … unless its rate is so low that they would take longer than this.
+const MIN_BYTES_SPAN: Duration = Duration::from_millis(300);
 /// Initial probes are longer: they also take the place of the media that is not there yet.
 const INITIAL_SPAN: Duration = Duration::from_millis(100);
 /// A probe that is not resolved after this long is given up.
@@ -179,7 +181,7 @@ impl ProbeControl {
         })?;
         let rate = rate.min(context.max);
         let span = if cause == ProbeCause::Initial { INITIAL_SPAN } else { MIN_SPAN };
-        let bytes = rate.bytes_in(span).max(MIN_BYTES);
+        let bytes = rate.bytes_in(span).max(MIN_BYTES.min(rate.bytes_in(MIN_BYTES_SPAN)));
         let media = self.demand.used.as_f64() / rate.as_f64().max(1.0);
         if cause != ProbeCause::Initial && !self.meter.affords(now, bytes * (1.0 - media.min(1.0))) {
             return None;

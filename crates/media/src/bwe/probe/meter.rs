@@ -8,8 +8,9 @@ const WINDOW: Duration = Duration::from_secs(10);
 const STEP: Duration = Duration::from_millis(100);
 /// Filler may be this share of what is sent, …
 const SHARE: f64 = 0.10;
-/// … but one probe of this many bytes is always affordable.
-const ALWAYS: f64 = 4_000.0;
+/// … but one probe of this many bytes is always affordable: with less, one whose video is paused would never learn that
+/// it may come back.
+const ALWAYS: f64 = 6_000.0;
 
 /// Bytes sent, and bytes sent for probes alone. Both decay, so that old ones count ever less.
 #[derive(Debug)]
