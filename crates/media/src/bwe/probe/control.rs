@@ -33,7 +33,7 @@ const STEP_MAX: f64 = 2.0;
 const STEP_MAX_CARRIED: f64 = 2.0;
 /// The path must have been calm for this long.
 const CALM: Duration = Duration::from_millis(400);
-/// A carried probe that raised the estimate by this factor is followed by the next at once.
+/// A carried probe that raised the estimate by this factor is followed by the next at once, for all that is wanted.
 const ROSE: f64 = 1.05;
 /// Rungs are probed this often at first, …
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -262,10 +262,12 @@ impl ProbeControl {
         let Demand { used, next, desired } = self.demand;
         let next = next?;
         // One carried probe leads straight on to all that is wanted, rather than to one rung after the other.
-        let rose = self.carried && context.estimate > self.estimate.scale(ROSE);
+        let since_last = self.last_end.map(|end| now.saturating_duration_since(end));
+        let fresh = since_last.is_some_and(|passed| passed < INTERVAL);
+        let rose = fresh && self.carried && context.estimate > self.estimate.scale(ROSE);
         let goal = if rose { desired.max(next) } else { next };
         let wait = if rose { Duration::ZERO } else { self.interval };
-        let waited = self.last_end.is_none_or(|end| now.saturating_duration_since(end) >= wait);
+        let waited = since_last.is_none_or(|passed| passed >= wait);
         if !waited || calm < CALM || context.estimate >= goal.scale(SUFFICIENT) {
             return None;
         }
