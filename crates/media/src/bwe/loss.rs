@@ -273,7 +273,8 @@ impl LossHalf {
     /// Chooses the state for the rate `bps`.
     fn move_on(&mut self, at: i64, bps: f64, recovers: bool, context: &LossContext) {
         let limits = bps < context.delay_rate && bps < context.max;
-        let grows = bps > self.model.bps || (bps >= self.model.bps && (recovers || self.state == LossState::Increasing));
+        let grows =
+            bps > self.model.bps || (bps >= self.model.bps && (recovers || self.state == LossState::Increasing));
         self.state = match (limits, self.state) {
             (false, _) => {
                 self.hold = Hold::RELEASED;

@@ -38,11 +38,14 @@ pub struct Setup {
     /// Viewport heights: a track for each.
     pub tracks: Vec<u16>,
     pub millis: u64,
+    /// Prints what happens.
+    pub trace: bool,
 }
 
 impl Setup {
     pub fn new(rival: Rival, seed: u64, link: LinkConfig, millis: u64) -> Self {
-        Self { seed, rival, link, events: Vec::new(), joins: vec![0], tracks: vec![720], millis }
+        let trace = std::env::var_os("SIM_TRACE").is_some();
+        Self { seed, rival, link, events: Vec::new(), joins: vec![0], tracks: vec![720], millis, trace }
     }
 }
 
@@ -56,11 +59,9 @@ pub struct Seen {
     pub decided: Vec<(u64, usize, Option<(u8, u8)>)>,
     pub live: Vec<(u64, usize, Option<(u8, u8)>)>,
     pub shown: Vec<(u8, u64)>,
-    pub recoveries: Vec<(u64, u64)>,
     /// The share of audio packets lost from the tenth second on.
     pub audio_lost: f64,
     pub plis: u32,
-    pub filler_bytes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -136,17 +137,17 @@ pub fn run(setup: &Setup) -> Outcome {
                 side.bytes = bytes;
                 side.seen.target.push(side.subscriber.estimator.target().as_f64());
             }
-            trace(ms, &sides, &forward);
+            if setup.trace {
+                trace(ms, &sides, &forward);
+            }
         }
     }
     outcome.seen = sides.into_iter().flatten().map(Side::finish).collect();
     outcome
 }
 
+#[expect(clippy::print_stdout, reason = "a trace is what the run is asked for")]
 fn trace(ms: u64, sides: &[Option<Side>], forward: &Link<Wire>) {
-    if std::env::var_os("SIM_TRACE").is_none() {
-        return;
-    }
     for (index, side) in sides.iter().enumerate() {
         let Some(side) = side else { continue };
         println!(
@@ -183,8 +184,10 @@ impl Side {
         let seed = setup.seed.wrapping_mul(31).wrapping_add(index as u64);
         let hints = tracks.iter().map(|&height| Hints { height, ..Hints::default() }).collect();
         let back = LinkConfig { jitter_ms: setup.link.jitter_ms / 3.0, ..LinkConfig::new(10e6, setup.link.delay_ms) };
+        let mut subscriber = Subscriber::new(index, now, now_us, setup.rival.estimator(now), hints);
+        subscriber.trace = setup.trace;
         Self {
-            subscriber: Subscriber::new(index, now, now_us, setup.rival.estimator(now), hints),
+            subscriber,
             receiver: Receiver::new(seed),
             back: Link::new(back, seed ^ 0xbac),
             sources: (0..tracks.len())
@@ -220,12 +223,10 @@ impl Side {
             decided: millis(self.subscriber.decided),
             live: millis(self.subscriber.live),
             shown: self.receiver.shown,
-            recoveries: self.receiver.recoveries,
             audio_lost: 1.0
                 - (self.receiver.audio_received - self.audio.1) as f64
                     / (self.subscriber.audio_sent - self.audio.0).max(1) as f64,
             plis: self.receiver.plis,
-            filler_bytes: self.subscriber.filler_bytes,
             ..self.seen
         }
     }
@@ -270,6 +271,17 @@ impl Seen {
             }
         }
         frozen
+    }
+
+    /// How often a track was given less than before.
+    pub fn falls(&self, from: u64, to: u64) -> usize {
+        let worth = |rung: Option<(u8, u8)>| rung.map_or(0.0, cost);
+        let given = |at: usize| {
+            let (ms, track, rung) = self.decided[at];
+            let before = self.decided[..at].iter().rev().find(|before| before.1 == track);
+            (from..to).contains(&ms) && before.is_some_and(|before| worth(rung) < worth(before.2))
+        };
+        (0..self.decided.len()).filter(|&at| given(at)).count()
     }
 
     pub fn switches(&self, from: u64, to: u64) -> usize {

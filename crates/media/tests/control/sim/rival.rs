@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use roundtable_media::bwe::{
-    Bitrate, Demand, Estimator, EstimatorConfig, EstimatorState, NullEstimator, ProbeCluster, SendSideEstimator, SentPacket,
-    TimeoutReason,
+    Bitrate, Demand, Estimator, EstimatorConfig, EstimatorState, NullEstimator, ProbeCluster, SendSideEstimator,
+    SentPacket, TimeoutReason,
 };
 use roundtable_wire::Unwrapper16;
 use roundtable_wire::twcc::Feedback;

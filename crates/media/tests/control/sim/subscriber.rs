@@ -91,7 +91,7 @@ pub struct Subscriber {
     pub decided: Vec<(u64, usize, Option<(u8, u8)>)>,
     pub live: Vec<(u64, usize, Option<(u8, u8)>)>,
     pub pacer_queue: Duration,
-    pub filler_bytes: u64,
+    pub trace: bool,
 }
 
 impl Subscriber {
@@ -133,7 +133,7 @@ impl Subscriber {
             decided: Vec::new(),
             live: Vec::new(),
             pacer_queue: Duration::ZERO,
-            filler_bytes: 0,
+            trace: false,
         }
     }
 
@@ -269,8 +269,8 @@ impl Subscriber {
         self.pacer.set_target(now, self.estimator.target());
         self.allocate(now, now_us, sources, false);
         if let Some(cluster) = self.estimator.poll_probe(now) {
-            if std::env::var_os("SIM_TRACE").is_some() {
-                println!("{:8.3} probe {:?} at {}", now_us as f64 / 1e6, cluster.cause, cluster.rate);
+            if self.trace {
+                note(now_us, format_args!("probe {:?} at {}", cluster.cause, cluster.rate));
             }
             self.pacer.handle_probe(now, cluster);
         }
@@ -281,7 +281,6 @@ impl Subscriber {
                     self.send(now, payload, size, probe, false, out);
                 }
                 Release::Filler { bytes, probe } => {
-                    self.filler_bytes += u64::from(bytes);
                     self.send(now, Payload::Filler, bytes, Some(probe), true, out);
                 }
             }
@@ -340,12 +339,11 @@ impl Subscriber {
             let rung = choice.rung.map(|rung| (self.ladder[rung].spatial, self.ladder[rung].temporal));
             let egress = &mut self.tracks[track];
             if rung != egress.wanted {
-                if std::env::var_os("SIM_TRACE").is_some() {
-                    println!(
-                        "{:8.3} track {track} {:?} -> {rung:?} ({:?}) target {target} demand {demand:?}",
-                        now_us as f64 / 1e6,
-                        egress.wanted,
-                        choice.cause
+                if self.trace {
+                    let (before, cause) = (egress.wanted, choice.cause);
+                    note(
+                        now_us,
+                        format_args!("track {track} {before:?} -> {rung:?} ({cause:?}) at {target}: {demand:?}"),
                     );
                 }
                 self.decided.push((now_us, track, rung));
@@ -382,6 +380,11 @@ impl Subscriber {
     pub fn current(&self, track: usize) -> Option<(u8, u8)> {
         self.tracks[track].current
     }
+}
+
+#[expect(clippy::print_stdout, reason = "a trace is what the run is asked for")]
+fn note(now_us: u64, what: std::fmt::Arguments<'_>) {
+    println!("{:8.3} {what}", now_us as f64 / 1e6);
 }
 
 pub fn cost((spatial, temporal): (u8, u8)) -> f64 {
