@@ -177,7 +177,10 @@ pub struct Allocator {
     looked: Option<(Instant, Budget)>,
     /// What the last choice costs.
     used: Bitrate,
+    /// Kept for their room only.
     work: Vec<step::Candidate>,
+    worth: Vec<f64>,
+    keys: Vec<u32>,
 }
 
 /// What is remembered of a track.
@@ -225,18 +228,21 @@ impl Allocator {
         self.looked = Some((now, *budget));
         self.forget_missing(tracks);
         let overhead = budget.overhead();
-        let mut work = std::mem::take(&mut self.work);
+        let (mut work, mut worth) = (std::mem::take(&mut self.work), std::mem::take(&mut self.worth));
         work.clear();
+        worth.clear();
         for (index, track) in tracks.iter().enumerate() {
-            work.push(step::Candidate::new(now, budget.target, index, track, &self.memory(track.key)));
+            let place = (index, worth.len());
+            step::weigh(track, &mut worth);
+            work.push(step::Candidate::new(now, budget.target, place, track, &self.memory(track.key)));
         }
         work.sort_by_key(step::Candidate::order);
         let round = step::Round::new(budget, overhead);
         round.give_lowest(&mut work, tracks);
         if budget.proven {
-            round.take_steps(&mut work, tracks);
+            round.take_steps(&mut work, tracks, &worth);
         }
-        let demand = step::demand(overhead, &work, tracks);
+        let demand = step::demand(overhead, &work, tracks, &worth);
         let failed = std::mem::replace(&mut self.used, demand.used);
         choices.clear();
         choices.extend(tracks.iter().map(|track| Choice { key: track.key, rung: None, cause: Cause::Kept }));
@@ -246,7 +252,7 @@ impl Allocator {
                 choice.cause = self.remember(now, failed, track, candidate);
             }
         }
-        self.work = work;
+        (self.work, self.worth) = (work, worth);
         demand
     }
 
@@ -257,7 +263,10 @@ impl Allocator {
 
     fn forget_missing(&mut self, tracks: &[Track<'_>]) {
         if self.memory.len() > tracks.len() {
-            self.memory.retain(|entry| tracks.iter().any(|track| track.key == entry.0));
+            self.keys.clear();
+            self.keys.extend(tracks.iter().map(|track| track.key));
+            self.keys.sort_unstable();
+            self.memory.retain(|entry| self.keys.binary_search(&entry.0).is_ok());
         }
     }
 

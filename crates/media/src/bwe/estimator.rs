@@ -132,6 +132,8 @@ impl SendSideEstimator {
         if let Some((cluster, outcome)) = found {
             self.apply_probe(now, &cluster, outcome);
         }
+        // A first probe whose feedback was lost tells nothing, yet packets arrive: the guess goes on, watched by both halves.
+        self.proven |= acked.is_some() && !self.probes.is_active();
         let min = MIN_TARGET.as_f64();
         let context = LossContext { delay_rate: self.delay.rate(), acked, limited, min, max };
         self.loss.handle_reports(&self.reports, &context);

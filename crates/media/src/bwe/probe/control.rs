@@ -67,7 +67,8 @@ pub(crate) struct ProbeContext {
 #[derive(Debug)]
 pub(crate) struct ProbeControl {
     next_id: ProbeId,
-    active: Option<Active>,
+    /// Seldom there, and large.
+    active: Option<Box<Active>>,
     demand: Demand,
     meter: Meter,
     initial: Initial,
@@ -193,6 +194,11 @@ impl ProbeControl {
         Some(self.start(now, rate, bytes, cause))
     }
 
+    /// Whether a probe is in flight.
+    pub(crate) const fn is_active(&self) -> bool {
+        self.active.is_some()
+    }
+
     /// Gives up a probe that takes too long.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if let Some(active) = &self.active
@@ -213,7 +219,7 @@ impl ProbeControl {
         self.next_id = id.next();
         let min_bytes = bytes as u32; // Saturates.
         let cluster = ProbeCluster { id, rate, min_packets: MIN_PACKETS, min_bytes, cause };
-        self.active = Some(Active { cluster, began: now, result: ProbeResult::new(&cluster) });
+        self.active = Some(Box::new(Active { cluster, began: now, result: ProbeResult::new(&cluster) }));
         cluster
     }
 

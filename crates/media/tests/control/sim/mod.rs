@@ -15,7 +15,7 @@ use self::link::{Link, LinkConfig};
 use self::receiver::{Back, Receiver};
 use self::rival::Rival;
 use self::source::{LAYERS, Source, TEMPORAL};
-use self::subscriber::{AUDIO_BPS, Subscriber, Wire, cost};
+use self::subscriber::{AUDIO_BPS, Move, Subscriber, Wire, cost};
 
 /// What happens at a time.
 #[derive(Debug, Clone, Copy)]
@@ -56,8 +56,8 @@ pub struct Seen {
     pub rate: Vec<f64>,
     pub target: Vec<f64>,
     /// (millisecond, track, rung)
-    pub decided: Vec<(u64, usize, Option<(u8, u8)>)>,
-    pub live: Vec<(u64, usize, Option<(u8, u8)>)>,
+    pub decided: Vec<Move>,
+    pub live: Vec<Move>,
     pub shown: Vec<(u8, u64)>,
     /// The share of audio packets lost from the tenth second on.
     pub audio_lost: f64,
@@ -216,9 +216,7 @@ impl Side {
     }
 
     fn finish(self) -> Seen {
-        let millis = |moves: Vec<(u64, usize, Option<(u8, u8)>)>| {
-            moves.into_iter().map(|(us, track, rung)| (us / 1000, track, rung)).collect()
-        };
+        let millis = |moves: Vec<Move>| moves.into_iter().map(|(us, track, rung)| (us / 1000, track, rung)).collect();
         Seen {
             decided: millis(self.subscriber.decided),
             live: millis(self.subscriber.live),

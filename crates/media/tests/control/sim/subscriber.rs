@@ -68,6 +68,9 @@ enum Restricted {
     Nothing,
 }
 
+/// When, of which track, to which rung.
+pub type Move = (u64, usize, Option<(u8, u8)>);
+
 pub struct Subscriber {
     index: usize,
     pub estimator: Box<dyn Compared>,
@@ -88,8 +91,8 @@ pub struct Subscriber {
     rtx_sum: f64,
     rtx_us: u64,
     /// (when, track, rung): as the allocator decided, and as it took effect.
-    pub decided: Vec<(u64, usize, Option<(u8, u8)>)>,
-    pub live: Vec<(u64, usize, Option<(u8, u8)>)>,
+    pub decided: Vec<Move>,
+    pub live: Vec<Move>,
     pub pacer_queue: Duration,
     pub trace: bool,
 }
@@ -259,7 +262,7 @@ impl Subscriber {
             self.report_next_us += 1_000_000;
             out.push(Wire { to: self.index, sequence: 0, size: 80, payload: Payload::Report { sent_us: now_us } });
         }
-        if now_us % WHEEL_US != 0 {
+        if !now_us.is_multiple_of(WHEEL_US) {
             return;
         }
         if self.estimator.poll_timeout().is_some_and(|(at, _)| at <= now) {
