@@ -19,7 +19,8 @@ const RECENT_GROUPS: usize = 3;
 const MAX_RECENT: usize = 64;
 /// The least delay is remembered for one to two spans of this many milliseconds: the clocks may drift.
 const BASE_MS: f64 = 10_000.0;
-/// How late is late, in milliseconds and in units of the jitter.
+/// How late is late, in milliseconds and in units of the jitter: with three of them a σ of 30 ms took a rung from every
+/// second subscriber within a minute (S7).
 const LATE_MS: f64 = 10.0;
 const LATE_JITTERS: f64 = 5.0;
 /// However much jitter there is, this is late.

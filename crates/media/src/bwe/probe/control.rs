@@ -27,10 +27,9 @@ const INITIAL_CARRIED: f64 = 0.7;
 const RUNG_MARGIN: f64 = 1.25;
 /// A probe lies at least this factor above the estimate, …
 const STEP_MIN: f64 = 1.2;
-/// … at most this, …
+/// … at most this. Not three times after a success, either: a probe that follows at once meets the keyframe of the rung
+/// that was just taken, and together they were 300 ms of queue (S3).
 const STEP_MAX: f64 = 2.0;
-/// … or this if the last probe was carried.
-const STEP_MAX_CARRIED: f64 = 2.0;
 /// The path must have been calm for this long.
 const CALM: Duration = Duration::from_millis(400);
 /// A carried probe that raised the estimate by this factor is followed by the next at once, for all that is wanted.
@@ -39,7 +38,7 @@ const ROSE: f64 = 1.05;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// … this factor less often after each failure, …
 const BACKOFF: f64 = 1.6;
-/// … but at least this often.
+/// … but at least this often (our own; 15 s would keep a subscriber low for long after its path has recovered).
 const INTERVAL_MAX: Duration = Duration::from_secs(5);
 /// An estimate with this margin over what is wanted needs no probe: the allocator asks for 1.10.
 const SUFFICIENT: f64 = 1.15;
@@ -74,7 +73,7 @@ pub(crate) struct ProbeControl {
     initial: Initial,
     interval: Duration,
     last_end: Option<Instant>,
-    /// Whether the last probe was carried; the next may follow at once and be larger.
+    /// Whether the last probe was carried; the next may follow at once.
     carried: bool,
     /// The estimate when the last probe began.
     estimate: Bitrate,
@@ -278,8 +277,7 @@ impl ProbeControl {
             return None;
         }
         let rate = used + (goal - used).scale(RUNG_MARGIN);
-        let most = if self.carried { STEP_MAX_CARRIED } else { STEP_MAX };
-        let rate = rate.clamp(context.estimate.scale(STEP_MIN), context.estimate.scale(most));
+        let rate = rate.clamp(context.estimate.scale(STEP_MIN), context.estimate.scale(STEP_MAX));
         Some((rate, ProbeCause::Rung))
     }
 
