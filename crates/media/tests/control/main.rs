@@ -8,7 +8,7 @@ use sim::rival::Rival;
 use sim::rng::Rng;
 use sim::{Event, Outcome, Seen, Setup, best_fitting, percentile, run};
 
-/// Seeds on which the scenarios must pass.
+/// Seeds on which the scenarios must pass. The constants were tuned on them: they guard, and prove little.
 const SEEDS: u64 = 20;
 /// Seeds of the table, unless `SIM_SEEDS` asks for more: it runs three estimators.
 const TABLE_SEEDS: u64 = 2;
@@ -42,7 +42,9 @@ impl Case {
     const OURS: Self = Self { rival: Rival::Ours, seeds: SEEDS };
 
     fn outcomes(self, setup: impl Fn(u64) -> Setup) -> Vec<Outcome> {
-        (1..=self.seeds).map(|seed| run(&setup(seed))).collect()
+        // `SIM_FIRST_SEED=101` asks for seeds on which nothing was ever tuned.
+        let first = std::env::var("SIM_FIRST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+        (first..first + self.seeds).map(|seed| run(&setup(seed))).collect()
     }
 }
 
@@ -170,7 +172,7 @@ fn s1(case: Case) -> Card {
         "frozen, s",
         "≤ 1",
         1.0,
-        0.4, // Not yet: see «What is missing» in docs/MEDIA.md. The next figure holds on every seed.
+        0.4, // Not yet: see «What is missing» in docs/MEDIA.md.
         frozen.clone(),
     );
     card.at_most("frozen, s (what holds today)", "≤ 1.5", 1.5, EVERY, frozen);
@@ -279,7 +281,7 @@ fn s4(case: Case) -> Card {
         "Jain of two, mean of phases",
         "≥ 0.9",
         0.9,
-        0.85, // A rung is a coarse step: two of the link's halves may not be to be had.
+        0.85, // Not yet on all: see «What is missing» in docs/MEDIA.md.
         each(&runs, |run| {
             let phases = (0..5).map(|phase| {
                 let (from, to) = (phase * 25_000 + 5_000, (phase + 1) * 25_000);
