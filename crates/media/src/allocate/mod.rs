@@ -11,6 +11,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
 use crate::bwe::{Bitrate, Demand};
@@ -38,6 +39,8 @@ const HOLD_START: Duration = Duration::from_secs(2);
 const HOLD_RELAPSE: Duration = Duration::from_secs(10);
 /// … up to this …
 const HOLD_MAX: Duration = Duration::from_secs(30);
+/// … or this if it was paused: the lowest rung costs little, and no picture is worse than one that comes and goes, …
+const HOLD_PAUSED_MAX: Duration = Duration::from_secs(8);
 /// … but only the first span once the target is so many times what was too much, …
 const HOLD_VOID: f64 = 2.0;
 /// … and again the first span after so long without a step down.
@@ -177,8 +180,9 @@ pub struct Allocator {
     used: Bitrate,
     /// Kept for their room only.
     work: Vec<step::Candidate>,
-    values: step::Values,
-    steps: Vec<Option<step::Step>>,
+    worth: Vec<f64>,
+    steps: BinaryHeap<step::Step>,
+    keys: Vec<u32>,
 }
 
 /// What is remembered of a track.
@@ -226,20 +230,21 @@ impl Allocator {
         self.looked = Some((now, *budget));
         self.forget_missing(tracks);
         let overhead = budget.overhead();
-        let (mut work, mut values) = (std::mem::take(&mut self.work), std::mem::take(&mut self.values));
+        let (mut work, mut worth) = (std::mem::take(&mut self.work), std::mem::take(&mut self.worth));
         work.clear();
-        values.clear();
+        worth.clear();
         for (index, track) in tracks.iter().enumerate() {
-            work.push(step::Candidate::new(now, budget.target, index, track, &self.memory(track.key), &mut values));
+            let place = (index, worth.len());
+            step::weigh(track, &mut worth);
+            work.push(step::Candidate::new(now, budget.target, place, track, &self.memory(track.key)));
         }
-        // No two are equal; a stable sort would take memory.
         work.sort_unstable_by_key(step::Candidate::order);
         let round = step::Round::new(budget, overhead);
         round.give_lowest(&mut work, tracks);
         if budget.proven {
-            round.take_steps(&mut work, tracks, &values, &mut self.steps);
+            round.take_steps(&mut work, tracks, &worth, &mut self.steps);
         }
-        let demand = step::demand(overhead, &work, tracks, &values);
+        let demand = step::demand(overhead, &work, tracks, &worth);
         let failed = std::mem::replace(&mut self.used, demand.used);
         choices.clear();
         choices.extend(tracks.iter().map(|track| Choice { key: track.key, rung: None, cause: Cause::Kept }));
@@ -249,7 +254,7 @@ impl Allocator {
                 choice.cause = self.remember(now, failed, track, candidate);
             }
         }
-        (self.work, self.values) = (work, values);
+        (self.work, self.worth) = (work, worth);
         demand
     }
 
@@ -260,7 +265,10 @@ impl Allocator {
 
     fn forget_missing(&mut self, tracks: &[Track<'_>]) {
         if self.memory.len() > tracks.len() {
-            self.memory.retain(|entry| tracks.iter().any(|track| track.key == entry.0));
+            self.keys.clear();
+            self.keys.extend(tracks.iter().map(|track| track.key));
+            self.keys.sort_unstable();
+            self.memory.retain(|entry| self.keys.binary_search(&entry.0).is_ok());
         }
     }
 
@@ -320,10 +328,11 @@ impl Memory {
         let over = |then: Option<Instant>, span| then.is_none_or(|then| now.saturating_duration_since(then) >= span);
         // Who begins to speak does not wait for what went wrong before.
         let promoted = self.class.is_some_and(|before| class < before);
+        let hold = if self.chosen.is_none() { self.hold.min(HOLD_PAUSED_MAX) } else { self.hold };
         // Nor does one whose path has become another.
         let changed = target >= self.failed.scale(HOLD_VOID);
         (
-            promoted || over(self.down, if changed { HOLD_START } else { self.hold }),
+            promoted || over(self.down, if changed { HOLD_START } else { hold }),
             promoted || over(self.spatial, SPATIAL_SPACING),
         )
     }

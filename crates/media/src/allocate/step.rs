@@ -1,6 +1,7 @@
 //! One round: the lowest rung for each track, then the best steps.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
 use std::time::Instant;
 
 use super::{
@@ -21,6 +22,8 @@ const SCREEN_MOTION: f64 = 0.2;
 pub(super) struct Candidate {
     /// Its place among the tracks.
     pub(super) track: usize,
+    /// Where what its rungs are worth begins, see [`weigh`].
+    worth: usize,
     /// The rung it gets.
     pub(super) chosen: Option<usize>,
     /// The rung it had, if that still is received.
@@ -44,36 +47,7 @@ pub(super) struct Candidate {
     rise: bool,
     rise_spatial: bool,
     now: Instant,
-    /// Where its rungs begin in [`Values`].
-    rungs: usize,
 }
-
-/// What each rung of each track is worth, as it is asked for again and again in a round.
-#[derive(Debug, Default)]
-pub(super) struct Values {
-    all: Vec<f64>,
-}
-
-impl Values {
-    pub(super) fn clear(&mut self) {
-        self.all.clear();
-    }
-
-    /// Takes the rungs of one more track; returns where they begin.
-    fn add(&mut self, track: &Track<'_>) -> usize {
-        let begin = self.all.len();
-        self.all.extend(track.rungs.iter().map(|rung| utility(track.class, rung)));
-        begin
-    }
-
-    /// In the order of the candidate's rungs.
-    fn of(&self, candidate: &Candidate) -> &[f64] {
-        self.all.get(candidate.rungs..).unwrap_or_default()
-    }
-}
-
-/// A step that could be taken: the rung, its worth for its cost, and what it costs more.
-pub(super) type Step = (usize, f64, Bitrate);
 
 /// The budget of a round.
 #[derive(Debug, Clone, Copy)]
@@ -90,10 +64,9 @@ impl Candidate {
     pub(super) fn new(
         now: Instant,
         target: Bitrate,
-        index: usize,
+        (index, worth): (usize, usize),
         track: &Track<'_>,
         memory: &Memory,
-        values: &mut Values,
     ) -> Self {
         let class = if track.hints.pinned { Class::Screen } else { track.class };
         let top = useful_layer(track);
@@ -114,6 +87,7 @@ impl Candidate {
         };
         Self {
             track: index,
+            worth,
             chosen: None,
             before,
             had: memory.chosen.is_some(),
@@ -130,7 +104,6 @@ impl Candidate {
             rise,
             rise_spatial,
             now,
-            rungs: values.add(track),
         }
     }
 
@@ -164,14 +137,15 @@ impl Candidate {
     fn best_step(
         &self,
         track: &Track<'_>,
-        values: &Values,
+        worth: &[f64],
         fits: impl Fn(usize, &Rung, Bitrate) -> bool,
-    ) -> Option<Step> {
-        let values = values.of(self);
-        let (current, from) = (track.rungs.get(self.chosen?)?, values.get(self.chosen?)?);
-        let mut best: Option<Step> = None;
-        for (index, (rung, value)) in track.rungs.iter().zip(values).enumerate() {
-            let gain = value - from;
+    ) -> Option<(usize, f64, Bitrate)> {
+        let current = track.rungs.get(self.chosen?)?;
+        let worth = worth.get(self.worth..)?;
+        let from = *worth.get(self.chosen?)?;
+        let mut best: Option<(usize, f64, Bitrate)> = None;
+        for (index, (rung, worth)) in track.rungs.iter().zip(worth).enumerate() {
+            let gain = worth - from;
             if !self.is_useful(rung) || gain <= 0.0 {
                 continue;
             }
@@ -184,6 +158,36 @@ impl Candidate {
         best
     }
 }
+
+/// A step that a track could take; the greatest brings most for its cost.
+#[derive(Debug)]
+pub(super) struct Step {
+    value: f64,
+    place: usize,
+    rung: usize,
+    extra: Bitrate,
+}
+
+impl Ord for Step {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // Among equals the more important track goes first.
+        self.value.total_cmp(&other.value).then(other.place.cmp(&self.place))
+    }
+}
+
+impl PartialOrd for Step {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Step {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Step {}
 
 impl Round {
     pub(super) fn new(budget: &Budget, overhead: Bitrate) -> Self {
@@ -223,38 +227,44 @@ impl Round {
     }
 
     /// Takes the best step until none fits.
+    ///
+    /// `steps` is kept by the caller for its room only.
     pub(super) fn take_steps(
         &self,
         work: &mut [Candidate],
         tracks: &[Track<'_>],
-        values: &Values,
-        steps: &mut Vec<Option<Step>>,
+        worth: &[f64],
+        steps: &mut BinaryHeap<Step>,
     ) {
         let mut used = total(work, tracks);
         steps.clear();
-        steps.extend(work.iter().map(|candidate| self.step(candidate, tracks, values, used)));
-        loop {
-            let best = steps.iter().enumerate().filter_map(|(place, step)| Some((place, (*step)?)));
-            let Some((place, (rung, _, extra))) =
-                best.reduce(|best, other| if other.1.1 > best.1.1 { other } else { best })
-            else {
-                return;
-            };
-            let (Some(candidate), Some(step)) = (work.get_mut(place), steps.get_mut(place)) else { return };
+        steps.reserve(work.len());
+        steps.extend((0..work.len()).filter_map(|place| self.step(work, place, tracks, worth, used)));
+        while let Some(Step { place, rung, extra, .. }) = steps.pop() {
+            let Some(candidate) = work.get_mut(place) else { return };
             if self.fits(candidate, rung, used + extra) {
                 candidate.chosen = Some(rung);
                 used = used + extra;
             }
             // Taken, or no longer affordable: what is next for this track?
-            *step = self.step(candidate, tracks, values, used);
+            steps.extend(self.step(work, place, tracks, worth, used));
         }
     }
 
-    fn step(&self, candidate: &Candidate, tracks: &[Track<'_>], values: &Values, used: Bitrate) -> Option<Step> {
+    fn step(
+        &self,
+        work: &[Candidate],
+        place: usize,
+        tracks: &[Track<'_>],
+        worth: &[f64],
+        used: Bitrate,
+    ) -> Option<Step> {
+        let candidate = work.get(place)?;
         let track = tracks.get(candidate.track)?;
-        candidate.best_step(track, values, |index, rung, extra| {
+        let (rung, value, extra) = candidate.best_step(track, worth, |index, rung, extra| {
             candidate.may_take(track, index, rung) && self.fits(candidate, index, used + extra)
-        })
+        })?;
+        Some(Step { value, place, rung, extra })
     }
 
     fn fits(&self, candidate: &Candidate, index: usize, total: Bitrate) -> bool {
@@ -268,7 +278,7 @@ impl Round {
 }
 
 /// What the tracks use and could use.
-pub(super) fn demand(overhead: Bitrate, work: &[Candidate], tracks: &[Track<'_>], values: &Values) -> Demand {
+pub(super) fn demand(overhead: Bitrate, work: &[Candidate], tracks: &[Track<'_>], worth: &[f64]) -> Demand {
     let used = overhead + total(work, tracks);
     let mut next: Option<Bitrate> = None;
     let mut desired = overhead;
@@ -276,15 +286,17 @@ pub(super) fn demand(overhead: Bitrate, work: &[Candidate], tracks: &[Track<'_>]
         let Some(track) = tracks.get(candidate.track) else { continue };
         let cost = |index: usize| track.rungs.get(index).map_or(Bitrate::ZERO, |rung| rung.cost);
         let useful = || track.rungs.iter().filter(|rung| candidate.is_useful(rung));
-        let valued = track.rungs.iter().zip(values.of(candidate)).filter(|(rung, _)| candidate.is_useful(rung));
-        let best = valued.max_by(|(_, a), (_, b)| a.total_cmp(b));
+        let weighed = track.rungs.iter().zip(worth.get(candidate.worth..).unwrap_or_default());
+        let best = weighed.filter(|(rung, _)| candidate.is_useful(rung)).max_by(|a, b| a.1.total_cmp(b.1));
         desired = desired + best.map_or(Bitrate::ZERO, |(rung, _)| rung.cost);
         let step = match candidate.chosen {
             None => useful().next().map(|rung| rung.cost),
-            Some(_) => candidate.best_step(track, values, |_, _, _| true).map(|(index, _, _)| cost(index)),
+            Some(_) => candidate.best_step(track, worth, |_, _, _| true).map(|(index, _, _)| cost(index)),
         };
         let had = candidate.chosen.map_or(Bitrate::ZERO, cost);
-        let Some(step) = step.map(|step| used + (step - had)) else { continue };
+        // What is paused needs more room than other steps, so the goal is as much higher.
+        let margin = if candidate.chosen.is_none() { RESUME_MARGIN / UP_MARGIN } else { 1.0 };
+        let Some(step) = step.map(|step| (used + (step - had)).scale(margin)) else { continue };
         next = Some(next.map_or(step, |next| next.min(step)));
     }
     Demand { used, next, desired }
@@ -295,12 +307,16 @@ fn total(work: &[Candidate], tracks: &[Track<'_>]) -> Bitrate {
     chosen.map(|rung| rung.cost).sum()
 }
 
+/// Appends what each rung of a track is worth: this costs logarithms, and is asked for often.
+pub(super) fn weigh(track: &Track<'_>, worth: &mut Vec<f64>) {
+    worth.extend(track.rungs.iter().map(|rung| utility(track.class, rung)));
+}
+
 /// How much a rung is worth: the logarithm of its size and of its motion.
 fn utility(class: Class, rung: &Rung) -> f64 {
     let fps = f64::from(rung.fps).max(0.1);
     let motion = if class == Class::Screen { SCREEN_MOTION } else { CAMERA_MOTION };
-    let slow = if class == Class::Screen || fps >= SLOW_FPS { 0.0 } else { (fps / SLOW_FPS).log2() };
-    // A sum of logarithms: the power it stands for takes most of the time of a round.
+    let slow = if class == Class::Screen { 0.0 } else { (fps / SLOW_FPS).min(1.0).log2() };
     f64::from(rung.height.max(1)).log2() + motion * (fps / 30.0).log2() + slow
 }
 

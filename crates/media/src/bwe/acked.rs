@@ -16,8 +16,9 @@ const MAX_PACKETS: usize = 500;
 const MAX_SPAN: i64 = 5_000_000;
 /// Fewer packets tell no rate.
 const REQUIRED_PACKETS: usize = 10;
-/// The short window spans so long, in microseconds, …
-const RECENT_SPAN: i64 = 300_000;
+/// The short window spans so long, in microseconds: with 300 ms, a rung that was just taken is half the old one when it
+/// proves too much (S4); …
+const RECENT_SPAN: i64 = 150_000;
 /// … and needs so many packets.
 const RECENT_PACKETS: usize = 5;
 /// Spans below this are taken to be this long.
@@ -53,7 +54,7 @@ impl AckedRate {
         self.bps
     }
 
-    /// Bits per second of the last 300 ms. While a queue stands this is what the path carries, however short the time.
+    /// Bits per second of the last 150 ms. While a queue stands this is what the path carries, however short the time.
     pub(crate) fn recent_bps(&self) -> Option<f64> {
         let last = self.window.back()?;
         let recent = self.window.iter().rev().take_while(|packet| packet.arrival + RECENT_SPAN >= last.arrival);

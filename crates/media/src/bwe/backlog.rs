@@ -22,11 +22,12 @@ impl Backlog {
         Self { updated: now, bytes: 0.0 }
     }
 
-    /// Adds a packet; returns how long it queues.
-    pub(crate) fn handle_sent(&mut self, now: Instant, size: u16, target: Bitrate) -> Duration {
+    /// Adds a packet; returns how long it queues, in milliseconds.
+    pub(crate) fn handle_sent(&mut self, now: Instant, size: u16, target: Bitrate) -> u16 {
         let passed = now.saturating_duration_since(self.updated);
         self.updated = self.updated.max(now);
         self.bytes = (self.bytes - target.bytes_in(passed)).clamp(0.0, target.bytes_in(LIMIT)) + f64::from(size);
-        target.time_for(self.bytes)
+        // The cast saturates.
+        (self.bytes * 8e3 / target.as_f64().max(1.0)) as u16
     }
 }

@@ -122,7 +122,7 @@ impl SendSideEstimator {
     fn learn(&mut self, now: Instant) {
         self.received.clear();
         self.received.extend(self.reports.iter().filter(|report| report.arrival_micros.is_some()));
-        self.received.sort_by_key(|report| report.arrival_micros);
+        self.received.sort_unstable_by_key(|report| (report.arrival_micros, report.sequence));
         self.acked.handle_received(&self.received);
         let (acked, limited, max) = (self.acked.bps(), self.alr.is_limited(), self.config.max.as_f64());
         let recent = self.acked.recent_bps();
@@ -132,6 +132,8 @@ impl SendSideEstimator {
         if let Some((cluster, outcome)) = found {
             self.apply_probe(now, &cluster, outcome);
         }
+        // A first probe whose feedback was lost tells nothing, yet packets arrive: the guess goes on, watched by both halves.
+        self.proven |= acked.is_some() && !self.probes.is_active();
         let min = MIN_TARGET.as_f64();
         let context = LossContext { delay_rate: self.delay.rate(), acked, limited, min, max };
         self.loss.handle_reports(&self.reports, &context);
@@ -222,8 +224,8 @@ impl SendSideEstimator {
 
 impl Estimator for SendSideEstimator {
     fn handle_sent(&mut self, now: Instant, packet: &SentPacket) {
-        let expected = self.backlog.handle_sent(now, packet.size, self.target);
-        self.log.record(now, packet, expected);
+        let expected_ms = self.backlog.handle_sent(now, packet.size, self.target);
+        self.log.record(now, packet, expected_ms);
         self.alr.handle_sent(now, packet.size, self.target);
         self.probes.handle_sent(now, packet);
         self.backoff.handle_sent(now);

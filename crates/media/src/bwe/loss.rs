@@ -122,7 +122,7 @@ struct Hold {
 impl LossHalf {
     pub(crate) fn new(start: f64) -> Self {
         Self {
-            observations: VecDeque::with_capacity(WINDOW + 1),
+            observations: VecDeque::new(),
             partial: Partial::default(),
             observed: None,
             model: Model { bps: start, inherent: INHERENT_START },
@@ -218,6 +218,9 @@ impl LossHalf {
         if best.bps > current && loss > best.inherent {
             best.bps = current;
         }
+        // Too little may be sent for the rate to grow by itself. It recovers all the same if losses would let it, so that
+        // probes may test it (our own: a server often sends less than it may).
+        let recovers = best.bps > current;
         if self.state != LossState::DelayBased {
             best.bps = self.ramped(at, best.bps, context);
         }
@@ -226,7 +229,7 @@ impl LossHalf {
             self.model = best;
             return;
         }
-        self.move_on(at, best.bps, context);
+        self.move_on(at, best.bps, recovers, context);
         self.model = best;
         if self.state != LossState::DelayBased && self.window.is_none_or(|(until, _)| until < at) {
             self.window = Some((at + WINDOW_SPAN, best.bps * WINDOW_RAMP));
@@ -268,9 +271,10 @@ impl LossHalf {
     }
 
     /// Chooses the state for the rate `bps`.
-    fn move_on(&mut self, at: i64, bps: f64, context: &LossContext) {
+    fn move_on(&mut self, at: i64, bps: f64, recovers: bool, context: &LossContext) {
         let limits = bps < context.delay_rate && bps < context.max;
-        let grows = bps > self.model.bps || (bps >= self.model.bps && self.state == LossState::Increasing);
+        let grows =
+            bps > self.model.bps || (bps >= self.model.bps && (recovers || self.state == LossState::Increasing));
         self.state = match (limits, self.state) {
             (false, _) => {
                 self.hold = Hold::RELEASED;

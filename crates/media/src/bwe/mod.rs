@@ -16,6 +16,9 @@ mod null;
 mod probe;
 mod sent_log;
 
+#[cfg(test)]
+mod tests;
+
 use std::time::{Duration, Instant};
 
 use roundtable_wire::twcc::Feedback;

@@ -11,6 +11,12 @@ use super::probe::ProbeId;
 pub const HISTORY_LEN: usize = 4096;
 /// A packet is forgotten after this long: feedback on it would be too late to say anything of the path of now.
 pub const HISTORY_AGE: Duration = Duration::from_secs(2);
+/// The ring begins with so many places and doubles up to [`HISTORY_LEN`] when packets younger than [`HISTORY_AGE`]
+/// would lose theirs: who only listens sends a hundred packets in that time. A power of two, as all its sizes are.
+const HISTORY_LEN_START: usize = 128;
+/// Reference times this far from zero (34 years) are not summed up further, so that no sum of times overflows however
+/// often a lying receiver has its clock come round.
+const MAX_REFERENCE: i64 = 1 << 34;
 
 /// One packet as it was handed to the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +52,12 @@ pub(crate) struct Report {
 #[derive(Debug)]
 pub(crate) struct SentLog {
     start: Instant,
-    ring: Box<[Entry]>,
+    /// Empty until the first packet, then a power of two.
+    ring: Vec<Entry>,
     sequences: Unwrapper16,
     newest: Option<u64>,
+    /// When the newest was sent, in microseconds.
+    newest_micros: u64,
     /// No packet below this one is in the ring.
     oldest: u64,
     in_flight_bytes: u64,
@@ -57,13 +66,13 @@ pub(crate) struct SentLog {
     unknown: u64,
 }
 
-/// 16 bytes, so that the ring takes 64 KiB.
+/// 16 bytes, so that the ring takes at most 64 KiB.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     /// The low half of the microseconds since the log was made.
     sent_micros: u32,
-    /// Tells the numbers apart that share a place in the ring.
-    generation: u16,
+    /// The low half of the number: tells those apart that share a place in the ring.
+    sequence: u32,
     size: u16,
     probe: u16,
     expected_ms: u16,
@@ -78,14 +87,18 @@ enum State {
     Received,
 }
 
+impl Entry {
+    const EMPTY: Self = Self { sent_micros: 0, sequence: 0, size: 0, probe: 0, expected_ms: 0, state: State::Empty };
+}
+
 impl SentLog {
     pub(crate) fn new(now: Instant) -> Self {
-        let empty = Entry { sent_micros: 0, generation: 0, size: 0, probe: 0, expected_ms: 0, state: State::Empty };
         Self {
             start: now,
-            ring: vec![empty; HISTORY_LEN].into_boxed_slice(),
+            ring: Vec::new(),
             sequences: Unwrapper16::new(),
             newest: None,
+            newest_micros: 0,
             oldest: 0,
             in_flight_bytes: 0,
             reference: None,
@@ -94,8 +107,9 @@ impl SentLog {
     }
 
     /// Remembers a packet. One whose number is not above all before it is not remembered.
-    pub(crate) fn record(&mut self, now: Instant, packet: &SentPacket, expected: Duration) {
-        self.prune(now);
+    pub(crate) fn record(&mut self, now: Instant, packet: &SentPacket, expected_ms: u16) {
+        let sent_micros = self.micros(now);
+        self.prune(sent_micros);
         let sequence = self.sequences.peek(packet.sequence);
         if self.newest.is_some_and(|newest| sequence <= newest) {
             return;
@@ -104,19 +118,18 @@ impl SentLog {
         if self.newest.is_none() {
             self.oldest = sequence;
         }
-        // Numbers may be skipped: everything that now is too old for the ring leaves it.
-        self.forget_below((sequence + 1).saturating_sub(HISTORY_LEN as u64));
-        self.newest = Some(sequence);
-        let sent_micros = self.micros(now) as u32;
+        self.make_room(sequence);
+        (self.newest, self.newest_micros) = (Some(sequence), sent_micros);
         self.in_flight_bytes += u64::from(packet.size);
-        *self.slot(sequence) = Entry {
-            sent_micros,
-            generation: generation(sequence),
+        let entry = Entry {
+            sent_micros: sent_micros as u32,
+            sequence: sequence as u32,
             size: packet.size,
             probe: packet.probe.map_or(0, ProbeId::number),
-            expected_ms: u16::try_from(expected.as_millis()).unwrap_or(u16::MAX),
+            expected_ms,
             state: State::InFlight,
         };
+        *self.slot(sequence) = entry;
     }
 
     /// Appends what a message newly tells, in the order of the numbers.
@@ -124,9 +137,9 @@ impl SentLog {
     /// Numbers that were not sent or are forgotten are ignored, and so is what is known already. A lost packet may
     /// turn out to be received, never the reverse.
     pub(crate) fn resolve(&mut self, now: Instant, feedback: &Feedback<'_>, out: &mut Vec<Report>) {
-        self.prune(now);
-        let reference_micros = self.unwrap_reference(feedback.reference_time);
         let now_micros = self.micros(now);
+        self.prune(now_micros);
+        let reference_micros = self.unwrap_reference(feedback.reference_time);
         for (number, arrival) in feedback.statuses() {
             let sequence = self.sequences.peek(number);
             let known = self.newest.is_some_and(|newest| sequence <= newest) && sequence >= self.oldest;
@@ -135,7 +148,7 @@ impl SentLog {
                 continue;
             }
             let entry = *self.slot(sequence);
-            if entry.generation != generation(sequence) || entry.state == State::Empty {
+            if entry.sequence != sequence as u32 || entry.state == State::Empty {
                 self.unknown += 1;
                 continue;
             }
@@ -178,26 +191,50 @@ impl SentLog {
         now.saturating_duration_since(self.start).as_micros() as u64
     }
 
-    fn prune(&mut self, now: Instant) {
-        let now_micros = self.micros(now) as u32;
+    fn prune(&mut self, now_micros: u64) {
         let Some(newest) = self.newest else { return };
+        if now_micros.saturating_sub(self.newest_micros) > HISTORY_AGE.as_micros() as u64 {
+            // After a long pause the low halves of the times tell nothing.
+            self.forget_below(newest + 1);
+            return;
+        }
         while self.oldest <= newest {
             let oldest = self.oldest;
             let entry = *self.slot(oldest);
-            let here = entry.state != State::Empty && entry.generation == generation(oldest);
-            if here && u128::from(now_micros.wrapping_sub(entry.sent_micros)) <= HISTORY_AGE.as_micros() {
+            let here = entry.state != State::Empty && entry.sequence == oldest as u32;
+            let age = (now_micros as u32).wrapping_sub(entry.sent_micros);
+            if here && u128::from(age) <= HISTORY_AGE.as_micros() {
                 break;
             }
             self.forget_below(oldest + 1);
         }
     }
 
+    /// Lets the ring hold `sequence`: it grows, or loses what is too old for it.
+    fn make_room(&mut self, sequence: u64) {
+        // Numbers may be skipped: everything that now is too old for the largest ring leaves it.
+        self.forget_below((sequence + 1).saturating_sub(HISTORY_LEN as u64));
+        let needed = (sequence + 1 - self.oldest) as usize; // At most the largest ring, after the line above.
+        if needed <= self.ring.len() {
+            return;
+        }
+        let len = needed.next_power_of_two().clamp(HISTORY_LEN_START, HISTORY_LEN);
+        let grown = vec![Entry::EMPTY; len];
+        let before = std::mem::replace(&mut self.ring, grown);
+        let Some(newest) = self.newest else { return };
+        for known in self.oldest..=newest {
+            // There was a place for each of them in the smaller ring.
+            let entry = before.get((known & (before.len() as u64).saturating_sub(1)) as usize);
+            *self.slot(known) = entry.copied().unwrap_or(Entry::EMPTY);
+        }
+    }
+
     fn forget_below(&mut self, bound: u64) {
         let bound = bound.max(self.oldest);
         // No more than the ring holds need be looked at, however far the numbers jumped.
-        for sequence in self.oldest..bound.min(self.oldest + HISTORY_LEN as u64) {
+        for sequence in self.oldest..bound.min(self.oldest + self.ring.len() as u64) {
             let entry = self.slot(sequence);
-            if entry.generation != generation(sequence) {
+            if entry.sequence != sequence as u32 {
                 continue;
             }
             let in_flight = if entry.state == State::InFlight { u64::from(entry.size) } else { 0 };
@@ -208,8 +245,9 @@ impl SentLog {
     }
 
     fn slot(&mut self, sequence: u64) -> &mut Entry {
-        // The remainder is below the length of the ring.
-        &mut self.ring[(sequence % HISTORY_LEN as u64) as usize]
+        // Asked for only once the ring has places; the remainder is below their number, a power of two.
+        let mask = self.ring.len() as u64 - 1;
+        &mut self.ring[(sequence & mask) as usize]
     }
 
     /// The reference time in microseconds, without the wrap of its 24 bits.
@@ -222,11 +260,8 @@ impl SentLog {
                 last.saturating_add(i64::from(distance))
             }
         };
+        let unwrapped = if unwrapped.abs() > MAX_REFERENCE { i64::from(reference) } else { unwrapped };
         self.reference = Some(unwrapped);
         unwrapped.saturating_mul(REFERENCE_MICROS as i64)
     }
-}
-
-const fn generation(sequence: u64) -> u16 {
-    (sequence / HISTORY_LEN as u64) as u16
 }

@@ -137,8 +137,9 @@ impl Aimd {
             self.finish_cut(now, self.rate / 2.0);
             return;
         };
-        // Overuse is only told of while a queue stands.
-        let acked = context.recent.map_or(acked, |recent| recent.min(acked));
+        // Overuse is only told of while a queue stands, so what just arrived is what the path carries, less or more than
+        // on average: a rung that was taken a moment ago does not count as the old one.
+        let acked = context.recent.unwrap_or(acked);
         let mut rate = (DECREASE * acked - DECREASE_BPS).max(0.0);
         if rate > self.rate {
             rate = self.capacity.estimate().map_or(rate, |estimate| DECREASE * estimate);

@@ -114,7 +114,7 @@ impl Group {
         let arrival_gap = arrival.saturating_sub(self.last_arrival);
         send_gap == 0
             || (arrival_gap < send_gap
-                && arrival_gap <= BURST_GAP
+                && (0..=BURST_GAP).contains(&arrival_gap) // Below, the receiver's clock went back.
                 && arrival.saturating_sub(self.first_arrival) < BURST_SPAN)
     }
 }

@@ -8,17 +8,21 @@ use std::time::Duration;
 
 use super::inter_arrival::Delta;
 
-/// The groups that must all have been late arrived within this many milliseconds …
-const RECENT_MS: f64 = 200.0;
+/// The groups that must all have been late arrived within so many units of the jitter, …
+const RECENT_JITTERS: f64 = 10.0;
+/// … within these bounds in milliseconds: where nothing jitters, three frames in a row are no accident, …
+const RECENT_MIN_MS: f64 = 60.0;
+const RECENT_MAX_MS: f64 = 200.0;
 /// … and are at least so many …
 const RECENT_GROUPS: usize = 3;
 /// … but no more than this many are kept.
 const MAX_RECENT: usize = 64;
 /// The least delay is remembered for one to two spans of this many milliseconds: the clocks may drift.
 const BASE_MS: f64 = 10_000.0;
-/// How late is late, in milliseconds and in units of the jitter.
+/// How late is late, in milliseconds and in units of the jitter: with three of them a σ of 30 ms took a rung from every
+/// second subscriber within a minute (S7).
 const LATE_MS: f64 = 10.0;
-const LATE_JITTERS: f64 = 3.0;
+const LATE_JITTERS: f64 = 5.0;
 /// However much jitter there is, this is late.
 const LATE_MAX_MS: f64 = 150.0;
 /// Groups this late are overuse even if the delay grows no more: a full queue does not grow.
@@ -45,12 +49,14 @@ pub(super) struct StandingQueue {
 
 impl StandingQueue {
     pub(super) fn handle_group(&mut self, delta: &Delta) {
-        let variation = (delta.arrival_ms - delta.send_ms).abs().min(LATE_MAX_MS);
-        self.jitter += JITTER_GAIN * (variation - self.jitter);
+        // Jitter goes both ways, a growing queue only one: it must not raise the bar for itself.
+        let caught_up = (delta.send_ms - delta.arrival_ms).clamp(0.0, LATE_MAX_MS);
+        self.jitter += JITTER_GAIN * (2.0 * caught_up - self.jitter);
         self.recent.push_back(Group { at: delta.at_ms, delay: delta.delay_ms, expected: delta.expected_ms });
+        let recent_ms = (self.jitter * RECENT_JITTERS).clamp(RECENT_MIN_MS, RECENT_MAX_MS);
         while self.recent.len() > RECENT_GROUPS
             && (self.recent.len() > MAX_RECENT
-                || self.recent.front().is_some_and(|front| front.at + RECENT_MS < delta.at_ms))
+                || self.recent.front().is_some_and(|front| front.at + recent_ms < delta.at_ms))
         {
             self.recent.pop_front();
         }

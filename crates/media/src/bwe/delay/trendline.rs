@@ -53,7 +53,7 @@ impl Default for Trendline {
             deltas: 0,
             accumulated: 0.0,
             smoothed: 0.0,
-            points: VecDeque::with_capacity(WINDOW + 1),
+            points: VecDeque::new(),
             threshold: THRESHOLD_START,
             updated_ms: 0.0,
             previous_slope: 0.0,

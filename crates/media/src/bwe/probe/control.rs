@@ -10,9 +10,11 @@ use super::{Demand, ProbeCause, ProbeCluster, ProbeId};
 
 const MIN_PACKETS: u16 = 10;
 /// Shorter ones measure the pacer's ticks and the sizes of single packets rather than the path.
-const MIN_SPAN: Duration = Duration::from_millis(40);
+const MIN_SPAN: Duration = Duration::from_millis(50);
 /// For the same reason a probe has at least so many bytes; most of them are media that is due anyway.
 const MIN_BYTES: f64 = 6.0 * 1200.0;
+/// … unless its rate is so low that they would take longer than this.
+const MIN_BYTES_SPAN: Duration = Duration::from_millis(300);
 /// Initial probes are longer: they also take the place of the media that is not there yet.
 const INITIAL_SPAN: Duration = Duration::from_millis(100);
 /// A probe that is not resolved after this long is given up.
@@ -25,19 +27,18 @@ const INITIAL_CARRIED: f64 = 0.7;
 const RUNG_MARGIN: f64 = 1.25;
 /// A probe lies at least this factor above the estimate, …
 const STEP_MIN: f64 = 1.2;
-/// … at most this, …
+/// … at most this. Not three times after a success, either: a probe that follows at once meets the keyframe of the rung
+/// that was just taken, and together they were 300 ms of queue (S3).
 const STEP_MAX: f64 = 2.0;
-/// … or this if the last probe was carried.
-const STEP_MAX_CARRIED: f64 = 3.0;
 /// The path must have been calm for this long.
 const CALM: Duration = Duration::from_millis(400);
-/// A carried probe that raised the estimate by this factor is followed by the next at once.
+/// A carried probe that raised the estimate by this factor is followed by the next at once, for all that is wanted.
 const ROSE: f64 = 1.05;
 /// Rungs are probed this often at first, …
 const INTERVAL: Duration = Duration::from_secs(1);
 /// … this factor less often after each failure, …
 const BACKOFF: f64 = 1.6;
-/// … but at least this often.
+/// … but at least this often (our own; 15 s would keep a subscriber low for long after its path has recovered).
 const INTERVAL_MAX: Duration = Duration::from_secs(5);
 /// An estimate with this margin over what is wanted needs no probe: the allocator asks for 1.10.
 const SUFFICIENT: f64 = 1.15;
@@ -65,13 +66,14 @@ pub(crate) struct ProbeContext {
 #[derive(Debug)]
 pub(crate) struct ProbeControl {
     next_id: ProbeId,
-    active: Option<Active>,
+    /// Seldom there, and large.
+    active: Option<Box<Active>>,
     demand: Demand,
     meter: Meter,
     initial: Initial,
     interval: Duration,
     last_end: Option<Instant>,
-    /// Whether the last probe was carried; the next may follow at once and be larger.
+    /// Whether the last probe was carried; the next may follow at once.
     carried: bool,
     /// The estimate when the last probe began.
     estimate: Bitrate,
@@ -132,10 +134,8 @@ impl ProbeControl {
 
     pub(crate) fn handle_sent(&mut self, now: Instant, packet: &SentPacket) {
         self.meter.handle_sent(now, packet.size, packet.filler);
-        if let Some(active) = &mut self.active
-            && packet.probe == Some(active.cluster.id)
-        {
-            active.result.handle_sent(packet.size);
+        if let Some(active) = &mut self.active {
+            active.result.handle_sent(packet.size, packet.probe);
         }
     }
 
@@ -181,7 +181,7 @@ impl ProbeControl {
         })?;
         let rate = rate.min(context.max);
         let span = if cause == ProbeCause::Initial { INITIAL_SPAN } else { MIN_SPAN };
-        let bytes = rate.bytes_in(span).max(MIN_BYTES);
+        let bytes = rate.bytes_in(span).max(MIN_BYTES.min(rate.bytes_in(MIN_BYTES_SPAN)));
         let media = self.demand.used.as_f64() / rate.as_f64().max(1.0);
         if cause != ProbeCause::Initial && !self.meter.affords(now, bytes * (1.0 - media.min(1.0))) {
             return None;
@@ -191,6 +191,11 @@ impl ProbeControl {
         }
         self.estimate = context.estimate;
         Some(self.start(now, rate, bytes, cause))
+    }
+
+    /// Whether a probe is in flight.
+    pub(crate) const fn is_active(&self) -> bool {
+        self.active.is_some()
     }
 
     /// Gives up a probe that takes too long.
@@ -213,7 +218,7 @@ impl ProbeControl {
         self.next_id = id.next();
         let min_bytes = bytes as u32; // Saturates.
         let cluster = ProbeCluster { id, rate, min_packets: MIN_PACKETS, min_bytes, cause };
-        self.active = Some(Active { cluster, began: now, result: ProbeResult::new(&cluster) });
+        self.active = Some(Box::new(Active { cluster, began: now, result: ProbeResult::new(&cluster) }));
         cluster
     }
 
@@ -262,16 +267,17 @@ impl ProbeControl {
         let Demand { used, next, desired } = self.demand;
         let next = next?;
         // One carried probe leads straight on to all that is wanted, rather than to one rung after the other.
-        let rose = self.carried && context.estimate > self.estimate.scale(ROSE);
+        let since_last = self.last_end.map(|end| now.saturating_duration_since(end));
+        let fresh = since_last.is_some_and(|passed| passed < INTERVAL);
+        let rose = fresh && self.carried && context.estimate > self.estimate.scale(ROSE);
         let goal = if rose { desired.max(next) } else { next };
         let wait = if rose { Duration::ZERO } else { self.interval };
-        let waited = self.last_end.is_none_or(|end| now.saturating_duration_since(end) >= wait);
+        let waited = since_last.is_none_or(|passed| passed >= wait);
         if !waited || calm < CALM || context.estimate >= goal.scale(SUFFICIENT) {
             return None;
         }
         let rate = used + (goal - used).scale(RUNG_MARGIN);
-        let most = if self.carried { STEP_MAX_CARRIED } else { STEP_MAX };
-        let rate = rate.clamp(context.estimate.scale(STEP_MIN), context.estimate.scale(most));
+        let rate = rate.clamp(context.estimate.scale(STEP_MIN), context.estimate.scale(STEP_MAX));
         Some((rate, ProbeCause::Rung))
     }
 

@@ -4,10 +4,13 @@ use std::time::{Duration, Instant};
 
 /// The sums of this long are compared.
 const WINDOW: Duration = Duration::from_secs(10);
+/// The sums decay in steps of this, as it costs an exponential function.
+const STEP: Duration = Duration::from_millis(100);
 /// Filler may be this share of what is sent, …
 const SHARE: f64 = 0.10;
-/// … but one probe of this many bytes is always affordable.
-const ALWAYS: f64 = 4_000.0;
+/// … but one probe of this many bytes is always affordable: with less, one whose video is paused would never learn that
+/// it may come back.
+const ALWAYS: f64 = 6_000.0;
 
 /// Bytes sent, and bytes sent for probes alone. Both decay, so that old ones count ever less.
 #[derive(Debug)]
@@ -38,7 +41,10 @@ impl Meter {
 
     fn decay(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.updated);
-        self.updated = self.updated.max(now);
+        if passed < STEP {
+            return;
+        }
+        self.updated = now;
         let left = (-passed.as_secs_f64() / WINDOW.as_secs_f64()).exp();
         self.sent *= left;
         self.filler *= left;

@@ -4,6 +4,9 @@ mod control;
 mod meter;
 mod result;
 
+#[cfg(test)]
+mod tests;
+
 use std::num::NonZeroU16;
 
 use super::Bitrate;

@@ -11,10 +11,11 @@ const RECEIVED_SHARE: f64 = 0.8;
 const MAX_SPAN: i64 = 1_000_000;
 /// A probe that arrives so many times faster than it left tells nothing.
 const MAX_RATIO: f64 = 2.0;
-/// A probe during which the delay grows by more than this share of the time has filled the path …
+/// A probe has filled the path if packets fall behind a path that carries just its rate by more than this share of the
+/// time; …
 ///
 /// With few packets this tells more than comparing the rates of departure and arrival: those depend on which packets
-/// happen to be the first and the last.
+/// happen to be the first and the last, and media that is part of a probe leaves in bursts.
 const SATURATED: f64 = 0.1;
 /// … of which then this share is used.
 const SATURATED_SHARE: f64 = 0.95;
@@ -38,9 +39,18 @@ pub(super) struct ProbeResult {
     sent: Sums,
     received: Sums,
     resolved: u32,
+    /// Whether something was sent after it that is not part of it.
+    over: bool,
     sends: Span,
     arrivals: Span,
-    delays: Line,
+    ideal: Ideal,
+    lag: Line,
+}
+
+/// A path that carries just the rate of the probe: when the last packet leaves it, in microseconds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ideal {
+    free_at: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -73,19 +83,27 @@ impl ProbeResult {
             sent: Sums::default(),
             received: Sums::default(),
             resolved: 0,
+            over: false,
             sends: Span::default(),
             arrivals: Span::default(),
-            delays: Line::default(),
+            ideal: Ideal::default(),
+            lag: Line::default(),
         }
     }
 
-    pub(super) fn handle_sent(&mut self, size: u16) {
-        self.sent.add(size);
+    /// Takes a packet that was sent, whether it is part of the probe or not.
+    pub(super) fn handle_sent(&mut self, size: u16, probe: Option<ProbeId>) {
+        if probe == Some(self.id) {
+            self.sent.add(size);
+        } else {
+            self.over |= self.sent.packets > 0;
+        }
     }
 
-    /// Whether the cluster has been sent.
+    /// Whether the cluster has been sent. Filler may be smaller than asked for, so the bytes need not be reached: a
+    /// pacer counts everything to the probe until that is over.
     pub(super) fn is_sent(&self, cluster: &ProbeCluster) -> bool {
-        self.sent.packets >= u32::from(cluster.min_packets) && self.sent.bytes >= cluster.min_bytes
+        self.over || self.sent.packets >= u32::from(cluster.min_packets) && self.sent.bytes >= cluster.min_bytes
     }
 
     pub(super) fn handle_report(&mut self, report: &Report) {
@@ -95,11 +113,12 @@ impl ProbeResult {
         if !report.recovered {
             self.resolved += 1;
         }
+        let departure = self.ideal.handle_packet(report, self.rate);
         let Some(arrival) = report.arrival_micros else { return };
         self.received.add(report.size);
         self.sends.add(report.sent_micros, report.size);
         self.arrivals.add(arrival, report.size);
-        self.delays.add(report.sent_micros, arrival);
+        self.lag.add(departure, arrival as f64);
     }
 
     /// Whether feedback has told of every packet that was sent.
@@ -129,18 +148,32 @@ impl ProbeResult {
             return ProbeOutcome::Void;
         }
         // No more is believed than was asked for.
-        if self.delays.slope() > SATURATED {
+        let lag = self.lag.slope();
+        if lag > SATURATED {
             ProbeOutcome::Saturated(dispersed.min(self.rate) * SATURATED_SHARE)
         } else {
-            ProbeOutcome::Carried(sent.min(self.rate))
+            ProbeOutcome::Carried(sent.min(self.rate / (1.0 + lag.max(0.0))))
         }
     }
 }
 
-/// The least squares line through delays.
+impl Ideal {
+    /// When the packet would leave, in microseconds.
+    fn handle_packet(&mut self, report: &Report, bps: f64) -> f64 {
+        let sent = report.sent_micros as f64;
+        let began = self.free_at.map_or(sent, |free_at| free_at.max(sent));
+        let departure = began + f64::from(report.size) * 8e6 / bps.max(1.0);
+        if !report.recovered {
+            self.free_at = Some(departure);
+        }
+        departure
+    }
+}
+
+/// The least squares line through how far behind the ideal packets arrive.
 #[derive(Debug, Clone, Copy, Default)]
 struct Line {
-    origin: Option<(i64, i64)>,
+    origin: Option<(f64, f64)>,
     count: f64,
     sum_x: f64,
     sum_y: f64,
@@ -149,10 +182,10 @@ struct Line {
 }
 
 impl Line {
-    fn add(&mut self, sent: i64, arrival: i64) {
-        let (first_sent, first_arrival) = *self.origin.get_or_insert((sent, arrival));
-        let x = (sent - first_sent) as f64;
-        let y = arrival.saturating_sub(first_arrival) as f64 - x;
+    fn add(&mut self, departure: f64, arrival: f64) {
+        let (first_departure, first_arrival) = *self.origin.get_or_insert((departure, arrival));
+        let x = departure - first_departure;
+        let y = (arrival - first_arrival) - x;
         self.count += 1.0;
         self.sum_x += x;
         self.sum_y += y;
@@ -160,7 +193,7 @@ impl Line {
         self.sum_xy += x * y;
     }
 
-    /// By how much the delay grows with time; zero if all was sent at once.
+    /// By how much packets fall behind with time; zero if there was but one.
     fn slope(&self) -> f64 {
         let below = self.count * self.sum_xx - self.sum_x * self.sum_x;
         if below > 0.0 { (self.count * self.sum_xy - self.sum_x * self.sum_y) / below } else { 0.0 }

@@ -15,7 +15,7 @@ use self::link::{Link, LinkConfig};
 use self::receiver::{Back, Receiver};
 use self::rival::Rival;
 use self::source::{LAYERS, Source, TEMPORAL};
-use self::subscriber::{AUDIO_BPS, Subscriber, Wire, cost};
+use self::subscriber::{AUDIO_BPS, Move, Subscriber, Wire, cost};
 
 /// What happens at a time.
 #[derive(Debug, Clone, Copy)]
@@ -38,11 +38,14 @@ pub struct Setup {
     /// Viewport heights: a track for each.
     pub tracks: Vec<u16>,
     pub millis: u64,
+    /// Prints what happens.
+    pub trace: bool,
 }
 
 impl Setup {
     pub fn new(rival: Rival, seed: u64, link: LinkConfig, millis: u64) -> Self {
-        Self { seed, rival, link, events: Vec::new(), joins: vec![0], tracks: vec![720], millis }
+        let trace = std::env::var_os("SIM_TRACE").is_some();
+        Self { seed, rival, link, events: Vec::new(), joins: vec![0], tracks: vec![720], millis, trace }
     }
 }
 
@@ -53,14 +56,12 @@ pub struct Seen {
     pub rate: Vec<f64>,
     pub target: Vec<f64>,
     /// (millisecond, track, rung)
-    pub decided: Vec<(u64, usize, Option<(u8, u8)>)>,
-    pub live: Vec<(u64, usize, Option<(u8, u8)>)>,
+    pub decided: Vec<Move>,
+    pub live: Vec<Move>,
     pub shown: Vec<(u8, u64)>,
-    pub recoveries: Vec<(u64, u64)>,
     /// The share of audio packets lost from the tenth second on.
     pub audio_lost: f64,
     pub plis: u32,
-    pub filler_bytes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -136,28 +137,45 @@ pub fn run(setup: &Setup) -> Outcome {
                 side.bytes = bytes;
                 side.seen.target.push(side.subscriber.estimator.target().as_f64());
             }
-            trace(ms, &sides, &forward);
+            if setup.trace {
+                trace(ms, &sides, &forward);
+            }
         }
     }
     outcome.seen = sides.into_iter().flatten().map(Side::finish).collect();
     outcome
 }
 
+#[expect(clippy::print_stdout, reason = "a trace is what the run is asked for")]
 fn trace(ms: u64, sides: &[Option<Side>], forward: &Link<Wire>) {
-    if std::env::var_os("SIM_TRACE").is_none() {
-        return;
-    }
-    for side in sides.iter().flatten() {
+    for (index, side) in sides.iter().enumerate() {
+        let Some(side) = side else { continue };
         println!(
-            "{:8.3} target {:7.0}k rate {:7.0}k queue {:4.0} ms (link {:6.0}k) rung {:?} pacer {:?}",
+            "{:8.3} #{index} target {:5.0}k rate {:5.0}k queue {:4.0} ms (link {:5.0}k) rung {:?} pacer {:?}",
             ms as f64 / 1e3,
             side.seen.target.last().unwrap_or(&0.0) / 1e3,
             side.seen.rate.last().unwrap_or(&0.0) / 1e3,
             forward.queue_ms(),
             forward.config.bps / 1e3,
-            side.subscriber.current(0),
+            (0..side.sources.len()).map(|track| side.subscriber.current(track)).collect::<Vec<_>>(),
             side.subscriber.pacer_queue,
         );
+        if let Some(state) = side.subscriber.estimator.state() {
+            println!(
+                "           {:?} delay {:.0}k loss {:.0}k acked {:.0}k {:?} {:?} {:?} lost {:.2} queue {:?} rtt {:?} limited {}",
+                state.reason,
+                state.delay.as_f64() / 1e3,
+                state.loss.as_f64() / 1e3,
+                state.acked.map_or(0.0, |acked| acked.as_f64() / 1e3),
+                state.usage,
+                state.trend,
+                state.loss_state,
+                state.loss_share,
+                state.queue,
+                state.rtt,
+                state.limited,
+            );
+        }
     }
 }
 
@@ -166,8 +184,10 @@ impl Side {
         let seed = setup.seed.wrapping_mul(31).wrapping_add(index as u64);
         let hints = tracks.iter().map(|&height| Hints { height, ..Hints::default() }).collect();
         let back = LinkConfig { jitter_ms: setup.link.jitter_ms / 3.0, ..LinkConfig::new(10e6, setup.link.delay_ms) };
+        let mut subscriber = Subscriber::new(index, now, now_us, setup.rival.estimator(now), hints);
+        subscriber.trace = setup.trace;
         Self {
-            subscriber: Subscriber::new(index, now, now_us, setup.rival.estimator(now), hints),
+            subscriber,
             receiver: Receiver::new(seed),
             back: Link::new(back, seed ^ 0xbac),
             sources: (0..tracks.len())
@@ -196,19 +216,15 @@ impl Side {
     }
 
     fn finish(self) -> Seen {
-        let millis = |moves: Vec<(u64, usize, Option<(u8, u8)>)>| {
-            moves.into_iter().map(|(us, track, rung)| (us / 1000, track, rung)).collect()
-        };
+        let millis = |moves: Vec<Move>| moves.into_iter().map(|(us, track, rung)| (us / 1000, track, rung)).collect();
         Seen {
             decided: millis(self.subscriber.decided),
             live: millis(self.subscriber.live),
             shown: self.receiver.shown,
-            recoveries: self.receiver.recoveries,
             audio_lost: 1.0
                 - (self.receiver.audio_received - self.audio.1) as f64
                     / (self.subscriber.audio_sent - self.audio.0).max(1) as f64,
             plis: self.receiver.plis,
-            filler_bytes: self.subscriber.filler_bytes,
             ..self.seen
         }
     }
@@ -253,6 +269,17 @@ impl Seen {
             }
         }
         frozen
+    }
+
+    /// How often a track was given less than before.
+    pub fn falls(&self, from: u64, to: u64) -> usize {
+        let worth = |rung: Option<(u8, u8)>| rung.map_or(0.0, cost);
+        let given = |at: usize| {
+            let (ms, track, rung) = self.decided[at];
+            let before = self.decided[..at].iter().rev().find(|before| before.1 == track);
+            (from..to).contains(&ms) && before.is_some_and(|before| worth(rung) < worth(before.2))
+        };
+        (0..self.decided.len()).filter(|&at| given(at)).count()
     }
 
     pub fn switches(&self, from: u64, to: u64) -> usize {

@@ -45,8 +45,6 @@ pub struct Receiver {
     /// (track, when): every frame that was shown.
     pub shown: Vec<(u8, u64)>,
     pub media_bytes: u64,
-    /// (lost, found): when gaps of video packets were seen and filled.
-    pub recoveries: Vec<(u64, u64)>,
     pub plis: u32,
 }
 
@@ -82,7 +80,6 @@ impl Receiver {
             audio_received: 0,
             shown: Vec::new(),
             media_bytes: 0,
-            recoveries: Vec::new(),
             plis: 0,
         }
     }
@@ -116,9 +113,7 @@ impl Receiver {
     }
 
     fn note_number(&mut self, at_us: u64, number: u64) {
-        if let Some(missing) = self.missing.remove(&number) {
-            self.recoveries.push((missing.seen_us, at_us));
-        }
+        self.missing.remove(&number);
         let highest = self.video_highest.unwrap_or(number.saturating_sub(1));
         for gap in highest + 1..number {
             self.missing.insert(gap, Missing { seen_us: at_us, next_us: at_us + NACK_AFTER_US });

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use roundtable_media::bwe::{
-    Bitrate, Demand, Estimator, EstimatorConfig, NullEstimator, ProbeCluster, SendSideEstimator, SentPacket,
-    TimeoutReason,
+    Bitrate, Demand, Estimator, EstimatorConfig, EstimatorState, NullEstimator, ProbeCluster, SendSideEstimator,
+    SentPacket, TimeoutReason,
 };
 use roundtable_wire::Unwrapper16;
 use roundtable_wire::twcc::Feedback;
@@ -29,12 +29,29 @@ impl Rival {
         }
     }
 
-    pub fn estimator(self, now: Instant) -> Box<dyn Estimator> {
+    pub fn estimator(self, now: Instant) -> Box<dyn Compared> {
         match self {
             Self::None => Box::new(NullEstimator::new(Bitrate::kbps(20_000))),
             Self::Family => Box::new(FamilyGcc::new(now)),
             Self::Ours => Box::new(SendSideEstimator::new(now, EstimatorConfig::default())),
         }
+    }
+}
+
+/// An estimator that is compared; ours tells what it knows, for traces.
+pub trait Compared: Estimator {
+    fn state(&self) -> Option<EstimatorState> {
+        None
+    }
+}
+
+impl Compared for NullEstimator {}
+
+impl Compared for FamilyGcc {}
+
+impl Compared for SendSideEstimator {
+    fn state(&self) -> Option<EstimatorState> {
+        Some(Self::state(self))
     }
 }
 

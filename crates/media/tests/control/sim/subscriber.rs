@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use roundtable_media::allocate::{Allocator, Budget, Choice, Class, Hints, Rung, Track};
-use roundtable_media::bwe::{Bitrate, Estimator, ProbeId, SentPacket};
+use roundtable_media::bwe::{Bitrate, ProbeId, SentPacket};
 use roundtable_media::pacer::{Admission, Outgoing, Pacer, Priority, Release};
 use roundtable_wire::twcc::Feedback;
 
 use super::receiver::Back;
+use super::rival::Compared;
 use super::source::{LAYERS, Source, SourcePacket, TEMPORAL};
 
 pub const AUDIO_BYTES: u16 = 100;
@@ -67,9 +68,12 @@ enum Restricted {
     Nothing,
 }
 
+/// When, of which track, to which rung.
+pub type Move = (u64, usize, Option<(u8, u8)>);
+
 pub struct Subscriber {
     index: usize,
-    pub estimator: Box<dyn Estimator>,
+    pub estimator: Box<dyn Compared>,
     allocator: Allocator,
     pacer: Pacer<Payload>,
     pub hints: Vec<Hints>,
@@ -87,14 +91,14 @@ pub struct Subscriber {
     rtx_sum: f64,
     rtx_us: u64,
     /// (when, track, rung): as the allocator decided, and as it took effect.
-    pub decided: Vec<(u64, usize, Option<(u8, u8)>)>,
-    pub live: Vec<(u64, usize, Option<(u8, u8)>)>,
+    pub decided: Vec<Move>,
+    pub live: Vec<Move>,
     pub pacer_queue: Duration,
-    pub filler_bytes: u64,
+    pub trace: bool,
 }
 
 impl Subscriber {
-    pub fn new(index: usize, now: Instant, now_us: u64, estimator: Box<dyn Estimator>, hints: Vec<Hints>) -> Self {
+    pub fn new(index: usize, now: Instant, now_us: u64, estimator: Box<dyn Compared>, hints: Vec<Hints>) -> Self {
         let target = estimator.target();
         let mut ladder = Vec::new();
         for (spatial, (rate, height)) in LAYERS.iter().enumerate() {
@@ -132,7 +136,7 @@ impl Subscriber {
             decided: Vec::new(),
             live: Vec::new(),
             pacer_queue: Duration::ZERO,
-            filler_bytes: 0,
+            trace: false,
         }
     }
 
@@ -258,7 +262,7 @@ impl Subscriber {
             self.report_next_us += 1_000_000;
             out.push(Wire { to: self.index, sequence: 0, size: 80, payload: Payload::Report { sent_us: now_us } });
         }
-        if now_us % WHEEL_US != 0 {
+        if !now_us.is_multiple_of(WHEEL_US) {
             return;
         }
         if self.estimator.poll_timeout().is_some_and(|(at, _)| at <= now) {
@@ -268,8 +272,8 @@ impl Subscriber {
         self.pacer.set_target(now, self.estimator.target());
         self.allocate(now, now_us, sources, false);
         if let Some(cluster) = self.estimator.poll_probe(now) {
-            if std::env::var_os("SIM_TRACE").is_some() {
-                println!("{:8.3} probe {:?} at {}", now_us as f64 / 1e6, cluster.cause, cluster.rate);
+            if self.trace {
+                note(now_us, format_args!("probe {:?} at {}", cluster.cause, cluster.rate));
             }
             self.pacer.handle_probe(now, cluster);
         }
@@ -280,7 +284,6 @@ impl Subscriber {
                     self.send(now, payload, size, probe, false, out);
                 }
                 Release::Filler { bytes, probe } => {
-                    self.filler_bytes += u64::from(bytes);
                     self.send(now, Payload::Filler, bytes, Some(probe), true, out);
                 }
             }
@@ -339,12 +342,11 @@ impl Subscriber {
             let rung = choice.rung.map(|rung| (self.ladder[rung].spatial, self.ladder[rung].temporal));
             let egress = &mut self.tracks[track];
             if rung != egress.wanted {
-                if std::env::var_os("SIM_TRACE").is_some() {
-                    println!(
-                        "{:8.3} track {track} {:?} -> {rung:?} ({:?}) target {target} demand {demand:?}",
-                        now_us as f64 / 1e6,
-                        egress.wanted,
-                        choice.cause
+                if self.trace {
+                    let (before, cause) = (egress.wanted, choice.cause);
+                    note(
+                        now_us,
+                        format_args!("track {track} {before:?} -> {rung:?} ({cause:?}) at {target}: {demand:?}"),
                     );
                 }
                 self.decided.push((now_us, track, rung));
@@ -381,6 +383,11 @@ impl Subscriber {
     pub fn current(&self, track: usize) -> Option<(u8, u8)> {
         self.tracks[track].current
     }
+}
+
+#[expect(clippy::print_stdout, reason = "a trace is what the run is asked for")]
+fn note(now_us: u64, what: std::fmt::Arguments<'_>) {
+    println!("{:8.3} {what}", now_us as f64 / 1e6);
 }
 
 pub fn cost((spatial, temporal): (u8, u8)) -> f64 {
