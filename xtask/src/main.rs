@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask test`, `miri`, `protocol`, `web`.
 #![allow(clippy::print_stdout)] // A command talks.
 
+mod scenarios;
 mod steps;
 mod tools;
 
@@ -13,6 +14,8 @@ const USAGE: &str = "\
 cargo xtask COMMAND
 
   test      everything that must hold: format, lints, tests, documentation, the web part, browsers
+  scenarios [NAME]...
+            browsers over bad links, each for minutes; those whose ids begin with a NAME, or all
   miri      the unsafe crate under Miri (needs a nightly toolchain with the component miri)
   protocol  writes web/sdk/src/protocol.ts and docs/protocol.schema.json from crates/protocol
   web       builds web/app/dist, the page that is built into the binary";
@@ -24,6 +27,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["test"] => steps::test(),
+        ["scenarios", names @ ..] => scenarios::play(names),
         ["miri"] => miri(),
         ["protocol"] => protocol(),
         ["web"] => web(),
