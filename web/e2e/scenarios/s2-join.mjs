@@ -19,7 +19,7 @@ scenario("s2", "a join over 600 kbit/s, 1.5 Mbit/s and 5 Mbit/s", (verdict) =>
   withStage({ links: RATES.length }, async (stage) => {
     const publisher = await stage.publisher();
     const began = Date.now();
-    /** @type {{ rate: string, firstMs: number, settled: number, freezes: number, height: number }[]} */
+    /** @type {{ rate: string, firstMs: number, settled: number, freezes: number, longestStoodS: number, height: number }[]} */
     const joins = [];
     for (const [link, rate] of RATES.entries()) {
       await stage.emulator.set(link, "up", PATH);
@@ -32,9 +32,9 @@ scenario("s2", "a join over 600 kbit/s, 1.5 Mbit/s and 5 Mbit/s", (verdict) =>
         const { joinedAt } = await watcher.evaluate(() => window.scenario);
         await sleepUntil(joinedAt + LOOK_MS);
         const samples = await received(watcher);
-        const { freezes } = change(samples, joinedAt, joinedAt + LOOK_MS);
+        const { freezes, longestStoodS } = change(samples, joinedAt + firstMs, joinedAt + LOOK_MS);
         const height = samples.at(-1)?.height ?? 0;
-        joins.push({ rate, firstMs, settled: settledS(samples, joinedAt), freezes, height });
+        joins.push({ rate, firstMs, settled: settledS(samples, joinedAt), freezes, longestStoodS, height });
         await watcher.driver.close();
       }
     }
@@ -53,6 +53,7 @@ scenario("s2", "a join over 600 kbit/s, 1.5 Mbit/s and 5 Mbit/s", (verdict) =>
       joins.reduce((sum, { freezes }) => sum + freezes, 0),
       0,
     );
+    verdict.atMost("longest stand-still s", Math.max(...joins.map((join) => join.longestStoodS)), 0);
     for (const rate of RATES) {
       verdict.note(
         `rows at ${rate}`,
