@@ -21,7 +21,7 @@
  * @property {number} otherFreezes
  *
  * One layer of what a page sends.
- * @typedef {{ stream: string, spatial: number, temporal: number, bytes: number }} Layer
+ * @typedef {{ stream: string, spatial: number, temporal: number, frames: number, bytes: number }} Layer
  */
 
 /** Headers of RTP, SRTP, UDP and IP, as a share of the video they carry. */
@@ -156,6 +156,19 @@ export function rungs(layers, seconds, keyMode) {
     );
     return (below.reduce((sum, layer) => sum + layer.bytes, 0) * 8) / seconds;
   });
+}
+
+/**
+ * Frames a second of the fastest stream. A picture counts once, however many spatial layers it has.
+ * @param {readonly Layer[]} layers @param {number} seconds
+ */
+export function picturesPerSecond(layers, seconds) {
+  /** @type {Map<string, number>} */
+  const pictures = new Map();
+  for (const { stream, frames } of layers.filter(({ spatial }) => spatial === 0)) {
+    pictures.set(stream, (pictures.get(stream) ?? 0) + frames);
+  }
+  return Math.max(0, ...pictures.values()) / seconds;
 }
 
 /** The most video that fits beside the sound; 0 if nothing does. @param {readonly number[]} rates @param {number} capBps */

@@ -109,7 +109,8 @@ function transformFrames() {
     const { synchronizationSource, spatialIndex: spatial = 0, temporalIndex: temporal = 0 } = data;
     const stream = String(synchronizationSource);
     const name = `${stream}/${spatial}/${temporal}`;
-    const layer = layers.get(name) ?? { stream, spatial, temporal, bytes: 0 };
+    const layer = layers.get(name) ?? { stream, spatial, temporal, frames: 0, bytes: 0 };
+    layer.frames += 1;
     layer.bytes += frame.data.byteLength;
     layers.set(name, layer);
   };

@@ -7,6 +7,7 @@ import {
   heightChanges,
   moves,
   percentile,
+  picturesPerSecond,
   rungs,
   secondsUntil,
   secondsUntilFits,
@@ -84,13 +85,22 @@ test("rungs are layers with those they stand on", () => {
     /** @type {number} */ spatial,
     /** @type {number} */ temporal,
   ) => ({
-    ...{ stream, spatial, temporal, bytes: 1000 * (spatial + 1) },
+    ...{ stream, spatial, temporal, frames: 10, bytes: 1000 * (spatial + 1) },
   });
   const simulcast = [layer("a", 0, 0), layer("a", 0, 1), layer("b", 0, 0)];
   expect(rungs(simulcast, 1, false)).toEqual([8_000, 16_000, 8_000]);
   const scalable = [layer("a", 0, 0), layer("a", 1, 0), layer("a", 1, 1)];
   expect(rungs(scalable, 1, false)).toEqual([8_000, 24_000, 40_000]);
   expect(rungs(scalable, 1, true)).toEqual([8_000, 16_000, 32_000]);
+});
+
+test("a picture of several spatial layers is one picture", () => {
+  const layer = (/** @type {number} */ spatial, /** @type {number} */ temporal) => ({
+    ...{ stream: "a", spatial, temporal, frames: 30, bytes: 0 },
+  });
+  const layers = [layer(0, 0), layer(0, 1), layer(1, 0), layer(1, 1), { ...layer(0, 0), stream: "b" }];
+  expect(picturesPerSecond(layers, 2)).toBe(30);
+  expect(picturesPerSecond([], 2)).toBe(0);
 });
 
 test("the best rung is the largest that fits beside the sound", () => {
