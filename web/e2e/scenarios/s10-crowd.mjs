@@ -41,7 +41,6 @@ scenario("s10", `${COUNT + JUDGES} join in five seconds`, (verdict) =>
       );
       await sleepUntil(began + COUNTED_MS);
       const list = await sent(publisher);
-      requireSpeed(list, began - BEFORE_MS, began + COUNTED_MS);
       const quiet = encoded(list, began - BEFORE_MS, began);
       const busy = encoded(list, began, began + COUNTED_MS);
       const keyFrames = Math.max(...busy.encodings.map((encoding) => encoding.keyFrames));
@@ -55,7 +54,8 @@ scenario("s10", `${COUNT + JUDGES} join in five seconds`, (verdict) =>
       verdict.atMost("QP rise", qpRise, 0.1);
       verdict.atMost("first frame p95 ms", percentile(firsts, 0.95), 800);
       verdict.atLeast("in the room", Number(/(\d+) of/.exec(line)?.[1]), COUNT);
-      return { quiet, busy, firsts };
+      verdict.raw = { quiet, busy, firsts };
+      requireSpeed(list, began - BEFORE_MS, began + COUNTED_MS);
     } finally {
       await crowd.stop();
     }

@@ -68,20 +68,16 @@ export function playDip(
 
     const [samples, beside, made] = [await received(watcher), await received(other), await sent(publisher)];
     const rows = await emulator.rows(0, "down");
-    const encoderFps = requireSpeed(made, fell - BEFORE_MS / 2, end);
     const times = { fell, rose, end };
     judge(verdict, { samples, rows, times, rates: choices(encoded(made, fell + SETTLED_MS, rose), mode) });
     const others = change(beside, fell, end);
     verdict.atMost("other: freezes", others.freezes, 0);
     verdict.atMost("other: key frames", others.keyFrames, 1);
-    verdict.note("encoder fps", encoderFps);
-    return {
-      times,
-      samples,
-      beside,
-      rows: between(rows, fell - BEFORE_MS, end),
+    verdict.raw = {
+      ...{ times, samples, beside, rows: between(rows, fell - BEFORE_MS, end) },
       made: encoded(made, fell, end),
     };
+    verdict.note("encoder fps", requireSpeed(made, fell - BEFORE_MS / 2, end));
   });
 }
 

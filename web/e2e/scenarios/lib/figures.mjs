@@ -190,6 +190,9 @@ export class Verdict {
   /** @type {{ name: string, value: number, limit: string, holds: boolean | null }[]} */
   figures = [];
 
+  /** What else is worth keeping. @type {object} */
+  raw = {};
+
   /** @param {string} name @param {number} value @param {number} limit */
   atMost(name, value, limit) {
     this.figures.push({ name, value, limit: `≤ ${limit}`, holds: value <= limit });

@@ -15,20 +15,18 @@ export const RESULTS =
 const TIMEOUT_MS = 240_000;
 
 /**
- * Declares a scenario. `play` fills the verdict and gives what else is worth keeping.
+ * Declares a scenario. `play` fills the verdict, and then says whether the run means anything.
  * @param {string} id the first word of its name, by which it is chosen
  * @param {string} title
- * @param {(verdict: Verdict) => Promise<object>} play
+ * @param {(verdict: Verdict) => Promise<void>} play
  */
 export function scenario(id, title, play) {
   test(`${id}: ${title}`, { timeout: TIMEOUT_MS }, async (t) => {
     const verdict = new Verdict();
     const loadBefore = loadavg()[0] ?? 0;
     let why = "";
-    /** @type {object} */
-    let raw = {};
     try {
-      raw = await play(verdict);
+      await play(verdict);
     } catch (error) {
       if (!(error instanceof Void)) {
         await write("FAIL", String(error));
@@ -44,9 +42,9 @@ export function scenario(id, title, play) {
     /** @param {string} outcome @param {string} reason */
     async function write(outcome, reason) {
       const load = [loadBefore, loadavg()[0] ?? 0].map((value) => value.toFixed(1)).join("→");
-      const row = `| ${id} | ${outcome} | ${reason}${verdict} | ${load} of ${cpus().length} |`;
+      const row = `| ${id} | ${outcome} | ${[reason, String(verdict)].filter((text) => text !== "").join(": ")} | ${load} of ${cpus().length} |`;
       await mkdir(RESULTS, { recursive: true });
-      const report = { id, title, outcome, reason, load, figures: verdict.figures, ...raw };
+      const report = { id, title, outcome, reason, load, figures: verdict.figures, ...verdict.raw };
       // Infinity is no JSON, and null would not say which way.
       const text = JSON.stringify(
         report,
