@@ -15,7 +15,7 @@ scenario("s14", "a publisher's uplink dips", (verdict) =>
     await emulator.set(0, "up", "rate=3M delay=20ms queue=300ms");
     await emulator.set(0, "down", "delay=20ms");
     // The large camera first: Chromium opens its one fake device as the first page wants it.
-    const publisher = await stage.publisher({ detour: emulator.ports[0] ?? 0 });
+    const publisher = await stage.publisher({ detour: emulator.fronts[0] ?? "" });
     const neighbour = await stage.guest("Neighbour", "chromium", {});
     const place = new URL(stage.room);
     place.searchParams.set("w", String(SMALL.width));

@@ -14,7 +14,7 @@ scenario("s8", "small for a minute, then large", (verdict) =>
     await emulator.set(0, "up", "delay=20ms");
     await emulator.set(0, "down", "rate=3M delay=20ms queue=300ms");
     const publisher = await stage.publisher();
-    const watcher = await stage.watcher("Watcher", { detour: emulator.ports[0] ?? 0 });
+    const watcher = await stage.watcher("Watcher", { detour: emulator.fronts[0] ?? "" });
     await watcher.evaluate(() => {
       const style = document.createElement("style");
       style.id = "small";

@@ -14,7 +14,7 @@ scenario("s9", "120, 100 and 80 kbit/s", (verdict) =>
     await emulator.set(0, "up", "delay=20ms");
     await emulator.set(0, "down", "rate=1M delay=20ms queue=300ms");
     const publisher = await stage.publisher();
-    const watcher = await stage.watcher("Watcher", { detour: emulator.ports[0] ?? 0 });
+    const watcher = await stage.watcher("Watcher", { detour: emulator.fronts[0] ?? "" });
     const began = Date.now();
     await sleepUntil(began + SETTLED_MS);
     let changes = 0;

@@ -57,7 +57,7 @@ export function playDip(
     };
     const publisher = await stage.publisher(camera, publishes);
     const other = await stage.watcher("Other", { seal });
-    const watcher = await stage.watcher("Watcher", { seal, detour: emulator.ports[0] ?? 0 }, watches);
+    const watcher = await stage.watcher("Watcher", { seal, detour: emulator.fronts[0] ?? "" }, watches);
     await Promise.all([untilTop(watcher), untilTop(other)]);
     await sleepUntil(Date.now() + BEFORE_MS);
     const fell = await emulator.set(0, "down", NARROW.settings);

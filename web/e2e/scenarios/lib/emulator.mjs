@@ -17,16 +17,18 @@ const ANSWER_MS = 2_000;
 
 /**
  * Starts links to a UDP server on this machine.
- * @param {{ port: number, links?: number, seed?: number }} options
+ * @param {{ port: number, links?: number, seed?: number, listen?: string }} options
  */
-export async function startEmulator({ port, links = 1, seed = 1 }) {
+export async function startEmulator({ port, links = 1, seed = 1, listen = "127.0.0.1" }) {
   const folder = await mkdtemp(join(tmpdir(), "roundtable-links-"));
   const table = join(folder, "links.csv");
-  const numbers = ["--links", String(links), "--seed", String(seed)];
+  const numbers = ["--links", String(links), "--seed", String(seed), "--listen", listen];
   const args = ["--server", `127.0.0.1:${port}`, ...numbers, "--csv", table];
   const emulator = await startProcess(BINARY, args, /^control 127\.0\.0\.1:(\d+)$/);
   const control = Number(emulator.match[1]);
-  const ports = emulator.output.flatMap((line) => /^link \d+ \S+:(\d+) to/.exec(line)?.[1] ?? []).map(Number);
+  const fronts = emulator.output.flatMap(
+    (line) => /^link \d+ (\S+):(\d+) to/.exec(line)?.slice(1, 3).join(" ") ?? [],
+  );
   /** @param {string} line */
   const tell = async (line) => {
     const socket = createSocket("udp4");
@@ -42,8 +44,8 @@ export async function startEmulator({ port, links = 1, seed = 1 }) {
   };
   const offset = Date.now() - (await tell("time"));
   return {
-    /** The port of each link, for pages. */
-    ports,
+    /** Address and port of each link, as candidates have them. */
+    fronts,
     /**
      * Changes a link; gives when, by `Date.now()`.
      * @param {number} link @param {"up" | "down" | "both"} which @param {string} settings such as `rate=300k loss=5`

@@ -2,7 +2,7 @@
 
 /**
  * @typedef {object} Preparation
- * @property {number} [detour] port of the link that leads to the server
+ * @property {string} [detour] address and port of the link that leads to the server
  * @property {boolean} [watches] has no camera and no microphone
  * @property {string} [codec] of the camera, such as `VP9`
  * @property {string} [mode] scalability mode of one encoding, instead of simulcast
@@ -27,7 +27,7 @@ function prepare(preparation, workerSource) {
   }
 
   const setRemote = RTCPeerConnection.prototype.setRemoteDescription;
-  /** Leaves one candidate of each section, which is the link's port. @param {string} sdp */
+  /** Leaves one candidate of each section, which is the link's. @param {string} sdp */
   const lead = (sdp) => {
     let done = false;
     return sdp
@@ -38,7 +38,7 @@ function prepare(preparation, workerSource) {
         if (!line.startsWith("a=candidate:")) return [line];
         if (match === null || done) return [];
         done = true;
-        return [`${match[1]} 127.0.0.1 ${detour} typ host`];
+        return [`${match[1]} ${detour} typ host`];
       })
       .join("\r\n");
   };

@@ -1,6 +1,6 @@
 // Everything a scenario plays with: the server, the links, the browsers, who publishes and who watches.
 import { launchChromium, launchFirefox } from "../../lib/browsers.mjs";
-import { startServer } from "../../lib/server.mjs";
+import { machineAddress, startServer } from "../../lib/server.mjs";
 import { sleep, until } from "../../lib/wait.mjs";
 import { startEmulator } from "./emulator.mjs";
 import { between, picturesPerSecond, rungs } from "./figures.mjs";
@@ -51,7 +51,9 @@ export async function withStage(options, play) {
 async function openStage({ links = 1, seed = 1, firefox = false }, clearing) {
   const server = await startServer();
   clearing.push(() => server.stop());
-  const emulator = await startEmulator({ port: Number(server.match[2]), links, seed });
+  // Firefox does not speak from its own address to one that is loopback.
+  const listen = firefox ? machineAddress() : "127.0.0.1";
+  const emulator = await startEmulator({ port: Number(server.match[2]), links, seed, listen });
   clearing.push(() => emulator.stop());
   const fake = [`--use-fake-device-for-media-stream=fps=${CAMERA.fps}`, "--use-fake-ui-for-media-stream"];
   const chromium = await launchChromium(fake, { bypassCSP: true });
