@@ -105,7 +105,9 @@ function judge(verdict, { samples, rows, times: { fell, rose, end }, rates }) {
   verdict.atMost("frozen s", Math.max(whole.frozenS, whole.stoodS), 1);
   verdict.note("freezes", whole.freezes);
   verdict.note("fps in the dip", settled.fps);
-  verdict.atLeast("of best that fits", best > 0 ? settled.videoBps / best : Number.NaN, 0.9);
+  // What comes while the picture stands still is of no use to anybody.
+  const usefulBps = settled.videoBps * (1 - Math.min(1, settled.stoodS / settled.seconds));
+  verdict.atLeast("of best that fits", best > 0 ? usefulBps / best : Number.NaN, 0.9);
   verdict.note("of the link", carriedBps(rows, fell + SETTLED_MS, rose) / NARROW.bps);
   verdict.atMost("queue p95 ms", queue, 150);
   verdict.note(
