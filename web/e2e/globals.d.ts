@@ -8,6 +8,14 @@ declare global {
     heard: { type: string; id: string; data: string }[];
     /** When tiles went away, by member. */
     tilesGone: Record<string, number>;
+    /** What a scenario notes in a page; see scenarios/lib/page.mjs. */
+    scenario: {
+      samples: import("./scenarios/lib/figures.mjs").Sample[];
+      sent: import("./scenarios/lib/stage.mjs").Sent[];
+      layers: import("./scenarios/lib/figures.mjs").Layer[];
+      joinedAt: number;
+      firstFrameAt: number;
+    };
     /** Set by markup that should never run. */
     hacked?: boolean;
   }
