@@ -1,4 +1,4 @@
-import type { ConnectionStats, Room } from "@roundtable/sdk";
+import type { ClientMessage, ConnectionStats, Room } from "@roundtable/sdk";
 
 declare global {
   interface Window {
@@ -8,6 +8,9 @@ declare global {
     heard: { type: string; id: string; data: string }[];
     /** When tiles went away, by member. */
     tilesGone: Record<string, number>;
+    /** What a page said by its sockets, and the sockets. */
+    said: ClientMessage[];
+    sockets: WebSocket[];
     /** Set by markup that should never run. */
     hacked?: boolean;
   }
