@@ -177,6 +177,11 @@ pub fn merge(given: &Given, file: &File) -> Merged {
         max_rooms,
         max_members,
         max_seats,
+        max_receive_bitrate,
+        max_publish_bitrate,
+        max_video_height,
+        max_video_fps,
+        last_n,
         log,
         log_format,
     );
@@ -230,5 +235,10 @@ fn default_settings() -> Settings {
         turn_user: None,
         turn_pass: None,
         turn_pass_file: None,
+        max_receive_bitrate: None,
+        max_publish_bitrate: None,
+        max_video_height: None,
+        max_video_fps: None,
+        last_n: None,
     }
 }

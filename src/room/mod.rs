@@ -1,23 +1,26 @@
 //! One room: who is here, who publishes what, who hears whom. Pure: time is told, effects are polled.
 
 pub mod chat;
+pub mod last_n;
 pub mod member;
 pub mod slot;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
 use roundtable_protocol::event::{
     ChatMessage, Event, EventBody, LeaveReason, MemberInfo, RoomCloseReason, TrackInfo, TrackSource,
 };
+use roundtable_protocol::grant::MemberLimits;
 use roundtable_protocol::limit::{MAX_SEATS, MAX_TRACKS_PER_MEMBER};
-use roundtable_protocol::message::SubscribeChange;
+use roundtable_protocol::message::{SubscribeChange, ViewChange};
 use roundtable_protocol::{ErrorCode, Grants, MemberId, MessageId, TrackId};
 
 use chat::{ChatError, ChatHistory};
+use last_n::Candidate;
 use member::Member;
 use slot::{Assignment, Group};
 
@@ -44,6 +47,20 @@ pub enum Effect {
         member: MemberId,
         /// Which and what.
         assignment: Assignment,
+    },
+    /// A member looks differently at the track on one of its slots; see [`Room::view_of`].
+    Look {
+        /// Whose slot.
+        member: MemberId,
+        /// The m-line.
+        mid: String,
+        /// What it carries.
+        track: TrackId,
+    },
+    /// What a member may receive and publish changed; see [`Room::limits`].
+    Limit {
+        /// Who.
+        member: MemberId,
     },
     /// A member is asked to have more seats.
     Grow {
@@ -112,6 +129,8 @@ pub struct Room {
     members: HashMap<MemberId, Member>,
     tracks: Vec<TrackInfo>,
     speaking: Vec<MemberId>,
+    /// How often somebody began to speak.
+    spoken: u64,
     chat: ChatHistory,
     effects: VecDeque<Effect>,
     closed: bool,
@@ -128,6 +147,7 @@ impl Room {
             members: HashMap::new(),
             tracks: Vec::new(),
             speaking: Vec::new(),
+            spoken: 0,
             chat: ChatHistory::default(),
             effects: VecDeque::new(),
             closed: false,
@@ -229,18 +249,15 @@ impl Room {
     /// # Errors
     /// [`UnknownTrack`] if it is not the member's.
     pub fn mute(&mut self, now: Now, id: &MemberId, track: &TrackId, muted: bool) -> Result<(), UnknownTrack> {
-        let info = self.own_track(id, track)?;
-        if info.muted == muted {
-            return Ok(());
-        }
-        info.muted = muted;
-        let voice = info.source == TrackSource::Microphone;
-        self.effects.push_back(Effect::Pause { track: track.clone(), paused: muted });
-        self.emit(now, EventBody::Muted { track: track.clone(), member: id.clone(), muted });
-        if muted && voice {
-            self.set_speaking(now, id, false);
-        }
-        Ok(())
+        self.set_muted(now, id, track, muted, None)
+    }
+
+    /// Mutes a track for its owner, who is told why by `code`. Returns the owner; `None` if there was nothing to mute.
+    pub fn mute_for(&mut self, now: Now, track: &TrackId, code: ErrorCode) -> Option<MemberId> {
+        let owner = self.track(track).filter(|info| !info.muted)?.member.clone();
+        // Its own track by construction.
+        self.set_muted(now, &owner, track, true, Some(code)).ok()?;
+        Some(owner)
     }
 
     /// Changes what a member wants to receive. Wishes about tracks that are not there are ignored:
@@ -253,6 +270,35 @@ impl Room {
             }
         }
         self.refit_member(id);
+    }
+
+    /// Notes how a member looks at tracks. As with [`Room::subscribe`], tracks that are not there are ignored.
+    pub fn view(&mut self, id: &MemberId, changes: Vec<ViewChange>) {
+        let Some(member) = self.members.get_mut(id) else { return };
+        let mut changed = false;
+        for view in changes {
+            let track = view.track.clone();
+            if !self.tracks.iter().any(|t| t.id == track) || !member.set_view(view) {
+                continue;
+            }
+            changed = true;
+            if let Some(mid) = member.seating.find(&track) {
+                self.effects.push_back(Effect::Look { member: id.clone(), mid: mid.to_owned(), track });
+            }
+        }
+        if changed && member.grants.limits.last_n.is_some() {
+            self.refit_member(id);
+        }
+    }
+
+    /// Changes what a member may receive and publish. Returns whether there is such a member.
+    pub fn set_limits(&mut self, id: &MemberId, limits: MemberLimits) -> bool {
+        let Some(member) = self.members.get_mut(id) else { return false };
+        if std::mem::replace(&mut member.grants.limits, limits) != limits {
+            self.effects.push_back(Effect::Limit { member: id.clone() });
+            self.refit_member(id);
+        }
+        true
     }
 
     /// Takes a chat message and delivers it to everybody, the writer included.
@@ -319,6 +365,18 @@ impl Room {
         self.members.get(id)?.seating.slot(mid)
     }
 
+    /// What a member may receive and publish.
+    #[must_use]
+    pub fn limits(&self, id: &MemberId) -> MemberLimits {
+        self.members.get(id).map_or(MemberLimits::NONE, |member| member.grants.limits)
+    }
+
+    /// How a member looks at a track, if it said so.
+    #[must_use]
+    pub fn view_of(&self, id: &MemberId, track: &TrackId) -> Option<&ViewChange> {
+        self.members.get(id)?.view(track)
+    }
+
     /// What was written before, in pieces of at most `piece_bytes` of text.
     #[must_use]
     pub fn chat_history(&self, piece_bytes: usize) -> Vec<Vec<ChatMessage>> {
@@ -332,6 +390,30 @@ impl Room {
 
     fn own_track(&mut self, id: &MemberId, track: &TrackId) -> Result<&mut TrackInfo, UnknownTrack> {
         self.tracks.iter_mut().find(|t| t.id == *track && t.member == *id).ok_or_else(|| UnknownTrack(track.clone()))
+    }
+
+    fn set_muted(
+        &mut self,
+        now: Now,
+        id: &MemberId,
+        track: &TrackId,
+        muted: bool,
+        code: Option<ErrorCode>,
+    ) -> Result<(), UnknownTrack> {
+        let info = self.own_track(id, track)?;
+        if info.muted == muted {
+            return Ok(());
+        }
+        info.muted = muted;
+        let voice = info.source == TrackSource::Microphone;
+        self.effects.push_back(Effect::Pause { track: track.clone(), paused: muted });
+        self.emit(now, EventBody::Muted { track: track.clone(), member: id.clone(), muted, code });
+        if muted && voice {
+            self.set_speaking(now, id, false);
+        }
+        // A muted picture takes nobody's place.
+        self.refit_chosen();
+        Ok(())
     }
 
     fn forget_track(&mut self, track: &TrackId) {
@@ -349,6 +431,19 @@ impl Room {
             self.speaking.push(id.clone());
         }
         self.emit(now, EventBody::Speaking { member: id.clone(), speaking });
+        if speaking && let Some(member) = self.members.get_mut(id) {
+            self.spoken += 1;
+            member.spoke = self.spoken;
+            self.refit_chosen();
+        }
+    }
+
+    /// Fits the slots of those who do not get everybody's picture.
+    fn refit_chosen(&mut self) {
+        let chosen = |id: &&MemberId| self.members.get(*id).is_some_and(|m| m.grants.limits.last_n.is_some());
+        for id in self.order.iter().filter(chosen).cloned().collect::<Vec<_>>() {
+            self.refit_member(&id);
+        }
     }
 
     /// Fits everybody's slots to what is published now.
@@ -358,9 +453,38 @@ impl Room {
         }
     }
 
+    /// Takes the pictures away that are too many for a member, and those that are muted. The sound stays.
+    fn leave_last_n(&self, groups: &mut Vec<Group>, member: &Member, n: usize) {
+        let muted: HashSet<&TrackId> = self.tracks.iter().filter(|t| t.muted).map(|t| &t.id).collect();
+        let candidates: Vec<Candidate<'_>> = groups
+            .iter()
+            .filter_map(|group| {
+                let track = group.video.as_ref().filter(|track| !muted.contains(track))?;
+                let view = member.view(track);
+                Some(Candidate {
+                    track,
+                    held: group.screen || view.is_some_and(|view| view.pinned),
+                    visible: view.is_none_or(|view| view.visible),
+                    spoke: self.members.get(&group.member).map_or(0, |owner| owner.spoke),
+                })
+            })
+            .collect();
+        let chosen = last_n::choose(&candidates, n);
+        for group in groups.iter_mut() {
+            group.video = group.video.take().filter(|track| chosen.contains(track));
+        }
+        groups.retain(|group| group.audio.is_some() || group.video.is_some());
+        // Who is seen finds a seat before those who are only heard.
+        groups.sort_by_key(|group| group.video.is_none());
+    }
+
     fn refit_member(&mut self, id: &MemberId) {
+        let Some(member) = self.members.get(id) else { return };
+        let mut groups = groups(&self.tracks, member);
+        if let Some(n) = member.grants.limits.last_n {
+            self.leave_last_n(&mut groups, member, usize::from(n));
+        }
         let Some(member) = self.members.get_mut(id) else { return };
-        let groups = groups(&self.tracks, member);
         let (changes, needed) = member.seating.fit(&groups);
         for assignment in changes {
             self.effects.push_back(Effect::Assign { member: id.clone(), assignment });

@@ -142,6 +142,13 @@ impl Seating {
             .map(|slot| (slot.generation, slot.track.as_ref()))
     }
 
+    /// The m-line on which a track stands.
+    #[must_use]
+    pub fn find(&self, track: &TrackId) -> Option<&str> {
+        let slots = self.seats.iter().flat_map(|s| s.audio.iter().chain(s.video.iter()));
+        slots.filter(|slot| slot.track.as_ref() == Some(track)).map(|slot| slot.mid.as_str()).next()
+    }
+
     /// Frees the seats of those who are gone, and audio-only slots of those who are seen now.
     fn release(&mut self, groups: &[Group]) {
         for seat in &mut self.seats {

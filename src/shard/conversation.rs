@@ -17,6 +17,7 @@ use super::core::{Core, clocks, random, random_u64};
 use super::endpoint::Endpoint;
 use super::inbox::{Joined, Outbox, Request, ToMember};
 use super::negotiate::{Negotiation, NewSlot, NewTrack, Plan};
+use super::quality;
 use super::rooms::{OpenRoom, Presence};
 use crate::room::{Effect, FIRST_SEATS, Now};
 
@@ -84,6 +85,17 @@ impl Core {
                 room.subscribe(member, changes);
                 (None, Ok(()))
             }
+            Request::View(changes) => {
+                room.view(member, changes);
+                (None, Ok(()))
+            }
+            Request::Stats(id) => {
+                let stats = self.member_stats(clocks, key, member).map(Box::new);
+                if let (Some(stats), Some(open)) = (stats, self.rooms.get_mut(key)) {
+                    open.say(member, ServerMessage::Stats { id, stats });
+                }
+                (Some(id), Ok(()))
+            }
             Request::Chat { nonce, text } => {
                 (Some(nonce), room.chat(clocks, member, nonce, text).map_err(|e| Refusal::new(e.code(), e)))
             }
@@ -143,6 +155,7 @@ impl Core {
         // INVARIANT: the caller has just looked the room up.
         let open = &mut self.rooms[room];
         let plane = open.plane.add_peer(now);
+        open.plane.set_limits(now, plane, quality::peer_limits(&open.room.limits(member)));
         let key = self.endpoints.insert(Endpoint {
             transport,
             arena: Arena::default(),
@@ -289,6 +302,7 @@ impl Core {
                     Effect::Deliver { to, message, nonce } => {
                         self.deliver(now, key, &to, &ServerMessage::Chat { message, nonce });
                     }
+                    Effect::Limit { member } => self.limit(now, key, &member),
                     effect => open.apply(now, effect),
                 }
             } else if let Some(event) = open.plane.poll_event() {
@@ -327,6 +341,7 @@ impl OpenRoom {
         let id = self.room.reserve_track();
         let codec = line.codecs.first().map_or("", |c| c.codec.name()).to_owned();
         let layers = u8::try_from(line.rids.len().max(1)).unwrap_or(u8::MAX);
+        let rids = line.rids.clone();
         let key = self.plane.add_track(
             now,
             peer,
@@ -342,6 +357,7 @@ impl OpenRoom {
         );
         self.tracks.insert(id.clone(), key);
         self.names.insert(key, id.clone());
+        self.rids.insert(key, rids);
         if let Some(presence) = self.members.get_mut(member) {
             presence.tracks.push((mid, id.clone()));
         }
@@ -391,12 +407,16 @@ impl OpenRoom {
             Effect::Drop { track } => {
                 if let Some(key) = self.tracks.remove(&track) {
                     self.names.remove(&key);
+                    self.rids.remove(&key);
                     self.plane.remove_track(now, key);
                 }
             }
             Effect::Assign { member, assignment } => {
                 let slot = self.members.get(&member).and_then(|p| p.slots.get(&assignment.mid)).copied();
                 let Some(slot) = slot else { return };
+                if let Some(track) = &assignment.track {
+                    self.look(now, &member, slot, track);
+                }
                 let track = assignment.track.as_ref().and_then(|t| self.tracks.get(t)).copied();
                 let assigned = self.plane.assign(now, slot, track, assignment.generation);
                 if track.is_none() {
@@ -406,6 +426,13 @@ impl OpenRoom {
                     self.say_cannot_decode(&member, assignment.track.as_ref());
                 }
             }
+            Effect::Look { member, mid, track } => {
+                if let Some(slot) = self.members.get(&member).and_then(|p| p.slots.get(&mid)).copied() {
+                    self.look(now, &member, slot, &track);
+                }
+            }
+            // The core's, which knows the endpoints.
+            Effect::Limit { .. } => {}
             Effect::Deliver { to, message, nonce } => self.say(&to, ServerMessage::Chat { message, nonce }),
         }
     }
@@ -430,7 +457,9 @@ impl OpenRoom {
                 let id = self.names.get(&track).cloned();
                 self.say_cannot_decode(&member, id.as_ref());
             }
-            PlaneEvent::Codec { .. } | PlaneEvent::LayersWanted { .. } | PlaneEvent::OverLimit { .. } => {}
+            PlaneEvent::LayersWanted { track, layers } => self.tell_layers(track, layers),
+            PlaneEvent::OverLimit { track } => self.mute_over_limit(now, track),
+            PlaneEvent::Codec { .. } => {}
         }
     }
 

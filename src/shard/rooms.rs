@@ -48,6 +48,8 @@ pub struct OpenRoom {
     pub tracks: HashMap<TrackId, TrackKey>,
     /// Names of tracks.
     pub names: HashMap<TrackKey, TrackId>,
+    /// The rids of each track; none without simulcast.
+    pub rids: HashMap<TrackKey, Vec<String>>,
     /// Whose slot, and which m-line of theirs.
     pub slots: HashMap<SlotKey, (MemberId, String)>,
     /// Changes of slots that their owners have not been told yet, in order.
@@ -71,6 +73,7 @@ impl OpenRoom {
             peers: Vec::new(),
             tracks: HashMap::new(),
             names: HashMap::new(),
+            rids: HashMap::new(),
             slots: HashMap::new(),
             slot_changes: Vec::new(),
             touched: false,

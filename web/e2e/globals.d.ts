@@ -1,4 +1,4 @@
-import type { ConnectionStats, Room } from "@roundtable/sdk";
+import type { ClientMessage, ConnectionStats, Room } from "@roundtable/sdk";
 
 declare global {
   interface Window {
@@ -16,6 +16,9 @@ declare global {
       joinedAt: number;
       firstFrameAt: number;
     };
+    /** What a page said by its sockets, and the sockets. */
+    said: ClientMessage[];
+    sockets: WebSocket[];
     /** Set by markup that should never run. */
     hacked?: boolean;
   }

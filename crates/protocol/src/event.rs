@@ -51,7 +51,8 @@ pub enum EventBody {
         /// Whose it was.
         member: MemberId,
     },
-    /// A track was muted or unmuted by its owner; the server forwards nothing of a muted track.
+    /// A track was muted or unmuted, by its owner or by the server; the server forwards nothing of a muted track.
+    #[ts(optional_fields)]
     Muted {
         /// Which.
         track: TrackId,
@@ -59,6 +60,9 @@ pub enum EventBody {
         member: MemberId,
         /// The new state.
         muted: bool,
+        /// Why the server muted it; absent when its owner did it. The owner can unmute it again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<ErrorCode>,
     },
     /// Somebody began or stopped speaking.
     Speaking {

@@ -120,7 +120,7 @@ mod tests {
                 },
             },
         ));
-        state.apply(&event(3, EventBody::Muted { track: mic.clone(), member: ann.clone(), muted: true }));
+        state.apply(&event(3, EventBody::Muted { track: mic.clone(), member: ann.clone(), muted: true, code: None }));
         state.apply(&event(4, EventBody::Speaking { member: ann.clone(), speaking: true }));
         assert!(state.track(&mic).is_some_and(|t| t.muted));
         assert_eq!(state.speaking, std::slice::from_ref(&ann));
