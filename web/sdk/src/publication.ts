@@ -1,6 +1,7 @@
 // What this client publishes, and the m-lines that carry it.
 import { cameraEncodings, preferCodecs, preferredCodecs, screenEncodings } from "./codecs.ts";
 import { EncodingSwitch } from "./encodings.ts";
+import { askForExtensions } from "./extensions.ts";
 import type { Platform } from "./platform.ts";
 import type {
   EncodingWish,
@@ -102,6 +103,7 @@ export class SendingLines {
       return;
     }
     const transceiver = this.#addTransceiver(publication);
+    askForExtensions(transceiver);
     preferCodecs(
       transceiver,
       preferredCodecs(publication.kind, this.#platform.receivableCodecs(publication.kind)),

@@ -1,5 +1,6 @@
 // Seats: pairs of receiving m-lines, appended and never taken away.
 import { preferCodecs, preferredCodecs } from "./codecs.ts";
+import { askForExtensions } from "./extensions.ts";
 import { MAX_SDP_BYTES, MAX_SEATS } from "./limits.ts";
 import type { Platform } from "./platform.ts";
 import { bytesPerSeat } from "./sdp.ts";
@@ -39,6 +40,7 @@ export class Seats {
       for (const [kind, codecs] of [["audio", audio] as const, ["video", video] as const]) {
         const transceiver = this.#connection.addTransceiver(kind, { direction: "recvonly" });
         preferCodecs(transceiver, codecs);
+        askForExtensions(transceiver);
         this.#transceivers.push(transceiver);
       }
     }

@@ -110,6 +110,15 @@ export function fakeTrack(kind: "audio" | "video", id = `${kind}-track`): MediaS
 export class FakeTransceiver {
   mid: string | null = null;
   preferred: RTCRtpCodec[] = [];
+  /** As Chromium has it: known, and left out of offers unless asked for. */
+  extensions = [
+    { uri: "urn:ietf:params:rtp-hdrext:sdes:mid", direction: "sendrecv" },
+    { uri: "urn:example:other", direction: "stopped" },
+    {
+      uri: "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension",
+      direction: "stopped",
+    },
+  ];
   readonly receiver: { track: MediaStreamTrack };
   readonly sender: {
     track: MediaStreamTrack | null;
@@ -117,6 +126,14 @@ export class FakeTransceiver {
     getParameters(): RTCRtpSendParameters;
     setParameters(parameters: RTCRtpSendParameters): Promise<void>;
   };
+
+  getHeaderExtensionsToNegotiate() {
+    return this.extensions.map((extension) => ({ ...extension }));
+  }
+
+  setHeaderExtensionsToNegotiate(extensions: { uri: string; direction: string }[]) {
+    this.extensions = extensions;
+  }
 
   constructor(
     readonly kind: "audio" | "video",

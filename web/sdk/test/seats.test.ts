@@ -37,6 +37,17 @@ describe("seats", () => {
     ]);
   });
 
+  test("offer the dependency descriptor, and nothing else that the browser leaves out", () => {
+    const { connection, seats } = setUp();
+    seats.want(1);
+    seats.grow();
+    expect(connection.transceivers[1]?.extensions.map((e) => e.direction)).toEqual([
+      "sendrecv",
+      "stopped",
+      "sendrecv",
+    ]);
+  });
+
   test("never shrink, and wish for no more than the bound", () => {
     const { seats } = setUp();
     seats.want(4);
