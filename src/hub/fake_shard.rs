@@ -127,7 +127,7 @@ impl Thread {
         room.members.insert(member.id.clone(), (member.name.clone(), join.outbox));
         let id = member.id.clone();
         drop(rooms);
-        if join.reply.send(Ok(Joined { member, seats: 4, journal })).is_err() {
+        if join.reply.send(Ok(Joined { member, seats: 4, voice_slots: 0, journal })).is_err() {
             self.leave(&join.room, &id, LeaveReason::Disconnected);
         }
     }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use roundtable_wire::{Codec, Kind, RtpPacket};
 
 use crate::allocate::Class;
+use crate::audio::TrackAudio;
 use crate::config::{MAX_LAYERS, TrackCodec, TrackConfig};
 use crate::descriptor::Ids;
 use crate::inbound::clock::CaptureReport;
@@ -54,6 +55,7 @@ pub(crate) struct Track {
     pub(crate) class: Class,
     pub(crate) spoke: u64,
     pub(crate) speaking: SpeakingDetector,
+    pub(crate) audio: TrackAudio,
     /// What the publisher sends, once packets have told.
     pub(crate) codec: Option<Codec>,
 }
@@ -118,6 +120,7 @@ impl Track {
             class: Class::Other,
             spoke: 0,
             speaking: SpeakingDetector::default(),
+            audio: TrackAudio::default(),
             codec: None,
         }
     }
@@ -165,6 +168,19 @@ impl Track {
         let packet = RtpPacket::parse(bytes).ok()?;
         let codec = codec_of(&self.config.codecs, packet.payload_type)?.codec;
         Some(Prepared { layer, index: number, ids, ..Prepared::new(&packet, codec, &self.copied) })
+    }
+
+    /// Reads a packet of a layer, which was kept as `bytes`, as if it were the newest.
+    pub(crate) fn reread<'a>(&self, layer: u8, number: u64, bytes: &'a [u8]) -> Option<Prepared<'a>> {
+        let packet = RtpPacket::parse(bytes).ok()?;
+        let codec = codec_of(&self.config.codecs, packet.payload_type)?.codec;
+        Some(Prepared { layer, index: number, is_newest: true, ..Prepared::new(&packet, codec, &self.copied) })
+    }
+
+    /// Whether it carries a voice whose level is told; a shared screen's sound is none.
+    pub(crate) fn is_microphone(&self) -> bool {
+        let tells_level = self.config.extensions.id(roundtable_wire::Extension::AudioLevel).is_some();
+        self.config.kind == Kind::Audio && self.class != Class::Screen && tells_level
     }
 
     /// Looks for the best layer that lives; returns whether it is another one than before.
@@ -230,6 +246,11 @@ impl Layer {
     /// Whether packets have come lately.
     pub(crate) fn is_live(&self, now: Instant) -> bool {
         self.last_arrival.is_some_and(|last| now < last + STOPPED_AFTER)
+    }
+
+    /// Whether the packet with that sequence number has not come and still could.
+    pub(crate) fn misses(&self, sequence: u16) -> bool {
+        self.window.is_missing(sequence)
     }
 
     /// When the layer is to be asked for a keyframe, unless it was switched off.

@@ -56,5 +56,6 @@ impl Plane {
         if let Some(track) = self.tracks.get_mut(track) {
             (track.class, track.spoke) = (class, spoke);
         }
+        self.count_microphones();
     }
 }

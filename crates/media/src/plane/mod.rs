@@ -1,5 +1,6 @@
 //! The façade a shard drives: one room's peers, tracks and slots.
 
+mod audio;
 mod forward;
 mod limits;
 mod peer;
@@ -17,6 +18,7 @@ use std::time::Instant;
 
 use roundtable_wire::{Kind, NtpTime};
 
+use crate::audio::RoomAudio;
 use crate::config::{SlotConfig, TrackConfig};
 use crate::counters::{Counters, DropReason};
 use crate::event::{CannotDecode, PlaneEvent};
@@ -45,6 +47,7 @@ pub struct Plane {
     peers: Arena<PeerKey, Peer>,
     tracks: Arena<TrackKey, Track>,
     slots: Arena<SlotKey, Slot>,
+    audio: RoomAudio,
     timers: Timers,
     events: VecDeque<PlaneEvent>,
     counters: Counters,
@@ -75,6 +78,7 @@ impl Plane {
             peers: Arena::new(),
             tracks: Arena::new(),
             slots: Arena::new(),
+            audio: RoomAudio::default(),
             timers: Timers::default(),
             events: VecDeque::new(),
             counters: Counters::default(),
@@ -132,12 +136,14 @@ impl Plane {
             state.sources.forgive_strangers();
             self.bind_declared(peer, track);
         }
+        self.count_microphones();
         track
     }
 
     /// Removes a track. Slots that show it fall silent; what they last showed can no longer be asked for again.
-    pub fn remove_track(&mut self, _now: Instant, track: TrackKey) {
+    pub fn remove_track(&mut self, now: Instant, track: TrackKey) {
         self.stop_speaking(track);
+        self.end_voice(now, track);
         let Some(removed) = self.tracks.remove(track) else { return };
         if let Some(peer) = self.peers.get_mut(removed.peer) {
             peer.tracks.retain(|&other| other != track);
@@ -159,6 +165,7 @@ impl Plane {
             if !state.subscribers.is_empty() {
                 self.wish(now, track);
             }
+            self.count_microphones();
             return;
         }
         for slot in &state.subscribers {
@@ -171,6 +178,7 @@ impl Plane {
         }
         self.prune(track);
         self.stop_speaking(track);
+        self.end_voice(now, track);
     }
 
     /// Adds a slot to a peer, idle until [`Plane::assign`].
@@ -203,6 +211,7 @@ impl Plane {
         let Some((track, published)) = published else {
             (state.live, state.wanted, state.generation, state.is_announced) = (None, None, generation, true);
             self.resubscribe(slot, before);
+            self.handle_seated(now, slot);
             return Ok(());
         };
         let is_decodable = match published.codec {
@@ -228,6 +237,7 @@ impl Plane {
             }
         }
         self.resubscribe(slot, before);
+        self.handle_seated(now, slot);
         Ok(())
     }
 

@@ -43,6 +43,7 @@ impl Plane {
                 Timer::SenderReports => self.send_sender_reports(now, out),
                 Timer::Layers => self.choose_layers(now),
                 Timer::Speaking => self.end_speech(now),
+                Timer::Dominance => self.decide_dominance(now),
             };
             self.timers.schedule(timer, next);
         }

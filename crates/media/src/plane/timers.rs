@@ -19,11 +19,13 @@ pub(crate) enum Timer {
     SenderReports,
     /// Speech ends.
     Speaking,
+    /// It is decided who leads the conversation.
+    Dominance,
 }
 
 impl Timer {
     /// All of them, in an order in which what one asks of another is done in the same round.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Layers,
         Self::Nack,
         Self::Keyframe,
@@ -31,6 +33,7 @@ impl Timer {
         Self::ReceiverReports,
         Self::SenderReports,
         Self::Speaking,
+        Self::Dominance,
     ];
 }
 
