@@ -147,4 +147,14 @@ mod tests {
         state.apply(&event(5, EventBody::Left { member: ann, reason: LeaveReason::Left }));
         assert!(state.members.is_empty() && state.tracks.is_empty() && state.speaking.is_empty());
     }
+
+    #[test]
+    fn the_dominant_speaker_is_part_of_the_state_until_they_leave() {
+        let ann = MemberId::new("ann").unwrap();
+        let mut state = RoomState::new(RoomId::new("r").unwrap(), 1);
+        state.apply(&event(1, EventBody::DominantSpeaker { member: Some(ann.clone()) }));
+        assert_eq!(state.dominant_speaker, Some(ann.clone()));
+        state.apply(&event(2, EventBody::Left { member: ann, reason: LeaveReason::Left }));
+        assert_eq!(state.dominant_speaker, None);
+    }
 }
