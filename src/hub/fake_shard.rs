@@ -158,7 +158,7 @@ impl Thread {
         room.limits.insert(member.id.clone(), join.grants.limits);
         let id = member.id.clone();
         drop(rooms);
-        if join.reply.send(Ok(Joined { member, seats: 4, journal })).is_err() {
+        if join.reply.send(Ok(Joined { member, seats: 4, voice_slots: 0, journal })).is_err() {
             self.leave(&join.room, &id, LeaveReason::Disconnected);
         }
     }

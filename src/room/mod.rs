@@ -4,6 +4,7 @@ pub mod chat;
 pub mod last_n;
 pub mod member;
 pub mod slot;
+pub mod speaker;
 
 #[cfg(test)]
 mod tests;
@@ -19,13 +20,19 @@ use roundtable_protocol::limit::{MAX_SEATS, MAX_TRACKS_PER_MEMBER};
 use roundtable_protocol::message::{SubscribeChange, ViewChange};
 use roundtable_protocol::{ErrorCode, Grants, MemberId, MessageId, TrackId};
 
+use roundtable_media::allocate::Class;
+
 use chat::{ChatError, ChatHistory};
 use last_n::Candidate;
 use member::Member;
 use slot::{Assignment, Group};
+use speaker::{Speakers, class_of};
 
 /// Seats a client begins with unless it wants fewer. Eight people then come and go without an offer.
 pub const FIRST_SEATS: u16 = 8;
+
+/// Audio-only slots of a client beside its seats: on them whoever is among the loudest and has no seat is heard.
+pub const VOICE_SLOTS: u16 = 3;
 
 /// Two clocks at one moment: the one that never jumps and the one people read.
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +88,24 @@ pub enum Effect {
         /// Which.
         track: TrackId,
     },
+    /// A track counts as something else: that decides whose picture goes first.
+    Rank {
+        /// Which.
+        track: TrackId,
+        /// What it counts as.
+        class: Class,
+        /// The later its owner spoke the higher.
+        spoke: u64,
+    },
+    /// A member wants to hear a track, or not.
+    Audible {
+        /// Who.
+        member: MemberId,
+        /// The audio track.
+        track: TrackId,
+        /// The new wish.
+        audible: bool,
+    },
     /// A chat message for one member.
     Deliver {
         /// Who gets it.
@@ -131,6 +156,7 @@ pub struct Room {
     speaking: Vec<MemberId>,
     /// How often somebody began to speak.
     spoken: u64,
+    speakers: Speakers,
     chat: ChatHistory,
     effects: VecDeque<Effect>,
     closed: bool,
@@ -148,6 +174,7 @@ impl Room {
             tracks: Vec::new(),
             speaking: Vec::new(),
             spoken: 0,
+            speakers: Speakers::default(),
             chat: ChatHistory::default(),
             effects: VecDeque::new(),
             closed: false,
@@ -171,6 +198,7 @@ impl Room {
         }
         self.order.retain(|m| m != id);
         self.speaking.retain(|m| m != id);
+        self.speakers.remove(id);
         let gone: Vec<TrackId> = self.tracks.iter().filter(|t| t.member == *id).map(|t| t.id.clone()).collect();
         gone.iter().for_each(|track| self.forget_track(track));
         self.emit(now, EventBody::Left { member: id.clone(), reason });
@@ -192,10 +220,11 @@ impl Room {
         self.emit(now, EventBody::RoomClosed { reason });
     }
 
-    /// Adds receiving slots of a member, pair by pair; a pair may lack a half.
+    /// Adds receiving slots of a member, pair by pair. Audio alone is a voice slot, which the plane fills: it is no seat.
     pub fn add_seats(&mut self, id: &MemberId, seats: impl IntoIterator<Item = (Option<String>, Option<String>)>) {
         if let Some(member) = self.members.get_mut(id) {
-            seats.into_iter().for_each(|(audio, video)| member.seating.add(audio, video));
+            let seats = seats.into_iter().filter_map(|(audio, video)| Some((audio, video?)));
+            seats.for_each(|(audio, video)| member.seating.add(audio, video));
         }
         self.refit_member(id);
     }
@@ -225,6 +254,7 @@ impl Room {
         let muted = track.muted;
         let id = track.id.clone();
         self.tracks.push(track.clone());
+        self.rank(&track);
         self.emit(now, EventBody::Published { track });
         if muted {
             self.effects.push_back(Effect::Pause { track: id, paused: true });
@@ -265,9 +295,12 @@ impl Room {
     pub fn subscribe(&mut self, id: &MemberId, changes: Vec<SubscribeChange>) {
         let Some(member) = self.members.get_mut(id) else { return };
         for change in changes {
-            if self.tracks.iter().any(|t| t.id == change.track) {
-                member.set_wanted(change.track, change.wanted);
+            let Some(track) = self.tracks.iter().find(|t| t.id == change.track) else { continue };
+            if track.source == TrackSource::Microphone {
+                let SubscribeChange { track, wanted: audible } = change.clone();
+                self.effects.push_back(Effect::Audible { member: id.clone(), track, audible });
             }
+            member.set_wanted(change.track, change.wanted);
         }
         self.refit_member(id);
     }
@@ -342,6 +375,22 @@ impl Room {
         }
     }
 
+    /// Records that another microphone leads the conversation, or none.
+    pub fn handle_dominant(&mut self, now: Now, track: Option<&TrackId>) {
+        let voice =
+            self.tracks.iter().find(|t| Some(&t.id) == track && t.source == TrackSource::Microphone && !t.muted);
+        let member = voice.map(|t| t.member.clone());
+        if self.speakers.dominant() == member.as_ref() {
+            return;
+        }
+        let changed = self.speakers.set_dominant(member.as_ref());
+        self.emit(now, EventBody::DominantSpeaker { member });
+        let of = |track: &&TrackInfo| changed.iter().any(|standing| standing.member == track.member);
+        for track in self.tracks.iter().filter(of).cloned().collect::<Vec<_>>() {
+            self.rank(&track);
+        }
+    }
+
     /// What is to be done next.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
@@ -357,6 +406,12 @@ impl Room {
     #[must_use]
     pub fn track(&self, id: &TrackId) -> Option<&TrackInfo> {
         self.tracks.iter().find(|t| t.id == *id)
+    }
+
+    /// Whether a member may receive.
+    #[must_use]
+    pub fn may_subscribe(&self, id: &MemberId) -> bool {
+        self.members.get(id).is_some_and(|m| m.grants.subscribe)
     }
 
     /// The generation and track of a member's slot.
@@ -414,6 +469,13 @@ impl Room {
         // A muted picture takes nobody's place.
         self.refit_chosen();
         Ok(())
+    }
+
+    /// Says what a track counts as.
+    fn rank(&mut self, track: &TrackInfo) {
+        let standing = self.speakers.standing(track.member.clone());
+        let class = class_of(track.source, standing.class);
+        self.effects.push_back(Effect::Rank { track: track.id.clone(), class, spoke: standing.spoke });
     }
 
     fn forget_track(&mut self, track: &TrackId) {

@@ -329,3 +329,45 @@ fn the_server_can_mute_a_track_and_says_why() {
     f.room.mute(f.now, &ann, &camera, false).unwrap();
     assert!(f.room.track(&camera).is_some_and(|track| !track.muted), "its owner may try again");
 }
+
+#[test]
+fn the_dominant_speaker_is_told_and_their_camera_goes_first() {
+    let mut f = Fixture::new();
+    let (ann, bob) = (f.join("Ann"), f.join("Bob"));
+    let (ann_mic, ann_cam) = (f.publish(&ann, TrackSource::Microphone), f.publish(&ann, TrackSource::Camera));
+    let (bob_mic, bob_screen) = (f.publish(&bob, TrackSource::Microphone), f.publish(&bob, TrackSource::Screen));
+    f.effects();
+    let told = |f: &mut Fixture, track: Option<&TrackId>| {
+        f.room.handle_dominant(f.now, track);
+        let (mut who, mut ranks) = (Vec::new(), Vec::new());
+        for effect in f.effects() {
+            match effect {
+                Effect::Event(Event { body: EventBody::DominantSpeaker { member }, .. }) => who.push(member),
+                Effect::Rank { track, class, .. } => ranks.push((track, class)),
+                other => panic!("{other:?}"),
+            }
+        }
+        (who, ranks)
+    };
+    let (who, ranks) = told(&mut f, Some(&ann_mic));
+    assert_eq!(who, [Some(ann.clone())]);
+    assert!(ranks.contains(&(ann_cam.clone(), Class::Dominant)));
+    assert_eq!(told(&mut f, Some(&ann_mic)), (vec![], vec![]), "the same one is no news");
+    let (who, ranks) = told(&mut f, Some(&bob_mic));
+    assert_eq!(who, [Some(bob)]);
+    assert!(ranks.contains(&(ann_cam, Class::Recent)) && ranks.contains(&(bob_screen, Class::Screen)));
+    assert_eq!(told(&mut f, None).0, [None]);
+}
+
+#[test]
+fn voice_slots_are_no_seats_and_who_is_refused_there_is_told_to_the_plane() {
+    let mut f = Fixture::new();
+    let (ann, bob) = (f.join("Ann"), f.join("Bob"));
+    let mic = f.publish(&ann, TrackSource::Microphone);
+    f.room.add_seats(&bob, [(Some("voice".to_owned()), None)]);
+    f.effects();
+    assert_eq!(f.room.slot(&bob, "voice"), None);
+    f.room.subscribe(&bob, vec![SubscribeChange { track: mic.clone(), wanted: false }]);
+    let effects = f.effects();
+    assert_eq!(effects, [Effect::Audible { member: bob, track: mic, audible: false }]);
+}

@@ -95,6 +95,8 @@ pub struct Joined {
     pub member: MemberInfo,
     /// Seats to begin with.
     pub seats: u16,
+    /// Audio-only m-lines it is to have beside them.
+    pub voice_slots: u16,
     /// The journal of the room; its state includes the member's `joined`.
     pub journal: Arc<Journal>,
 }

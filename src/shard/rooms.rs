@@ -21,6 +21,8 @@ pub struct Presence {
     pub outbox: Outbox,
     /// Its peer connection, from its first offer on.
     pub endpoint: Option<usize>,
+    /// Its peer in the plane, from then on.
+    pub plane: Option<PeerKey>,
     /// Its published tracks by m-line.
     pub tracks: Vec<(String, TrackId)>,
     /// Its slots by m-line.

@@ -71,6 +71,11 @@ pub enum EventBody {
         /// The new state.
         speaking: bool,
     },
+    /// Another one leads the conversation: whom a view of one speaker shows.
+    DominantSpeaker {
+        /// Who; null while nobody does, because who did is muted or gone.
+        member: Option<MemberId>,
+    },
     /// Somebody wrote.
     Chat {
         /// The message.
@@ -94,6 +99,7 @@ impl EventBody {
             Self::Unpublished { .. } => "unpublished",
             Self::Muted { .. } => "muted",
             Self::Speaking { .. } => "speaking",
+            Self::DominantSpeaker { .. } => "dominantSpeaker",
             Self::Chat { .. } => "chat",
             Self::RoomClosed { .. } => "roomClosed",
         }

@@ -245,6 +245,9 @@ pub struct Welcome {
     pub ice_servers: Vec<IceServer>,
     /// Seats to begin with.
     pub seats: u16,
+    /// Audio-only m-lines to offer beside the seats, on which whoever speaks without a seat is heard; 0 for none.
+    #[serde(default)]
+    pub voice_slots: u16,
     /// Seconds of silence after which the server gives up a socket; ping more often than that.
     pub silence_timeout_s: u32,
 }

@@ -59,6 +59,7 @@ fn welcome() -> Welcome {
         state: RoomState::new(room, 1),
         ice_servers: vec![],
         seats: 4,
+        voice_slots: 3,
         silence_timeout_s: 30,
     }
 }

@@ -171,7 +171,11 @@ member: MemberId,
 /**
  * The new state.
  */
-speaking: boolean, } | { "type": "chat", 
+speaking: boolean, } | { "type": "dominantSpeaker", 
+/**
+ * Who; null while nobody does, because who did is muted or gone.
+ */
+member: MemberId | null, } | { "type": "chat", 
 /**
  * The message.
  */
@@ -236,7 +240,11 @@ member: MemberId,
 /**
  * The new state.
  */
-speaking: boolean, } | { "type": "chat", 
+speaking: boolean, } | { "type": "dominantSpeaker", 
+/**
+ * Who; null while nobody does, because who did is muted or gone.
+ */
+member: MemberId | null, } | { "type": "chat", 
 /**
  * The message.
  */
@@ -271,6 +279,10 @@ tracks: Array<TrackInfo>,
  * Who speaks now.
  */
 speaking: Array<MemberId>, 
+/**
+ * Who leads the conversation; null before anybody has spoken.
+ */
+dominantSpeaker: MemberId | null, 
 /**
  * Whether the room is over.
  */
@@ -514,6 +526,10 @@ iceServers: Array<IceServer>,
  * Seats to begin with.
  */
 seats: number, 
+/**
+ * Audio-only m-lines to offer beside the seats, on which whoever speaks without a seat is heard; 0 for none.
+ */
+voiceSlots: number, 
 /**
  * Seconds of silence after which the server gives up a socket; ping more often than that.
  */

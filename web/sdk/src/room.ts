@@ -95,6 +95,11 @@ export class Room extends Emitter<RoomEvents> {
     return this.#roster.speakers;
   }
 
+  /** Who leads the conversation, perhaps oneself; null before anybody has spoken. */
+  get dominantSpeaker(): MemberId | null {
+    return this.#roster.dominant;
+  }
+
   /**
    * Enters a room. `url` is that of the signalling socket (`wss://host/ws?room=name`; see {@link signalUrl}).
    * Resolves when sound and pictures are agreed upon; rejects with a coded error. Afterwards the room reconnects by itself.
@@ -292,6 +297,9 @@ export class Room extends Emitter<RoomEvents> {
           break;
         case "speaking":
           this.emit("activeSpeakers", change.speakers);
+          break;
+        case "dominant":
+          this.emit("dominantSpeakerChanged", change.member);
           break;
       }
     }

@@ -149,6 +149,7 @@ export class Session {
       for (const publication of this.#mayPublish ? publications : []) await this.#lines?.add(publication);
       this.#openChannel();
       this.#seats?.want(welcome.seats);
+      this.#seats?.wantVoices(welcome.voiceSlots);
       await this.#negotiation?.negotiate();
       if (!this.#ended) this.#handlers.onReady();
     } catch (error) {

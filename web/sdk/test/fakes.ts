@@ -345,7 +345,8 @@ export function at<Item>(list: readonly Item[], index: number): Item {
 }
 
 export function roomState(patch: Partial<RoomState> = {}): RoomState {
-  return { room: "r", epoch: 1, seq: 0, members: [], tracks: [], speaking: [], closed: false, ...patch };
+  const nobody = { members: [], tracks: [], speaking: [], dominantSpeaker: null };
+  return { room: "r", epoch: 1, seq: 0, ...nobody, closed: false, ...patch };
 }
 
 export function welcome(patch: Partial<Welcome> = {}): ServerMessage {
@@ -358,6 +359,7 @@ export function welcome(patch: Partial<Welcome> = {}): ServerMessage {
     state: roomState({ members: [{ id: "me", name: "Me" }] }),
     iceServers: [],
     seats: 2,
+    voiceSlots: 0,
     silenceTimeoutS: 30,
     ...patch,
   };

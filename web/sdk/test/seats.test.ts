@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { MAX_SDP_BYTES, MAX_SEATS } from "../src/limits.ts";
+import { MAX_SDP_BYTES, MAX_SEATS, MAX_VOICE_SLOTS } from "../src/limits.ts";
 import { Seats } from "../src/seats.ts";
 import { FakeConnection, FakePlatform } from "./fakes.ts";
 
@@ -71,6 +71,21 @@ describe("seats", () => {
     expect(seats.count).toBeLessThan(MAX_SEATS);
     expect(seats.count).toBeGreaterThanOrEqual(8);
     expect(seats.count * seat.length).toBeLessThan(MAX_SDP_BYTES);
+  });
+
+  test("are followed by voice slots, which stay when seats are added", async () => {
+    const { connection, seats } = setUp();
+    seats.want(2);
+    seats.wantVoices(99);
+    seats.grow();
+    const first = Array(2).fill("audio,video").concat(Array(MAX_VOICE_SLOTS).fill("audio")).join();
+    expect(connection.transceivers.map((t) => t.kind).join()).toBe(first);
+    expect(seats.count).toBe(2);
+    seats.want(3);
+    seats.grow();
+    expect(connection.transceivers.map((t) => t.kind).join()).toBe(`${first},audio,video`);
+    await connection.setLocalDescription(await connection.createOffer({}));
+    expect(seats.track("4")).toBe(connection.transceivers[4]?.receiver.track);
   });
 
   test("give the receiving track of an m-line", async () => {

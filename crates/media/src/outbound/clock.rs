@@ -55,6 +55,11 @@ impl SlotClock {
         micros - (now - at) > LEAP_MICROS || micros < -LEAP_MICROS
     }
 
+    /// Whether `timestamp` lies behind all that was sent.
+    pub(crate) fn is_next(&self, timestamp: u32) -> bool {
+        self.last.is_none_or(|(last, _)| timestamp.wrapping_sub(last as u32).cast_signed() > 0)
+    }
+
     /// Records that a packet which came at `now` leaves with `timestamp`.
     pub(crate) fn handle_sent(&mut self, now: i64, timestamp: u32) {
         let near = self.last.map_or_else(|| self.at(now), |(last, _)| last);

@@ -1,5 +1,6 @@
 //! What is sent: one slot of a subscriber, whose numbers continue for life whoever owns it.
 
+pub(crate) mod audio;
 pub(crate) mod clock;
 pub(crate) mod extmap;
 pub(crate) mod rewrite;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use roundtable_wire::{Codec, Kind, NtpTime, RtpHeader};
 
 use crate::allocate::{Cause, Hints};
+use crate::audio::SlotAudio;
 use crate::config::{SlotConfig, TrackCodec};
 use crate::descriptor::{Ids, MAX_LEN as MAX_DESCRIPTOR_LEN, red_primary};
 use crate::event::Egress;
@@ -57,6 +59,8 @@ pub(crate) struct Slot {
     pub(crate) is_announced: bool,
     /// The track the subscriber was found unable to decode, so that it is told once.
     pub(crate) undecodable: Option<TrackKey>,
+    /// How much redundancy the subscriber needs, and whether the plane itself fills the slot.
+    pub(crate) audio: SlotAudio,
     numbering: Numbering,
     pub(crate) selector: Selector,
     /// The decode targets that are still fed, and how many frames are still to tell of it.
@@ -132,6 +136,7 @@ impl Slot {
             generation: 0,
             is_announced: true,
             undecodable: None,
+            audio: SlotAudio::default(),
             // In the lower half, so that the first packets may be reordered without a doubt about the rollover.
             numbering: Numbering::new(1 + (numbers & 0x3fff), ids),
             selector: Selector::default(),

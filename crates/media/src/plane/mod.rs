@@ -1,6 +1,7 @@
 //! The façade a shard drives: one room's peers, tracks and slots.
 
 mod allocation;
+mod audio;
 mod cache;
 mod forward;
 mod limits;
@@ -23,6 +24,7 @@ use roundtable_wire::rtcp::ReportBlock;
 use roundtable_wire::{Kind, NtpTime};
 
 use crate::allocate;
+use crate::audio::RoomAudio;
 use crate::config::{SlotConfig, TrackConfig};
 use crate::counters::{Counters, DropReason};
 use crate::event::{CannotDecode, PlaneEvent};
@@ -53,6 +55,7 @@ pub struct Plane {
     peers: Arena<PeerKey, Peer>,
     tracks: Arena<TrackKey, Track>,
     slots: Arena<SlotKey, Slot>,
+    audio: RoomAudio,
     timers: Timers,
     events: VecDeque<PlaneEvent>,
     counters: Counters,
@@ -91,6 +94,7 @@ impl Plane {
             peers: Arena::new(),
             tracks: Arena::new(),
             slots: Arena::new(),
+            audio: RoomAudio::default(),
             timers: Timers::default(),
             events: VecDeque::new(),
             counters: Counters::default(),
@@ -154,12 +158,14 @@ impl Plane {
             state.sources.forgive_strangers();
             self.bind_declared(peer, track);
         }
+        self.count_microphones();
         track
     }
 
     /// Removes a track. Slots that show it fall silent; what they last showed can no longer be asked for again.
-    pub fn remove_track(&mut self, _now: Instant, track: TrackKey) {
+    pub fn remove_track(&mut self, now: Instant, track: TrackKey) {
         self.stop_speaking(track);
+        self.end_voice(now, track);
         let Some(removed) = self.tracks.remove(track) else { return };
         if let Some(peer) = self.peers.get_mut(removed.peer) {
             peer.tracks.retain(|&other| other != track);
@@ -180,6 +186,7 @@ impl Plane {
         // What came while it was muted is nobody's to see, and what came before is of long ago.
         state.layers.iter_mut().for_each(Layer::forget_gop);
         if !paused {
+            self.count_microphones();
             return self.allocate_for(now, track);
         }
         for slot in &state.subscribers {
@@ -192,6 +199,7 @@ impl Plane {
         }
         self.prune(track);
         self.stop_speaking(track);
+        self.end_voice(now, track);
         self.allocate_for(now, track);
     }
 
@@ -234,6 +242,7 @@ impl Plane {
             self.resubscribe(slot, before);
             before.into_iter().flatten().for_each(|track| self.tell_wanted(now, track));
             self.allocate(now, peer);
+            self.handle_seated(now, slot);
             return Ok(());
         };
         let is_decodable = match published.codec {
@@ -260,6 +269,7 @@ impl Plane {
         // Before keys exist a keyframe would be made in vain, and the next one would have to wait for it: a peer that
         // is not ready chooses, and so asks, when it becomes so.
         self.allocate(now, peer);
+        self.handle_seated(now, slot);
         Ok(())
     }
 
