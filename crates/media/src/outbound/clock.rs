@@ -1,9 +1,9 @@
 //! One slot's clock for life: where each owner's timestamps are put.
 
-/// The least step of the timestamp from one owner to the next, as a part of a second: what one frame or one audio
-/// packet takes.
-const VIDEO_STEPS: u32 = 30;
-const AUDIO_STEPS: u32 = 50;
+/// The least step of the timestamp from one owner to the next, as a part of a second. No longer than it has to be: a
+/// whole frame would put the slot ahead of the arrival of its packets by half a frame with each owner.
+const VIDEO_STEPS: u32 = 1000;
+const AUDIO_STEPS: u32 = 100;
 /// An owner's timestamps that leap further than this against the arrival of its packets are put in place anew.
 const LEAP_MICROS: i64 = 1_000_000;
 /// Where the extended timestamps start, so that none is ever negative.
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn an_owner_starts_a_step_above_the_last_at_least() {
-        for (rate, step) in [(90_000, 3000), (48_000, 960)] {
+        for (rate, step) in [(90_000, 90), (48_000, 480)] {
             let mut clock = SlotClock::new(0, rate, u32::MAX - 5);
             let last = clock.begin(10 * SECOND, None);
             clock.handle_sent(10 * SECOND, last);
@@ -126,8 +126,8 @@ mod tests {
         let mut clock = SlotClock::new(0, 90_000, 0);
         assert_eq!(clock.begin_in_the_past(SECOND, SECOND / 2, 900), Some(45_000));
         clock.handle_sent(SECOND, 90_000);
-        assert_eq!(clock.begin_in_the_past(SECOND + 40_000, SECOND / 2, 900), None);
-        assert_eq!(clock.begin_in_the_past(SECOND + 50_000, SECOND / 2, 900), Some(45_000));
+        assert_eq!(clock.begin_in_the_past(SECOND + 10_000, SECOND / 2, 900), None);
+        assert_eq!(clock.begin_in_the_past(SECOND + 12_000, SECOND / 2, 900), Some(45_000));
     }
 
     #[test]

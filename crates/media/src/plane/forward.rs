@@ -136,9 +136,11 @@ impl Service<'_> {
         let timestamp = self.slot.clock.begin_in_the_past(self.micros, captured, u64::from(starts * step))?;
         let mut served = Served { switched: true, ..Served::default() };
         let epoch = self.slot.begin_at(self.now, timestamp, owner, self.track, first);
-        self.slot.selector.fall_behind(lowest);
-        let (mut left, mut frame) = (starts, None);
         let layer = self.track.layers.get(usize::from(owner.layer));
+        if let Some(layer) = layer {
+            self.slot.fall_behind(&layer.reader, lowest, first);
+        }
+        let (mut left, mut frame) = (starts, None);
         let mut orientation = Some(layer.and_then(|layer| layer.orientation).unwrap_or(0));
         for packet in past() {
             if frame != Some(packet.frame.number) && is_sent(&packet.frame) {
