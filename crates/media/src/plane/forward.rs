@@ -133,7 +133,12 @@ impl Service<'_> {
         let last = past().next_back().map_or(first.timestamp, |packet| packet.timestamp);
         let starts = past().filter(|packet| packet.frame.starts && is_sent(&packet.frame)).count() as u32;
         let step = self.slot.clock.rate() / REPLAY_STEPS;
-        let timestamp = self.slot.clock.begin_in_the_past(self.micros, captured, u64::from(starts * step))?;
+        let timestamp = self.slot.clock.begin_in_the_past(
+            self.micros,
+            captured,
+            last.wrapping_sub(first.timestamp),
+            starts * step,
+        )?;
         let mut served = Served { switched: true, ..Served::default() };
         let epoch = self.slot.begin_at(self.now, timestamp, owner, self.track, first);
         let layer = self.track.layers.get(usize::from(owner.layer));
