@@ -144,7 +144,7 @@ impl Seating {
     /// The m-line on which a track stands.
     #[must_use]
     pub fn find(&self, track: &TrackId) -> Option<&str> {
-        let slots = self.seats.iter().flat_map(|s| s.audio.iter().chain(s.video.iter()));
+        let slots = self.seats.iter().flat_map(|s| s.audio.iter().chain([&s.video]));
         slots.filter(|slot| slot.track.as_ref() == Some(track)).map(|slot| slot.mid.as_str()).next()
     }
 
