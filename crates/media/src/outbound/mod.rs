@@ -59,7 +59,7 @@ pub(crate) struct Slot {
     pub(crate) undecodable: Option<TrackKey>,
     numbering: Numbering,
     pub(crate) selector: Selector,
-    /// The decode targets that are still fed, and how many frames are still to tell of it.
+    /// The decode targets that were told to be fed, and how many frames are still to tell of it.
     active: u32,
     active_left: u8,
     pub(crate) clock: SlotClock,
@@ -212,8 +212,8 @@ impl Slot {
 
     /// From this packet on, `target` is what is forwarded.
     fn handle_target(&mut self, reader: &FrameReader, target: u8, packet: &Prepared<'_>) {
-        self.numbering.set_top(packet.index, Top { target, spatial: spatial(reader, target) });
-        (self.active, self.active_left) = (reader.covered(target), ACTIVE_FRAMES);
+        let top = Top { target, spatial: spatial(reader, target), active: reader.covered(target) };
+        self.numbering.set_top(packet.index, top);
     }
 
     /// Stays on `target` until the selector catches up: what is forwarded from this packet on is of the past.
@@ -224,7 +224,10 @@ impl Slot {
 
     /// The decode targets that are still fed, where a packet is to tell of it: with the structure, and for a while
     /// after a change (RTP Payload Format For AV1 1.0, A.4).
-    fn active_targets(&mut self, packet: &Prepared<'_>) -> Option<u32> {
+    fn active_targets(&mut self, packet: &Prepared<'_>, place: &Place) -> Option<u32> {
+        if self.active != place.top.active {
+            (self.active, self.active_left) = (place.top.active, ACTIVE_FRAMES);
+        }
         let is_told = packet.frame.starts && (packet.frame.starts_keyframe || self.active_left > 0);
         if !is_told || packet.layout.is_none() {
             return None;
@@ -342,7 +345,7 @@ impl Slot {
             csrc: None,
         };
         let mid = self.media_mid();
-        let active = self.active_targets(packet);
+        let active = self.active_targets(packet, place);
         let (carried, frame, layout, orientation) = (&packet.carried, ids.frame, packet.layout, *orientation);
         let Departure { ntp: now, transport_sequence } = departure;
         let elements = Elements { mid, transport_sequence, now, carried, frame, layout, active, orientation };
@@ -377,7 +380,7 @@ impl Slot {
             csrc: None,
         };
         let mid = self.rtx_mid();
-        let active = packet.frame.starts_keyframe.then_some(self.active);
+        let active = packet.frame.starts_keyframe.then_some(place.top.active);
         let (carried, frame, layout) = (&packet.carried, ids.frame, packet.layout);
         let Departure { ntp: now, transport_sequence } = departure;
         let elements = Elements { mid, transport_sequence, now, carried, frame, layout, active, orientation: None };

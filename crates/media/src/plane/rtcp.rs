@@ -107,7 +107,8 @@ impl Plane {
             self.counters.rtx_unknown += 1;
             return;
         };
-        if !slot.rtx.allow(now, found.place.index, peer.rtt) || !peer.budget.allow(now, len) {
+        let target = peer.sending.estimator().map(|_| peer.sending.target());
+        if !slot.rtx.allow(now, found.place.index, peer.rtt) || !peer.budget.allow(now, len, target) {
             self.counters.rtx_refused += 1;
             return;
         }

@@ -474,7 +474,13 @@ impl Publisher {
         };
         let layers = (0..3).filter(|&layer| is_sent(layer)).filter_map(|layer| {
             let rate = if self.media == Media::Av1 { self.rates[..=layer].iter().sum() } else { self.rates[layer] };
-            let targets = [0.4, 0.6, 1.0].map(|share| (rate * share / 1e3) as u32);
+            let temporal = stream.encoder.as_ref().map_or(1, Encoder::temporal);
+            let shares: &[f64] = match temporal {
+                1 => &[1.0],
+                2 => &[0.6, 1.0],
+                _ => &[0.4, 0.6, 1.0],
+            };
+            let targets: Vec<u32> = shares.iter().map(|share| (rate * share / 1e3) as u32).collect();
             let height = u32::from(HEIGHTS[layer]);
             let size = LayerSize { width: height * 16 / 9, height, max_frame_rate: 30 };
             let (stream, spatial) = if is_simulcast { (layer as u8, 0) } else { (0, layer as u8) };
