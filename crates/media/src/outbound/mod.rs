@@ -58,7 +58,11 @@ pub(crate) struct Slot {
     /// The track the subscriber was found unable to decode, so that it is told once.
     pub(crate) undecodable: Option<TrackKey>,
     numbering: Numbering,
+    /// Packets numbered below this are of no use: they are of an encoding that was left as it no longer fits.
+    stale_before: u64,
     pub(crate) selector: Selector,
+    /// The last frame whose timestamps are moved, as it was of the past when the owner began.
+    moved: Option<u64>,
     /// The decode targets that were told to be fed, and how many frames are still to tell of it.
     active: u32,
     active_left: u8,
@@ -135,6 +139,8 @@ impl Slot {
             // In the lower half, so that the first packets may be reordered without a doubt about the rollover.
             numbering: Numbering::new(1 + (numbers & 0x3fff), ids),
             selector: Selector::default(),
+            moved: None,
+            stale_before: 0,
             active: u32::MAX,
             active_left: 0,
             clock: SlotClock::new(micros, rate, (numbers >> 32) as u32),
@@ -178,6 +184,10 @@ impl Slot {
                 .place(epoch, packet.index)
                 .map_or(Decision::Skip, |at| Decision::Forward(*epoch, at));
         }
+        if self.moved.is_some_and(|moved| moved != packet.frame.number) {
+            self.moved = None;
+            self.numbering.set_shift(packet.index, 0);
+        }
         if !self.selector.is_behind() && self.clock.is_leap(micros, epoch.timestamp_out(packet.timestamp)) {
             let Epoch { track, layer, codec, payload_type, rtx_payload_type, strips_red, .. } = *epoch;
             return Decision::Begin(Owner { track, layer, codec, payload_type, rtx_payload_type, strips_red });
@@ -220,6 +230,12 @@ impl Slot {
     pub(crate) fn fall_behind(&mut self, reader: &FrameReader, target: u8, packet: &Prepared<'_>) {
         self.selector.fall_behind(target);
         self.handle_target(reader, target, packet);
+    }
+
+    /// What comes after `frame` is of the present.
+    pub(crate) fn catch_up(&mut self, frame: Option<u64>) {
+        self.selector.catch_up();
+        self.moved = frame;
     }
 
     /// The decode targets that are still fed, where a packet is to tell of it: with the structure, and for a while
@@ -295,7 +311,7 @@ impl Slot {
     ) -> Epoch {
         let epoch = self.numbering.begin(owner, packet.index, packet.timestamp, timestamp, packet.ids);
         self.live = Some(epoch);
-        self.undecodable = None;
+        (self.undecodable, self.moved) = (None, None);
         // The old owner may change its layer while another one is still waited for.
         self.wanted = self.wanted.filter(|&wanted| wanted != owner.track);
         if let Some(layer) = track.layers.get(usize::from(owner.layer))
@@ -332,7 +348,8 @@ impl Slot {
         out: &mut impl Egress,
     ) -> usize {
         let Outlet { epoch, place, orientation } = outlet;
-        let packet = &if place.takes(packet) { *packet } else { packet.blank() };
+        let is_whole = place.takes(packet) && !self.is_stale(place.index);
+        let packet = &if is_whole { *packet } else { packet.blank() };
         let ids = epoch.ids_out(packet.ids, *place);
         // Audio starts a talk spurt with its first packet (RFC 3551 4.1); a switch is one.
         let starts_spurt = self.config.kind == Kind::Audio && packet.index == epoch.first;
@@ -444,6 +461,16 @@ impl Slot {
         let tells = self.mid_left > 0 || self.rtx_mid_left > 0;
         self.rtx_mid_left = self.rtx_mid_left.saturating_sub(1);
         self.mid.filter(|_| tells)
+    }
+
+    /// What has been numbered so far need not be sent any more.
+    pub(crate) const fn forget_queued(&mut self) {
+        self.stale_before = self.next_index();
+    }
+
+    /// Whether a packet is of no use any more: only its number is sent.
+    pub(crate) const fn is_stale(&self, index: u64) -> bool {
+        index < self.stale_before
     }
 
     /// Finds a packet the subscriber asks for again by its sequence number.

@@ -23,13 +23,12 @@ use crate::plane::{Plane, queue};
 const BRIDGE_SHARE: f64 = 0.9;
 
 impl Plane {
-    /// Chooses for one subscriber if its budget has changed enough, or enough time has passed.
-    pub(super) fn allocate_if_due(&mut self, now: Instant, peer: PeerKey) {
-        let Some(state) = self.peers.get_mut(peer) else { return };
-        let budget = state.sending.budget(now, 0, false);
-        if state.sending.allocator.is_due(now, &budget) {
-            self.allocate(now, peer);
-        }
+    /// Whether the budget of a subscriber has changed enough, or enough time has passed, to choose anew.
+    pub(super) fn is_allocation_due(&mut self, now: Instant, peer: PeerKey) -> bool {
+        self.peers.get_mut(peer).is_some_and(|state| {
+            let budget = state.sending.budget(now, 0, false);
+            state.sending.allocator.is_due(now, &budget)
+        })
     }
 
     /// Chooses anew for all who show a track, or are to show it.
@@ -43,8 +42,17 @@ impl Plane {
         }
     }
 
-    /// Spends what the path to a subscriber carries on the tracks of its slots.
+    /// Chooses anew for one subscriber, and sees to it that what follows from it is done.
     pub(super) fn allocate(&mut self, now: Instant, key: PeerKey) {
+        self.choose(now, key);
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.sending.due = peer.sending.poll_timeout(now);
+            self.timers.schedule(Timer::Sending, peer.sending.due);
+        }
+    }
+
+    /// Spends what the path to a subscriber carries on the tracks of its slots.
+    pub(super) fn choose(&mut self, now: Instant, key: PeerKey) {
         let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.is_ready) else { return };
         let mut shown = std::mem::take(&mut self.scratch.shown);
         let mut audio_slots = 0;
@@ -82,10 +90,12 @@ impl Plane {
             let others = step.map_or(demand.used, |step| demand.used - step.rung.cost);
             let room = budget.target.scale(BRIDGE_SHARE) - others;
             slot.cause = choice.cause;
-            slot.selector.set_goal(
-                step.map(|step| Goal { layer: step.layer, target: step.target }),
-                bridge(slot, track, step, room),
-            );
+            let bridge = bridge(slot, track, step, room);
+            if bridge == Bridge::Nothing && slot.selector.bridge() != bridge {
+                slot.forget_queued();
+                peer.sending.forget_queued(slot_key, slot.next_index());
+            }
+            slot.selector.set_goal(step.map(|step| Goal { layer: step.layer, target: step.target }), bridge);
             let Some(layer) = awaited(slot, track) else { continue };
             let Some(state) = track.layers.get_mut(usize::from(layer)) else { continue };
             // What has been sent of an encoding is not sent as something new, and another owner is shown from now on.
@@ -98,9 +108,6 @@ impl Plane {
             }
         }
         peer.sending.choices = choices;
-        let next = peer.sending.poll_timeout(now);
-        peer.sending.due = next;
-        self.timers.schedule(Timer::Sending, next);
         for (_, track) in shown.drain(..) {
             self.tell_wanted(now, track);
         }

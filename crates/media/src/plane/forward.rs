@@ -156,8 +156,7 @@ impl Service<'_> {
             }
             self.follow(&epoch, orientation.take(), &packet, out, &mut served);
         }
-        self.slot.set_shift(newest + 1, 0);
-        self.slot.selector.catch_up();
+        self.slot.catch_up(past().next_back().map(|packet| packet.frame.number));
         served.timestamp = epoch.timestamp_out(last.wrapping_sub(starts.saturating_sub(1) * step));
         Some(served)
     }
