@@ -198,6 +198,8 @@ struct Memory {
     /// What all tracks cost when this one had to go down.
     failed: Bitrate,
     class: Option<Class>,
+    /// The useful spatial layer and pictures a second.
+    useful: Option<(u8, f32)>,
 }
 
 impl Allocator {
@@ -283,13 +285,14 @@ impl Allocator {
         };
         let Some((_, memory)) = self.memory.get_mut(index) else { return Cause::Kept };
         memory.class = Some(track.class);
+        memory.useful = candidate.useful();
         let rung = candidate.chosen.and_then(|index| track.rungs.get(index));
         let layers = rung.map(|rung| (rung.spatial, rung.temporal));
         let before = std::mem::replace(&mut memory.chosen, layers);
         if layers == before {
             return Cause::Kept;
         }
-        if before.is_some_and(|before| layers.map(|layers| layers.0) != Some(before.0)) {
+        if !candidate.wished && before.is_some_and(|before| layers.map(|layers| layers.0) != Some(before.0)) {
             memory.spatial = Some(now);
         }
         if candidate.rises() {
@@ -324,10 +327,11 @@ impl Memory {
     }
 
     /// Whether the track may move up, and to another spatial layer.
-    fn may_rise(&self, now: Instant, class: Class, target: Bitrate) -> (bool, bool) {
+    fn may_rise(&self, now: Instant, class: Class, useful: Option<(u8, f32)>, target: Bitrate) -> (bool, bool) {
         let over = |then: Option<Instant>, span| then.is_none_or(|then| now.saturating_duration_since(then) >= span);
-        // Who begins to speak does not wait for what went wrong before.
-        let promoted = self.class.is_some_and(|before| class < before);
+        // Who begins to speak does not wait for what went wrong before, nor who is to be larger or smoother.
+        let grown = self.useful.zip(useful).is_some_and(|(before, now)| now.0 > before.0 || now.1 > before.1);
+        let promoted = self.class.is_some_and(|before| class < before) || grown;
         let hold = if self.chosen.is_none() { self.hold.min(HOLD_PAUSED_MAX) } else { self.hold };
         // Nor does one whose path has become another.
         let changed = target >= self.failed.scale(HOLD_VOID);

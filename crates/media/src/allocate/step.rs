@@ -78,7 +78,7 @@ impl Candidate {
         let alive = place.filter(|&place| track.rungs.get(place).is_some_and(|rung| rung.alive.is_some()));
         let useful = |rung: &Rung| top.is_some_and(|top| rung.spatial <= top) && rung.fps <= fps;
         let before = alive.filter(|&place| wanted && track.rungs.get(place).is_some_and(useful));
-        let (rise, rise_spatial) = memory.may_rise(now, class, target);
+        let (rise, rise_spatial) = memory.may_rise(now, class, top.map(|top| (top, fps)), target);
         let base = match class {
             Class::Screen => 8.0,
             Class::Dominant => 4.0,
@@ -116,6 +116,11 @@ impl Candidate {
     pub(super) fn rises(&self) -> bool {
         // Rungs are in the order of their cost.
         self.chosen.is_some() && (!self.had || self.before.is_some_and(|before| self.chosen > Some(before)))
+    }
+
+    /// The largest spatial layer and the most pictures a second that are of use.
+    pub(super) fn useful(&self) -> Option<(u8, f32)> {
+        self.top.map(|top| (top, self.fps))
     }
 
     fn is_useful(&self, rung: &Rung) -> bool {

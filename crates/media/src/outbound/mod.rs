@@ -463,9 +463,10 @@ impl Slot {
         self.mid.filter(|_| tells)
     }
 
-    /// What has been numbered so far need not be sent any more.
-    pub(crate) const fn forget_queued(&mut self) {
+    /// Leaves an encoding that no longer fits: what has been numbered of it need not be sent any more.
+    pub(crate) fn abandon(&mut self) {
         self.stale_before = self.next_index();
+        self.detach();
     }
 
     /// Whether a packet is of no use any more: only its number is sent.

@@ -91,8 +91,8 @@ impl Plane {
             let room = budget.target.scale(BRIDGE_SHARE) - others;
             slot.cause = choice.cause;
             let bridge = bridge(slot, track, step, room);
-            if bridge == Bridge::Nothing && slot.selector.bridge() != bridge {
-                slot.forget_queued();
+            if bridge == Bridge::Nothing && slot.live.is_some() {
+                slot.abandon();
                 peer.sending.forget_queued(slot_key, slot.next_index());
             }
             slot.selector.set_goal(step.map(|step| Goal { layer: step.layer, target: step.target }), bridge);
