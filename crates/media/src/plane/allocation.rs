@@ -6,6 +6,7 @@ use roundtable_wire::Kind;
 
 use crate::allocate::{self, Hints};
 use crate::bwe::Bitrate;
+use crate::decision::{Decision, WishCause};
 use crate::event::PlaneEvent;
 use crate::inbound::Track;
 use crate::inbound::keyframe::Urgency;
@@ -16,7 +17,7 @@ use crate::outbound::select::{Bridge, Goal, spatial};
 use crate::plane::cache;
 use crate::plane::limits::Limits;
 use crate::plane::timers::Timer;
-use crate::plane::{Plane, queue};
+use crate::plane::{LayerChoice, Plane, queue};
 
 /// The old encoding goes on in its lowest layer while a lower one is waited for, if that takes at most this share of
 /// what the target leaves.
@@ -82,10 +83,12 @@ impl Plane {
             let others = step.map_or(demand.used, |step| demand.used - step.rung.cost);
             let room = budget.target.scale(BRIDGE_SHARE) - others;
             slot.cause = choice.cause;
-            slot.selector.set_goal(
-                step.map(|step| Goal { layer: step.layer, target: step.target }),
-                bridge(slot, track, step, room),
-            );
+            let goal = step.map(|step| Goal { layer: step.layer, target: step.target });
+            if slot.selector.set_goal(goal, bridge(slot, track, step, room)) {
+                let (cause, target) = (choice.cause, budget.target);
+                let rung = step.map(|Step { layer, rung, .. }| (LayerChoice::of(layer, &rung), rung.cost));
+                self.log.note(Some(slot_key), || Decision::Choice { track: track_key, rung, cause, target });
+            }
             let Some(layer) = awaited(slot, track) else { continue };
             if slot.live.is_none()
                 && track.layers.get(usize::from(layer)).is_some_and(|state| cache::is_fresh(now, state))
@@ -93,6 +96,8 @@ impl Plane {
                 peer.sending.joining.push(slot_key);
             } else if let Some(state) = track.layers.get_mut(usize::from(layer)) {
                 state.gate.handle_wish(now, urgency(slot));
+                let cause = if slot.live.is_none() { WishCause::Join } else { WishCause::Switch };
+                self.log.note(Some(slot_key), || Decision::Wish { track: track_key, layer, cause });
                 self.timers.schedule(Timer::Keyframe, state.keyframe_timeout());
             }
         }

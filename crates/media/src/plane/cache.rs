@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::decision::{Decision, WishCause};
 use crate::event::Egress;
 use crate::inbound::Layer;
 use crate::inbound::keyframe::Urgency;
@@ -35,6 +36,7 @@ impl Plane {
             if let Some((track, layer)) = goal
                 && !self.begin_in_the_past(now, slot, layer, out)
             {
+                self.log.note(Some(slot), || Decision::Wish { track, layer, cause: WishCause::Join });
                 self.wish(now, track, layer, Urgency::Patient);
             }
         }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use roundtable_wire::{Kind, NtpTime};
 
+use crate::decision;
 use crate::event::{Egress, PlaneEvent};
 use crate::inbound::Track;
 use crate::inbound::frame::FrameInfo;
@@ -41,6 +42,8 @@ pub(super) struct Served {
     /// The timestamp of the first packet sent.
     timestamp: u32,
     switched: bool,
+    /// It did so with a keyframe of the past.
+    from_cache: bool,
     /// The slot no longer shows this track.
     left: Option<TrackKey>,
     is_undecodable: bool,
@@ -91,6 +94,8 @@ impl Plane {
         }
         if served.switched {
             self.counters.switches += 1;
+            let (layer, from_cache) = (slot.live.map_or(0, |epoch| epoch.layer), served.from_cache);
+            self.log.note(Some(key), || decision::Decision::Begins { track, layer, from_cache });
             self.timers.schedule(Timer::SenderReports, slot.reports.at);
         }
         if let Some(event) = announce(key, track, slot, served) {
@@ -134,7 +139,7 @@ impl Service<'_> {
         let starts = past().filter(|packet| packet.frame.starts && is_sent(&packet.frame)).count() as u32;
         let step = self.slot.clock.rate() / REPLAY_STEPS;
         let timestamp = self.slot.clock.begin_in_the_past(self.micros, captured, u64::from(starts * step))?;
-        let mut served = Served { switched: true, ..Served::default() };
+        let mut served = Served { switched: true, from_cache: true, ..Served::default() };
         let epoch = self.slot.begin_at(self.now, timestamp, owner, self.track, first);
         self.slot.selector.fall_behind(lowest);
         let (mut left, mut frame) = (starts, None);
