@@ -188,7 +188,8 @@ mod tests {
             put_bytes(&mut out, &packet);
             let mut reader = Reader::new(&out);
             prop_assert_eq!(reader.number(), Ok(number));
-            prop_assert_eq!(reader.bytes().unwrap().as_ref(), packet.as_slice());
+            let read = reader.bytes().unwrap().into_owned();
+            prop_assert_eq!(read, packet);
             prop_assert!(reader.is_at_end());
         }
 
