@@ -10,7 +10,7 @@ use crate::event::Egress;
 use crate::plane::{Plane, Watch};
 
 /// The longest a trace can be, so that a broken one does not lead the clock astray.
-const MAX_SPAN: Duration = Duration::from_secs(366 * 24 * 3600);
+const MAX_SPAN: Duration = Duration::from_secs(31 * 24 * 3600);
 /// Peers, tracks or slots a trace can add: far more than rooms have, far fewer than keys have places.
 const MAX_ADDED: u32 = 500_000;
 

@@ -10,6 +10,7 @@ use roundtable_media::{Decided, Decision, Egress, PeerKey, WishCause};
 use crate::figures::SECOND;
 use crate::link::LinkConfig;
 use crate::publisher::Media;
+use crate::rng::Rng;
 use crate::scenarios_path::uplink;
 use crate::world::World;
 
@@ -19,11 +20,13 @@ const MEDIA: [Media; 6] = [
     Media::Vp9 { dependency: false },
     Media::Vp9 { dependency: true },
     Media::Av1,
-    Media::H264,
+    Media::H264 { temporal: 1 },
 ];
 const DIP_S: u64 = 8;
 const BACK_S: u64 = 12;
 const END_S: u64 = 20;
+/// Traces with a few wrong bytes and a wrong end.
+const MUTATIONS: usize = 300;
 
 /// A running hash (FNV-1a) of all that a plane sends but the payloads, of which it takes the length.
 #[derive(Debug, PartialEq, Eq)]
@@ -182,4 +185,29 @@ fn a_replay_tells_the_story_of_a_path_that_dips() {
     );
     let text = decisions[at].to_string();
     assert!(text.contains(" choice ") && text.contains("cause=room"), "{text}");
+}
+
+#[test]
+fn a_trace_with_wrong_bytes_is_replayed_or_refused_and_never_a_panic() {
+    let (_, trace) = recorded(Media::Vp9 { dependency: true }, 3);
+    let mut rng = Rng::new(11);
+    let mut below = |bound: usize| (rng.word() % bound.max(1) as u64) as usize;
+    let (mut replayed, mut refused) = (0, 0);
+    for _ in 0..MUTATIONS {
+        let mut wrong = trace[..below(trace.len())].to_vec();
+        for _ in 0..=below(4) {
+            let at = below(wrong.len());
+            if let Some(byte) = wrong.get_mut(at) {
+                *byte = below(256) as u8;
+            }
+        }
+        match replay(&wrong, Instant::now(), &mut Digest::default(), &mut |_| {}) {
+            Ok(_) => replayed += 1,
+            Err(error) => {
+                assert!(error.offset <= wrong.len(), "{error}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > MUTATIONS / 2, "{replayed} were replayed and {refused} refused");
 }
