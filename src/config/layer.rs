@@ -8,6 +8,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Arg, Args, Command};
 use serde::{Deserialize, Serialize};
 
+use crate::config::bitrate::HumanBitrate;
 use crate::config::duration::HumanDuration;
 use crate::telemetry::LogFormat;
 
@@ -101,6 +102,21 @@ pub struct Settings {
     /// People one client can see at once, at most 48
     #[arg(long, env = "ROUNDTABLE_MAX_SEATS", value_name = "NUMBER", help_heading = "Limits")]
     pub max_seats: Option<u16>,
+    /// Bits a second sent to one client at most, all media together, such as 4M or 800k; as much as fits unless given
+    #[arg(long, env = "ROUNDTABLE_MAX_RECEIVE_BITRATE", value_name = "BITRATE", help_heading = "Quality")]
+    pub max_receive_bitrate: Option<HumanBitrate>,
+    /// Bits a second one client may send; who sends more for long has its largest track muted
+    #[arg(long, env = "ROUNDTABLE_MAX_PUBLISH_BITRATE", value_name = "BITRATE", help_heading = "Quality")]
+    pub max_publish_bitrate: Option<HumanBitrate>,
+    /// Rows of a picture that is sent to clients at most, such as 360 or 720
+    #[arg(long, env = "ROUNDTABLE_MAX_VIDEO_HEIGHT", value_name = "ROWS", help_heading = "Quality")]
+    pub max_video_height: Option<u16>,
+    /// Pictures a second that are sent to clients at most
+    #[arg(long, env = "ROUNDTABLE_MAX_VIDEO_FPS", value_name = "NUMBER", help_heading = "Quality")]
+    pub max_video_fps: Option<u8>,
+    /// Pictures of others one client is sent at once at most: what it pins, screens, what it looks at, who spoke last
+    #[arg(long, env = "ROUNDTABLE_LAST_N", value_name = "NUMBER", help_heading = "Quality")]
+    pub last_n: Option<u16>,
     /// What is logged: error, warn, info, debug or trace, also by module as in info,roundtable::shard=debug
     #[arg(long, env = "ROUNDTABLE_LOG", value_name = "FILTER", help_heading = "Logging")]
     pub log: Option<String>,

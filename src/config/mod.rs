@@ -1,5 +1,6 @@
 //! Settings: from what was given to what each part of the server needs. All checks are here.
 
+pub mod bitrate;
 pub mod cli;
 pub mod duration;
 pub mod file;
@@ -17,8 +18,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use roundtable_protocol::RoomId;
+use roundtable_protocol::grant::{MIN_BITRATE_BPS, MemberLimits, QualityLimits};
 use roundtable_protocol::limit::MAX_SEATS;
 
+use self::bitrate::HumanBitrate;
 use self::file::FileError;
 use self::layer::{File, Given, Settings};
 use self::settings::{Merged, Origin, Setting};
@@ -36,6 +39,8 @@ pub const MAX_ROOMS: u32 = 10_000;
 pub const MAX_MEMBERS: u32 = 1_000;
 /// Mebibytes of a recording one can allow.
 pub const MAX_RECORD_TRACE: u32 = 4_096;
+/// The largest bit rate one can set.
+const MAX_BITRATE: HumanBitrate = HumanBitrate(1_000_000_000);
 /// Longest secret read from a file, in bytes.
 const MAX_SECRET_BYTES: u64 = 4_096;
 
@@ -101,7 +106,7 @@ impl Default for MediaConfig {
     }
 }
 
-/// How much is allowed. Nothing here is ever unlimited.
+/// How much is allowed. What costs the server memory is never unlimited.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitsConfig {
     /// Rooms open at once, at most [`MAX_ROOMS`]; another one is refused with `room/too-many`.
@@ -110,11 +115,18 @@ pub struct LimitsConfig {
     pub members: u32,
     /// Seats of one client, at most [`MAX_SEATS`]; who wants more gets these.
     pub seats: u16,
+    /// What one member may receive and publish, where the authorisation hook says nothing of it.
+    pub member: MemberLimits,
 }
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        Self { rooms: settings::DEFAULT_MAX_ROOMS, members: settings::DEFAULT_MAX_MEMBERS, seats: MAX_SEATS }
+        Self {
+            rooms: settings::DEFAULT_MAX_ROOMS,
+            members: settings::DEFAULT_MAX_MEMBERS,
+            seats: MAX_SEATS,
+            member: MemberLimits::NONE,
+        }
     }
 }
 
@@ -361,7 +373,27 @@ impl Check<'_> {
             rooms: self.within("max-rooms", max_rooms.unwrap_or(default.rooms), 1..=MAX_ROOMS)?,
             members: self.within("max-members", max_members.unwrap_or(default.members), 1..=MAX_MEMBERS)?,
             seats: self.within("max-seats", max_seats.unwrap_or(default.seats), 0..=MAX_SEATS)?,
+            member: self.member_limits()?,
         })
+    }
+
+    fn member_limits(&self) -> Result<MemberLimits, ConfigError> {
+        let Settings { max_receive_bitrate, max_publish_bitrate, max_video_height, max_video_fps, last_n, .. } =
+            self.settings;
+        let bitrate = |key, value: &Option<HumanBitrate>| -> Result<Option<u32>, ConfigError> {
+            let value = value.map(|bitrate| self.within(key, bitrate, HumanBitrate(MIN_BITRATE_BPS)..=MAX_BITRATE));
+            Ok(value.transpose()?.map(|HumanBitrate(bps)| bps))
+        };
+        let receive = QualityLimits {
+            max_bitrate_bps: bitrate("max-receive-bitrate", max_receive_bitrate)?,
+            max_height: max_video_height.map(|rows| self.within("max-video-height", rows, 1..=u16::MAX)).transpose()?,
+            max_fps: max_video_fps.map(|fps| self.within("max-video-fps", fps, 1..=u8::MAX)).transpose()?,
+        };
+        let publish = QualityLimits {
+            max_bitrate_bps: bitrate("max-publish-bitrate", max_publish_bitrate)?,
+            ..QualityLimits::NONE
+        };
+        Ok(MemberLimits { receive, publish, last_n: *last_n })
     }
 
     fn within<T>(&self, key: &'static str, value: T, range: RangeInclusive<T>) -> Result<T, ConfigError>

@@ -180,6 +180,11 @@ pub fn merge(given: &Given, file: &File) -> Merged {
         max_rooms,
         max_members,
         max_seats,
+        max_receive_bitrate,
+        max_publish_bitrate,
+        max_video_height,
+        max_video_fps,
+        last_n,
         log,
         log_format,
         record_trace,
@@ -239,5 +244,10 @@ fn default_settings() -> Settings {
         turn_pass_file: None,
         record_trace: None,
         record_room: None,
+        max_receive_bitrate: None,
+        max_publish_bitrate: None,
+        max_video_height: None,
+        max_video_fps: None,
+        last_n: None,
     }
 }

@@ -116,6 +116,10 @@ fn a_mistake_names_the_setting_and_its_origin() {
         (&["--tls-cert=c"], "", "tls-cert (flag): a certificate is of no use without tls-key"),
         (&[], "\ntls-key = 'k'", "tls-key (r.toml:2): a key is of no use without tls-cert"),
         (&["--stun=turn:t"], "", "stun (flag): `turn:t` belongs to turn"),
+        (&["--max-receive-bitrate=20k"], "", "max-receive-bitrate (flag): 20k is not between 50k and 1000M"),
+        (&[], "max-publish-bitrate = '2000M'", "max-publish-bitrate (r.toml:1): 2000M is not between 50k and 1000M"),
+        (&["--max-video-height=0"], "", "max-video-height (flag): 0 is not between 1 and 65535"),
+        (&["--max-video-fps=0"], "", "max-video-fps (flag): 0 is not between 1 and 255"),
         (&["--turn=stun:s"], "", "turn (flag): `stun:s` belongs to stun"),
         (&["--stun=stun://s"], "", "stun (flag): `stun://s`: there are no slashes"),
         (&["--turn=turn:t"], "", "turn (flag): a relay needs turn-secret-file"),
@@ -287,4 +291,14 @@ proptest! {
     fn no_file_makes_the_reader_panic(text in "[a-z\\-_=\"'\\[\\]\n #0-9.]{0,60}") {
         let _ = file::parse(Path::new("r.toml"), &text).map(|file| resolve(&Given::default(), &file));
     }
+}
+
+#[test]
+fn limits_of_quality_are_off_until_somebody_sets_them() {
+    assert_eq!(load_with(&[], "").unwrap().config.limits.member, MemberLimits::NONE);
+    let text = "max-publish-bitrate = \"3M\"\nlast-n = 9\nmax-video-fps = 30\n";
+    let loaded = load_with(&["--max-receive-bitrate=2.5M", "--max-video-height=720"], text).unwrap();
+    let receive = QualityLimits { max_bitrate_bps: Some(2_500_000), max_height: Some(720), max_fps: Some(30) };
+    let publish = QualityLimits { max_bitrate_bps: Some(3_000_000), ..QualityLimits::NONE };
+    assert_eq!(loaded.config.limits.member, MemberLimits { receive, publish, last_n: Some(9) });
 }

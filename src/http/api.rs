@@ -1,14 +1,17 @@
 //! The JSON API: which rooms there are, what is in one, and the server's figures.
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
+use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use roundtable_protocol::grant::MemberLimits;
+use roundtable_protocol::stats::RoomStats;
 use roundtable_protocol::{RoomId, RoomState};
 use serde::Serialize;
 
 use super::HttpState;
-use super::problem::{Problem, room_in_path};
+use super::origin;
+use super::problem::{Problem, member_in_path, room_in_path};
 use crate::journal::Journal;
 use crate::shard::stats::ShardStats;
 
@@ -72,6 +75,33 @@ pub(super) async fn stats(State(state): State<HttpState>) -> Result<Fresh<Stats>
         event_readers: state.sse_readers(),
         shard,
     }))
+}
+
+pub(super) async fn room_stats(
+    State(state): State<HttpState>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Fresh<RoomStats>, Problem> {
+    let room = room_in_path(path)?;
+    let stats = state.hub.room_stats(&room).await?;
+    stats.map(fresh).ok_or_else(|| Problem::room_unknown(&room))
+}
+
+/// Changes what a member may; answers with what it may now.
+pub(super) async fn set_limits(
+    State(state): State<HttpState>,
+    uri: Uri,
+    headers: HeaderMap,
+    path: Result<Path<(String, String)>, PathRejection>,
+    limits: Result<Json<MemberLimits>, JsonRejection>,
+) -> Result<Fresh<MemberLimits>, Problem> {
+    if !origin::is_allowed(&headers, &uri, &state.config.allowed_origins) {
+        return Err(Problem::origin());
+    }
+    let (room, member) = member_in_path(path)?;
+    let Json(limits) = limits.map_err(|rejection| Problem::body(rejection.status(), rejection.body_text()))?;
+    limits.check().map_err(|bad| Problem::bad_limit(bad.to_string()))?;
+    let limits = state.hub.set_limits(&room, &member, limits).await?;
+    limits.map(fresh).ok_or_else(|| Problem::member_unknown(&room, &member))
 }
 
 fn summary(journal: &Journal) -> RoomSummary {

@@ -18,14 +18,14 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::middleware::map_response;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, put};
 use tokio::sync::Semaphore;
 
 use self::problem::Problem;
 use crate::hub::Hub;
 use crate::signal::ws::SocketConfig;
 
-/// Largest body of a request, in bytes. Nothing here takes one yet.
+/// Largest body of a request, in bytes: many times what the limits of a member take.
 const MAX_BODY_BYTES: usize = 16 * 1024;
 
 /// What the browser may do with the page: nothing from elsewhere, no frames around it. The page has a
@@ -97,6 +97,8 @@ pub fn router(state: HttpState) -> Router {
         .route("/api/v1/rooms", get(api::rooms))
         .route("/api/v1/rooms/{room}", get(api::room))
         .route("/api/v1/rooms/{room}/events", get(sse::events))
+        .route("/api/v1/rooms/{room}/stats", get(api::room_stats))
+        .route("/api/v1/rooms/{room}/members/{member}/limits", put(api::set_limits))
         .route("/api/v1/stats", get(api::stats))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))

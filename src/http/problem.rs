@@ -4,7 +4,7 @@ use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use roundtable_protocol::{ErrorCode, RoomId};
+use roundtable_protocol::{ErrorCode, MemberId, RoomId};
 use serde::Serialize;
 
 use crate::hub::HubError;
@@ -43,6 +43,19 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, ErrorCode::RoomUnknown.as_str(), format!("there is no room {room:?} now"))
     }
 
+    pub(super) fn member_unknown(room: &RoomId, member: &MemberId) -> Self {
+        let detail = format!("there is no member {member:?} in a room {room:?} now");
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::MemberUnknown.as_str(), detail)
+    }
+
+    pub(super) fn bad_limit(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::BadLimit.as_str(), detail)
+    }
+
+    pub(super) fn body(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self::new(status, "http/body", detail)
+    }
+
     pub(super) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "http/not-found", "there is nothing here")
     }
@@ -52,7 +65,7 @@ impl Problem {
     }
 
     pub(super) fn origin() -> Self {
-        let detail = "pages of this origin may not open the socket; the server can allow them";
+        let detail = "pages of this origin may not use this; the server can allow them";
         Self::new(StatusCode::FORBIDDEN, "http/origin", detail)
     }
 
@@ -99,4 +112,15 @@ impl IntoResponse for Problem {
 pub(super) fn room_in_path(path: Result<Path<String>, PathRejection>) -> Result<RoomId, Problem> {
     let Path(text) = path.map_err(|rejection| Problem::bad_room_id(rejection.body_text()))?;
     RoomId::new(text).map_err(|invalid| Problem::bad_room_id(invalid.to_string()))
+}
+
+/// Reads the room's and the member's id out of the path.
+pub(super) fn member_in_path(
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<(RoomId, MemberId), Problem> {
+    let Path((room, member)) = path.map_err(|rejection| Problem::bad_room_id(rejection.body_text()))?;
+    let room = RoomId::new(room).map_err(|invalid| Problem::bad_room_id(invalid.to_string()))?;
+    // What is no id names nobody.
+    let unknown = |_| Problem::new(StatusCode::NOT_FOUND, ErrorCode::MemberUnknown.as_str(), "this is no member's id");
+    Ok((room, MemberId::new(member).map_err(unknown)?))
 }

@@ -62,6 +62,12 @@ impl Site {
         self.request("GET", path, "").await
     }
 
+    async fn put(&self, path: &str, body: &str) -> Answer {
+        let length = body.len();
+        let headers = format!("Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
+        self.request("PUT", path, &headers).await
+    }
+
     /// Speaks HTTP/1.0, so that a body is what comes until the end, without chunks.
     async fn request(&self, method: &str, path: &str, headers: &str) -> Answer {
         let mut body = TcpStream::connect(self.address).await.unwrap();

@@ -5,6 +5,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use roundtable_protocol::event::{ChatMessage, MemberInfo, RoomCloseReason};
+use roundtable_protocol::grant::MemberLimits;
+use roundtable_protocol::stats::{MemberStats, RoomStats};
 use roundtable_protocol::{ErrorCode, Event, EventBody, LeaveReason, MemberId, MessageId, RoomId, ServerMessage};
 
 use crate::journal::Journal;
@@ -25,6 +27,7 @@ type Rooms = BTreeMap<RoomId, Room>;
 struct Room {
     journal: Arc<Journal>,
     members: BTreeMap<MemberId, (String, Outbox)>,
+    limits: BTreeMap<MemberId, MemberLimits>,
 }
 
 impl FakeShard {
@@ -95,6 +98,8 @@ impl Thread {
                 Command::Member { room, member, request } => self.request(&room, &member, request),
                 Command::CloseRoom { room, reason } => self.close(&room, reason),
                 Command::Stats(reply) => drop(reply.send(self.stats())),
+                Command::Limit { room, member, limits, reply } => drop(reply.send(self.limit(&room, &member, limits))),
+                Command::RoomStats { room, reply } => drop(reply.send(self.room_stats(&room))),
                 Command::Stop => return self.stop(),
             }
         }
@@ -102,6 +107,27 @@ impl Thread {
 
     fn stats(&self) -> ShardStats {
         ShardStats { rooms: self.rooms.lock().unwrap().len(), ..ShardStats::default() }
+    }
+
+    fn limit(&self, room: &RoomId, member: &MemberId, limits: MemberLimits) -> bool {
+        let mut rooms = self.rooms.lock().unwrap();
+        let Some(room) = rooms.get_mut(room).filter(|room| room.members.contains_key(member)) else { return false };
+        room.limits.insert(member.clone(), limits);
+        true
+    }
+
+    fn room_stats(&self, id: &RoomId) -> Option<RoomStats> {
+        let rooms = self.rooms.lock().unwrap();
+        let room = rooms.get(id)?;
+        let members = room.members.keys().map(|member| MemberStats {
+            member: member.clone(),
+            at: 1_000,
+            limits: room.limits.get(member).copied().unwrap_or_default(),
+            path: None,
+            slots: Vec::new(),
+            tracks: Vec::new(),
+        });
+        Some(RoomStats { room: id.clone(), members: members.collect() })
     }
 
     fn join(&mut self, join: Join) {
@@ -115,7 +141,11 @@ impl Thread {
             return;
         }
         let journal = Arc::clone(&join.journal);
-        let room = rooms.entry(join.room.clone()).or_insert_with(|| Room { journal, members: BTreeMap::new() });
+        let room = rooms.entry(join.room.clone()).or_insert_with(|| Room {
+            journal,
+            members: BTreeMap::new(),
+            limits: BTreeMap::new(),
+        });
         if room.members.len() >= join.max_members {
             drop(join.reply.send(Err(JoinRefused::RoomFull(join.max_members))));
             return;
@@ -125,9 +155,10 @@ impl Thread {
         room.journal.append(event(EventBody::Joined { member: member.clone() }));
         let journal = Arc::clone(&room.journal);
         room.members.insert(member.id.clone(), (member.name.clone(), join.outbox));
+        room.limits.insert(member.id.clone(), join.grants.limits);
         let id = member.id.clone();
         drop(rooms);
-        if join.reply.send(Ok(Joined { member, seats: 4, journal })).is_err() {
+        if join.reply.send(Ok(Joined { member, seats: 4, voice_slots: 0, journal })).is_err() {
             self.leave(&join.room, &id, LeaveReason::Disconnected);
         }
     }

@@ -12,8 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roundtable_protocol::event::RoomCloseReason;
+use roundtable_protocol::grant::MemberLimits;
 use roundtable_protocol::limit::MAX_SEATS;
 use roundtable_protocol::message::IceServer;
+use roundtable_protocol::stats::RoomStats;
 use roundtable_protocol::{ErrorCode, Grants, MemberId, RoomId};
 use tokio::sync::{oneshot, watch};
 
@@ -43,6 +45,8 @@ pub struct HubConfig {
     pub max_members_per_room: usize,
     /// Seats one member may have; a client that asks for more gets these.
     pub max_seats: u16,
+    /// What each member may receive and publish, where its grants say nothing.
+    pub limits: MemberLimits,
     /// Signalling sockets at once, in a room or not yet; one more is refused before it is opened.
     pub max_sessions: usize,
     /// How long the journal of a closed room stays readable for those who come back late.
@@ -59,6 +63,7 @@ impl Default for HubConfig {
             max_rooms: 500,
             max_members_per_room: 100,
             max_seats: MAX_SEATS,
+            limits: MemberLimits::NONE,
             max_sessions: 1_000,
             keep_closed: Duration::from_secs(60),
             authorise_timeout: Duration::from_secs(10),
@@ -195,6 +200,7 @@ impl Hub {
     /// [`JoinError`] says why not.
     pub async fn join(&self, room: &RoomId, request: JoinRequest) -> Result<Admission, JoinError> {
         let grants = self.authorise(room, &request).await?;
+        let grants = Grants { limits: grants.limits.or(self.0.config.limits), ..grants };
         for _ in 0..JOIN_TRIES {
             match self.try_join(room, &request, grants).await? {
                 Ok(admission) => return Ok(admission),
@@ -243,13 +249,32 @@ impl Hub {
     /// # Errors
     /// [`HubError`] when it does not answer in time, or at all.
     pub async fn stats(&self) -> Result<ShardStats, HubError> {
-        let (sender, receiver) = oneshot::channel();
-        self.send(Command::Stats(sender))?;
-        match tokio::time::timeout(self.0.config.reply_timeout, receiver).await {
-            Ok(Ok(stats)) => Ok(stats),
-            Ok(Err(_)) => Err(self.gone()),
-            Err(_) => Err(HubError::Overloaded),
-        }
+        self.ask(Command::Stats).await
+    }
+
+    /// The figures of a room's members; `None` if it is not open.
+    ///
+    /// # Errors
+    /// As [`Hub::stats`].
+    pub async fn room_stats(&self, room: &RoomId) -> Result<Option<RoomStats>, HubError> {
+        self.ask(|reply| Command::RoomStats { room: room.clone(), reply }).await
+    }
+
+    /// Changes what a member may receive and publish: where `limits` says nothing, to what everybody may. Returns what
+    /// is in force now; `None` if there is no such member.
+    ///
+    /// # Errors
+    /// As [`Hub::stats`].
+    pub async fn set_limits(
+        &self,
+        room: &RoomId,
+        member: &MemberId,
+        limits: MemberLimits,
+    ) -> Result<Option<MemberLimits>, HubError> {
+        let limits = limits.or(self.0.config.limits);
+        let (room, member) = (room.clone(), member.clone());
+        let is_there = self.ask(|reply| Command::Limit { room, member, limits, reply }).await?;
+        Ok(is_there.then_some(limits))
     }
 
     /// Whether [`Hub::stop`] was called.
@@ -346,6 +371,17 @@ impl Hub {
         let ice_servers = (self.0.ice)(&joined.member.id);
         let membership = Membership::new(self.0.inbox.clone(), room.clone(), joined.member.id.clone());
         Ok(Ok(Admission { joined, grants, ice_servers, membership }))
+    }
+
+    /// Asks the shard and waits for its answer.
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, HubError> {
+        let (sender, receiver) = oneshot::channel();
+        self.send(question(sender))?;
+        match tokio::time::timeout(self.0.config.reply_timeout, receiver).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) => Err(self.gone()),
+            Err(_) => Err(HubError::Overloaded),
+        }
     }
 
     fn send(&self, command: Command) -> Result<(), HubError> {

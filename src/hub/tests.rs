@@ -5,6 +5,8 @@ use roundtable_protocol::event::RoomCloseReason;
 use tokio::sync::mpsc;
 
 use super::fake_shard::FakeShard;
+use roundtable_protocol::grant::QualityLimits;
+
 use super::*;
 use crate::shard::inbox::{OUTBOX_CAPACITY, Request, ToMember};
 
@@ -178,7 +180,10 @@ impl Authorize for Hook {
         Box::pin(async move {
             match (room.as_str(), name, token) {
                 ("slow", ..) => std::future::pending().await,
-                ("r", "Ann", Some("t")) => Ok(Grants { publish: false, ..Grants::ALL }),
+                ("r", "Ann", Some("t")) => {
+                    let limits = MemberLimits { last_n: Some(3), ..MemberLimits::NONE };
+                    Ok(Grants { publish: false, limits, ..Grants::ALL })
+                }
                 _ => Err(Denied::forbidden("not you")),
             }
         })
@@ -187,9 +192,12 @@ impl Authorize for Hook {
 
 #[tokio::test]
 async fn the_hook_decides_before_anything_is_done() {
-    let config = HubConfig { authorise_timeout: Duration::from_millis(30), ..HubConfig::default() };
+    let receive = QualityLimits { max_height: Some(360), ..QualityLimits::NONE };
+    let limits = MemberLimits { receive, last_n: Some(25), ..MemberLimits::NONE };
+    let config = HubConfig { authorise_timeout: Duration::from_millis(30), limits, ..HubConfig::default() };
     let house = House::with_hook(config, Some(Arc::new(Hook)));
     let (ann, _ann) = house.join("r", "Ann").await.unwrap();
+    assert_eq!(ann.grants.limits, MemberLimits { receive, last_n: Some(3), ..MemberLimits::NONE });
     assert!(!ann.grants.publish && ann.grants.chat);
     let denied = house.join("r", "Bob").await.unwrap_err();
     assert_eq!((denied.code(), denied.to_string().as_str()), (ErrorCode::Forbidden, "not you"));

@@ -1,10 +1,11 @@
 //! One member: what it may do, what it wants, where it receives.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use roundtable_protocol::event::MemberInfo;
 use roundtable_protocol::limit::{CHAT_BURST, CHAT_PER_SECOND};
+use roundtable_protocol::message::ViewChange;
 use roundtable_protocol::{Grants, TrackId};
 
 use super::slot::Seating;
@@ -12,6 +13,8 @@ use crate::rate::Rate;
 
 /// Wishes about tracks that one member may have pending; older unknown ones give way.
 pub const MAX_UNWANTED: usize = 1024;
+/// Tracks of which one member may have said how it looks at them; of further ones it is not noted.
+pub const MAX_VIEWS: usize = 1024;
 
 /// Somebody in the room.
 #[derive(Debug)]
@@ -28,7 +31,10 @@ pub struct Member {
     pub seating: Seating,
     /// How fast they write.
     pub chat_rate: Rate,
+    /// When they last began to speak, as a number that grows; 0 for never.
+    pub spoke: u64,
     unwanted: HashSet<TrackId>,
+    views: HashMap<TrackId, ViewChange>,
 }
 
 impl Member {
@@ -42,7 +48,9 @@ impl Member {
             asked_seats: first_seats.min(max_seats),
             seating: Seating::default(),
             chat_rate: Rate::new(now, CHAT_PER_SECOND, CHAT_BURST),
+            spoke: 0,
             unwanted: HashSet::new(),
+            views: HashMap::new(),
         }
     }
 
@@ -61,8 +69,25 @@ impl Member {
         }
     }
 
+    /// How they look at a track, if they said so.
+    #[must_use]
+    pub fn view(&self, track: &TrackId) -> Option<&ViewChange> {
+        self.views.get(track)
+    }
+
+    /// Notes how they look at a track; says whether that is news. At [`MAX_VIEWS`] further tracks are not noted.
+    pub fn set_view(&mut self, view: ViewChange) -> bool {
+        let known = self.views.get(&view.track);
+        if known == Some(&view) || (known.is_none() && self.views.len() >= MAX_VIEWS) {
+            return false;
+        }
+        self.views.insert(view.track.clone(), view);
+        true
+    }
+
     /// Forgets wishes about a track that is gone.
     pub fn forget(&mut self, track: &TrackId) {
         self.unwanted.remove(track);
+        self.views.remove(track);
     }
 }

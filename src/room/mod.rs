@@ -1,28 +1,38 @@
 //! One room: who is here, who publishes what, who hears whom. Pure: time is told, effects are polled.
 
 pub mod chat;
+pub mod last_n;
 pub mod member;
 pub mod slot;
+pub mod speaker;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
 use roundtable_protocol::event::{
     ChatMessage, Event, EventBody, LeaveReason, MemberInfo, RoomCloseReason, TrackInfo, TrackSource,
 };
+use roundtable_protocol::grant::MemberLimits;
 use roundtable_protocol::limit::{MAX_SEATS, MAX_TRACKS_PER_MEMBER};
-use roundtable_protocol::message::SubscribeChange;
+use roundtable_protocol::message::{SubscribeChange, ViewChange};
 use roundtable_protocol::{ErrorCode, Grants, MemberId, MessageId, TrackId};
 
+use roundtable_media::allocate::Class;
+
 use chat::{ChatError, ChatHistory};
+use last_n::Candidate;
 use member::Member;
 use slot::{Assignment, Group};
+use speaker::{Speakers, class_of};
 
 /// Seats a client begins with unless it wants fewer. Eight people then come and go without an offer.
 pub const FIRST_SEATS: u16 = 8;
+
+/// Audio-only slots of a client beside its seats: on them whoever is among the loudest and has no seat is heard.
+pub const VOICE_SLOTS: u16 = 3;
 
 /// Two clocks at one moment: the one that never jumps and the one people read.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +55,20 @@ pub enum Effect {
         /// Which and what.
         assignment: Assignment,
     },
+    /// A member looks differently at the track on one of its slots; see [`Room::view_of`].
+    Look {
+        /// Whose slot.
+        member: MemberId,
+        /// The m-line.
+        mid: String,
+        /// What it carries.
+        track: TrackId,
+    },
+    /// What a member may receive and publish changed; see [`Room::limits`].
+    Limit {
+        /// Who.
+        member: MemberId,
+    },
     /// A member is asked to have more seats.
     Grow {
         /// Who.
@@ -63,6 +87,24 @@ pub enum Effect {
     Drop {
         /// Which.
         track: TrackId,
+    },
+    /// A track counts as something else: that decides whose picture goes first.
+    Rank {
+        /// Which.
+        track: TrackId,
+        /// What it counts as.
+        class: Class,
+        /// The later its owner spoke the higher.
+        spoke: u64,
+    },
+    /// A member wants to hear a track, or not.
+    Audible {
+        /// Who.
+        member: MemberId,
+        /// The audio track.
+        track: TrackId,
+        /// The new wish.
+        audible: bool,
     },
     /// A chat message for one member.
     Deliver {
@@ -112,6 +154,9 @@ pub struct Room {
     members: HashMap<MemberId, Member>,
     tracks: Vec<TrackInfo>,
     speaking: Vec<MemberId>,
+    /// How often somebody began to speak.
+    spoken: u64,
+    speakers: Speakers,
     chat: ChatHistory,
     effects: VecDeque<Effect>,
     closed: bool,
@@ -128,6 +173,8 @@ impl Room {
             members: HashMap::new(),
             tracks: Vec::new(),
             speaking: Vec::new(),
+            spoken: 0,
+            speakers: Speakers::default(),
             chat: ChatHistory::default(),
             effects: VecDeque::new(),
             closed: false,
@@ -151,6 +198,7 @@ impl Room {
         }
         self.order.retain(|m| m != id);
         self.speaking.retain(|m| m != id);
+        self.speakers.remove(id);
         let gone: Vec<TrackId> = self.tracks.iter().filter(|t| t.member == *id).map(|t| t.id.clone()).collect();
         gone.iter().for_each(|track| self.forget_track(track));
         self.emit(now, EventBody::Left { member: id.clone(), reason });
@@ -172,10 +220,11 @@ impl Room {
         self.emit(now, EventBody::RoomClosed { reason });
     }
 
-    /// Adds receiving slots of a member, pair by pair; a pair may lack a half.
+    /// Adds receiving slots of a member, pair by pair. Audio alone is a voice slot, which the plane fills: it is no seat.
     pub fn add_seats(&mut self, id: &MemberId, seats: impl IntoIterator<Item = (Option<String>, Option<String>)>) {
         if let Some(member) = self.members.get_mut(id) {
-            seats.into_iter().for_each(|(audio, video)| member.seating.add(audio, video));
+            let seats = seats.into_iter().filter_map(|(audio, video)| Some((audio, video?)));
+            seats.for_each(|(audio, video)| member.seating.add(audio, video));
         }
         self.refit_member(id);
     }
@@ -205,6 +254,7 @@ impl Room {
         let muted = track.muted;
         let id = track.id.clone();
         self.tracks.push(track.clone());
+        self.rank(&track);
         self.emit(now, EventBody::Published { track });
         if muted {
             self.effects.push_back(Effect::Pause { track: id, paused: true });
@@ -229,18 +279,15 @@ impl Room {
     /// # Errors
     /// [`UnknownTrack`] if it is not the member's.
     pub fn mute(&mut self, now: Now, id: &MemberId, track: &TrackId, muted: bool) -> Result<(), UnknownTrack> {
-        let info = self.own_track(id, track)?;
-        if info.muted == muted {
-            return Ok(());
-        }
-        info.muted = muted;
-        let voice = info.source == TrackSource::Microphone;
-        self.effects.push_back(Effect::Pause { track: track.clone(), paused: muted });
-        self.emit(now, EventBody::Muted { track: track.clone(), member: id.clone(), muted });
-        if muted && voice {
-            self.set_speaking(now, id, false);
-        }
-        Ok(())
+        self.set_muted(now, id, track, muted, None)
+    }
+
+    /// Mutes a track for its owner, who is told why by `code`. Returns the owner; `None` if there was nothing to mute.
+    pub fn mute_for(&mut self, now: Now, track: &TrackId, code: ErrorCode) -> Option<MemberId> {
+        let owner = self.track(track).filter(|info| !info.muted)?.member.clone();
+        // Its own track by construction.
+        self.set_muted(now, &owner, track, true, Some(code)).ok()?;
+        Some(owner)
     }
 
     /// Changes what a member wants to receive. Wishes about tracks that are not there are ignored:
@@ -248,11 +295,43 @@ impl Room {
     pub fn subscribe(&mut self, id: &MemberId, changes: Vec<SubscribeChange>) {
         let Some(member) = self.members.get_mut(id) else { return };
         for change in changes {
-            if self.tracks.iter().any(|t| t.id == change.track) {
-                member.set_wanted(change.track, change.wanted);
+            let Some(track) = self.tracks.iter().find(|t| t.id == change.track) else { continue };
+            if track.source == TrackSource::Microphone {
+                let SubscribeChange { track, wanted: audible } = change.clone();
+                self.effects.push_back(Effect::Audible { member: id.clone(), track, audible });
             }
+            member.set_wanted(change.track, change.wanted);
         }
         self.refit_member(id);
+    }
+
+    /// Notes how a member looks at tracks. As with [`Room::subscribe`], tracks that are not there are ignored.
+    pub fn view(&mut self, id: &MemberId, changes: Vec<ViewChange>) {
+        let Some(member) = self.members.get_mut(id) else { return };
+        let mut changed = false;
+        for view in changes {
+            let track = view.track.clone();
+            if !self.tracks.iter().any(|t| t.id == track) || !member.set_view(view) {
+                continue;
+            }
+            changed = true;
+            if let Some(mid) = member.seating.find(&track) {
+                self.effects.push_back(Effect::Look { member: id.clone(), mid: mid.to_owned(), track });
+            }
+        }
+        if changed && member.grants.limits.last_n.is_some() {
+            self.refit_member(id);
+        }
+    }
+
+    /// Changes what a member may receive and publish. Returns whether there is such a member.
+    pub fn set_limits(&mut self, id: &MemberId, limits: MemberLimits) -> bool {
+        let Some(member) = self.members.get_mut(id) else { return false };
+        if std::mem::replace(&mut member.grants.limits, limits) != limits {
+            self.effects.push_back(Effect::Limit { member: id.clone() });
+            self.refit_member(id);
+        }
+        true
     }
 
     /// Takes a chat message and delivers it to everybody, the writer included.
@@ -296,6 +375,22 @@ impl Room {
         }
     }
 
+    /// Records that another microphone leads the conversation, or none.
+    pub fn handle_dominant(&mut self, now: Now, track: Option<&TrackId>) {
+        let voice =
+            self.tracks.iter().find(|t| Some(&t.id) == track && t.source == TrackSource::Microphone && !t.muted);
+        let member = voice.map(|t| t.member.clone());
+        if self.speakers.dominant() == member.as_ref() {
+            return;
+        }
+        let changed = self.speakers.set_dominant(member.as_ref());
+        self.emit(now, EventBody::DominantSpeaker { member });
+        let of = |track: &&TrackInfo| changed.iter().any(|standing| standing.member == track.member);
+        for track in self.tracks.iter().filter(of).cloned().collect::<Vec<_>>() {
+            self.rank(&track);
+        }
+    }
+
     /// What is to be done next.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
@@ -313,10 +408,28 @@ impl Room {
         self.tracks.iter().find(|t| t.id == *id)
     }
 
+    /// Whether a member may receive.
+    #[must_use]
+    pub fn may_subscribe(&self, id: &MemberId) -> bool {
+        self.members.get(id).is_some_and(|m| m.grants.subscribe)
+    }
+
     /// The generation and track of a member's slot.
     #[must_use]
     pub fn slot(&self, id: &MemberId, mid: &str) -> Option<(u32, Option<&TrackId>)> {
         self.members.get(id)?.seating.slot(mid)
+    }
+
+    /// What a member may receive and publish.
+    #[must_use]
+    pub fn limits(&self, id: &MemberId) -> MemberLimits {
+        self.members.get(id).map_or(MemberLimits::NONE, |member| member.grants.limits)
+    }
+
+    /// How a member looks at a track, if it said so.
+    #[must_use]
+    pub fn view_of(&self, id: &MemberId, track: &TrackId) -> Option<&ViewChange> {
+        self.members.get(id)?.view(track)
     }
 
     /// What was written before, in pieces of at most `piece_bytes` of text.
@@ -334,6 +447,37 @@ impl Room {
         self.tracks.iter_mut().find(|t| t.id == *track && t.member == *id).ok_or_else(|| UnknownTrack(track.clone()))
     }
 
+    fn set_muted(
+        &mut self,
+        now: Now,
+        id: &MemberId,
+        track: &TrackId,
+        muted: bool,
+        code: Option<ErrorCode>,
+    ) -> Result<(), UnknownTrack> {
+        let info = self.own_track(id, track)?;
+        if info.muted == muted {
+            return Ok(());
+        }
+        info.muted = muted;
+        let voice = info.source == TrackSource::Microphone;
+        self.effects.push_back(Effect::Pause { track: track.clone(), paused: muted });
+        self.emit(now, EventBody::Muted { track: track.clone(), member: id.clone(), muted, code });
+        if muted && voice {
+            self.set_speaking(now, id, false);
+        }
+        // A muted picture takes nobody's place.
+        self.refit_chosen();
+        Ok(())
+    }
+
+    /// Says what a track counts as.
+    fn rank(&mut self, track: &TrackInfo) {
+        let standing = self.speakers.standing(track.member.clone());
+        let class = class_of(track.source, standing.class);
+        self.effects.push_back(Effect::Rank { track: track.id.clone(), class, spoke: standing.spoke });
+    }
+
     fn forget_track(&mut self, track: &TrackId) {
         self.tracks.retain(|t| t.id != *track);
         self.members.values_mut().for_each(|m| m.forget(track));
@@ -349,6 +493,19 @@ impl Room {
             self.speaking.push(id.clone());
         }
         self.emit(now, EventBody::Speaking { member: id.clone(), speaking });
+        if speaking && let Some(member) = self.members.get_mut(id) {
+            self.spoken += 1;
+            member.spoke = self.spoken;
+            self.refit_chosen();
+        }
+    }
+
+    /// Fits the slots of those who do not get everybody's picture.
+    fn refit_chosen(&mut self) {
+        let chosen = |id: &&MemberId| self.members.get(*id).is_some_and(|m| m.grants.limits.last_n.is_some());
+        for id in self.order.iter().filter(chosen).cloned().collect::<Vec<_>>() {
+            self.refit_member(&id);
+        }
     }
 
     /// Fits everybody's slots to what is published now.
@@ -358,9 +515,38 @@ impl Room {
         }
     }
 
+    /// Takes the pictures away that are too many for a member, and those that are muted. The sound stays.
+    fn leave_last_n(&self, groups: &mut Vec<Group>, member: &Member, n: usize) {
+        let muted: HashSet<&TrackId> = self.tracks.iter().filter(|t| t.muted).map(|t| &t.id).collect();
+        let candidates: Vec<Candidate<'_>> = groups
+            .iter()
+            .filter_map(|group| {
+                let track = group.video.as_ref().filter(|track| !muted.contains(track))?;
+                let view = member.view(track);
+                Some(Candidate {
+                    track,
+                    held: group.screen || view.is_some_and(|view| view.pinned),
+                    visible: view.is_none_or(|view| view.visible),
+                    spoke: self.members.get(&group.member).map_or(0, |owner| owner.spoke),
+                })
+            })
+            .collect();
+        let chosen = last_n::choose(&candidates, n);
+        for group in groups.iter_mut() {
+            group.video = group.video.take().filter(|track| chosen.contains(track));
+        }
+        groups.retain(|group| group.audio.is_some() || group.video.is_some());
+        // Who is seen finds a seat before those who are only heard.
+        groups.sort_by_key(|group| group.video.is_none());
+    }
+
     fn refit_member(&mut self, id: &MemberId) {
+        let Some(member) = self.members.get(id) else { return };
+        let mut groups = groups(&self.tracks, member);
+        if let Some(n) = member.grants.limits.last_n {
+            self.leave_last_n(&mut groups, member, usize::from(n));
+        }
         let Some(member) = self.members.get_mut(id) else { return };
-        let groups = groups(&self.tracks, member);
         let (changes, needed) = member.seating.fit(&groups);
         for assignment in changes {
             self.effects.push_back(Effect::Assign { member: id.clone(), assignment });

@@ -1,9 +1,10 @@
 //! Which track stands on which of a member's receiving m-lines.
 //!
-//! A receiving client has *seats* (an audio and a video slot under one msid) and may have audio-only
-//! slots. Whoever is seen sits in a seat with their sound, because browsers keep lips in sync only
-//! within a stream (`docs/ARCHITECTURE.md`, invariant 5). Somebody seated stays seated: nothing moves
-//! that need not.
+//! A receiving client has *seats* (an audio and a video slot under one msid). Whoever is seen sits in a
+//! seat with their sound, because browsers keep lips in sync only within a stream
+//! (`docs/ARCHITECTURE.md`, invariant 5). Somebody seated stays seated: nothing moves that need not.
+//! Audio-only *voice slots* are none of the room's business: the plane fills them with whoever speaks
+//! and has no seat.
 
 use roundtable_protocol::event::TrackSource;
 use roundtable_protocol::{MemberId, TrackId};
@@ -68,8 +69,9 @@ impl Slot {
 #[derive(Debug)]
 struct Seat {
     owner: Option<Owner>,
+    /// Missing where the client offered a picture alone.
     audio: Option<Slot>,
-    video: Option<Slot>,
+    video: Slot,
 }
 
 /// A slot gets another track, or none.
@@ -90,9 +92,9 @@ pub struct Seating {
 }
 
 impl Seating {
-    /// Adds a seat, or an audio-only slot when there is no video m-line.
-    pub fn add(&mut self, audio: Option<String>, video: Option<String>) {
-        self.seats.push(Seat { owner: None, audio: audio.map(Slot::new), video: video.map(Slot::new) });
+    /// Adds a seat.
+    pub fn add(&mut self, audio: Option<String>, video: String) {
+        self.seats.push(Seat { owner: None, audio: audio.map(Slot::new), video: Slot::new(video) });
     }
 
     /// Fits the groups onto the slots and returns what changed, and how many seats would hold everybody.
@@ -114,22 +116,19 @@ impl Seating {
                 {
                     slot.put(audio, &mut changes);
                 }
-                if let Some(slot) = &mut seat.video
-                    && video.is_some() == pass
-                {
-                    slot.put(video, &mut changes);
+                if video.is_some() == pass {
+                    seat.video.put(video, &mut changes);
                 }
             }
         }
-        let full_seats = self.seats.iter().filter(|s| s.video.is_some()).count();
-        let idle = self.seats.iter().filter(|s| s.video.is_some() && s.owner.is_none()).count();
-        (changes, (full_seats + unseated).saturating_sub(idle))
+        let idle = self.seats.iter().filter(|s| s.owner.is_none()).count();
+        (changes, (self.seats.len() + unseated).saturating_sub(idle))
     }
 
-    /// Seats with a video slot.
+    /// How many seats there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.seats.iter().filter(|s| s.video.is_some()).count()
+        self.seats.len()
     }
 
     /// The generation and track of a slot.
@@ -137,19 +136,22 @@ impl Seating {
     pub fn slot(&self, mid: &str) -> Option<(u32, Option<&TrackId>)> {
         self.seats
             .iter()
-            .flat_map(|s| s.audio.iter().chain(s.video.iter()))
+            .flat_map(|s| s.audio.iter().chain([&s.video]))
             .find(|slot| slot.mid == mid)
             .map(|slot| (slot.generation, slot.track.as_ref()))
     }
 
-    /// Frees the seats of those who are gone, and audio-only slots of those who are seen now.
+    /// The m-line on which a track stands.
+    #[must_use]
+    pub fn find(&self, track: &TrackId) -> Option<&str> {
+        let slots = self.seats.iter().flat_map(|s| s.audio.iter().chain([&s.video]));
+        slots.filter(|slot| slot.track.as_ref() == Some(track)).map(|slot| slot.mid.as_str()).next()
+    }
+
+    /// Frees the seats of those who are gone.
     fn release(&mut self, groups: &[Group]) {
         for seat in &mut self.seats {
-            let Some(owner) = &seat.owner else { continue };
-            let fits = groups.iter().any(|g| g.is(owner) && (g.video.is_none() || seat.video.is_some()));
-            if !fits {
-                seat.owner = None;
-            }
+            seat.owner = seat.owner.take().filter(|owner| groups.iter().any(|g| g.is(owner)));
         }
     }
 
@@ -159,21 +161,9 @@ impl Seating {
             return true;
         }
         let seen = group.video.is_some();
-        let fits = |s: &&mut Seat| {
-            s.owner.is_none() && (!seen || s.video.is_some()) && (group.audio.is_none() || s.audio.is_some() || seen)
-        };
-        // Who is only heard takes an audio-only slot if there is one and leaves the seats to the seen.
-        let free = match seen {
-            true => self.seats.iter_mut().find(fits),
-            false => {
-                let voice = self.seats.iter().position(|s| s.owner.is_none() && s.video.is_none() && s.audio.is_some());
-                match voice {
-                    Some(i) => self.seats.get_mut(i),
-                    None => self.seats.iter_mut().find(fits),
-                }
-            }
-        };
-        let Some(seat) = free else { return false };
+        // Who is only heard has no use for a seat without sound.
+        let fits = |s: &&mut Seat| s.owner.is_none() && (seen || s.audio.is_some());
+        let Some(seat) = self.seats.iter_mut().find(fits) else { return false };
         seat.owner = Some(Owner { member: group.member.clone(), screen: group.screen });
         true
     }
@@ -194,7 +184,7 @@ mod tests {
 
     fn seating(seats: usize) -> Seating {
         let mut seating = Seating::default();
-        (0..seats).for_each(|k| seating.add(Some(format!("a{k}")), Some(format!("v{k}"))));
+        (0..seats).for_each(|k| seating.add(Some(format!("a{k}")), format!("v{k}")));
         seating
     }
 
@@ -235,16 +225,15 @@ mod tests {
     }
 
     #[test]
-    fn who_is_only_heard_takes_an_audio_only_slot_and_moves_to_a_seat_when_seen() {
-        let mut seating = seating(1);
-        seating.add(Some("voice".into()), None);
+    fn who_is_only_heard_sits_where_there_is_sound_and_stays_when_seen() {
+        let mut seating = Seating::default();
+        seating.add(None, "silent".into());
+        seating.add(Some("a1".into()), "v1".into());
         seating.fit(&[group("ann", true, false)]);
-        assert_eq!(shows(&seating, "voice").as_deref(), Some("ann-a"));
+        assert_eq!(shows(&seating, "a1").as_deref(), Some("ann-a"));
         let (changes, _) = seating.fit(&[group("ann", true, true)]);
-        assert_eq!(changes[0].mid, "voice");
-        assert_eq!(changes[0].track, None, "it leaves the old slot before it enters the new one");
-        assert_eq!(shows(&seating, "a0").as_deref(), Some("ann-a"));
-        assert_eq!(shows(&seating, "v0").as_deref(), Some("ann-v"));
+        assert_eq!(changes.iter().map(|c| c.mid.as_str()).collect::<Vec<_>>(), ["v1"]);
+        assert_eq!(shows(&seating, "v1").as_deref(), Some("ann-v"));
     }
 
     #[test]

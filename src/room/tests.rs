@@ -141,7 +141,7 @@ fn chat_comes_back_to_the_writer_with_its_number_and_to_others_without() {
 #[test]
 fn refusals_have_their_words() {
     let mut f = Fixture::new();
-    let mute = f.room.join(f.now, "M".into(), Grants { publish: false, subscribe: true, chat: false }, 8).id;
+    let mute = f.room.join(f.now, "M".into(), Grants { publish: false, chat: false, ..Grants::ALL }, 8).id;
     assert_eq!(f.room.check_publish(&mute, 1).unwrap_err().code(), ErrorCode::PublishForbidden);
     assert_eq!(f.room.check_publish(&mute, 0), Ok(()));
     assert_eq!(f.room.chat(f.now, &mute, 0, "x".into()), Err(ChatError::Forbidden));
@@ -173,4 +173,201 @@ fn a_muted_microphone_speaks_no_more() {
         })
         .collect();
     assert_eq!(names, ["muted", "speaking"]);
+}
+
+fn view(track: &TrackId) -> ViewChange {
+    ViewChange {
+        track: track.clone(),
+        visible: true,
+        width: None,
+        height: None,
+        max_fps: None,
+        pinned: false,
+        priority: None,
+    }
+}
+
+#[test]
+fn how_somebody_looks_is_told_for_the_slot_and_remembered_for_the_next() {
+    let mut f = Fixture::new();
+    let (ann, bob) = (f.join("Ann"), f.join("Bob"));
+    let camera = f.publish(&ann, TrackSource::Camera);
+    f.effects();
+    f.room.view(&bob, vec![ViewChange { height: Some(180), ..view(&camera) }]);
+    assert!(f.effects().is_empty(), "Bob has no slot yet");
+    f.seats(&bob, 0, 1);
+    assert_eq!(f.room.view_of(&bob, &camera).and_then(|view| view.height), Some(180), "the slot finds it there");
+    f.effects();
+    let small = ViewChange { height: Some(90), ..view(&camera) };
+    f.room.view(&bob, vec![small.clone(), view(&TrackId::new("gone").unwrap())]);
+    f.room.view(&bob, vec![small]);
+    let told = Effect::Look { member: bob.clone(), mid: "v0".into(), track: camera.clone() };
+    assert_eq!(f.effects(), [told], "what is no news is not told, and of what is gone nothing");
+    f.room.unpublish(f.now, &ann, &camera).unwrap();
+    assert_eq!(f.room.view_of(&bob, &camera), None);
+}
+
+#[test]
+fn a_member_remembers_a_bounded_number_of_views() {
+    let mut member = Member::new(
+        Instant::now(),
+        MemberInfo { id: MemberId::new("m").unwrap(), name: "M".into() },
+        Grants::ALL,
+        8,
+        8,
+    );
+    let track = |n: usize| TrackId::new(format!("t{n}")).unwrap();
+    let noted = (0..member::MAX_VIEWS + 10).filter(|n| member.set_view(view(&track(*n)))).count();
+    assert_eq!(noted, member::MAX_VIEWS);
+    assert!(member.set_view(ViewChange { visible: false, ..view(&track(0)) }), "a known one can still change");
+}
+
+/// Four people with camera and microphone, and a viewer who gets two pictures.
+struct Audience {
+    f: Fixture,
+    viewer: MemberId,
+    people: Vec<(MemberId, TrackId, TrackId)>,
+}
+
+impl Audience {
+    fn new() -> Self {
+        let mut f = Fixture::new();
+        let limits = MemberLimits { last_n: Some(2), ..MemberLimits::NONE };
+        let viewer = f.room.join(f.now, "V".into(), Grants { limits, ..Grants::ALL }, 48).id;
+        f.seats(&viewer, 0, 5);
+        let people = ["A", "B", "C", "D"].map(|name| {
+            let member = f.room.join(f.now, name.into(), Grants::ALL, 0).id;
+            let microphone = f.publish(&member, TrackSource::Microphone);
+            let camera = f.publish(&member, TrackSource::Camera);
+            (member, microphone, camera)
+        });
+        Self { f, viewer, people: people.into() }
+    }
+
+    /// Whose pictures the viewer gets, by m-line.
+    fn seen(&self) -> Vec<(usize, usize)> {
+        let slot = |k: usize| self.f.room.slot(&self.viewer, &format!("v{k}")).and_then(|(_, track)| track);
+        let owner = |track: &TrackId| self.people.iter().position(|(_, _, camera)| camera == track);
+        (0..5).filter_map(|k| Some((k, slot(k).and_then(owner)?))).collect()
+    }
+
+    fn speak(&mut self, who: usize) {
+        let microphone = self.people[who].1.clone();
+        self.f.room.handle_speaking(self.f.now, &microphone, true);
+        self.f.room.handle_speaking(self.f.now, &microphone, false);
+    }
+}
+
+#[test]
+fn of_many_pictures_those_of_the_last_speakers_come_and_everybody_is_heard() {
+    let mut a = Audience::new();
+    assert_eq!(a.seen(), [(0, 0), (1, 1)], "nobody spoke: who published first");
+    let heard =
+        |a: &Audience| (0..5).filter(|k| a.f.room.slot(&a.viewer, &format!("a{k}")).unwrap().1.is_some()).count();
+    assert_eq!(heard(&a), 4);
+    a.f.effects();
+    a.speak(3);
+    assert_eq!(a.seen(), [(0, 0), (3, 3)], "D takes the place of B; A stays where it is");
+    let assigned = a.f.effects().into_iter().filter(|effect| matches!(effect, Effect::Assign { .. })).count();
+    assert_eq!(assigned, 2, "one slot falls idle, one is taken, nothing else moves");
+    a.speak(0);
+    assert_eq!(a.seen(), [(0, 0), (3, 3)]);
+    a.speak(2);
+    assert_eq!(a.seen(), [(0, 0), (2, 2)], "D was silent longest");
+    assert_eq!(heard(&a), 4);
+}
+
+#[test]
+fn what_is_pinned_or_a_screen_is_among_the_last_n_and_what_is_muted_is_not() {
+    let mut a = Audience::new();
+    let pinned = ViewChange { pinned: true, ..view(&a.people[3].2) };
+    a.f.room.view(&a.viewer.clone(), vec![pinned]);
+    assert_eq!(a.seen(), [(0, 0), (3, 3)]);
+    let hidden = ViewChange { visible: false, ..view(&a.people[0].2) };
+    a.f.room.view(&a.viewer.clone(), vec![hidden]);
+    assert_eq!(a.seen(), [(1, 1), (3, 3)], "whom the viewer does not look at comes last");
+    let (bob, _, camera) = a.people[1].clone();
+    a.f.room.mute(a.f.now, &bob, &camera, true).unwrap();
+    assert_eq!(a.seen(), [(2, 2), (3, 3)]);
+    a.f.room.mute(a.f.now, &bob, &camera, false).unwrap();
+    assert_eq!(a.seen(), [(1, 1), (3, 3)]);
+    let screen = a.f.publish(&bob, TrackSource::Screen);
+    assert_eq!(a.seen(), [(3, 3)], "the screen is the second picture");
+    assert_eq!(a.f.room.slot(&a.viewer, "v4").and_then(|(_, track)| track), Some(&screen));
+}
+
+#[test]
+fn changed_limits_count_at_once() {
+    let mut a = Audience::new();
+    let viewer = a.viewer.clone();
+    a.f.effects();
+    assert!(a.f.room.set_limits(&viewer, MemberLimits { last_n: Some(0), ..MemberLimits::NONE }));
+    assert_eq!(a.f.effects().first(), Some(&Effect::Limit { member: viewer.clone() }));
+    assert_eq!(a.seen(), []);
+    assert!(a.f.room.set_limits(&viewer, MemberLimits::NONE));
+    assert_eq!(a.seen().len(), 4);
+    a.f.effects();
+    assert!(a.f.room.set_limits(&viewer, MemberLimits::NONE));
+    assert!(a.f.effects().is_empty(), "the same again is no news");
+    assert!(!a.f.room.set_limits(&MemberId::new("nobody").unwrap(), MemberLimits::NONE));
+}
+
+#[test]
+fn the_server_can_mute_a_track_and_says_why() {
+    let mut f = Fixture::new();
+    let ann = f.join("Ann");
+    let camera = f.publish(&ann, TrackSource::Camera);
+    f.effects();
+    assert_eq!(f.room.mute_for(f.now, &camera, ErrorCode::OverLimit), Some(ann.clone()));
+    let effects = f.effects();
+    assert_eq!(effects[0], Effect::Pause { track: camera.clone(), paused: true });
+    assert!(matches!(
+        &effects[1],
+        Effect::Event(Event { body: EventBody::Muted { muted: true, code: Some(ErrorCode::OverLimit), .. }, .. })
+    ));
+    assert_eq!(f.room.mute_for(f.now, &camera, ErrorCode::OverLimit), None, "once is enough");
+    f.room.mute(f.now, &ann, &camera, false).unwrap();
+    assert!(f.room.track(&camera).is_some_and(|track| !track.muted), "its owner may try again");
+}
+
+#[test]
+fn the_dominant_speaker_is_told_and_their_camera_goes_first() {
+    let mut f = Fixture::new();
+    let (ann, bob) = (f.join("Ann"), f.join("Bob"));
+    let (ann_mic, ann_cam) = (f.publish(&ann, TrackSource::Microphone), f.publish(&ann, TrackSource::Camera));
+    let (bob_mic, bob_screen) = (f.publish(&bob, TrackSource::Microphone), f.publish(&bob, TrackSource::Screen));
+    f.effects();
+    let told = |f: &mut Fixture, track: Option<&TrackId>| {
+        f.room.handle_dominant(f.now, track);
+        let (mut who, mut ranks) = (Vec::new(), Vec::new());
+        for effect in f.effects() {
+            match effect {
+                Effect::Event(Event { body: EventBody::DominantSpeaker { member }, .. }) => who.push(member),
+                Effect::Rank { track, class, .. } => ranks.push((track, class)),
+                other => panic!("{other:?}"),
+            }
+        }
+        (who, ranks)
+    };
+    let (who, ranks) = told(&mut f, Some(&ann_mic));
+    assert_eq!(who, [Some(ann.clone())]);
+    assert!(ranks.contains(&(ann_cam.clone(), Class::Dominant)));
+    assert_eq!(told(&mut f, Some(&ann_mic)), (vec![], vec![]), "the same one is no news");
+    let (who, ranks) = told(&mut f, Some(&bob_mic));
+    assert_eq!(who, [Some(bob)]);
+    assert!(ranks.contains(&(ann_cam, Class::Recent)) && ranks.contains(&(bob_screen, Class::Screen)));
+    assert_eq!(told(&mut f, None).0, [None]);
+}
+
+#[test]
+fn voice_slots_are_no_seats_and_who_is_refused_there_is_told_to_the_plane() {
+    let mut f = Fixture::new();
+    let (ann, bob) = (f.join("Ann"), f.join("Bob"));
+    let mic = f.publish(&ann, TrackSource::Microphone);
+    f.room.add_seats(&bob, [(Some("voice".to_owned()), None)]);
+    f.effects();
+    assert_eq!(f.room.slot(&bob, "voice"), None);
+    f.room.subscribe(&bob, vec![SubscribeChange { track: mic.clone(), wanted: false }]);
+    let effects = f.effects();
+    assert_eq!(effects, [Effect::Audible { member: bob, track: mic, audible: false }]);
 }

@@ -347,6 +347,7 @@ fn hub_config(config: &Config) -> HubConfig {
         max_rooms: count(config.limits.rooms),
         max_members_per_room: count(config.limits.members),
         max_seats: config.limits.seats,
+        limits: config.limits.member,
         ..HubConfig::default()
     }
 }

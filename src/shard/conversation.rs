@@ -10,15 +10,16 @@ use roundtable_protocol::{CHAT_CHANNEL_LABEL, ClientMessage, ErrorCode, Grants, 
 use roundtable_transport::path::IceCredentials;
 use roundtable_transport::peer::{MessageKind, Peer, PeerConfig, RemoteParameters};
 use roundtable_transport::sdp::{Answer, AnswerSession, Offer, OfferCodec};
-use roundtable_wire::Kind;
+use roundtable_wire::{Codec, Kind};
 
 use super::arena::Arena;
 use super::core::{Core, clocks, random, random_u64};
 use super::endpoint::Endpoint;
 use super::inbox::{Joined, Outbox, Request, ToMember};
 use super::negotiate::{Negotiation, NewSlot, NewTrack, Plan};
+use super::quality;
 use super::rooms::{OpenRoom, Presence};
-use crate::room::{Effect, FIRST_SEATS, Now};
+use crate::room::{Effect, FIRST_SEATS, Now, VOICE_SLOTS};
 
 /// Text of earlier chat in one message to a joiner.
 const HISTORY_PIECE_BYTES: usize = 48 * 1024;
@@ -54,7 +55,8 @@ impl Core {
         let open = &mut self.rooms[key];
         let history = open.room.chat_history(HISTORY_PIECE_BYTES);
         let member = open.room.join(now, name, grants, max_seats);
-        let presence = Presence { outbox, endpoint: None, tracks: Vec::new(), slots: HashMap::new(), slow: false };
+        let presence =
+            Presence { outbox, endpoint: None, plane: None, tracks: Vec::new(), slots: HashMap::new(), slow: false };
         open.members.insert(member.id.clone(), presence);
         let pieces = history.len();
         for (i, messages) in history.into_iter().enumerate() {
@@ -66,7 +68,8 @@ impl Core {
         // The joined event must stand in the journal before the session reads the room's state from it.
         let journal = open.journal.clone();
         self.apply_effects(now.instant, key);
-        (key, Joined { member, seats: FIRST_SEATS.min(max_seats), journal })
+        let voice_slots = if grants.subscribe { VOICE_SLOTS } else { 0 };
+        (key, Joined { member, seats: FIRST_SEATS.min(max_seats), voice_slots, journal })
     }
 
     /// Obeys one request of a member; what is refused is told with its code.
@@ -83,6 +86,17 @@ impl Core {
             Request::Subscribe(changes) => {
                 room.subscribe(member, changes);
                 (None, Ok(()))
+            }
+            Request::View(changes) => {
+                room.view(member, changes);
+                (None, Ok(()))
+            }
+            Request::Stats(id) => {
+                let stats = self.member_stats(clocks, key, member).map(Box::new);
+                if let (Some(stats), Some(open)) = (stats, self.rooms.get_mut(key)) {
+                    open.say(member, ServerMessage::Stats { id, stats });
+                }
+                (Some(id), Ok(()))
             }
             Request::Chat { nonce, text } => {
                 (Some(nonce), room.chat(clocks, member, nonce, text).map_err(|e| Refusal::new(e.code(), e)))
@@ -143,6 +157,7 @@ impl Core {
         // INVARIANT: the caller has just looked the room up.
         let open = &mut self.rooms[room];
         let plane = open.plane.add_peer(now);
+        open.plane.set_limits(now, plane, quality::peer_limits(&open.room.limits(member)));
         let key = self.endpoints.insert(Endpoint {
             transport,
             arena: Arena::default(),
@@ -161,6 +176,7 @@ impl Core {
         open.set_peer(plane, Some(key));
         if let Some(presence) = open.members.get_mut(member) {
             presence.endpoint = Some(key);
+            presence.plane = Some(plane);
         }
         self.demux.add_ufrag(ufrag, key);
         self.stale.push(key);
@@ -222,7 +238,11 @@ impl Core {
             .map(|track| open.begin_track(now.instant, member, endpoint.plane, track))
             .collect();
         for slot in plan.slots {
-            open.begin_slot(now.instant, member, endpoint.plane, slot);
+            let is_alone = |(audio, video): &(Option<String>, Option<String>)| {
+                video.is_none() && audio.as_ref() == Some(&slot.mid)
+            };
+            let is_voice = plan.seats.iter().any(is_alone);
+            open.begin_slot(now.instant, member, endpoint.plane, slot, is_voice);
         }
         let tracks = open.members.get(member).map_or_else(Vec::new, |presence| {
             let own = presence.tracks.iter();
@@ -289,6 +309,7 @@ impl Core {
                     Effect::Deliver { to, message, nonce } => {
                         self.deliver(now, key, &to, &ServerMessage::Chat { message, nonce });
                     }
+                    Effect::Limit { member } => self.limit(now, key, &member),
                     effect => open.apply(now, effect),
                 }
             } else if let Some(event) = open.plane.poll_event() {
@@ -325,8 +346,10 @@ impl OpenRoom {
     ) -> TrackInfo {
         let NewTrack { mid, source, muted, line, ssrcs, fid } = track;
         let id = self.room.reserve_track();
-        let codec = line.codecs.first().map_or("", |c| c.codec.name()).to_owned();
+        // RED is a wrapping: what is in it counts.
+        let codec = line.codecs.iter().find(|c| c.codec != Codec::Red).map_or("", |c| c.codec.name()).to_owned();
         let layers = u8::try_from(line.rids.len().max(1)).unwrap_or(u8::MAX);
+        let rids = line.rids.clone();
         let key = self.plane.add_track(
             now,
             peer,
@@ -342,6 +365,7 @@ impl OpenRoom {
         );
         self.tracks.insert(id.clone(), key);
         self.names.insert(key, id.clone());
+        self.rids.insert(key, rids);
         if let Some(presence) = self.members.get_mut(member) {
             presence.tracks.push((mid, id.clone()));
         }
@@ -356,7 +380,14 @@ impl OpenRoom {
         let _ = self.room.unpublish(now, member, &track);
     }
 
-    fn begin_slot(&mut self, now: Instant, member: &MemberId, peer: roundtable_media::PeerKey, slot: NewSlot) {
+    fn begin_slot(
+        &mut self,
+        now: Instant,
+        member: &MemberId,
+        peer: roundtable_media::PeerKey,
+        slot: NewSlot,
+        is_voice: bool,
+    ) {
         let NewSlot { mid, kind: media, line } = slot;
         let key = self.plane.add_slot(
             now,
@@ -371,6 +402,9 @@ impl OpenRoom {
                 extensions: line.extensions,
             },
         );
+        if is_voice && self.room.may_subscribe(member) {
+            self.plane.set_voice_slot(now, key);
+        }
         self.slots.insert(key, (member.clone(), mid.clone()));
         if let Some(presence) = self.members.get_mut(member) {
             presence.slots.insert(mid, key);
@@ -391,12 +425,16 @@ impl OpenRoom {
             Effect::Drop { track } => {
                 if let Some(key) = self.tracks.remove(&track) {
                     self.names.remove(&key);
+                    self.rids.remove(&key);
                     self.plane.remove_track(now, key);
                 }
             }
             Effect::Assign { member, assignment } => {
                 let slot = self.members.get(&member).and_then(|p| p.slots.get(&assignment.mid)).copied();
                 let Some(slot) = slot else { return };
+                if let Some(track) = &assignment.track {
+                    self.look(now, &member, slot, track);
+                }
                 let track = assignment.track.as_ref().and_then(|t| self.tracks.get(t)).copied();
                 let assigned = self.plane.assign(now, slot, track, assignment.generation);
                 if track.is_none() {
@@ -404,6 +442,24 @@ impl OpenRoom {
                     self.slot_changes.push((member, change));
                 } else if assigned.is_err() {
                     self.say_cannot_decode(&member, assignment.track.as_ref());
+                }
+            }
+            Effect::Look { member, mid, track } => {
+                if let Some(slot) = self.members.get(&member).and_then(|p| p.slots.get(&mid)).copied() {
+                    self.look(now, &member, slot, &track);
+                }
+            }
+            // The core's, which knows the endpoints.
+            Effect::Limit { .. } => {}
+            Effect::Rank { track, class, spoke } => {
+                if let Some(&key) = self.tracks.get(&track) {
+                    self.plane.set_track_class(now, key, class, spoke);
+                }
+            }
+            Effect::Audible { member, track, audible } => {
+                let peer = self.members.get(&member).and_then(|p| p.plane);
+                if let (Some(peer), Some(&key)) = (peer, self.tracks.get(&track)) {
+                    self.plane.set_audible(now, peer, key, audible);
                 }
             }
             Effect::Deliver { to, message, nonce } => self.say(&to, ServerMessage::Chat { message, nonce }),
@@ -425,12 +481,29 @@ impl OpenRoom {
                     self.room.handle_speaking(now, &id, speaking);
                 }
             }
+            PlaneEvent::Dominant { track } => {
+                let id = track.and_then(|track| self.names.get(&track)).cloned();
+                self.room.handle_dominant(now, id.as_ref());
+            }
+            PlaneEvent::Voice { slot, track, generation, rtp_timestamp } => {
+                let Some((member, mid)) = self.slots.get(&slot).cloned() else { return };
+                let id = track.and_then(|track| self.names.get(&track));
+                // A track that has gone meanwhile is followed by the word that the slot is idle.
+                let owner = id.and_then(|id| self.room.track(id)).map(|info| SlotOwner {
+                    id: info.id.clone(),
+                    member: info.member.clone(),
+                    rtp_timestamp,
+                });
+                self.slot_changes.push((member, SlotChange { mid, generation, track: owner }));
+            }
             PlaneEvent::CannotDecode { slot, track } => {
                 let Some((member, _)) = self.slots.get(&slot).cloned() else { return };
                 let id = self.names.get(&track).cloned();
                 self.say_cannot_decode(&member, id.as_ref());
             }
-            PlaneEvent::Codec { .. } | PlaneEvent::LayersWanted { .. } | PlaneEvent::OverLimit { .. } => {}
+            PlaneEvent::LayersWanted { track, layers } => self.tell_layers(track, layers),
+            PlaneEvent::OverLimit { track } => self.mute_over_limit(now, track),
+            PlaneEvent::Codec { .. } => {}
         }
     }
 

@@ -147,6 +147,18 @@ impl Core {
                     self.close_room(now, key, reason);
                 }
             }
+            Command::Limit { room, member, limits, reply } => {
+                let key = self.names.get(&room).copied();
+                let open = key.and_then(|key| self.rooms.get_mut(key));
+                let _ = reply.send(open.is_some_and(|open| open.room.set_limits(&member, limits)));
+                if let Some(key) = key {
+                    self.look_after(now, key);
+                }
+            }
+            Command::RoomStats { room, reply } => {
+                let open = self.names.get(&room).and_then(|&key| self.rooms.get(key));
+                let _ = reply.send(open.map(|open| self.room_stats(clocks(now), open)));
+            }
             Command::Stats(reply) => {
                 // Whoever asked may have gone.
                 let _ = reply.send(self.stats());

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use roundtable_protocol::event::{LeaveReason, MemberInfo, RoomCloseReason};
-use roundtable_protocol::message::{PublishRequest, PublishedTrack, SubscribeChange};
+use roundtable_protocol::grant::MemberLimits;
+use roundtable_protocol::message::{PublishRequest, PublishedTrack, SubscribeChange, ViewChange};
+use roundtable_protocol::stats::RoomStats;
 use roundtable_protocol::{ErrorCode, Grants, MemberId, RoomId, ServerMessage, TrackId};
 use roundtable_transport::sdp::Offer;
 use tokio::sync::{mpsc, oneshot};
@@ -41,6 +43,24 @@ pub enum Command {
         /// Why.
         reason: RoomCloseReason,
     },
+    /// Changes what a member may receive and publish.
+    Limit {
+        /// The room.
+        room: RoomId,
+        /// Who.
+        member: MemberId,
+        /// The whole of its limits from now on.
+        limits: MemberLimits,
+        /// Is told whether there is such a member.
+        reply: oneshot::Sender<bool>,
+    },
+    /// Asks for the figures of a room; `None` if it is not open.
+    RoomStats {
+        /// Which.
+        room: RoomId,
+        /// Where they go.
+        reply: oneshot::Sender<Option<RoomStats>>,
+    },
     /// Asks for the shard's figures.
     Stats(oneshot::Sender<ShardStats>),
     /// Ends all rooms, tells everybody, and ends the thread.
@@ -75,6 +95,8 @@ pub struct Joined {
     pub member: MemberInfo,
     /// Seats to begin with.
     pub seats: u16,
+    /// Audio-only m-lines it is to have beside them.
+    pub voice_slots: u16,
     /// The journal of the room; its state includes the member's `joined`.
     pub journal: Arc<Journal>,
 }
@@ -116,6 +138,10 @@ pub enum Request {
     },
     /// Changes wishes.
     Subscribe(Vec<SubscribeChange>),
+    /// Says how tracks are looked at.
+    View(Vec<ViewChange>),
+    /// Asks for the member's figures, by the client's number for the question.
+    Stats(u32),
     /// Writes; for clients whose chat channel is missing.
     Chat {
         /// The client's number for it.

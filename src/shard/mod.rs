@@ -11,6 +11,7 @@ mod endpoint;
 mod fanout;
 pub mod inbox;
 mod negotiate;
+mod quality;
 mod rooms;
 pub mod stats;
 pub mod tape;

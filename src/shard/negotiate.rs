@@ -11,6 +11,7 @@ use roundtable_protocol::message::PublishRequest;
 use roundtable_transport::sdp::{
     self, AnswerMedia, Direction, InactiveLine, MediaKind as LineKind, Offer, OfferMedia, ReceiveLine, SendLine,
 };
+use roundtable_wire::Codec;
 
 /// Most m-lines one member may send on.
 const MAX_UPLINKS: usize = 16;
@@ -309,9 +310,12 @@ impl Draft<'_> {
                 false => self.push(Line::Uplink { mid, kind, published: false }, inactive(media)),
             };
         }
-        let (codecs, extensions) = sdp::receivable(media);
+        let (mut codecs, extensions) = sdp::receivable(media);
         if codecs.is_empty() {
             return self.push(Line::Closed, AnswerMedia::Rejected);
+        }
+        if request.is_some_and(|request| request.source == TrackSource::Microphone) {
+            codecs.iter_mut().for_each(ask_for_dtx);
         }
         let line = ReceiveLine { codecs, extensions, rids: media.rids.clone() };
         if let Some(request) = request.filter(|_| !published) {
@@ -351,6 +355,14 @@ impl Draft<'_> {
     fn push(&mut self, line: Line, answer: AnswerMedia) {
         self.plan.lines.push(line);
         self.plan.answer.push(answer);
+    }
+}
+
+/// Asks a microphone to send nothing while nobody speaks (RFC 7587 §7). The sound of a screen may be music, which that
+/// would harm.
+fn ask_for_dtx(codec: &mut sdp::OfferCodec) {
+    if codec.codec == Codec::Opus && !codec.fmtp.split(';').any(|part| part.trim().starts_with("usedtx=")) {
+        codec.fmtp += if codec.fmtp.is_empty() { "usedtx=1" } else { ";usedtx=1" };
     }
 }
 

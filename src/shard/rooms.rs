@@ -21,6 +21,8 @@ pub struct Presence {
     pub outbox: Outbox,
     /// Its peer connection, from its first offer on.
     pub endpoint: Option<usize>,
+    /// Its peer in the plane, from then on.
+    pub plane: Option<PeerKey>,
     /// Its published tracks by m-line.
     pub tracks: Vec<(String, TrackId)>,
     /// Its slots by m-line.
@@ -48,6 +50,8 @@ pub struct OpenRoom {
     pub tracks: HashMap<TrackId, TrackKey>,
     /// Names of tracks.
     pub names: HashMap<TrackKey, TrackId>,
+    /// The rids of each track; none without simulcast.
+    pub rids: HashMap<TrackKey, Vec<String>>,
     /// Whose slot, and which m-line of theirs.
     pub slots: HashMap<SlotKey, (MemberId, String)>,
     /// Changes of slots that their owners have not been told yet, in order.
@@ -71,6 +75,7 @@ impl OpenRoom {
             peers: Vec::new(),
             tracks: HashMap::new(),
             names: HashMap::new(),
+            rids: HashMap::new(),
             slots: HashMap::new(),
             slot_changes: Vec::new(),
             touched: false,

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use roundtable_protocol::error::close;
 use roundtable_protocol::limit::{
     CLIENT_MESSAGES_BURST, CLIENT_MESSAGES_PER_SECOND, MAX_CLIENT_MESSAGE_BYTES, MAX_MID_BYTES, MAX_SDP_BYTES,
-    MAX_TRACKS_PER_MEMBER,
+    MAX_TRACKS_PER_MEMBER, MAX_VIEW_CHANGES, STATS_BURST, STATS_PER_SECOND, VIEWS_BURST, VIEWS_PER_SECOND,
 };
-use roundtable_protocol::message::{PublishRequest, Welcome};
+use roundtable_protocol::message::{PublishRequest, ViewChange, Welcome};
 use roundtable_protocol::{ClientMessage, ErrorCode, LeaveReason, ServerMessage};
 use roundtable_transport::sdp::{Offer, SdpError};
 
@@ -126,6 +126,8 @@ pub struct Session {
     timers: Timers,
     phase: Phase,
     rate: Rate,
+    views: Rate,
+    questions: Rate,
     garbage: u32,
     heard_at: Instant,
     ping_at: Instant,
@@ -140,6 +142,8 @@ impl Session {
             timers,
             phase: Phase::ExpectingHello { until: now + timers.hello },
             rate: Rate::new(now, CLIENT_MESSAGES_PER_SECOND, CLIENT_MESSAGES_BURST),
+            views: Rate::new(now, VIEWS_PER_SECOND, VIEWS_BURST),
+            questions: Rate::new(now, STATS_PER_SECOND, STATS_BURST),
             garbage: 0,
             heard_at: now,
             ping_at: now + timers.ping,
@@ -159,7 +163,7 @@ impl Session {
             return self.expel(Fault { code: ErrorCode::MessageRate, message }, close::FLOOD);
         }
         match frame {
-            Frame::Text(text) => self.handle_text(text),
+            Frame::Text(text) => self.handle_text(now, text),
             Frame::Binary => self.handle_garbage(ErrorCode::BadMessage, "binary frames mean nothing here".into()),
             Frame::Control => {}
         }
@@ -288,13 +292,13 @@ impl Session {
         self.phase == Phase::Ending
     }
 
-    fn handle_text(&mut self, text: &str) {
+    fn handle_text(&mut self, now: Instant, text: &str) {
         match serde_json::from_str(text) {
             // Serde would also take a list of the fields, which is no message of this protocol.
             Ok(_) if !text.trim_start().starts_with('{') => {
                 self.handle_garbage(ErrorCode::BadMessage, "a message is a JSON object".into());
             }
-            Ok(message) => self.handle_message(message),
+            Ok(message) => self.handle_message(now, message),
             Err(error) if error.is_data() => self.handle_unreadable(text, &error),
             Err(error) => self.handle_garbage(ErrorCode::BadJson, format!("no JSON: {error}")),
         }
@@ -317,7 +321,7 @@ impl Session {
         }
     }
 
-    fn handle_message(&mut self, message: ClientMessage) {
+    fn handle_message(&mut self, now: Instant, message: ClientMessage) {
         match message {
             ClientMessage::Ping { nonce } => self.send(ServerMessage::Pong { nonce }),
             ClientMessage::Leave {} => self.leave(),
@@ -327,7 +331,7 @@ impl Session {
                 Phase::Ending => {}
             },
             request => match self.phase {
-                Phase::InRoom => self.handle_request(request),
+                Phase::InRoom => self.handle_request(now, request),
                 Phase::ExpectingHello { .. } => self.out_of_order(request_id(&request), "say hello first"),
                 Phase::Joining => self.out_of_order(request_id(&request), "wait for the welcome"),
                 Phase::Ending => {}
@@ -347,13 +351,26 @@ impl Session {
         }
     }
 
-    fn handle_request(&mut self, message: ClientMessage) {
+    fn handle_request(&mut self, now: Instant, message: ClientMessage) {
         let id = request_id(&message);
-        match read_request(message) {
+        match self.check_rate(now, &message).and_then(|()| read_request(message)) {
             Ok(request) => self.actions.push_back(Action::Request { request, id }),
             Err(fault) if fault.code == ErrorCode::BadMessage => self.handle_garbage(fault.code, fault.message),
             Err(fault) => self.complain(id, fault, false),
         }
+    }
+
+    /// What costs the shard more than to pass it on has a rate of its own.
+    fn check_rate(&mut self, now: Instant, message: &ClientMessage) -> Result<(), Fault> {
+        let (rate, per_second, code) = match message {
+            ClientMessage::View { .. } => (&mut self.views, VIEWS_PER_SECOND, ErrorCode::ViewRate),
+            ClientMessage::GetStats { .. } => (&mut self.questions, STATS_PER_SECOND, ErrorCode::StatsRate),
+            _ => return Ok(()),
+        };
+        if rate.take(now) {
+            return Ok(());
+        }
+        Err(Fault { code, message: format!("more than {per_second} of these a second; this one was dropped") })
     }
 
     fn out_of_order(&mut self, id: Option<u32>, message: &str) {
@@ -417,7 +434,7 @@ impl Session {
 /// The number the client gave a message, which errors about it repeat.
 fn request_id(message: &ClientMessage) -> Option<u32> {
     match message {
-        ClientMessage::Offer { id, .. } => Some(*id),
+        ClientMessage::Offer { id, .. } | ClientMessage::GetStats { id } => Some(*id),
         ClientMessage::Chat { nonce, .. } => Some(*nonce),
         _ => None,
     }
@@ -436,6 +453,11 @@ fn read_request(message: ClientMessage) -> Result<Request, Fault> {
             at_most(changes.len(), MAX_SUBSCRIBE_CHANGES, "changes")?;
             Ok(Request::Subscribe(changes))
         }
+        ClientMessage::View { changes } => {
+            check_views(&changes)?;
+            Ok(Request::View(changes))
+        }
+        ClientMessage::GetStats { id } => Ok(Request::Stats(id)),
         ClientMessage::Chat { nonce, text } => Ok(Request::Chat { nonce, text }),
         // Answered by the session itself; the shard has no word for them.
         ClientMessage::Hello { .. } | ClientMessage::Ping { .. } | ClientMessage::Leave {} => {
@@ -469,6 +491,17 @@ fn check_tracks(tracks: &[PublishRequest]) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+fn check_views(changes: &[ViewChange]) -> Result<(), Fault> {
+    at_most(changes.len(), MAX_VIEW_CHANGES, "changes")?;
+    match changes.iter().find(|view| view.max_fps == Some(0)) {
+        None => Ok(()),
+        Some(view) => {
+            let message = format!("maxFps of {} is 0; say that it is not visible", view.track);
+            Err(Fault { code: ErrorCode::BadMessage, message })
+        }
+    }
 }
 
 fn sdp_fault(error: &SdpError) -> Fault {

@@ -255,6 +255,7 @@ impl Conversation {
             state,
             ice_servers,
             seats: joined.seats,
+            voice_slots: joined.voice_slots,
             silence_timeout_s: u32::try_from(self.config.timers.silence.as_secs()).unwrap_or(u32::MAX),
         };
         self.session.handle_welcome(Instant::now(), welcome);

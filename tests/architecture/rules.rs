@@ -35,6 +35,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("media", &["wire"]),
     ("transport", &["wire"]),
     ("client", &["wire", "protocol"]),
+    ("linkemu", &[]),
 ];
 
 /// Code that is told the time and everything else; what it may not name, and what that would be.
@@ -43,6 +44,7 @@ const PURE: &[&str] = &[
     "crates/media/src/",
     "crates/transport/src/",
     "crates/protocol/src/",
+    "crates/linkemu/src/link",
     "src/room/",
     "src/net/demux.rs",
     "src/signal/session.rs",

@@ -8,8 +8,20 @@ use tokio::net::TcpStream;
 
 /// Sends a request and reads the whole answer: status and body.
 pub async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    request(address, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await
+}
+
+/// Puts a JSON document somewhere.
+pub async fn put(address: SocketAddr, path: &str, body: &Value) -> (u16, String) {
+    let body = body.to_string();
+    let head = format!("PUT {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close");
+    let length = body.len();
+    let text = format!("{head}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
+    request(address, &text).await
+}
+
+async fn request(address: SocketAddr, request: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.expect("the server listens");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("the server reads");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.expect("the server answers");

@@ -1,4 +1,4 @@
-import type { ConnectionStats, Room } from "@roundtable/sdk";
+import type { ClientMessage, ConnectionStats, Room } from "@roundtable/sdk";
 
 declare global {
   interface Window {
@@ -8,6 +8,17 @@ declare global {
     heard: { type: string; id: string; data: string }[];
     /** When tiles went away, by member. */
     tilesGone: Record<string, number>;
+    /** What a scenario notes in a page; see scenarios/lib/page.mjs. */
+    scenario: {
+      samples: import("./scenarios/lib/figures.mjs").Sample[];
+      sent: import("./scenarios/lib/stage.mjs").Sent[];
+      layers: import("./scenarios/lib/figures.mjs").Layer[];
+      joinedAt: number;
+      firstFrameAt: number;
+    };
+    /** What a page said by its sockets, and the sockets. */
+    said: ClientMessage[];
+    sockets: WebSocket[];
     /** Set by markup that should never run. */
     hacked?: boolean;
   }

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout)] // A command talks.
 
 mod fuzz;
+mod scenarios;
 mod steps;
 mod tools;
 
@@ -15,6 +16,8 @@ cargo xtask COMMAND
 
   test      everything that must hold: format, lints, tests, documentation, the web part, browsers
   fuzz      [SECONDS] looks for bytes that break a parser, in all fuzz targets together
+  scenarios [NAME]...
+            browsers over bad links, each for minutes; those whose ids begin with a NAME, or all
   miri      the unsafe crate under Miri (needs a nightly toolchain with the component miri)
   protocol  writes web/sdk/src/protocol.ts and docs/protocol.schema.json from crates/protocol
   web       builds web/app/dist, the page that is built into the binary";
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
         ["test"] => steps::test(),
         ["fuzz"] => fuzz::fuzz(None),
         ["fuzz", seconds] => fuzz::fuzz(Some(seconds)),
+        ["scenarios", names @ ..] => scenarios::play(names),
         ["miri"] => miri(),
         ["protocol"] => protocol(),
         ["web"] => web(),

@@ -30,6 +30,22 @@ pub enum PlaneEvent {
         /// Which of both.
         speaking: bool,
     },
+    /// Another one leads the conversation.
+    Dominant {
+        /// The audio track; `None` when it is muted or gone and nobody has taken its place yet.
+        track: Option<TrackKey>,
+    },
+    /// The plane has put a talker on a voice slot, and the first packet has left; or it has idled the slot.
+    Voice {
+        /// The slot.
+        slot: SlotKey,
+        /// The talker's track, if it is not idle.
+        track: Option<TrackKey>,
+        /// Rises with each change of the slot.
+        generation: u32,
+        /// The timestamp of that packet as the subscriber sees it; 0 when idle.
+        rtp_timestamp: u32,
+    },
     /// Which encodings of a video track anybody wants has changed: the publisher can stop the others.
     LayersWanted {
         /// The track.

@@ -9,6 +9,7 @@
 //! wish among those of all subscribers, and the reports each side gets are made from what the plane has seen itself.
 
 pub mod allocate;
+mod audio;
 pub mod bwe;
 mod config;
 mod counters;

@@ -39,6 +39,13 @@ impl<'a> Prepared<'a> {
         Note { ids: self.ids, frame: self.frame, layout: self.layout }
     }
 
+    /// A packet of the same number that carries nothing: it closes the gap that receivers see.
+    pub(crate) fn blank(&self) -> Self {
+        let (marker, frame, layout) = (false, FrameInfo::default(), None);
+        let (payload, descriptor, carried) = (&[][..], Descriptor::default(), Carried::default());
+        Self { marker, frame, layout, payload, descriptor, carried, ..*self }
+    }
+
     /// About how many bytes it has when it is sent: its header may differ by a few.
     pub(crate) const fn len(&self) -> usize {
         HEADER_LEN + self.payload.len()

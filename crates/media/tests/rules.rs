@@ -542,11 +542,11 @@ fn rule_11_one_announcement_for_each_assignment_with_generation_and_first_timest
 }
 
 #[test]
-fn rule_9_redundant_audio_is_taken_apart_for_who_does_not_take_it() {
+fn rule_9_redundant_audio_is_taken_apart_for_who_does_not_take_it_or_need_it() {
     let mut room = Room::default();
     let peer = room.peer();
     let mut config = sim::track_config(Kind::Audio, "m10");
-    config.codecs[0] = roundtable_media::TrackCodec { payload_type: 63, codec: Codec::Red, ..config.codecs[0] };
+    config.codecs.push(roundtable_media::TrackCodec { payload_type: 63, codec: Codec::Red, ..config.codecs[0] });
     config.ssrcs = vec![10];
     let track = room.plane.add_track(room.now, peer, config);
     let mut source = sim::source(&room, peer, track, Kind::Audio, 10);
@@ -558,12 +558,27 @@ fn rule_9_redundant_audio_is_taken_apart_for_who_does_not_take_it() {
     let redundant = room.plane.add_slot(room.now, viewer, config);
     room.assign(plain, track, 1);
     room.assign(redundant, track, 1);
-    let payload = [0x80 | 111, 0, 0, 2, 111, 8, 9, 1, 2, 3];
-    let packet = source.packet(0, false, &payload);
-    room.deliver(&source, &[packet]);
-    let (plain, redundant) = (room.take(SLOT), room.take(2000));
-    assert_eq!((plain[0].payload_type, &plain[0].payload[..]), (OUT_OPUS, &[1, 2, 3][..]));
-    assert_eq!((redundant[0].payload_type, &redundant[0].payload[..]), (64, &payload[..]));
+    let mut send = |room: &mut Room, timestamp, payload: &[u8]| {
+        let packet = source.packet(timestamp, false, payload);
+        room.deliver(&source, &[packet]);
+        let taken = |ssrc| room.take(ssrc).into_iter().map(|sent| (sent.payload_type, sent.payload));
+        [SLOT, 2000].map(taken).map(Iterator::collect::<Vec<_>>)
+    };
+    let plain = |payload: &[u8]| vec![(OUT_OPUS, payload.to_vec())];
+    assert_eq!(
+        send(&mut room, 960, &[0x80 | 111, 0, 0, 2, 111, 8, 9, 1, 2, 3]),
+        [plain(&[1, 2, 3]), plain(&[1, 2, 3])]
+    );
+
+    // Who loses something gets the frame before again, by its own payload types.
+    let block = roundtable_wire::rtcp::ReportBlock { ssrc: 2000, fraction_lost: 8, ..Default::default() };
+    room.rtcp(viewer, |writer| {
+        writer.receiver_report(5, &[block]);
+    });
+    let offset = (960u16 << 2).to_be_bytes();
+    let redundant = [0x80 | OUT_OPUS, offset[0], offset[1], 3, OUT_OPUS, 1, 2, 3, 4, 5];
+    let sent = send(&mut room, 1920, &[0x80 | 111, offset[0], offset[1], 3, 111, 1, 2, 3, 4, 5]);
+    assert_eq!(sent, [plain(&[4, 5]), vec![(64, redundant.to_vec())]]);
 }
 
 #[test]

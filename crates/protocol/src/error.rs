@@ -75,6 +75,16 @@ codes! {
     PublishForbidden = "track/forbidden",
     /// None of this track's codecs can be decoded by this client.
     CannotDecode = "track/cannot-decode",
+    /// The track sent more than its member may, for long: the server muted it.
+    OverLimit = "track/over-limit",
+    /// Too many view messages; this one was dropped, and what it said is to be said again.
+    ViewRate = "view/rate",
+    /// Too many questions for figures; this one was dropped.
+    StatsRate = "stats/rate",
+    /// The figure is not one that a limit can have.
+    BadLimit = "limit/bad",
+    /// No such member in this room.
+    MemberUnknown = "member/unknown",
     /// The chat text is longer than 16 KiB.
     ChatTooLong = "chat/too-long",
     /// The chat text is empty.

@@ -51,7 +51,8 @@ pub enum EventBody {
         /// Whose it was.
         member: MemberId,
     },
-    /// A track was muted or unmuted by its owner; the server forwards nothing of a muted track.
+    /// A track was muted or unmuted, by its owner or by the server; the server forwards nothing of a muted track.
+    #[ts(optional_fields)]
     Muted {
         /// Which.
         track: TrackId,
@@ -59,6 +60,9 @@ pub enum EventBody {
         member: MemberId,
         /// The new state.
         muted: bool,
+        /// Why the server muted it; absent when its owner did it. The owner can unmute it again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<ErrorCode>,
     },
     /// Somebody began or stopped speaking.
     Speaking {
@@ -66,6 +70,11 @@ pub enum EventBody {
         member: MemberId,
         /// The new state.
         speaking: bool,
+    },
+    /// Another one leads the conversation: whom a view of one speaker shows.
+    DominantSpeaker {
+        /// Who; null while nobody does, because who did is muted or gone.
+        member: Option<MemberId>,
     },
     /// Somebody wrote.
     Chat {
@@ -90,6 +99,7 @@ impl EventBody {
             Self::Unpublished { .. } => "unpublished",
             Self::Muted { .. } => "muted",
             Self::Speaking { .. } => "speaking",
+            Self::DominantSpeaker { .. } => "dominantSpeaker",
             Self::Chat { .. } => "chat",
             Self::RoomClosed { .. } => "roomClosed",
         }

@@ -16,6 +16,7 @@ pub mod limit;
 pub mod message;
 pub mod schema;
 pub mod state;
+pub mod stats;
 
 pub use error::ErrorCode;
 pub use event::{Event, EventBody, LeaveReason};

@@ -22,6 +22,16 @@ pub const MAX_TRACKS_PER_MEMBER: usize = 8;
 pub const CLIENT_MESSAGES_PER_SECOND: u32 = 50;
 /// Client messages that may come at once before the rate counts.
 pub const CLIENT_MESSAGES_BURST: u32 = 200;
+/// Most changes in one `view` message.
+pub const MAX_VIEW_CHANGES: usize = 128;
+/// Sustained `view` messages a second of one member; more are refused with `view/rate`.
+pub const VIEWS_PER_SECOND: u32 = 10;
+/// `view` messages that may come at once before the rate counts.
+pub const VIEWS_BURST: u32 = 40;
+/// Sustained `getStats` messages a second of one member; more are refused with `stats/rate`.
+pub const STATS_PER_SECOND: u32 = 2;
+/// `getStats` messages that may come at once before the rate counts.
+pub const STATS_BURST: u32 = 10;
 /// Sustained chat messages a second of one member.
 pub const CHAT_PER_SECOND: u32 = 10;
 /// Chat messages that may come at once before the rate counts.

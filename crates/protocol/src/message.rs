@@ -9,6 +9,7 @@ use crate::event::{ChatMessage, Event, MemberInfo, TrackSource};
 use crate::grant::Grants;
 use crate::id::{MemberId, RoomId, TrackId};
 use crate::state::RoomState;
+use crate::stats::MemberStats;
 
 /// What a client says. Over the WebSocket each text frame is one of these; over the chat data
 /// channel only [`ClientMessage::Chat`] is understood.
@@ -57,6 +58,17 @@ pub enum ClientMessage {
         /// Changes to earlier wishes.
         changes: Vec<SubscribeChange>,
     },
+    /// Says how tracks of others are looked at, so that no more of them is sent than can be seen. A track
+    /// never named counts as visible.
+    View {
+        /// What has changed; each replaces what was said of its track before.
+        changes: Vec<ViewChange>,
+    },
+    /// Asks how one's own media does. Answered by `stats` or `error` with the same id.
+    GetStats {
+        /// Chosen by the client; the answer repeats it.
+        id: u32,
+    },
     /// Writes into the room's chat.
     Chat {
         /// Chosen by the client; comes back in the acknowledgement, so that nothing is shown twice.
@@ -96,6 +108,32 @@ pub struct SubscribeChange {
     pub wanted: bool,
 }
 
+/// How one track is looked at. What is left out is as if never said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
+pub struct ViewChange {
+    /// Which.
+    pub track: TrackId,
+    /// Whether it is on the screen. What is not is not sent.
+    pub visible: bool,
+    /// Columns of the place it is shown in, in pixels of the device; no larger picture is sent than that needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u16>,
+    /// Rows of that place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u16>,
+    /// More pictures a second are not wanted, at least 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_fps: Option<u8>,
+    /// Whether it is held on stage: it gets its bandwidth first, and its place among the last-N.
+    #[serde(default)]
+    pub pinned: bool,
+    /// Orders what is otherwise equal, the greater first; absent means 128.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
+}
+
 /// What the server says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -121,6 +159,21 @@ pub enum ServerMessage {
     GrowSeats {
         /// Pairs the client should have, a power of two or the cap, never more than it said in hello.
         seats: u16,
+    },
+    /// To a publisher: which encodings of its track somebody wants. It may stop the others, which saves it their
+    /// computing and bandwidth; one that is active here must be sent.
+    Layers {
+        /// Which.
+        track: TrackId,
+        /// All encodings, in the order of the offer.
+        encodings: Vec<EncodingWish>,
+    },
+    /// Answers `getStats`.
+    Stats {
+        /// The number of the question.
+        id: u32,
+        /// The figures.
+        stats: Box<MemberStats>,
     },
     /// Something happened in the room. Chat does not come this way but as `chat`.
     Event {
@@ -150,7 +203,7 @@ pub enum ServerMessage {
     },
     /// Something the client said or tried was refused.
     Error {
-        /// The id of the offer, or the nonce of the chat message, that it answers, if any.
+        /// The id of the offer or question, or the nonce of the chat message, that it answers, if any.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<u32>,
         /// The stable word.
@@ -192,6 +245,9 @@ pub struct Welcome {
     pub ice_servers: Vec<IceServer>,
     /// Seats to begin with.
     pub seats: u16,
+    /// Audio-only m-lines to offer beside the seats, on which whoever speaks without a seat is heard; 0 for none.
+    #[serde(default)]
+    pub voice_slots: u16,
     /// Seconds of silence after which the server gives up a socket; ping more often than that.
     pub silence_timeout_s: u32,
 }
@@ -219,6 +275,16 @@ pub struct PublishedTrack {
     pub mid: String,
     /// The id others know it by.
     pub track: TrackId,
+}
+
+/// Whether an encoding of an own track is to be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct EncodingWish {
+    /// The encoding; empty where a track has one only and no rid.
+    pub rid: String,
+    /// Whether somebody wants it.
+    pub active: bool,
 }
 
 /// What one receiving m-line carries from now on.

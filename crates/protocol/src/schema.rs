@@ -8,13 +8,14 @@ use crate::event::{
     ChatMessage, ErrorInfo, Event, EventBody, LeaveReason, MediaKind, MemberInfo, RoomCloseReason, TrackInfo,
     TrackSource,
 };
-use crate::grant::Grants;
+use crate::grant::{Grants, MemberLimits, QualityLimits};
 use crate::id::{MemberId, MessageId, RoomId, TrackId};
 use crate::message::{
-    ClientMessage, IceServer, PublishRequest, PublishedTrack, ServerMessage, SlotChange, SlotOwner, SubscribeChange,
-    Welcome,
+    ClientMessage, EncodingWish, IceServer, PublishRequest, PublishedTrack, ServerMessage, SlotChange, SlotOwner,
+    SubscribeChange, ViewChange, Welcome,
 };
 use crate::state::RoomState;
+use crate::stats::{EncodingFigures, MemberStats, PathFigures, RoomStats, SlotFigures, TrackFigures};
 
 /// The whole protocol as one schema: what a client may send, what it may receive, what a journal holds.
 #[derive(JsonSchema)]
@@ -25,6 +26,7 @@ struct Protocol {
     server_message: ServerMessage,
     event: Event,
     room_state: RoomState,
+    room_stats: RoomStats,
 }
 
 /// The JSON Schema (draft 2020-12) of the protocol, as `roundtable schema` prints it.
@@ -62,6 +64,8 @@ pub fn typescript() -> String {
         TrackSource,
         LeaveReason,
         RoomCloseReason,
+        QualityLimits,
+        MemberLimits,
         Grants,
         MemberInfo,
         TrackInfo,
@@ -72,6 +76,13 @@ pub fn typescript() -> String {
         RoomState,
         PublishRequest,
         SubscribeChange,
+        ViewChange,
+        EncodingWish,
+        PathFigures,
+        SlotFigures,
+        EncodingFigures,
+        TrackFigures,
+        MemberStats,
         IceServer,
         PublishedTrack,
         SlotOwner,

@@ -26,6 +26,9 @@ pub struct RoomState {
     pub tracks: Vec<TrackInfo>,
     /// Who speaks now.
     pub speaking: Vec<MemberId>,
+    /// Who leads the conversation; null before anybody has spoken.
+    #[serde(default)]
+    pub dominant_speaker: Option<MemberId>,
     /// Whether the room is over.
     pub closed: bool,
 }
@@ -34,7 +37,16 @@ impl RoomState {
     /// An empty room before its first event.
     #[must_use]
     pub fn new(room: RoomId, epoch: u64) -> Self {
-        Self { room, epoch, seq: 0, members: Vec::new(), tracks: Vec::new(), speaking: Vec::new(), closed: false }
+        Self {
+            room,
+            epoch,
+            seq: 0,
+            members: Vec::new(),
+            tracks: Vec::new(),
+            speaking: Vec::new(),
+            dominant_speaker: None,
+            closed: false,
+        }
     }
 
     /// Folds one event in. Events at or below `seq` are already in it and change nothing.
@@ -52,6 +64,7 @@ impl RoomState {
                 self.members.retain(|m| m.id != *member);
                 self.tracks.retain(|t| t.member != *member);
                 self.speaking.retain(|m| m != member);
+                self.dominant_speaker = self.dominant_speaker.take().filter(|m| m != member);
             }
             EventBody::Published { track } => {
                 self.tracks.retain(|t| t.id != track.id);
@@ -69,11 +82,13 @@ impl RoomState {
                     self.speaking.push(member.clone());
                 }
             }
+            EventBody::DominantSpeaker { member } => self.dominant_speaker.clone_from(member),
             EventBody::Chat { .. } => {}
             EventBody::RoomClosed { .. } => {
                 self.members.clear();
                 self.tracks.clear();
                 self.speaking.clear();
+                self.dominant_speaker = None;
                 self.closed = true;
             }
         }
@@ -120,7 +135,7 @@ mod tests {
                 },
             },
         ));
-        state.apply(&event(3, EventBody::Muted { track: mic.clone(), member: ann.clone(), muted: true }));
+        state.apply(&event(3, EventBody::Muted { track: mic.clone(), member: ann.clone(), muted: true, code: None }));
         state.apply(&event(4, EventBody::Speaking { member: ann.clone(), speaking: true }));
         assert!(state.track(&mic).is_some_and(|t| t.muted));
         assert_eq!(state.speaking, std::slice::from_ref(&ann));
@@ -131,5 +146,15 @@ mod tests {
 
         state.apply(&event(5, EventBody::Left { member: ann, reason: LeaveReason::Left }));
         assert!(state.members.is_empty() && state.tracks.is_empty() && state.speaking.is_empty());
+    }
+
+    #[test]
+    fn the_dominant_speaker_is_part_of_the_state_until_they_leave() {
+        let ann = MemberId::new("ann").unwrap();
+        let mut state = RoomState::new(RoomId::new("r").unwrap(), 1);
+        state.apply(&event(1, EventBody::DominantSpeaker { member: Some(ann.clone()) }));
+        assert_eq!(state.dominant_speaker, Some(ann.clone()));
+        state.apply(&event(2, EventBody::Left { member: ann, reason: LeaveReason::Left }));
+        assert_eq!(state.dominant_speaker, None);
     }
 }

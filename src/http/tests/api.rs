@@ -1,6 +1,7 @@
 //! The JSON API and health.
 
 use roundtable_protocol::event::{TrackInfo, TrackSource};
+use roundtable_protocol::grant::MemberLimits;
 use roundtable_protocol::{RoomState, TrackId};
 
 use super::talk::Talk;
@@ -83,4 +84,43 @@ async fn other_methods_and_paths_are_problems_too() {
     for path in ["/api", "/api/v1/nothing", "/api/v1/rooms/r/s", "/r/", "/r/a/b", "/x", "/index.html"] {
         site.get(path).await.problem(404, "http/not-found").await;
     }
+}
+
+#[tokio::test]
+async fn limits_of_a_member_are_changed_and_shown() {
+    let limits = MemberLimits { last_n: Some(9), ..MemberLimits::NONE };
+    let site = Site::with(HubConfig { limits, ..HubConfig::default() }, HttpConfig::default()).await;
+    let (_ann, welcome) = Talk::enter(&site, "r", "Ann").await;
+    assert_eq!(welcome.grants.limits, limits, "the server's own count until somebody says otherwise");
+
+    let path = format!("/api/v1/rooms/r/members/{}/limits", welcome.member.id);
+    let answer = site.put(&path, r#"{"receive":{"maxBitrateBps":500000,"maxHeight":360}}"#).await;
+    assert_eq!((answer.status, answer.header("cache-control")), (200, Some("no-store")));
+    let receive = serde_json::json!({ "maxBitrateBps": 500_000, "maxHeight": 360 });
+    let expected = serde_json::json!({ "receive": receive, "publish": {}, "lastN": 9 });
+    assert_eq!(answer.json().await, expected);
+    let stats = site.get("/api/v1/rooms/r/stats").await.json().await;
+    assert_eq!((&stats["room"], &stats["members"][0]["limits"]), (&"r".into(), &expected));
+
+    let whole = site.put(&path, r#"{"lastN":0}"#).await.json().await;
+    assert_eq!(whole, serde_json::json!({ "receive": {}, "publish": {}, "lastN": 0 }), "the whole is replaced");
+}
+
+#[tokio::test]
+async fn limits_that_make_no_sense_and_members_that_are_not_there_are_problems() {
+    let site = Site::start().await;
+    let (_ann, welcome) = Talk::enter(&site, "r", "Ann").await;
+    let path = format!("/api/v1/rooms/r/members/{}/limits", welcome.member.id);
+    site.put(&path, r#"{"receive":{"maxBitrateBps":1}}"#).await.problem(422, "limit/bad").await;
+    site.put(&path, r#"{"recieve":{}}"#).await.problem(422, "http/body").await;
+    site.put(&path, "{").await.problem(400, "http/body").await;
+    site.put(&path, &format!("{{\"x\":\"{}\"}}", "x".repeat(20_000))).await.problem(413, "http/body").await;
+    site.put("/api/v1/rooms/r/members/mx/limits", "{}").await.problem(404, "member/unknown").await;
+    site.put("/api/v1/rooms/s/members/mx/limits", "{}").await.problem(404, "member/unknown").await;
+    site.put("/api/v1/rooms/r/members/%20/limits", "{}").await.problem(404, "member/unknown").await;
+    site.get("/api/v1/rooms/s/stats").await.problem(404, "room/unknown").await;
+    let foreign = "Content-Type: application/json\r\nContent-Length: 2\r\nOrigin: https://evil.example\r\n";
+    site.request("PUT", &path, &format!("{foreign}\r\n{{}}")).await.problem(403, "http/origin").await;
+    site.request("PUT", &path, "Content-Length: 2\r\n\r\n{}").await.problem(415, "http/body").await;
+    assert_eq!(site.put(&path, "{}").await.status, 200, "nothing of it hurt");
 }

@@ -45,6 +45,15 @@ const MICROPHONE: (&str, &str, &str) = ("audio", "1", "sendonly");
 const CHAT: (&str, &str, &str) = ("data", "2", "");
 const SEAT: [(&str, &str, &str); 2] = [("audio", "3", "recvonly"), ("video", "4", "recvonly")];
 
+#[test]
+fn microphones_are_asked_to_be_silent_in_silence_and_the_sound_of_screens_is_not() {
+    let screen = ("audio", "2", "sendonly");
+    let requests = [publish("1", TrackSource::Microphone), publish("2", TrackSource::ScreenAudio)];
+    let plan = fresh().plan(&offer(&[CAMERA, MICROPHONE, screen]), &requests).unwrap();
+    let fmtp = plan.publish.iter().map(|track| track.line.codecs[0].fmtp.as_str());
+    assert_eq!(fmtp.collect::<Vec<_>>(), ["usedtx=1", ""]);
+}
+
 fn slot_lines(plan: &Plan) -> Vec<SendLine> {
     let lines = plan.answer.iter();
     lines.filter_map(|a| if let AnswerMedia::Send(line) = a { Some(line.clone()) } else { None }).collect()

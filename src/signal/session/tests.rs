@@ -59,6 +59,7 @@ fn welcome() -> Welcome {
         state: RoomState::new(room, 1),
         ice_servers: vec![],
         seats: 4,
+        voice_slots: 3,
         silence_timeout_s: 30,
     }
 }
@@ -350,4 +351,46 @@ fn a_stopping_server_sends_away_who_is_not_in_a_room_yet() {
     let mut member = Talk::in_room();
     member.session.handle_stopping();
     assert!(member.actions().is_empty(), "the shard tells the members, after the last events");
+}
+
+#[test]
+fn views_are_passed_on_at_a_rate_of_their_own() {
+    let mut talk = Talk::in_room();
+    let view = r#"{"type":"view","changes":[{"track":"t","visible":true,"width":320,"height":180,"maxFps":15}]}"#;
+    let mut passed = 0;
+    for _ in 0..=VIEWS_BURST {
+        match &talk.say(view)[..] {
+            [Action::Request { request: Request::View(changes), id: None }] => {
+                assert_eq!((changes[0].width, changes[0].max_fps, changes[0].pinned), (Some(320), Some(15), false));
+                passed += 1;
+            }
+            refused => assert_eq!(only_error(refused), (None, ErrorCode::ViewRate, false)),
+        }
+    }
+    assert_eq!(passed, VIEWS_BURST);
+    talk.now += Duration::from_millis(100);
+    assert!(matches!(talk.say(view)[..], [Action::Request { .. }]), "ten a second go on");
+}
+
+#[test]
+fn a_view_without_pictures_or_of_too_many_tracks_is_no_message() {
+    let mut talk = Talk::in_room();
+    let still = r#"{"type":"view","changes":[{"track":"t","visible":true,"maxFps":0}]}"#;
+    assert_eq!(only_error(&talk.say(still)), (None, ErrorCode::BadMessage, false));
+    let one = r#"{"track":"t","visible":true}"#;
+    let many = |n: usize| format!(r#"{{"type":"view","changes":[{}]}}"#, vec![one; n].join(","));
+    assert!(matches!(talk.say(&many(MAX_VIEW_CHANGES))[..], [Action::Request { .. }]));
+    assert_eq!(only_error(&talk.say(&many(MAX_VIEW_CHANGES + 1))), (None, ErrorCode::BadMessage, false));
+}
+
+#[test]
+fn a_question_for_figures_keeps_its_number_and_has_a_rate() {
+    let mut talk = Talk::in_room();
+    for id in 0..STATS_BURST {
+        let asked = talk.say(&format!(r#"{{"type":"getStats","id":{id}}}"#));
+        assert!(
+            matches!(asked[..], [Action::Request { request: Request::Stats(n), id: Some(m) }] if n == id && m == id)
+        );
+    }
+    assert_eq!(only_error(&talk.say(r#"{"type":"getStats","id":77}"#)), (Some(77), ErrorCode::StatsRate, false));
 }

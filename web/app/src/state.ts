@@ -145,6 +145,11 @@ export function togglePanel(which: "chat" | "people"): void {
   });
 }
 
+/** Tells the server how a picture is shown, until what is returned is called. */
+export function watch(publication: RemoteTrackPublication, element: Element): () => void {
+  return room?.watch(publication, element) ?? (() => {});
+}
+
 /** Writes to everybody; gives the reason when the text cannot be sent. */
 export function write(message: string): RoundtableErrorCode | null {
   try {

@@ -94,6 +94,8 @@ export function roomProblem(code: RoundtableErrorCode): string {
     case "server/stopping":
     case "server/overloaded":
       return "The server cannot take you now. Try again in a minute.";
+    case "track/over-limit":
+      return "You sent more than this room allows, so the server turned it off. You can turn it on again.";
     case "sdk/unsupported":
       return "This browser lacks WebRTC, or it is turned off. Use a current Chrome, Edge, Firefox or Safari.";
     case "sdk/socket":

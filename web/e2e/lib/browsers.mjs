@@ -23,14 +23,18 @@ const CHROMIUM_FLAGS = [
 
 export const FAKE_DEVICES = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
 
-/** Starts Chromium with a fresh profile. @param {string[]} [flags] */
-export async function launchChromium(flags = FAKE_DEVICES) {
+/**
+ * Starts Chromium with a fresh profile.
+ * @param {string[]} [flags] @param {{ bypassCSP?: boolean }} [options]
+ */
+export async function launchChromium(flags = FAKE_DEVICES, options = {}) {
   const profile = await mkdtemp(join(tmpdir(), "roundtable-chromium-"));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: CHROMIUM,
     headless: true,
     args: [...CHROMIUM_FLAGS, ...flags],
     viewport: { width: 900, height: 600 },
+    ...options,
   });
   return {
     context,
@@ -73,9 +77,10 @@ export async function launchFirefox() {
     },
   });
   return {
-    /** Opens a tab. @param {string} name */
-    async guest(name) {
+    /** Opens a tab. @param {string} name @param {string} [initScript] */
+    async guest(name, initScript) {
       const page = await browser.newPage();
+      if (initScript !== undefined) await page.evaluateOnNewDocument(initScript);
       return new Guest(name, {
         goto: async (url) => void (await page.goto(url)),
         evaluate: (fn, argument) => page.evaluate(/** @type {never} */ (fn), argument),

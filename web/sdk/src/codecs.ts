@@ -76,7 +76,7 @@ export function cameraEncodings(height: number | undefined, temporal: boolean): 
   }));
 }
 
-/** The one encoding of a shared screen. */
-export function screenEncodings(): RTCRtpEncodingParameters[] {
-  return [{ maxBitrate: 2_500_000 }];
+/** The one encoding of a shared screen; `temporal` as for cameras. */
+export function screenEncodings(temporal: boolean): RTCRtpEncodingParameters[] {
+  return [{ maxBitrate: 2_500_000, ...(temporal ? { scalabilityMode: "L1T3" } : {}) }];
 }

@@ -10,10 +10,20 @@ export {
 export { isRoomId, MAX_CHAT_BYTES, MAX_SEATS } from "./limits.ts";
 export { LocalParticipant } from "./local.ts";
 export { browserPlatform, type Clock, type Platform, type SocketLike } from "./platform.ts";
-export type { ChatMessage, ErrorCode, MediaKind, MemberId, TrackId, TrackSource } from "./protocol.ts";
+export type {
+  ChatMessage,
+  ClientMessage,
+  ErrorCode,
+  MediaKind,
+  MemberId,
+  MemberStats,
+  TrackId,
+  TrackSource,
+} from "./protocol.ts";
 export { LocalTrackPublication } from "./publication.ts";
 export { Backoff, type ReconnectPolicy } from "./reconnect.ts";
 export { RemoteParticipant, RemoteTrackPublication } from "./remote.ts";
 export { Room, type RoomOptions, type RoomPhase, signalUrl } from "./room.ts";
 export { RoomEvent, type RoomEvents } from "./room_events.ts";
 export type { ConnectionStats, ReceivedStats, SentStats } from "./stats.ts";
+export type { Place, ViewWish } from "./views.ts";

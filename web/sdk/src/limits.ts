@@ -6,6 +6,8 @@ export const MAX_SDP_BYTES = 64 * 1024;
 export const MAX_CHAT_BYTES = 16 * 1024;
 /** Most seats this client asks for: with more, the offer of a browser would pass {@link MAX_SDP_BYTES}. */
 export const MAX_SEATS = 32;
+/** Most voice slots this client offers, whatever the server says. */
+export const MAX_VOICE_SLOTS = 6;
 /** Own chat messages that may wait for a connection. */
 export const MAX_QUEUED_CHAT = 100;
 /** Chat messages kept for showing. */

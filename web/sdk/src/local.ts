@@ -1,7 +1,7 @@
 // This client's own camera, microphone and screen.
 import { openCamera, openMicrophone, openScreen } from "./devices.ts";
 import type { Platform } from "./platform.ts";
-import type { MemberId, TrackSource } from "./protocol.ts";
+import type { MemberId, TrackId, TrackSource } from "./protocol.ts";
 import { LocalTrackPublication } from "./publication.ts";
 
 /** What the participant asks of its room. @internal */
@@ -92,7 +92,11 @@ export class LocalParticipant {
     const [video] = stream.getVideoTracks();
     const [audio] = stream.getAudioTracks();
     const published = [];
-    if (video !== undefined) published.push(this.publishTrack(video, "screen"));
+    if (video !== undefined) {
+      // Text is to stay sharp, if need be at fewer pictures a second.
+      video.contentHint = "detail";
+      published.push(this.publishTrack(video, "screen"));
+    }
     if (audio !== undefined) published.push(this.publishTrack(audio, "screenAudio"));
     await Promise.all(published);
   }
@@ -147,6 +151,16 @@ export class LocalParticipant {
     this.#id = id;
     this.#name = name;
     for (const publication of this.#publications.values()) publication.setId(null);
+  }
+
+  /** The server muted a track, because it sent more than it may. @internal */
+  handleMuted(track: TrackId): void {
+    for (const publication of this.#publications.values()) {
+      if (publication.id !== track || publication.muted) continue;
+      publication.setMuted(true);
+      if (publication.track !== null) publication.track.enabled = false;
+      this.#host.changed();
+    }
   }
 
   async #set(

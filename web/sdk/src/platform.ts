@@ -1,4 +1,6 @@
 // Everything the SDK takes from its surroundings, so that tests can give something else.
+import { watchPlace } from "./place.ts";
+import type { Place } from "./views.ts";
 
 /** A timer that can be cleared. */
 export type TimerHandle = unknown;
@@ -35,6 +37,8 @@ export interface Platform {
   createConnection(configuration: RTCConfiguration): RTCPeerConnection;
   /** The codecs this browser can receive. */
   receivableCodecs(kind: "audio" | "video"): RTCRtpCodec[];
+  /** Calls back with how much of an element is seen, now and at each change; returns the function that ends it. */
+  watchPlace(element: Element, callback: (place: Place) => void): () => void;
   /** Calls back when the network changed under the page; returns the function that ends it. */
   onNetworkChange(callback: () => void): () => void;
 }
@@ -56,6 +60,7 @@ export function browserPlatform(): Platform {
     openSocket: (url) => new WebSocket(url),
     createConnection: (configuration) => new RTCPeerConnection(configuration),
     receivableCodecs: (kind) => globalThis.RTCRtpReceiver?.getCapabilities?.(kind)?.codecs ?? [],
+    watchPlace,
     onNetworkChange(callback) {
       const connection = (navigator as Navigator & { connection?: NetworkInformation }).connection;
       let type = connection?.type;

@@ -7,11 +7,37 @@ export type RoomId = string;
 export type MemberId = string;
 export type TrackId = string;
 export type MessageId = string;
-export type ErrorCode = "message/bad-json" | "message/unknown" | "message/out-of-order" | "message/rate" | "hello/version" | "hello/name" | "hello/forbidden" | "room/full" | "room/too-many" | "room/unknown" | "room/bad-id" | "room/closed" | "sdp/malformed" | "sdp/too-large" | "sdp/unsupported" | "sdp/changed" | "track/bad-mid" | "track/too-many" | "track/unknown" | "track/forbidden" | "track/cannot-decode" | "chat/too-long" | "chat/empty" | "chat/rate" | "chat/forbidden" | "client/slow" | "client/silent" | "ice/timeout" | "ice/consent" | "dtls/timeout" | "dtls/fingerprint" | "dtls/no-certificate" | "dtls/failed" | "sctp/aborted" | "peer/closed" | "server/stopping" | "server/overloaded" | "server/internal";
+export type ErrorCode = "message/bad-json" | "message/unknown" | "message/out-of-order" | "message/rate" | "hello/version" | "hello/name" | "hello/forbidden" | "room/full" | "room/too-many" | "room/unknown" | "room/bad-id" | "room/closed" | "sdp/malformed" | "sdp/too-large" | "sdp/unsupported" | "sdp/changed" | "track/bad-mid" | "track/too-many" | "track/unknown" | "track/forbidden" | "track/cannot-decode" | "track/over-limit" | "view/rate" | "stats/rate" | "limit/bad" | "member/unknown" | "chat/too-long" | "chat/empty" | "chat/rate" | "chat/forbidden" | "client/slow" | "client/silent" | "ice/timeout" | "ice/consent" | "dtls/timeout" | "dtls/fingerprint" | "dtls/no-certificate" | "dtls/failed" | "sctp/aborted" | "peer/closed" | "server/stopping" | "server/overloaded" | "server/internal";
 export type MediaKind = "audio" | "video";
 export type TrackSource = "microphone" | "camera" | "screen" | "screenAudio";
 export type LeaveReason = "left" | "disconnected" | "connectionLost" | "removed" | "roomClosed" | "serverStopping";
 export type RoomCloseReason = "empty" | "closed" | "serverStopping" | "failed";
+export type QualityLimits = { 
+/**
+ * All media together, in bits a second.
+ */
+maxBitrateBps?: number, 
+/**
+ * Rows of a picture held upright, the smaller of its sides.
+ */
+maxHeight?: number, 
+/**
+ * Pictures a second.
+ */
+maxFps?: number, };
+export type MemberLimits = { 
+/**
+ * Towards the member.
+ */
+receive: QualityLimits, 
+/**
+ * From the member.
+ */
+publish: QualityLimits, 
+/**
+ * Most pictures of others sent to the member at once; 0 for none.
+ */
+lastN?: number, };
 export type Grants = { 
 /**
  * May publish audio and video.
@@ -24,7 +50,11 @@ subscribe: boolean,
 /**
  * May write chat messages.
  */
-chat: boolean, };
+chat: boolean, 
+/**
+ * How much and how good; nothing more is sent or taken, whatever is asked for.
+ */
+limits: MemberLimits, };
 export type MemberInfo = { 
 /**
  * Who.
@@ -129,7 +159,11 @@ member: MemberId,
 /**
  * The new state.
  */
-muted: boolean, } | { "type": "speaking", 
+muted: boolean, 
+/**
+ * Why the server muted it; absent when its owner did it. The owner can unmute it again.
+ */
+code?: ErrorCode, } | { "type": "speaking", 
 /**
  * Who.
  */
@@ -137,7 +171,11 @@ member: MemberId,
 /**
  * The new state.
  */
-speaking: boolean, } | { "type": "chat", 
+speaking: boolean, } | { "type": "dominantSpeaker", 
+/**
+ * Who; null while nobody does, because who did is muted or gone.
+ */
+member: MemberId | null, } | { "type": "chat", 
 /**
  * The message.
  */
@@ -190,7 +228,11 @@ member: MemberId,
 /**
  * The new state.
  */
-muted: boolean, } | { "type": "speaking", 
+muted: boolean, 
+/**
+ * Why the server muted it; absent when its owner did it. The owner can unmute it again.
+ */
+code?: ErrorCode, } | { "type": "speaking", 
 /**
  * Who.
  */
@@ -198,7 +240,11 @@ member: MemberId,
 /**
  * The new state.
  */
-speaking: boolean, } | { "type": "chat", 
+speaking: boolean, } | { "type": "dominantSpeaker", 
+/**
+ * Who; null while nobody does, because who did is muted or gone.
+ */
+member: MemberId | null, } | { "type": "chat", 
 /**
  * The message.
  */
@@ -234,6 +280,10 @@ tracks: Array<TrackInfo>,
  */
 speaking: Array<MemberId>, 
 /**
+ * Who leads the conversation; null before anybody has spoken.
+ */
+dominantSpeaker: MemberId | null, 
+/**
  * Whether the room is over.
  */
 closed: boolean, };
@@ -259,6 +309,145 @@ track: TrackId,
  * Whether it is wanted at all.
  */
 wanted: boolean, };
+export type ViewChange = { 
+/**
+ * Which.
+ */
+track: TrackId, 
+/**
+ * Whether it is on the screen. What is not is not sent.
+ */
+visible: boolean, 
+/**
+ * Columns of the place it is shown in, in pixels of the device; no larger picture is sent than that needs.
+ */
+width?: number, 
+/**
+ * Rows of that place.
+ */
+height?: number, 
+/**
+ * More pictures a second are not wanted, at least 1.
+ */
+maxFps?: number, 
+/**
+ * Whether it is held on stage: it gets its bandwidth first, and its place among the last-N.
+ */
+pinned: boolean, 
+/**
+ * Orders what is otherwise equal, the greater first; absent means 128.
+ */
+priority?: number, };
+export type EncodingWish = { 
+/**
+ * The encoding; empty where a track has one only and no rid.
+ */
+rid: string, 
+/**
+ * Whether somebody wants it.
+ */
+active: boolean, };
+export type PathFigures = { 
+/**
+ * What may be sent, by estimate and limit; 0 before there is an estimate.
+ */
+targetBps: number, 
+/**
+ * What is chosen to be sent costs this much.
+ */
+usedBps: number, 
+/**
+ * Everything that the member could make use of would cost this much.
+ */
+desiredBps: number, 
+/**
+ * How long what waits in the server takes to leave, in milliseconds.
+ */
+queueMs: number, 
+/**
+ * The round-trip time, in milliseconds.
+ */
+rttMs: number, };
+export type SlotFigures = { 
+/**
+ * The m-line.
+ */
+mid: string, 
+/**
+ * The track it carries now.
+ */
+track: TrackId | null, 
+/**
+ * The track that takes over once it can.
+ */
+next: TrackId | null, 
+/**
+ * Packets sent, retransmissions aside; modulo 2³².
+ */
+packets: number, 
+/**
+ * Payload bytes of those; modulo 2³².
+ */
+bytes: number, 
+/**
+ * What the member last said of its loss, 0 to 1.
+ */
+fractionLost: number, };
+export type EncodingFigures = { 
+/**
+ * Which; empty where a track has one only and no rid.
+ */
+rid: string, 
+/**
+ * Whether it is being received.
+ */
+live: boolean, 
+/**
+ * Payload bits a second.
+ */
+bitrateBps: number, 
+/**
+ * Packets received, retransmissions aside.
+ */
+packets: number, 
+/**
+ * Packets lost on the way to the server, also those that came again; negative if duplicates outnumber them.
+ */
+lost: number, };
+export type TrackFigures = { 
+/**
+ * Which.
+ */
+track: TrackId, 
+/**
+ * Each encoding, in the order of the offer.
+ */
+encodings: Array<EncodingFigures>, };
+export type MemberStats = { 
+/**
+ * Who.
+ */
+member: MemberId, 
+/**
+ * When these figures were true, in milliseconds since 1970 UTC by the server's clock.
+ */
+at: number, 
+/**
+ * What the member may receive and publish.
+ */
+limits: MemberLimits, 
+/**
+ * The path towards the member; null before its first offer.
+ */
+path: PathFigures | null, 
+/**
+ * What it is sent, slot by slot, ordered by m-line.
+ */
+slots: Array<SlotFigures>, 
+/**
+ * What it publishes.
+ */
+tracks: Array<TrackFigures>, };
 export type IceServer = { 
 /**
  * `stun:`, `turn:` or `turns:` URLs.
@@ -338,6 +527,10 @@ iceServers: Array<IceServer>,
  */
 seats: number, 
 /**
+ * Audio-only m-lines to offer beside the seats, on which whoever speaks without a seat is heard; 0 for none.
+ */
+voiceSlots: number, 
+/**
  * Seconds of silence after which the server gives up a socket; ping more often than that.
  */
 silenceTimeoutS: number, };
@@ -386,7 +579,15 @@ muted: boolean, } | { "type": "subscribe",
 /**
  * Changes to earlier wishes.
  */
-changes: Array<SubscribeChange>, } | { "type": "chat", 
+changes: Array<SubscribeChange>, } | { "type": "view", 
+/**
+ * What has changed; each replaces what was said of its track before.
+ */
+changes: Array<ViewChange>, } | { "type": "getStats", 
+/**
+ * Chosen by the client; the answer repeats it.
+ */
+id: number, } | { "type": "chat", 
 /**
  * Chosen by the client; comes back in the acknowledgement, so that nothing is shown twice.
  */
@@ -419,7 +620,23 @@ changes: Array<SlotChange>, } | { "type": "growSeats",
 /**
  * Pairs the client should have, a power of two or the cap, never more than it said in hello.
  */
-seats: number, } | { "type": "event", 
+seats: number, } | { "type": "layers", 
+/**
+ * Which.
+ */
+track: TrackId, 
+/**
+ * All encodings, in the order of the offer.
+ */
+encodings: Array<EncodingWish>, } | { "type": "stats", 
+/**
+ * The number of the question.
+ */
+id: number, 
+/**
+ * The figures.
+ */
+stats: MemberStats, } | { "type": "event", 
 /**
  * The journal's entry.
  */
@@ -445,7 +662,7 @@ complete: boolean, } | { "type": "pong",
  */
 nonce: number, } | { "type": "error", 
 /**
- * The id of the offer, or the nonce of the chat message, that it answers, if any.
+ * The id of the offer or question, or the nonce of the chat message, that it answers, if any.
  */
 id?: number, 
 /**

@@ -1,7 +1,16 @@
 // What this client publishes, and the m-lines that carry it.
 import { cameraEncodings, preferCodecs, preferredCodecs, screenEncodings } from "./codecs.ts";
+import { EncodingSwitch } from "./encodings.ts";
+import { askForExtensions } from "./extensions.ts";
 import type { Platform } from "./platform.ts";
-import type { MediaKind, PublishedTrack, PublishRequest, TrackId, TrackSource } from "./protocol.ts";
+import type {
+  EncodingWish,
+  MediaKind,
+  PublishedTrack,
+  PublishRequest,
+  TrackId,
+  TrackSource,
+} from "./protocol.ts";
 import { kindOf } from "./remote.ts";
 
 /** An own track. It outlives connections: after coming back the same one is published anew. */
@@ -55,6 +64,7 @@ export class LocalTrackPublication {
 interface Line {
   readonly source: TrackSource;
   readonly transceiver: RTCRtpTransceiver;
+  readonly encodings: EncodingSwitch;
   publication: LocalTrackPublication | null;
   /** The muting the last offer spoke of. */
   offeredMuted: boolean;
@@ -66,11 +76,15 @@ export interface Belated {
   readonly mute: LocalTrackPublication[];
 }
 
+/** Wishes for tracks whose ids are not known yet, because the answer is being taken in; further ones are dropped. */
+const MAX_EARLY_WISHES = 8;
+
 /** The sending m-lines of one peer connection. One that fell free is used again for the same source. */
 export class SendingLines {
   readonly #connection: RTCPeerConnection;
   readonly #platform: Platform;
   readonly #lines: Line[] = [];
+  readonly #early = new Map<TrackId, readonly EncodingWish[]>();
 
   constructor(connection: RTCPeerConnection, platform: Platform) {
     this.#connection = connection;
@@ -83,10 +97,13 @@ export class SendingLines {
     const free = this.#lines.find((l) => l.publication === null && l.source === publication.source);
     if (free !== undefined) {
       free.publication = publication;
+      // What nobody wanted of the former track says nothing about this one.
+      void free.encodings.handleWishes([]);
       await free.transceiver.sender.replaceTrack(publication.track);
       return;
     }
     const transceiver = this.#addTransceiver(publication);
+    askForExtensions(transceiver);
     preferCodecs(
       transceiver,
       preferredCodecs(publication.kind, this.#platform.receivableCodecs(publication.kind)),
@@ -94,6 +111,7 @@ export class SendingLines {
     this.#lines.push({
       source: publication.source,
       transceiver,
+      encodings: new EncodingSwitch(transceiver.sender),
       publication,
       offeredMuted: publication.muted,
     });
@@ -131,10 +149,20 @@ export class SendingLines {
       if (line === undefined) continue;
       const { publication, offeredMuted } = line;
       publication?.setId(track);
+      const wishes = this.#early.get(track);
+      if (wishes !== undefined) void line.encodings.handleWishes(wishes);
       if (publication === null) belated.unpublish.push(track);
       else if (publication.muted !== offeredMuted) belated.mute.push(publication);
     }
+    this.#early.clear();
     return belated;
+  }
+
+  /** The server says which encodings of a track somebody wants. */
+  handleLayers(track: TrackId, wishes: readonly EncodingWish[]): void {
+    const line = this.#lines.find(({ publication }) => publication?.id === track);
+    if (line !== undefined) void line.encodings.handleWishes(wishes);
+    else if (this.#early.size < MAX_EARLY_WISHES) this.#early.set(track, wishes);
   }
 
   #lineOf(publication: LocalTrackPublication): Line | undefined {
@@ -147,14 +175,15 @@ export class SendingLines {
         direction: "sendonly",
         ...(sendEncodings === undefined ? {} : { sendEncodings }),
       });
-    if (source === "screen") return add(screenEncodings());
-    if (source !== "camera") return add();
+    if (kind === "audio") return add();
     const height = track?.getSettings().height;
+    const encodings = (temporal: boolean) =>
+      source === "screen" ? screenEncodings(temporal) : cameraEncodings(height, temporal);
     try {
-      return add(cameraEncodings(height, true));
+      return add(encodings(true));
     } catch {
       // This browser knows `scalabilityMode`, but not this one for its first codec.
-      return add(cameraEncodings(height, false));
+      return add(encodings(false));
     }
   }
 }

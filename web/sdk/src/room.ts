@@ -5,7 +5,7 @@ import { RoundtableError, type RoundtableErrorCode } from "./errors.ts";
 import { MAX_SEATS } from "./limits.ts";
 import { LocalParticipant } from "./local.ts";
 import { browserPlatform, type Platform, type TimerHandle } from "./platform.ts";
-import type { MemberId, ServerMessage, Welcome } from "./protocol.ts";
+import type { Event, MemberId, MemberStats, ServerMessage, Welcome } from "./protocol.ts";
 import type { LocalTrackPublication } from "./publication.ts";
 import { Backoff, type ReconnectPolicy } from "./reconnect.ts";
 import type { RemoteParticipant, RemoteTrackPublication } from "./remote.ts";
@@ -14,6 +14,7 @@ import { Roster, type RosterChange } from "./roster.ts";
 import { Session } from "./session.ts";
 import { type ConnectionStats, collectStats } from "./stats.ts";
 import { Subscriptions } from "./subscription.ts";
+import { SAY_AGAIN_MS, Views, type ViewWish } from "./views.ts";
 
 /** Where a room stands. */
 export type RoomPhase = "disconnected" | "connecting" | "connected" | "reconnecting";
@@ -43,6 +44,7 @@ export class Room extends Emitter<RoomEvents> {
   readonly #options: RoomOptions;
   readonly #roster: Roster;
   readonly #subscriptions: Subscriptions;
+  readonly #views: Views;
   #session: Session | null = null;
   #entry: { url: string; name: string; token: string | undefined } | null = null;
   #phase: RoomPhase = "disconnected";
@@ -62,6 +64,10 @@ export class Room extends Emitter<RoomEvents> {
         this.emit("trackSubscribed", track, publication, this.#roster.participants.get(publication.member)),
       onUnsubscribed: (track, publication) => this.emit("trackUnsubscribed", track, publication),
     });
+    this.#views = new Views(
+      this.#platform.clock,
+      (changes) => this.#session?.send({ type: "view", changes }) ?? false,
+    );
     this.chat = new Chat(
       () => this.#nextId(),
       (member) => this.#roster.isOwn(member),
@@ -87,6 +93,11 @@ export class Room extends Emitter<RoomEvents> {
 
   get activeSpeakers(): readonly MemberId[] {
     return this.#roster.speakers;
+  }
+
+  /** Who leads the conversation, perhaps oneself; null before anybody has spoken. */
+  get dominantSpeaker(): MemberId | null {
+    return this.#roster.dominant;
   }
 
   /**
@@ -118,6 +129,37 @@ export class Room extends Emitter<RoomEvents> {
   setSubscribed(publication: RemoteTrackPublication, wanted: boolean): void {
     publication.handleWanted(wanted);
     this.#session?.send({ type: "subscribe", changes: [{ track: publication.id, wanted }] });
+  }
+
+  /**
+   * Lets the server know how an element shows a track: how large, and whether it is on the screen. No more than that is
+   * sent. Call what is returned when the element shows it no more.
+   */
+  watch(publication: RemoteTrackPublication, element: Element): () => void {
+    const watcher = {};
+    const stop = this.#platform.watchPlace(element, (place) =>
+      this.#views.handlePlace(publication.id, watcher, place),
+    );
+    return () => {
+      stop();
+      if (this.#roster.publication(publication.id) === publication) {
+        this.#views.handlePlace(publication.id, watcher, null);
+      } else {
+        // The track is gone, and nothing is to be said of it.
+        this.#views.forget(publication.id);
+      }
+    };
+  }
+
+  /** Wishes something of how a track is sent, such as to hold it on stage. */
+  setView(publication: RemoteTrackPublication, wish: ViewWish): void {
+    this.#views.handleWish(publication.id, wish);
+  }
+
+  /** What the server measured: what it sends, and what it could. */
+  serverStats(): Promise<MemberStats> {
+    const closed = new RoundtableError("sdk/closed", "The room is not connected.");
+    return this.#session?.serverStats() ?? Promise.reject(closed);
   }
 
   /** Writes to everybody; see {@link Chat.send}. */
@@ -175,6 +217,7 @@ export class Room extends Emitter<RoomEvents> {
     this.localParticipant.handleWelcome(welcome.member.id, welcome.member.name);
     this.chat.handleEpoch(welcome.state.epoch);
     this.#tell(this.#roster.handleState(welcome.member.id, welcome.state));
+    this.#views.sayAgain();
     const unwanted = [...this.#roster.publications()].filter((publication) => !publication.wanted);
     if (unwanted.length > 0) {
       const changes = unwanted.map(({ id }) => ({ track: id, wanted: false }));
@@ -197,6 +240,7 @@ export class Room extends Emitter<RoomEvents> {
     switch (message.type) {
       case "event":
         this.#tell(this.#roster.handleEvent(message.event));
+        this.#handleOwn(message.event);
         break;
       case "slots":
         this.#subscriptions.handleChanges(message.changes);
@@ -209,10 +253,20 @@ export class Room extends Emitter<RoomEvents> {
         if (message.complete) this.#openChat();
         break;
       case "error":
+        if (message.code === "view/rate") {
+          this.#views.sayAgain(SAY_AGAIN_MS);
+          break;
+        }
         if (message.id !== undefined && this.chat.handleError(message.id, message.code)) break;
         if (!message.fatal) this.emit("warning", new RoundtableError(message.code, message.message));
         break;
     }
+  }
+
+  /** An own track that the server muted. */
+  #handleOwn(event: Event): void {
+    if (event.type !== "muted" || !event.muted || event.code === undefined) return;
+    if (event.member === this.localParticipant.id) this.localParticipant.handleMuted(event.track);
   }
 
   /** What was lost on the way is in the history by now, so what still waits may be sent. */
@@ -235,6 +289,7 @@ export class Room extends Emitter<RoomEvents> {
           break;
         case "unpublished":
           this.#subscriptions.release(change.publication);
+          this.#views.forget(change.publication.id);
           this.emit("trackUnpublished", change.publication, change.participant);
           break;
         case "muted":
@@ -242,6 +297,9 @@ export class Room extends Emitter<RoomEvents> {
           break;
         case "speaking":
           this.emit("activeSpeakers", change.speakers);
+          break;
+        case "dominant":
+          this.emit("dominantSpeakerChanged", change.member);
           break;
       }
     }

@@ -24,6 +24,8 @@ export interface RoomEvents {
   trackUnsubscribed: [MediaStreamTrack, RemoteTrackPublication];
   /** Who speaks, oneself included. */
   activeSpeakers: [readonly MemberId[]];
+  /** Another one leads the conversation, perhaps oneself; null while nobody does. */
+  dominantSpeakerChanged: [MemberId | null];
   /** Somebody wrote, or a message of one's own was taken. */
   chatMessage: [ChatMessage];
   /** The list of messages, or the state of own ones, changed; see `Room.chat`. */
@@ -48,6 +50,7 @@ export const RoomEvent = {
   TrackSubscribed: "trackSubscribed",
   TrackUnsubscribed: "trackUnsubscribed",
   ActiveSpeakers: "activeSpeakers",
+  DominantSpeakerChanged: "dominantSpeakerChanged",
   ChatMessage: "chatMessage",
   ChatChanged: "chatChanged",
   LocalTracksChanged: "localTracksChanged",

@@ -10,7 +10,8 @@ export type RosterChange =
   | { type: "published"; participant: RemoteParticipant; publication: RemoteTrackPublication }
   | { type: "unpublished"; participant: RemoteParticipant; publication: RemoteTrackPublication }
   | { type: "muted"; participant: RemoteParticipant; publication: RemoteTrackPublication }
-  | { type: "speaking"; speakers: MemberId[] };
+  | { type: "speaking"; speakers: MemberId[] }
+  | { type: "dominant"; member: MemberId | null };
 
 /** Pure but for the objects it keeps. Own memberships, the present and the former, are not in it. */
 export class Roster {
@@ -18,6 +19,7 @@ export class Roster {
   readonly #own = new Set<MemberId>();
   readonly #clock: Clock;
   #speaking: MemberId[] = [];
+  #dominant: MemberId | null = null;
   #epoch = 0;
   #seq = 0;
 
@@ -28,6 +30,11 @@ export class Roster {
   /** Who speaks, oneself included. */
   get speakers(): readonly MemberId[] {
     return this.#speaking;
+  }
+
+  /** Who leads the conversation, perhaps oneself. */
+  get dominant(): MemberId | null {
+    return this.#dominant;
   }
 
   /** Whether this is, or once was, the id of this client. */
@@ -74,7 +81,7 @@ export class Roster {
     }
     changes.push(...state.members.flatMap((member) => this.#join(member)));
     changes.push(...state.tracks.flatMap((track) => this.#publish(track)));
-    changes.push(...this.#speak(state.speaking));
+    changes.push(...this.#speak(state.speaking), ...this.#lead(state.dominantSpeaker));
     return changes;
   }
 
@@ -89,6 +96,7 @@ export class Roster {
         return [
           ...this.#leave(event.member),
           ...this.#speak(this.#speaking.filter((member) => member !== event.member)),
+          ...this.#lead(this.#dominant === event.member ? null : this.#dominant),
         ];
       case "published":
         return this.#publish(event.track);
@@ -100,6 +108,8 @@ export class Roster {
         const others = this.#speaking.filter((member) => member !== event.member);
         return this.#speak(event.speaking ? [...others, event.member] : others);
       }
+      case "dominantSpeaker":
+        return this.#lead(event.member);
       default:
         return [];
     }
@@ -149,6 +159,12 @@ export class Roster {
     if (participant === undefined || publication === undefined || publication.muted === muted) return [];
     publication.handleMuted(muted);
     return [{ type: "muted", participant, publication }];
+  }
+
+  #lead(member: MemberId | null): RosterChange[] {
+    if (member === this.#dominant) return [];
+    this.#dominant = member;
+    return [{ type: "dominant", member }];
   }
 
   #speak(speakers: MemberId[]): RosterChange[] {

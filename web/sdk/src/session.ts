@@ -4,7 +4,13 @@ import { RoundtableError, type RoundtableErrorCode, toRoundtableError } from "./
 import { MAX_SEATS } from "./limits.ts";
 import { Negotiation } from "./negotiation.ts";
 import type { Platform, TimerHandle } from "./platform.ts";
-import { CHAT_CHANNEL_LABEL, type ClientMessage, type ServerMessage, type Welcome } from "./protocol.ts";
+import {
+  CHAT_CHANNEL_LABEL,
+  type ClientMessage,
+  type MemberStats,
+  type ServerMessage,
+  type Welcome,
+} from "./protocol.ts";
 import { type LocalTrackPublication, SendingLines } from "./publication.ts";
 import { Seats } from "./seats.ts";
 import { Signal } from "./signal.ts";
@@ -118,6 +124,11 @@ export class Session {
     await this.#lines?.replace(publication);
   }
 
+  /** What the server measured of this membership. */
+  serverStats(): Promise<MemberStats> {
+    return this.#signal.stats();
+  }
+
   /** The track of a receiving m-line. */
   track(mid: string): MediaStreamTrack | undefined {
     return this.#seats?.track(mid);
@@ -138,6 +149,7 @@ export class Session {
       for (const publication of this.#mayPublish ? publications : []) await this.#lines?.add(publication);
       this.#openChannel();
       this.#seats?.want(welcome.seats);
+      this.#seats?.wantVoices(welcome.voiceSlots);
       await this.#negotiation?.negotiate();
       if (!this.#ended) this.#handlers.onReady();
     } catch (error) {
@@ -188,6 +200,7 @@ export class Session {
     if (message.type === "chat" && message.nonce !== undefined) this.#chatBySocket.delete(message.nonce);
     if (message.type === "error" && message.id !== undefined) this.#chatBySocket.delete(message.id);
     if (message.type === "growSeats" && this.#seats?.want(message.seats) === true) this.#negotiateOrEnd();
+    if (message.type === "layers") this.#lines?.handleLayers(message.track, message.encodings);
     this.#handlers.onMessage(message);
   }
 

@@ -2,7 +2,13 @@
 import { Emitter } from "./emitter.ts";
 import { RoundtableError, type RoundtableErrorCode } from "./errors.ts";
 import type { Platform, SocketLike, TimerHandle } from "./platform.ts";
-import { type ClientMessage, PROTOCOL_VERSION, type PublishRequest, type ServerMessage } from "./protocol.ts";
+import {
+  type ClientMessage,
+  type MemberStats,
+  PROTOCOL_VERSION,
+  type PublishRequest,
+  type ServerMessage,
+} from "./protocol.ts";
 
 /** Between two pings. */
 export const PING_INTERVAL_MS = 10_000;
@@ -35,8 +41,8 @@ export type Answer = Extract<ServerMessage, { type: "answer" }>;
 
 type Hello = Omit<Extract<ClientMessage, { type: "hello" }>, "type" | "version">;
 
-interface Pending {
-  resolve(answer: Answer): void;
+interface Pending<Reply> {
+  resolve(reply: Reply): void;
   reject(error: RoundtableError): void;
   timer: TimerHandle;
 }
@@ -52,7 +58,8 @@ interface SignalEvents {
 export class Signal extends Emitter<SignalEvents> {
   readonly #platform: Platform;
   readonly #nextId: () => number;
-  readonly #answers = new Map<number, Pending>();
+  readonly #answers = new Map<number, Pending<Answer>>();
+  readonly #stats = new Map<number, Pending<MemberStats>>();
   #socket: SocketLike | null = null;
   #timer: TimerHandle = null;
   #probe: TimerHandle = null;
@@ -109,6 +116,22 @@ export class Signal extends Emitter<SignalEvents> {
     });
   }
 
+  /** Asks the server how this member's media does. */
+  stats(): Promise<MemberStats> {
+    const id = this.#nextId();
+    return new Promise((resolve, reject) => {
+      const timer = this.#platform.clock.set(() => {
+        const late = new RoundtableError("sdk/timeout", "The server gave no figures.");
+        settle(this.#stats, id, this.#platform)?.reject(late);
+      }, ANSWER_TIMEOUT_MS);
+      this.#stats.set(id, { resolve, reject, timer });
+      if (!this.send({ type: "getStats", id })) {
+        const closed = new RoundtableError("sdk/closed", "The connection is closed.");
+        settle(this.#stats, id, this.#platform)?.reject(closed);
+      }
+    });
+  }
+
   /** Asks for a sign of life at once; without one the socket is given up. For changes of network. */
   probe(): void {
     if (this.#probe !== null || !this.#welcomed || this.#closed) return;
@@ -150,6 +173,9 @@ export class Signal extends Emitter<SignalEvents> {
       case "answer":
         this.#settle(message.id)?.resolve(message);
         return;
+      case "stats":
+        settle(this.#stats, message.id, this.#platform)?.resolve(message.stats);
+        return;
       case "goodbye":
         this.#handleFarewell(
           new RoundtableError(message.code ?? this.#farewell?.code ?? "sdk/closed", message.message, {
@@ -162,7 +188,9 @@ export class Signal extends Emitter<SignalEvents> {
         if (message.fatal) this.#handleFarewell(error);
         // A name could be mended over the same socket; we begin anew with another.
         else if (!this.#welcomed) this.#end(error);
-        const pending = message.id === undefined ? undefined : this.#settle(message.id);
+        const { id } = message;
+        const pending =
+          id === undefined ? undefined : (this.#settle(id) ?? settle(this.#stats, id, this.#platform));
         pending?.reject(error);
         if (pending !== undefined && !message.fatal) return;
         break;
@@ -191,12 +219,8 @@ export class Signal extends Emitter<SignalEvents> {
     }, PING_INTERVAL_MS);
   }
 
-  #settle(id: number): Pending | undefined {
-    const pending = this.#answers.get(id);
-    if (pending === undefined) return undefined;
-    this.#answers.delete(id);
-    this.#platform.clock.clear(pending.timer);
-    return pending;
+  #settle(id: number): Pending<Answer> | undefined {
+    return settle(this.#answers, id, this.#platform);
   }
 
   #reasonOf(event: CloseEvent): RoundtableError {
@@ -217,10 +241,24 @@ export class Signal extends Emitter<SignalEvents> {
     this.#platform.clock.clear(this.#timer);
     this.#platform.clock.clear(this.#probe);
     for (const id of [...this.#answers.keys()]) this.#settle(id)?.reject(error);
+    for (const id of [...this.#stats.keys()]) settle(this.#stats, id, this.#platform)?.reject(error);
     const socket = this.#socket;
     if (socket !== null) {
       socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
       socket.close(1000);
     }
   }
+}
+
+/** Takes a question out of those that wait for an answer. */
+function settle<Reply>(
+  waiting: Map<number, Pending<Reply>>,
+  id: number,
+  { clock }: Platform,
+): Pending<Reply> | undefined {
+  const pending = waiting.get(id);
+  if (pending === undefined) return undefined;
+  waiting.delete(id);
+  clock.clear(pending.timer);
+  return pending;
 }

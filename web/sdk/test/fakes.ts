@@ -1,6 +1,7 @@
 // A browser without a browser: a clock that is set by hand, sockets and peer connections that remember.
 import type { Clock, Platform, SocketLike } from "../src/platform.ts";
 import type { ClientMessage, RoomState, ServerMessage, Welcome } from "../src/protocol.ts";
+import type { Place } from "../src/views.ts";
 
 export class FakeClock implements Clock {
   #now = 0;
@@ -109,11 +110,30 @@ export function fakeTrack(kind: "audio" | "video", id = `${kind}-track`): MediaS
 export class FakeTransceiver {
   mid: string | null = null;
   preferred: RTCRtpCodec[] = [];
+  /** As Chromium has it: known, and left out of offers unless asked for. */
+  extensions = [
+    { uri: "urn:ietf:params:rtp-hdrext:sdes:mid", direction: "sendrecv" },
+    { uri: "urn:example:other", direction: "stopped" },
+    {
+      uri: "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension",
+      direction: "stopped",
+    },
+  ];
   readonly receiver: { track: MediaStreamTrack };
   readonly sender: {
     track: MediaStreamTrack | null;
     replaceTrack(track: MediaStreamTrack | null): Promise<void>;
+    getParameters(): RTCRtpSendParameters;
+    setParameters(parameters: RTCRtpSendParameters): Promise<void>;
   };
+
+  getHeaderExtensionsToNegotiate() {
+    return this.extensions.map((extension) => ({ ...extension }));
+  }
+
+  setHeaderExtensionsToNegotiate(extensions: { uri: string; direction: string }[]) {
+    this.extensions = extensions;
+  }
 
   constructor(
     readonly kind: "audio" | "video",
@@ -122,10 +142,17 @@ export class FakeTransceiver {
     serial: number,
   ) {
     this.receiver = { track: fakeTrack(kind, `remote-${serial}`) };
+    let parameters: unknown = {
+      encodings: (init.sendEncodings ?? [{}]).map((encoding) => ({ active: true, ...encoding })),
+    };
     const sender = {
       track,
       replaceTrack: async (next: MediaStreamTrack | null) => {
         sender.track = next;
+      },
+      getParameters: () => structuredClone(parameters) as RTCRtpSendParameters,
+      setParameters: async (next: RTCRtpSendParameters) => {
+        parameters = next;
       },
     };
     this.sender = sender;
@@ -272,6 +299,8 @@ export class FakePlatform implements Platform {
   readonly connections: FakeConnection[] = [];
   mediaDevices: MediaDevices | undefined;
   changeNetwork: () => void = () => {};
+  /** What is watched: call one to tell its place. */
+  readonly watched = new Map<Element, (place: Place) => void>();
 
   openSocket(url: string): FakeSocket {
     const socket = new FakeSocket(url);
@@ -287,6 +316,11 @@ export class FakePlatform implements Platform {
 
   receivableCodecs(kind: "audio" | "video"): RTCRtpCodec[] {
     return kind === "video" ? VIDEO_CODECS : [{ mimeType: "audio/opus", clockRate: 48000, channels: 2 }];
+  }
+
+  watchPlace(element: Element, callback: (place: Place) => void): () => void {
+    this.watched.set(element, callback);
+    return () => this.watched.delete(element);
   }
 
   onNetworkChange(callback: () => void): () => void {
@@ -311,7 +345,8 @@ export function at<Item>(list: readonly Item[], index: number): Item {
 }
 
 export function roomState(patch: Partial<RoomState> = {}): RoomState {
-  return { room: "r", epoch: 1, seq: 0, members: [], tracks: [], speaking: [], closed: false, ...patch };
+  const nobody = { members: [], tracks: [], speaking: [], dominantSpeaker: null };
+  return { room: "r", epoch: 1, seq: 0, ...nobody, closed: false, ...patch };
 }
 
 export function welcome(patch: Partial<Welcome> = {}): ServerMessage {
@@ -320,10 +355,11 @@ export function welcome(patch: Partial<Welcome> = {}): ServerMessage {
     version: 1,
     room: "r",
     member: { id: "me", name: "Me" },
-    grants: { publish: true, subscribe: true, chat: true },
+    grants: { publish: true, subscribe: true, chat: true, limits: { receive: {}, publish: {} } },
     state: roomState({ members: [{ id: "me", name: "Me" }] }),
     iceServers: [],
     seats: 2,
+    voiceSlots: 0,
     silenceTimeoutS: 30,
     ...patch,
   };

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { EventBody, ServerMessage, TrackInfo } from "../src/protocol.ts";
 import { Room, signalUrl } from "../src/room.ts";
 import { ICE_RESTART_AFTER_MS } from "../src/session.ts";
+import { GATHER_MS } from "../src/views.ts";
 import { at, FakeChannel, FakePlatform, fakeTrack, roomState, settle, welcome } from "./fakes.ts";
 
 const me = { id: "me", name: "Me" };
@@ -88,6 +89,92 @@ describe("a room", () => {
     await settle();
     const encodings = at(platform.connection.transceivers, -1).init.sendEncodings ?? [];
     expect(encodings.map((e) => e.rid)).toEqual(["q", "h", "f"]);
+  });
+
+  test("sends only the encodings that are wanted, and all of the next track on that line", async () => {
+    const { platform, room } = setUp();
+    await room.localParticipant.publishTrack(fakeTrack("video"), "camera");
+    void room.connect("ws://test", { name: "Me" });
+    platform.socket.open();
+    platform.socket.receive(welcome());
+    await settle();
+    const active = () =>
+      at(platform.connection.transceivers, 0)
+        .sender.getParameters()
+        .encodings.map((e) => e.active);
+    const encodings = ["q", "h", "f"].map((rid) => ({ rid, active: rid === "q" }));
+    // The server may speak of a track while its answer is still being taken in.
+    const offer = at(platform.socket.of("offer"), -1);
+    platform.socket.receive({ type: "answer", id: offer.id, sdp: "", tracks: [{ mid: "0", track: "t0" }] });
+    platform.socket.receive({ type: "layers", track: "t0", encodings });
+    await settle();
+    expect(active()).toEqual([true, false, false]);
+    await room.localParticipant.unpublishTrack("camera");
+    void room.localParticipant.publishTrack(fakeTrack("video"), "camera");
+    await settle();
+    expect(active()).toEqual([true, true, true]);
+  });
+
+  test("a track that the server muted is off, and can be turned on again", async () => {
+    const { platform, room } = setUp();
+    const track = fakeTrack("video");
+    await room.localParticipant.publishTrack(track, "camera");
+    void room.connect("ws://test", { name: "Me" });
+    await enter(platform);
+    platform.socket.receive(
+      event(1, { type: "muted", track: "t0", member: "me", muted: true, code: "track/over-limit" }),
+    );
+    expect(room.localParticipant.isCameraEnabled).toBe(false);
+    expect(track.enabled).toBe(false);
+    await room.localParticipant.publishTrack(track, "camera");
+    expect(at(platform.socket.of("mute"), -1)).toMatchObject({ track: "t0", muted: false });
+  });
+
+  test("tells how a track is shown, also to the next connection", async () => {
+    const { platform, room } = setUp();
+    void room.connect("ws://test", { name: "Me" });
+    const state = roomState({ members: [me, ann], tracks: [info("cam")] });
+    await enter(platform, welcome({ state }));
+    const element = {} as Element;
+    const publication = room.remoteParticipants.get("ann")?.publication("camera");
+    if (publication === undefined) throw new Error("Ann publishes");
+    const stop = room.watch(publication, element);
+    platform.watched.get(element)?.({ visible: true, width: 640, height: 360 });
+    await platform.clock.advance(GATHER_MS);
+    const view = { track: "cam", visible: true, pinned: false, width: 640, height: 360 };
+    expect(platform.socket.of("view")).toEqual([{ type: "view", changes: [view] }]);
+    platform.socket.drop();
+    await platform.clock.advance(300);
+    await enter(platform, welcome({ state }));
+    await platform.clock.advance(GATHER_MS);
+    expect(platform.socket.of("view")).toEqual([{ type: "view", changes: [view] }]);
+    stop();
+    await platform.clock.advance(GATHER_MS);
+    expect(at(platform.socket.of("view"), -1).changes).toEqual([
+      { track: "cam", visible: true, pinned: false },
+    ]);
+    expect(platform.watched.size).toBe(0);
+  });
+
+  test("asks the server for its figures", async () => {
+    const { platform, room } = setUp();
+    void room.connect("ws://test", { name: "Me" });
+    await enter(platform);
+    const asked = room.serverStats();
+    const stats = {
+      member: "me",
+      at: 1,
+      limits: { receive: {}, publish: {} },
+      path: null,
+      slots: [],
+      tracks: [],
+    };
+    platform.socket.receive({ type: "stats", id: at(platform.socket.of("getStats"), 0).id, stats });
+    expect(await asked).toEqual(stats);
+    const refused = room.serverStats();
+    const id = at(platform.socket.of("getStats"), 1).id;
+    platform.socket.receive({ type: "error", id, code: "stats/rate", message: "", fatal: false });
+    await expect(refused).rejects.toMatchObject({ code: "stats/rate" });
   });
 
   test("grows seats once for many wishes", async () => {
@@ -351,7 +438,12 @@ describe("a room", () => {
     const { platform, room } = setUp();
     await room.localParticipant.publishTrack(fakeTrack("audio"), "microphone");
     const connected = room.connect("ws://test", { name: "Me" });
-    await enter(platform, welcome({ grants: { publish: false, subscribe: true, chat: true } }));
+    await enter(
+      platform,
+      welcome({
+        grants: { publish: false, subscribe: true, chat: true, limits: { receive: {}, publish: {} } },
+      }),
+    );
     await connected;
     expect(at(platform.socket.of("offer"), 0).tracks).toEqual([]);
     const refused = room.localParticipant.publishTrack(fakeTrack("video"), "camera");

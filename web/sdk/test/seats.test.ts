@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { MAX_SDP_BYTES, MAX_SEATS } from "../src/limits.ts";
+import { MAX_SDP_BYTES, MAX_SEATS, MAX_VOICE_SLOTS } from "../src/limits.ts";
 import { Seats } from "../src/seats.ts";
 import { FakeConnection, FakePlatform } from "./fakes.ts";
 
@@ -37,6 +37,17 @@ describe("seats", () => {
     ]);
   });
 
+  test("offer the dependency descriptor, and nothing else that the browser leaves out", () => {
+    const { connection, seats } = setUp();
+    seats.want(1);
+    seats.grow();
+    expect(connection.transceivers[1]?.extensions.map((e) => e.direction)).toEqual([
+      "sendrecv",
+      "stopped",
+      "sendrecv",
+    ]);
+  });
+
   test("never shrink, and wish for no more than the bound", () => {
     const { seats } = setUp();
     seats.want(4);
@@ -60,6 +71,21 @@ describe("seats", () => {
     expect(seats.count).toBeLessThan(MAX_SEATS);
     expect(seats.count).toBeGreaterThanOrEqual(8);
     expect(seats.count * seat.length).toBeLessThan(MAX_SDP_BYTES);
+  });
+
+  test("are followed by voice slots, which stay when seats are added", async () => {
+    const { connection, seats } = setUp();
+    seats.want(2);
+    seats.wantVoices(99);
+    seats.grow();
+    const first = Array(2).fill("audio,video").concat(Array(MAX_VOICE_SLOTS).fill("audio")).join();
+    expect(connection.transceivers.map((t) => t.kind).join()).toBe(first);
+    expect(seats.count).toBe(2);
+    seats.want(3);
+    seats.grow();
+    expect(connection.transceivers.map((t) => t.kind).join()).toBe(`${first},audio,video`);
+    await connection.setLocalDescription(await connection.createOffer({}));
+    expect(seats.track("4")).toBe(connection.transceivers[4]?.receiver.track);
   });
 
   test("give the receiving track of an m-line", async () => {

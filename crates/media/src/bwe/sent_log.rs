@@ -1,5 +1,6 @@
 //! Remembers what was sent under which transport-wide number, and joins it with the feedback that comes back.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use roundtable_wire::Unwrapper16;
@@ -139,8 +140,9 @@ impl SentLog {
     pub(crate) fn resolve(&mut self, now: Instant, feedback: &Feedback<'_>, out: &mut Vec<Report>) {
         let now_micros = self.micros(now);
         self.prune(now_micros);
+        let skipped = self.skipped(feedback);
         let reference_micros = self.unwrap_reference(feedback.reference_time);
-        for (number, arrival) in feedback.statuses() {
+        for (number, arrival) in skipped.map(|sequence| (sequence as u16, None)).chain(feedback.statuses()) {
             let sequence = self.sequences.peek(number);
             let known = self.newest.is_some_and(|newest| sequence <= newest) && sequence >= self.oldest;
             if !known {
@@ -172,6 +174,17 @@ impl SentLog {
                 expected_ms: entry.expected_ms,
                 recovered: entry.state == State::Lost,
             });
+        }
+    }
+
+    /// What was sent before the first packet a receiver ever got: its first message begins behind that, and no other one
+    /// will tell that it is lost.
+    fn skipped(&self, feedback: &Feedback<'_>) -> Range<u64> {
+        let is_first = self.reference.is_none() && feedback.feedback_count == 0;
+        let base = self.sequences.peek(feedback.base_sequence);
+        match self.newest {
+            Some(newest) if is_first && base <= newest => self.oldest..base,
+            Some(_) | None => 0..0,
         }
     }
 

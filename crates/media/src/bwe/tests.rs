@@ -25,12 +25,12 @@ fn packet(sequence: u16) -> SentPacket {
     SentPacket { sequence, size: SIZE, probe: None, filler: false }
 }
 
-/// The body of a message; arrivals are in microseconds of the receiver's clock.
+/// The body of a message that is not the receiver's first; arrivals are in microseconds of the receiver's clock.
 fn message(base: u16, arrivals: &[Option<u64>]) -> Vec<u8> {
     let message = twcc::next_message(arrivals).unwrap();
     assert_eq!(usize::from(message.status_count()), arrivals.len(), "fits one message");
     let mut body = vec![0; 8];
-    message.write(&mut body, base, 0);
+    message.write(&mut body, base, 1);
     body
 }
 
@@ -65,6 +65,21 @@ fn lost_may_turn_out_to_be_received_but_never_the_reverse() {
 
     let told = resolve(&mut log, start + ms(90), 0, &[None, Some(66_000), Some(65_000)]);
     assert_eq!(states(&told), [(1, true, true)], "only what is new is told, and received stays received");
+}
+
+#[test]
+fn what_was_lost_before_a_receivers_first_packet_is_told_by_its_first_message() {
+    let start = Instant::now();
+    for (count, expected) in [(0, vec![(0, false), (1, false), (2, true)]), (1, vec![(2, true)])] {
+        let mut log = SentLog::new(start);
+        (0..4).for_each(|number| log.record(start, &packet(number), 0));
+        let mut body = message(2, &[Some(64_000)]);
+        *body.get_mut(15).unwrap() = count;
+        let mut told = Vec::new();
+        log.resolve(start + ms(50), &Feedback::parse(&body).unwrap(), &mut told);
+        let told: Vec<_> = told.iter().map(|r| (r.sequence & 0xffff, r.arrival_micros.is_some())).collect();
+        assert_eq!(told, expected, "message {count}");
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ use roundtable_wire::layers_allocation::LayersAllocation;
 use roundtable_wire::{Codec, Extension, Kind, RtpPacket};
 
 use crate::allocate::{Class, LAYER_ALIVE, Rung};
+use crate::audio::TrackAudio;
 use crate::bwe::Bitrate;
 use crate::config::{MAX_LAYERS, TrackCodec, TrackConfig};
 use crate::descriptor::Ids;
@@ -76,6 +77,7 @@ pub(crate) struct Track {
     pub(crate) class: Class,
     pub(crate) spoke: u64,
     pub(crate) speaking: SpeakingDetector,
+    pub(crate) audio: TrackAudio,
     /// What the publisher sends, once packets have told.
     pub(crate) codec: Option<Codec>,
 }
@@ -168,6 +170,7 @@ impl Track {
             class: Class::Other,
             spoke: 0,
             speaking: SpeakingDetector::default(),
+            audio: TrackAudio::default(),
             codec: None,
         }
     }
@@ -286,6 +289,19 @@ impl Track {
         Some(Prepared { layer, index: number, ids, frame, layout, ..Prepared::new(&packet, codec, &self.copied) })
     }
 
+    /// Reads a packet of a layer, which was kept as `bytes`, as if it were the newest.
+    pub(crate) fn reread<'a>(&self, layer: u8, number: u64, bytes: &'a [u8]) -> Option<Prepared<'a>> {
+        let packet = RtpPacket::parse(bytes).ok()?;
+        let codec = codec_of(&self.config.codecs, packet.payload_type)?.codec;
+        Some(Prepared { layer, index: number, is_newest: true, ..Prepared::new(&packet, codec, &self.copied) })
+    }
+
+    /// Whether it carries a voice whose level is told; a shared screen's sound is none.
+    pub(crate) fn is_microphone(&self) -> bool {
+        let tells_level = self.config.extensions.id(roundtable_wire::Extension::AudioLevel).is_some();
+        self.config.kind == Kind::Audio && self.class != Class::Screen && tells_level
+    }
+
     /// Whether `payload_type` is one of retransmissions.
     pub(crate) fn is_rtx(&self, payload_type: u8) -> bool {
         self.config.codecs.iter().any(|codec| codec.rtx_payload_type == Some(payload_type))
@@ -361,6 +377,11 @@ impl Layer {
     /// Whether packets have come lately.
     pub(crate) fn is_live(&self, now: Instant) -> bool {
         self.last_arrival.is_some_and(|last| now < last + STOPPED_AFTER)
+    }
+
+    /// Whether the packet with that sequence number has not come and still could.
+    pub(crate) fn misses(&self, sequence: u16) -> bool {
+        self.window.is_missing(sequence)
     }
 
     /// When the layer is to be asked for a keyframe, unless it was switched off.

@@ -45,6 +45,17 @@ impl Window {
         (index, Arrival::Late)
     }
 
+    /// Whether the packet with that number has not come and would be let through.
+    pub(crate) fn is_missing(&self, sequence: u16) -> bool {
+        let Some(highest) = self.unwrapper.highest() else { return false };
+        let distance = sequence.wrapping_sub(highest as u16).cast_signed();
+        if distance > 0 {
+            return true;
+        }
+        let back = u64::from(distance.unsigned_abs());
+        highest.checked_sub(back).is_some_and(|index| back < WINDOW && !self.is_seen(index))
+    }
+
     /// Clears the marks of the numbers `from..=to`, whose places held older ones.
     fn forget(&mut self, from: u64, to: u64) {
         if to - from >= WINDOW {

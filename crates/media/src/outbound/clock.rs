@@ -1,9 +1,9 @@
 //! One slot's clock for life: where each owner's timestamps are put.
 
-/// The least step of the timestamp from one owner to the next, as a part of a second: what one frame or one audio
-/// packet takes.
-const VIDEO_STEPS: u32 = 30;
-const AUDIO_STEPS: u32 = 50;
+/// The least step of the timestamp from one owner to the next, as a part of a second. No longer than it has to be: a
+/// whole frame would put the slot ahead of the arrival of its packets by half a frame with each owner.
+const VIDEO_STEPS: u32 = 1000;
+const AUDIO_STEPS: u32 = 100;
 /// An owner's timestamps that leap further than this against the arrival of its packets are put in place anew.
 const LEAP_MICROS: i64 = 1_000_000;
 /// Where the extended timestamps start, so that none is ever negative.
@@ -39,11 +39,12 @@ impl SlotClock {
         wanted.max(least) as u32
     }
 
-    /// The timestamp of what was captured at `capture`, for an owner who begins in the past, if what it has to send
-    /// of that in `ticks` before the present does not go back behind what was sent.
-    pub(crate) fn begin_in_the_past(&self, now: i64, capture: i64, ticks: u64) -> Option<u32> {
-        let is_free = self.last.is_none_or(|(last, _)| self.at(now) > last + ticks + self.step);
-        is_free.then(|| self.at(capture.min(now)) as u32)
+    /// The timestamp of what was captured at `capture`, for an owner who begins in the past. What it has to send reaches
+    /// `span` ticks further and is squeezed into the last `ticks` of them; `None` if that went back behind what was sent.
+    pub(crate) fn begin_in_the_past(&self, now: i64, capture: i64, span: u32, ticks: u32) -> Option<u32> {
+        let first = self.at(capture.min(now));
+        let begins = (first + u64::from(span)).saturating_sub(u64::from(ticks));
+        self.last.is_none_or(|(last, _)| begins > last).then_some(first as u32)
     }
 
     /// Whether the owner's next timestamp has leapt: it cannot be from the clock of the one before.
@@ -53,6 +54,11 @@ impl SlotClock {
         let micros = ticks * 1_000_000 / i64::from(self.rate);
         // Packets that waited together somewhere arrive closer than they were captured, hence no sharp comparison.
         micros - (now - at) > LEAP_MICROS || micros < -LEAP_MICROS
+    }
+
+    /// Whether `timestamp` lies behind all that was sent.
+    pub(crate) fn is_next(&self, timestamp: u32) -> bool {
+        self.last.is_none_or(|(last, _)| timestamp.wrapping_sub(last as u32).cast_signed() > 0)
     }
 
     /// Records that a packet which came at `now` leaves with `timestamp`.
@@ -97,7 +103,7 @@ mod tests {
 
     #[test]
     fn an_owner_starts_a_step_above_the_last_at_least() {
-        for (rate, step) in [(90_000, 3000), (48_000, 960)] {
+        for (rate, step) in [(90_000, 90), (48_000, 480)] {
             let mut clock = SlotClock::new(0, rate, u32::MAX - 5);
             let last = clock.begin(10 * SECOND, None);
             clock.handle_sent(10 * SECOND, last);
@@ -119,10 +125,16 @@ mod tests {
     #[test]
     fn an_owner_begins_in_the_past_if_the_slot_has_been_silent_for_long_enough() {
         let mut clock = SlotClock::new(0, 90_000, 0);
-        assert_eq!(clock.begin_in_the_past(SECOND, SECOND / 2, 900), Some(45_000));
-        clock.handle_sent(SECOND, 90_000);
-        assert_eq!(clock.begin_in_the_past(SECOND + 40_000, SECOND / 2, 900), None);
-        assert_eq!(clock.begin_in_the_past(SECOND + 50_000, SECOND / 2, 900), Some(45_000));
+        let half = 45_000;
+        assert_eq!(clock.begin_in_the_past(SECOND, SECOND / 2, half, 900), Some(half));
+        clock.handle_sent(SECOND, 2 * half);
+        assert_eq!(
+            clock.begin_in_the_past(SECOND + 10_000, SECOND / 2 + 10_000, half, 900),
+            None,
+            "10 ms are 900 ticks"
+        );
+        assert_eq!(clock.begin_in_the_past(SECOND + 20_000, SECOND / 2 + 20_000, half, 900), Some(half + 1800));
+        assert_eq!(clock.begin_in_the_past(SECOND + 20_000, SECOND / 2, half, 900), None, "it has shown just that");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Header extensions of a slot: which are written, with whose ids, and what is in them.
 
 use roundtable_wire::dependency::{self, Layout};
-use roundtable_wire::ext::abs_send_time;
+use roundtable_wire::ext::{abs_send_time, read_audio_level};
 use roundtable_wire::{Extension, ExtensionMap, ExtensionWriter, NtpTime, RtpPacket};
 
 /// Extensions whose bytes pass from publisher to subscriber; the rest ends here or is made anew.
@@ -13,6 +13,7 @@ const COPIED: [Extension; 6] = [
     Extension::ColorSpace,
     Extension::DependencyDescriptor,
 ];
+const AUDIO_LEVEL: usize = 0;
 const ORIENTATION: usize = 1;
 const DEPENDENCY: usize = 5;
 /// The longest element that is copied: of dependency descriptors, all (RFC 8285 4.3).
@@ -37,6 +38,11 @@ impl<'a> Carried<'a> {
             }
         }
         Self { elements }
+    }
+
+    /// Whether there is voice, and the level in −dBov, if the packet tells them (RFC 6464).
+    pub(crate) fn audio_level(&self) -> Option<(bool, u8)> {
+        self.elements[AUDIO_LEVEL].and_then(read_audio_level)
     }
 
     /// The video orientation, if the packet tells it.

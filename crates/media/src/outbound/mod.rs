@@ -1,5 +1,6 @@
 //! What is sent: one slot of a subscriber, whose numbers continue for life whoever owns it.
 
+pub(crate) mod audio;
 pub(crate) mod clock;
 pub(crate) mod extmap;
 pub(crate) mod rewrite;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use roundtable_wire::{Codec, Kind, NtpTime, RtpHeader};
 
 use crate::allocate::{Cause, Hints};
+use crate::audio::SlotAudio;
 use crate::config::{SlotConfig, TrackCodec};
 use crate::descriptor::{Ids, MAX_LEN as MAX_DESCRIPTOR_LEN, red_primary};
 use crate::event::Egress;
@@ -19,7 +21,7 @@ use crate::inbound::frame::FrameReader;
 use crate::key::{PeerKey, TrackKey};
 use crate::outbound::clock::SlotClock;
 use crate::outbound::extmap::{Carried, Elements, Mid, SlotIds};
-use crate::outbound::rewrite::{Epoch, Found, Numbering, Owner, Place};
+use crate::outbound::rewrite::{Epoch, Found, Numbering, Owner, Place, Top};
 use crate::outbound::rtx::Retransmitter;
 use crate::outbound::select::{Choice, Selector, spatial};
 use crate::packet::Prepared;
@@ -57,6 +59,8 @@ pub(crate) struct Slot {
     pub(crate) is_announced: bool,
     /// The track the subscriber was found unable to decode, so that it is told once.
     pub(crate) undecodable: Option<TrackKey>,
+    /// How much redundancy the subscriber needs, and whether the plane itself fills the slot.
+    pub(crate) audio: SlotAudio,
     numbering: Numbering,
     pub(crate) selector: Selector,
     /// The decode targets that are still fed, and how many frames are still to tell of it.
@@ -132,6 +136,7 @@ impl Slot {
             generation: 0,
             is_announced: true,
             undecodable: None,
+            audio: SlotAudio::default(),
             // In the lower half, so that the first packets may be reordered without a doubt about the rollover.
             numbering: Numbering::new(1 + (numbers & 0x3fff), ids),
             selector: Selector::default(),
@@ -212,8 +217,14 @@ impl Slot {
 
     /// From this packet on, `target` is what is forwarded.
     fn handle_target(&mut self, reader: &FrameReader, target: u8, packet: &Prepared<'_>) {
-        self.numbering.set_top(packet.index, spatial(reader, target));
+        self.numbering.set_top(packet.index, Top { target, spatial: spatial(reader, target) });
         (self.active, self.active_left) = (reader.covered(target), ACTIVE_FRAMES);
+    }
+
+    /// Stays on `target` until the selector catches up: what is forwarded from this packet on is of the past.
+    pub(crate) fn fall_behind(&mut self, reader: &FrameReader, target: u8, packet: &Prepared<'_>) {
+        self.selector.fall_behind(target);
+        self.handle_target(reader, target, packet);
     }
 
     /// The decode targets that are still fed, where a packet is to tell of it: with the structure, and for a while
@@ -231,7 +242,8 @@ impl Slot {
     pub(crate) fn leave_out(&mut self, packet: &Prepared<'_>) {
         // VP8 counts pictures without a gap; of the others each picture keeps its number.
         let picture = (packet.codec == Codec::Vp8).then_some(packet.ids.picture);
-        self.numbering.leave_out(packet.index, picture);
+        let frame = packet.frame.is_known.then_some(packet.frame.number);
+        self.numbering.leave_out(packet.index, frame, picture);
     }
 
     /// The packet of one who is to take over.
@@ -313,7 +325,7 @@ impl Slot {
         self.octets = self.octets.wrapping_add(packet.payload.len() as u32);
     }
 
-    /// Sends a packet of the owner. Returns its length.
+    /// Sends a packet of the owner, or only its number if it is not to be forwarded. Returns its length.
     pub(crate) fn send(
         &mut self,
         outlet: &Outlet,
@@ -322,6 +334,7 @@ impl Slot {
         out: &mut impl Egress,
     ) -> usize {
         let Outlet { epoch, place, orientation } = outlet;
+        let packet = &if place.takes(packet) { *packet } else { packet.blank() };
         let ids = epoch.ids_out(packet.ids, *place);
         // Audio starts a talk spurt with its first packet (RFC 3551 4.1); a switch is one.
         let starts_spurt = self.config.kind == Kind::Audio && packet.index == epoch.first;
@@ -357,6 +370,7 @@ impl Slot {
         out: &mut impl Egress,
     ) -> usize {
         let Found { place, epoch, .. } = found;
+        let packet = &if place.takes(packet) { *packet } else { packet.blank() };
         let ids = epoch.ids_out(packet.ids, *place);
         let rtx_index = self.rtx.take_index();
         let header = RtpHeader {

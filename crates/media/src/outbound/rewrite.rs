@@ -63,10 +63,24 @@ struct Span {
     first_out: u64,
     /// Pictures that were left out in this epoch before.
     pictures: u16,
-    /// The highest spatial layer that is forwarded.
-    top: u8,
+    /// What is forwarded.
+    top: Top,
     /// What timestamps are moved by beside the epoch's own distance.
     shift: u32,
+}
+
+/// What is forwarded of an encoding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Top {
+    /// The decode target.
+    pub(crate) target: u8,
+    /// The spatial layer of it.
+    pub(crate) spatial: u8,
+}
+
+impl Top {
+    /// Everything: of audio there is no less.
+    const ALL: Self = Self { target: u8::MAX, spatial: u8::MAX };
 }
 
 /// The number a packet gets in a slot.
@@ -76,8 +90,8 @@ pub(crate) struct Place {
     pub(crate) index: u64,
     /// By how much picture ids fall back behind those of the owner.
     pub(crate) pictures: u16,
-    /// The highest spatial layer that is forwarded.
-    pub(crate) top: u8,
+    /// What is forwarded there.
+    pub(crate) top: Top,
     /// What its timestamp is moved by beside the epoch's own distance.
     pub(crate) shift: u32,
 }
@@ -102,7 +116,15 @@ impl Span {
 impl Place {
     /// Whether a packet is the last of its picture that is forwarded: what the marker bit says (RFC 9628 4.1).
     pub(crate) const fn ends_picture(&self, packet: &Prepared<'_>) -> bool {
-        packet.marker || packet.frame.ends && packet.frame.spatial == self.top
+        packet.marker || packet.frame.ends && packet.frame.spatial == self.top.spatial
+    }
+
+    /// Whether a packet belongs to what is forwarded. One that came late need not: its number was kept free before it
+    /// was known what it is.
+    pub(crate) const fn takes(&self, packet: &Prepared<'_>) -> bool {
+        !packet.frame.is_known
+            || self.top.target as u32 >= u32::BITS
+            || packet.frame.present >> self.top.target & 1 == 1
     }
 }
 
@@ -138,14 +160,23 @@ pub(crate) struct Numbering {
     epochs: VecDeque<Epoch>,
     spans: VecDeque<Span>,
     count: u32,
-    /// The picture left out last.
+    /// The picture and the frame left out last.
     left_out: Option<u16>,
+    left_frame: Option<u64>,
 }
 
 impl Numbering {
     /// Numbers that start with `first`, whose upper bits are the rollover counter.
     pub(crate) const fn new(first: u64, last: Ids) -> Self {
-        Self { next: first, last, epochs: VecDeque::new(), spans: VecDeque::new(), count: 0, left_out: None }
+        Self {
+            next: first,
+            last,
+            epochs: VecDeque::new(),
+            spans: VecDeque::new(),
+            count: 0,
+            left_out: None,
+            left_frame: None,
+        }
     }
 
     /// Starts an epoch with the owner's packet `index`, to which `timestamp_out` is given.
@@ -160,7 +191,7 @@ impl Numbering {
         let Owner { track, layer, codec, payload_type, rtx_payload_type, strips_red } = owner;
         let timestamp = timestamp_out.wrapping_sub(timestamp);
         self.count = self.count.wrapping_add(1);
-        self.left_out = None;
+        (self.left_out, self.left_frame) = (None, None);
         let (first, number) = (index, self.count);
         let epoch =
             Epoch { track, layer, codec, payload_type, rtx_payload_type, strips_red, first, number, timestamp, ids };
@@ -175,15 +206,15 @@ impl Numbering {
             end: u64::MAX,
             first_out: self.next,
             pictures: 0,
-            top: u8::MAX,
+            top: Top::ALL,
             shift: 0,
         };
         self.open(span);
         epoch
     }
 
-    /// From the owner's packet `index` on, `top` is the highest spatial layer that is forwarded.
-    pub(crate) fn set_top(&mut self, index: u64, top: u8) {
+    /// From the owner's packet `index` on, `top` is what is forwarded.
+    pub(crate) fn set_top(&mut self, index: u64, top: Top) {
         self.change(index, |span| Span { top, ..span });
     }
 
@@ -215,14 +246,16 @@ impl Numbering {
         Some(span.place(index))
     }
 
-    /// Leaves out the owner's packet `index`, which is newer than all before it, with the picture it belongs to.
+    /// Leaves out the owner's packet `index`, which is newer than all before it, with the frame and the picture it
+    /// belongs to. What was lost between two packets of one frame that is left out is left out with it.
     ///
     /// `picture` is its id where ids have to follow each other without a gap.
-    pub(crate) fn leave_out(&mut self, index: u64, picture: Option<u16>) {
+    pub(crate) fn leave_out(&mut self, index: u64, frame: Option<u64>, picture: Option<u16>) {
         let is_another = picture.is_some() && std::mem::replace(&mut self.left_out, picture) != picture;
+        let goes_on = frame.is_some() && std::mem::replace(&mut self.left_frame, frame) == frame;
         let Some(span) = self.spans.back_mut().filter(|span| span.first <= index) else { return };
         let pictures = span.pictures.wrapping_add(u16::from(is_another)) & PICTURE_MASK;
-        if span.first == index {
+        if span.first == index || goes_on && self.next <= span.first_out {
             (span.first, span.pictures) = (index + 1, pictures);
             return;
         }
@@ -368,13 +401,13 @@ mod tests {
         let mut numbering = Numbering::new(100, ids(9, 0, 0, 0));
         let epoch = numbering.begin(owner(), 10, 0, 0, ids(50, 0, 0, 0));
         assert_eq!(send(&mut numbering, &epoch, 10, ids(50, 0, 0, 0)).index, 100);
-        numbering.leave_out(11, Some(51));
-        numbering.leave_out(12, Some(51));
+        numbering.leave_out(11, Some(1), Some(51));
+        numbering.leave_out(12, Some(2), Some(51));
         // 13 is lost for now.
         let place = send(&mut numbering, &epoch, 14, ids(53, 0, 0, 0));
         assert_eq!(place.index, 102, "one number is kept for 13");
         assert_eq!(epoch.ids_out(ids(53, 0, 0, 0), place).picture, 12, "one picture was left out, 52 may still come");
-        numbering.leave_out(15, Some(54));
+        numbering.leave_out(15, Some(4), Some(54));
         let place = send(&mut numbering, &epoch, 16, ids(55, 0, 0, 0));
         assert_eq!((place.index, epoch.ids_out(ids(55, 0, 0, 0), place).picture), (103, 13));
 
@@ -382,6 +415,20 @@ mod tests {
         assert_eq!((late(13), late(12), late(15), late(9)), (Some(101), None, None, None));
         let found = |sequence| numbering.find(sequence).map(|found| found.index);
         assert_eq!((found(100), found(101), found(102), found(103)), (Some(10), Some(13), Some(14), Some(16)));
+    }
+
+    #[test]
+    fn what_was_lost_inside_of_a_frame_that_is_left_out_keeps_no_number() {
+        let mut numbering = Numbering::new(100, Ids::default());
+        let epoch = numbering.begin(owner(), 10, 0, 0, Ids::default());
+        send(&mut numbering, &epoch, 10, Ids::default());
+        for index in [11, 13, 16] {
+            numbering.leave_out(index, Some(7), None);
+        }
+        assert_eq!(send(&mut numbering, &epoch, 17, Ids::default()).index, 101);
+        assert_eq!([12, 14, 15].map(|index| numbering.place(&epoch, index)), [None; 3]);
+        numbering.leave_out(19, Some(7), None);
+        assert_eq!(send(&mut numbering, &epoch, 20, Ids::default()).index, 103, "18 may be of another frame");
     }
 
     #[test]
@@ -402,12 +449,12 @@ mod tests {
     fn the_picture_ends_with_the_highest_layer_that_is_forwarded_from_where_that_changed() {
         let mut numbering = Numbering::new(0, Ids::default());
         let epoch = numbering.begin(owner(), 10, 0, 0, Ids::default());
-        numbering.set_top(10, 2);
+        numbering.set_top(10, Top { target: 8, spatial: 2 });
         send(&mut numbering, &epoch, 10, Ids::default());
-        numbering.set_top(11, 0);
+        numbering.set_top(11, Top { target: 1, spatial: 0 });
         send(&mut numbering, &epoch, 11, Ids::default());
         let top = |index| numbering.place(&epoch, index).unwrap();
-        assert_eq!((top(10).top, top(11).top), (2, 0));
+        assert_eq!((top(10).top.spatial, top(11).top.spatial), (2, 0));
         assert_eq!((top(10).index, top(11).index), (0, 1), "no number is lost by it");
     }
 
@@ -419,7 +466,7 @@ mod tests {
             if index % 2 == 0 {
                 send(&mut numbering, &epoch, index, Ids::default());
             } else {
-                numbering.leave_out(index, None);
+                numbering.leave_out(index, Some(index), None);
             }
         }
         assert_eq!(numbering.spans.len(), MAX_SPANS);

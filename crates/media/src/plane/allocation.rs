@@ -48,12 +48,15 @@ impl Plane {
     pub(super) fn allocate(&mut self, now: Instant, key: PeerKey) {
         let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.is_ready) else { return };
         let mut shown = std::mem::take(&mut self.scratch.shown);
-        let mut audio_slots = 0;
+        let (mut audio_slots, mut red) = (0, false);
         for &slot_key in &peer.slots {
             let Some(slot) = self.slots.get(slot_key) else { continue };
             match (slot.config.kind, slot.subject()) {
                 (_, None) => {}
-                (Kind::Audio, Some(_)) => audio_slots += 1,
+                (Kind::Audio, Some(_)) => {
+                    audio_slots += 1;
+                    red |= slot.audio.redundancy.distance(true) > 0;
+                }
                 (Kind::Video, Some(track)) => shown.push((slot_key, track)),
             }
         }
@@ -70,7 +73,7 @@ impl Plane {
                 spoke: track.spoke,
             });
         candidates.extend(visible);
-        let budget = peer.sending.budget(now, audio_slots, false);
+        let budget = peer.sending.budget(now, audio_slots, red);
         let mut choices = std::mem::take(&mut peer.sending.choices);
         let demand = peer.sending.allocator.allocate(now, &budget, &candidates, &mut choices);
         self.scratch.candidates = recycled(candidates);

@@ -138,12 +138,19 @@ impl Service<'_> {
         let last = past().next_back().map_or(first.timestamp, |packet| packet.timestamp);
         let starts = past().filter(|packet| packet.frame.starts && is_sent(&packet.frame)).count() as u32;
         let step = self.slot.clock.rate() / REPLAY_STEPS;
-        let timestamp = self.slot.clock.begin_in_the_past(self.micros, captured, u64::from(starts * step))?;
+        let timestamp = self.slot.clock.begin_in_the_past(
+            self.micros,
+            captured,
+            last.wrapping_sub(first.timestamp),
+            starts * step,
+        )?;
         let mut served = Served { switched: true, from_cache: true, ..Served::default() };
         let epoch = self.slot.begin_at(self.now, timestamp, owner, self.track, first);
-        self.slot.selector.fall_behind(lowest);
-        let (mut left, mut frame) = (starts, None);
         let layer = self.track.layers.get(usize::from(owner.layer));
+        if let Some(layer) = layer {
+            self.slot.fall_behind(&layer.reader, lowest, first);
+        }
+        let (mut left, mut frame) = (starts, None);
         let mut orientation = Some(layer.and_then(|layer| layer.orientation).unwrap_or(0));
         for packet in past() {
             if frame != Some(packet.frame.number) && is_sent(&packet.frame) {

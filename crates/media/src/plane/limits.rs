@@ -61,5 +61,6 @@ impl Plane {
             (state.class, state.spoke) = (class, spoke);
             self.allocate_for(now, track);
         }
+        self.count_microphones();
     }
 }

@@ -1,6 +1,7 @@
 //! The façade a shard drives: one room's peers, tracks and slots.
 
 mod allocation;
+mod audio;
 mod cache;
 mod forward;
 mod limits;
@@ -25,6 +26,7 @@ use roundtable_wire::rtcp::ReportBlock;
 use roundtable_wire::{Kind, NtpTime};
 
 use crate::allocate;
+use crate::audio::RoomAudio;
 use crate::config::{SlotConfig, TrackConfig};
 use crate::counters::{Counters, DropReason};
 use crate::decision::Log;
@@ -58,6 +60,7 @@ pub struct Plane {
     peers: Arena<PeerKey, Peer>,
     tracks: Arena<TrackKey, Track>,
     slots: Arena<SlotKey, Slot>,
+    audio: RoomAudio,
     timers: Timers,
     events: VecDeque<PlaneEvent>,
     counters: Counters,
@@ -100,6 +103,7 @@ impl Plane {
             peers: Arena::new(),
             tracks: Arena::new(),
             slots: Arena::new(),
+            audio: RoomAudio::default(),
             timers: Timers::default(),
             events: VecDeque::new(),
             counters: Counters::default(),
@@ -124,7 +128,7 @@ impl Plane {
         self.recorder.note(now, || Call::RemovePeer { peer });
         let Some(removed) = self.peers.remove(peer) else { return };
         for track in removed.tracks {
-            self.drop_track(track);
+            self.drop_track(now, track);
         }
         for slot in removed.slots {
             self.remove_slot(slot);
@@ -171,17 +175,19 @@ impl Plane {
             state.sources.forgive_strangers();
             self.bind_declared(peer, track);
         }
+        self.count_microphones();
         track
     }
 
     /// Removes a track. Slots that show it fall silent; what they last showed can no longer be asked for again.
     pub fn remove_track(&mut self, now: Instant, track: TrackKey) {
         self.recorder.note(now, || Call::RemoveTrack { track });
-        self.drop_track(track);
+        self.drop_track(now, track);
     }
 
-    fn drop_track(&mut self, track: TrackKey) {
+    fn drop_track(&mut self, now: Instant, track: TrackKey) {
         self.stop_speaking(track);
+        self.end_voice(now, track);
         let Some(removed) = self.tracks.remove(track) else { return };
         if let Some(peer) = self.peers.get_mut(removed.peer) {
             peer.tracks.retain(|&other| other != track);
@@ -203,6 +209,7 @@ impl Plane {
         // What came while it was muted is nobody's to see, and what came before is of long ago.
         state.layers.iter_mut().for_each(Layer::forget_gop);
         if !paused {
+            self.count_microphones();
             return self.allocate_for(now, track);
         }
         for slot in &state.subscribers {
@@ -215,6 +222,7 @@ impl Plane {
         }
         self.prune(track);
         self.stop_speaking(track);
+        self.end_voice(now, track);
         self.allocate_for(now, track);
     }
 
@@ -249,6 +257,17 @@ impl Plane {
         generation: u32,
     ) -> Result<(), CannotDecode> {
         self.recorder.note(now, || Call::Assign { slot, track, generation });
+        self.put(now, slot, track, generation)
+    }
+
+    /// The same where the plane itself puts the track there.
+    fn put(
+        &mut self,
+        now: Instant,
+        slot: SlotKey,
+        track: Option<TrackKey>,
+        generation: u32,
+    ) -> Result<(), CannotDecode> {
         let before = slot_tracks(&self.slots, slot);
         let Some(state) = self.slots.get_mut(slot) else { return Ok(()) };
         let peer = state.peer;
@@ -259,6 +278,7 @@ impl Plane {
             self.resubscribe(slot, before);
             before.into_iter().flatten().for_each(|track| self.tell_wanted(now, track));
             self.allocate(now, peer);
+            self.handle_seated(now, slot);
             return Ok(());
         };
         let is_decodable = match published.codec {
@@ -285,6 +305,7 @@ impl Plane {
         // Before keys exist a keyframe would be made in vain, and the next one would have to wait for it: a peer that
         // is not ready chooses, and so asks, when it becomes so.
         self.allocate(now, peer);
+        self.handle_seated(now, slot);
         Ok(())
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct Peer {
     pub(crate) slots: Vec<SlotKey>,
     /// The slots by the SSRC of their media.
     pub(crate) slot_ssrcs: Vec<(u32, SlotKey)>,
+    /// Tracks it does not want to hear on its voice slots.
+    pub(crate) unheard: Vec<TrackKey>,
     pub(crate) sources: Sources,
     /// The id of transport-wide numbers on what it publishes.
     pub(crate) transport_sequence_id: Option<u8>,
@@ -56,6 +58,7 @@ impl Peer {
             tracks: Vec::new(),
             slots: Vec::new(),
             slot_ssrcs: Vec::new(),
+            unheard: Vec::new(),
             sources: Sources::default(),
             transport_sequence_id: None,
             arrivals: ArrivalLog::new(),

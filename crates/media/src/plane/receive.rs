@@ -158,6 +158,7 @@ impl Plane {
         bytes: &[u8],
         out: &mut impl Egress,
     ) -> Result<(), DropReason> {
+        self.recover_redundant(now, place, packet, out);
         let track = self.tracks.get_mut(place.track).ok_or(DropReason::UnknownSource)?;
         let (received, effects) = track.receive(now, place.layer, packet, bytes, place.is_repair);
         let peer = track.peer;
@@ -178,7 +179,11 @@ impl Plane {
                 self.counters.recovered_in += u64::from(effects.was_missing);
                 self.follow_up(now, place, effects);
                 self.observe(now, place.track, packet, &prepared);
-                self.forward(now, place.track, &prepared, out);
+                if prepared.codec.kind() == Kind::Audio {
+                    self.forward_audio(now, place.track, &prepared, bytes, out);
+                } else {
+                    self.forward(now, place.track, &prepared, out);
+                }
             }
         }
         Ok(())

@@ -92,6 +92,7 @@ impl Plane {
         let Some(peer) = self.peers.get_mut(from) else { return };
         let Some(slot) = peer.slot_of(block.ssrc).and_then(|slot| self.slots.get_mut(slot)) else { return };
         slot.fraction_lost = block.fraction_lost;
+        slot.audio.redundancy.handle_report(block.fraction_lost);
         if let Some(rtt) = round_trip(ntp, block.last_sender_report, block.delay_since_last) {
             peer.handle_rtt(now, rtt);
         }

@@ -48,6 +48,7 @@ impl Plane {
                 Timer::Layers => self.measure_layers(now),
                 Timer::Sending => self.send_due(now, out),
                 Timer::Speaking => self.end_speech(now),
+                Timer::Dominance => self.decide_dominance(now),
             };
             self.timers.schedule(timer, next);
         }

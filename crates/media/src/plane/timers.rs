@@ -21,11 +21,13 @@ pub(crate) enum Timer {
     SenderReports,
     /// Speech ends.
     Speaking,
+    /// It is decided who leads the conversation.
+    Dominance,
 }
 
 impl Timer {
     /// All of them, in an order in which what one asks of another is done in the same round.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Layers,
         Self::Sending,
         Self::Nack,
@@ -34,6 +36,7 @@ impl Timer {
         Self::ReceiverReports,
         Self::SenderReports,
         Self::Speaking,
+        Self::Dominance,
     ];
 }
 

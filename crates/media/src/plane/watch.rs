@@ -37,7 +37,7 @@ struct SlotSeen {
 
 impl Plane {
     /// Notes decisions from now on; to be looked at after each call.
-    pub(crate) fn listen(&mut self) {
+    pub(crate) fn keep_log(&mut self) {
         self.log.start();
     }
 

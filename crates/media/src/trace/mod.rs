@@ -95,6 +95,9 @@ calls! {
     13 HandleRtp { from: PeerKey, packet: Cow<'a, [u8]> },
     14 HandleRtcp { from: PeerKey, compound: Cow<'a, [u8]> },
     15 HandleTimeout {},
+    16 SetMaxTalkers { most: u64 },
+    17 SetVoiceSlot { slot: SlotKey },
+    18 SetAudible { peer: PeerKey, track: TrackKey, audible: bool },
 }
 
 impl Call<'_> {
@@ -117,6 +120,9 @@ impl Call<'_> {
             Self::HandleRtp { from, packet } => plane.handle_rtp(now, from, &packet, out),
             Self::HandleRtcp { from, compound } => plane.handle_rtcp(now, from, &compound, out),
             Self::HandleTimeout {} => plane.handle_timeout(now, out),
+            Self::SetMaxTalkers { most } => plane.set_max_talkers(now, usize::try_from(most).unwrap_or(usize::MAX)),
+            Self::SetVoiceSlot { slot } => plane.set_voice_slot(now, slot),
+            Self::SetAudible { peer, track, audible } => plane.set_audible(now, peer, track, audible),
         }
     }
 

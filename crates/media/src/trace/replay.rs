@@ -44,7 +44,7 @@ pub fn replay(
     let (unix_micros, seed) = read_start(&mut input)?;
     let mut plane = Plane::new(origin, unix_micros, seed);
     let mut watch = Watch::default();
-    plane.listen();
+    plane.keep_log();
     let (mut span, mut calls, mut added, mut is_cut) = (Duration::ZERO, 0, 0, false);
     while !input.is_at_end() {
         let at = input.offset();

@@ -22,7 +22,7 @@ use crate::rng::Rng;
 pub(crate) const RATES: [f64; 3] = [148e3, 355e3, 1175e3];
 /// What the layers of full SVC add.
 pub(crate) const SVC_RATES: [f64; 3] = [148e3, 250e3, 700e3];
-const HEIGHTS: [u16; 3] = [180, 360, 720];
+pub(crate) const HEIGHTS: [u16; 3] = [180, 360, 720];
 const RIDS: [&str; 3] = ["q", "h", "f"];
 pub(crate) const FRAME_US: u64 = 33_333;
 pub(crate) const SOUND_US: u64 = 20_000;

@@ -38,9 +38,12 @@ const SENDABLE: &[Extension] = &[
 /// What we accept from a publisher on this line; nothing if the line cannot be accepted.
 ///
 /// Where both ends know transport-wide congestion control, REMB and abs-send-time are left out, as two estimators would
-/// fight.
+/// fight. Redundant audio comes first, as browsers send what the answer names first: what is lost on the way to us then
+/// costs no round trip.
 pub fn receivable(media: &OfferMedia) -> (Vec<OfferCodec>, ExtensionMap) {
-    negotiate(media, media.mappings.sent, RECEIVABLE, u8::MAX)
+    let (mut codecs, extensions) = negotiate(media, media.mappings.sent, RECEIVABLE, u8::MAX);
+    codecs.sort_by_key(|codec| codec.codec != Codec::Red);
+    (codecs, extensions)
 }
 
 /// What we may send to a subscriber on this line; nothing if the line cannot be accepted.

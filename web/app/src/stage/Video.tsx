@@ -2,7 +2,7 @@
 
 import type { RemoteTrackPublication } from "@roundtable/sdk";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { type Picture, soundBlocked, sounds } from "../state.ts";
+import { type Picture, soundBlocked, sounds, watch } from "../state.ts";
 
 /** One's own camera or screen, silent. */
 export function OwnVideo(props: { track: MediaStreamTrack; label: string; mirrored?: boolean }) {
@@ -27,6 +27,10 @@ export function RemoteVideo({ publication, label }: { publication: RemoteTrackPu
     });
     return () => controller.abort();
   }, [publication, publication.track]);
+  useEffect(() => {
+    if (element.current === null) return undefined;
+    return watch(publication, element.current);
+  }, [publication]);
   return (
     <video
       ref={element}
