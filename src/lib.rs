@@ -24,6 +24,7 @@
 #![allow(unreachable_pub)]
 
 pub mod config;
+pub mod replay;
 pub mod server;
 pub mod telemetry;
 

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use roundtable::config::cli::{self, Action};
 use roundtable::config::layer::Given;
 use roundtable::config::{self, Config, Loaded};
+use roundtable::replay::{self, ReplayError, ReplayOptions};
 use roundtable::{Server, StartError, telemetry};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Action::Serve(given) => serve(&given),
         Action::PrintConfig(given) => with_settings(config::load(&given), print_config),
         Action::CheckConfig(path) => with_settings(config::check(&path), |loaded| print_checked(&path, loaded)),
+        Action::Replay(options) => replay(&options),
         Action::Schema => print(format_args!("{:#}", roundtable::protocol::schema::json_schema())),
     }
 }
@@ -49,6 +51,20 @@ fn print_checked(path: &Path, loaded: Loaded) -> ExitCode {
     let warnings = loaded.config.warnings();
     let lines: Vec<String> = warnings.iter().map(|warning| format!("warning: {warning}")).collect();
     print([lines, vec![format!("{}: fine", path.display())]].concat().join("\n"))
+}
+
+/// Prints a replay as it goes, which may be long.
+fn replay(options: &ReplayOptions) -> ExitCode {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let printed = replay::print(options, &mut out).and_then(|()| Ok(out.flush()?));
+    match printed {
+        Err(ReplayError::Print(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = out.flush(); // What came before the mistake.
+            complain(error, FAILED)
+        }
+        Ok(()) => ExitCode::SUCCESS,
+    }
 }
 
 /// Prints to standard output. Whoever closed it does not want to hear more.

@@ -31,6 +31,10 @@ fn exit_codes_tell_the_command_line_from_the_settings() {
         (&["--tls-cert", "cert.pem"], 78, "tls-key"),
         (&["--tls-cert", "Cargo.toml", "--tls-key", "Cargo.toml"], 78, "no PEM block"),
         (&["config", "check", "rustfmt.toml"], 78, "rustfmt.toml:1: unknown key `max_width`"),
+        (&["replay", "no/such.trace"], 1, "no/such.trace: "),
+        (&["replay", "Cargo.toml"], 1, "Cargo.toml: at byte 0: this is no trace"),
+        (&["replay"], 2, "<FILE>"),
+        (&["--http-listen=127.0.0.1:0", "--udp-port=0", "--record-trace=no/such/trace"], 1, "cannot record to no/such"),
     ] {
         let output = run(&mut roundtable(arguments));
         let said = text(&output.stdout) + &text(&output.stderr);

@@ -8,6 +8,7 @@ use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parse
 
 use crate::config::layer::{Given, Settings, setting_arguments};
 use crate::config::settings;
+use crate::replay::ReplayOptions;
 
 /// A WebRTC selective forwarding unit: multi-party video rooms in one binary.
 ///
@@ -29,6 +30,8 @@ enum Subcommands {
     /// Shows or checks settings
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Prints what a recorded media plane decided, and why
+    Replay(ReplayArgs),
     /// Prints the JSON Schema of the signalling protocol
     Schema,
 }
@@ -42,6 +45,18 @@ enum ConfigCommand {
         /// The TOML file
         file: PathBuf,
     },
+}
+
+#[derive(Debug, Args)]
+struct ReplayArgs {
+    /// The file that --record-trace wrote
+    file: PathBuf,
+    /// Only what concerns this peer, by its number in the trace
+    #[arg(long, value_name = "NUMBER")]
+    peer: Option<u32>,
+    /// An object of JSON a line, rather than text
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -62,6 +77,8 @@ pub enum Action {
     PrintConfig(Given),
     /// Check a file.
     CheckConfig(PathBuf),
+    /// Print what a recorded plane decided.
+    Replay(ReplayOptions),
     /// Print the protocol's schema.
     Schema,
 }
@@ -80,6 +97,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Action, cl
             Action::PrintConfig(given(*args, config.subcommand().map_or(config, |(_, matches)| matches)))
         }
         (Some(Subcommands::Config(ConfigCommand::Check { file })), _) => Action::CheckConfig(file),
+        (Some(Subcommands::Replay(ReplayArgs { file, peer, json })), _) => {
+            Action::Replay(ReplayOptions { file, peer, json })
+        }
         (Some(Subcommands::Schema), _) => Action::Schema,
         _ => Action::Serve(given(cli.serve, &matches)),
     })

@@ -123,6 +123,15 @@ pub struct Settings {
     /// How it is logged; auto is text on a terminal and JSON otherwise
     #[arg(long, env = "ROUNDTABLE_LOG_FORMAT", value_name = "FORMAT", value_enum, help_heading = "Logging")]
     pub log_format: Option<LogFormat>,
+    /// Records what the media plane of one room is told, without its media, to this file, for roundtable replay
+    #[arg(long, env = "ROUNDTABLE_RECORD_TRACE", value_name = "FILE", help_heading = "Recording")]
+    pub record_trace: Option<PathBuf>,
+    /// The room to record; the first one opened unless given
+    #[arg(long, env = "ROUNDTABLE_RECORD_ROOM", value_name = "ROOM", help_heading = "Recording")]
+    pub record_room: Option<String>,
+    /// Mebibytes of the recording at most; the room outlasts it
+    #[arg(long, env = "ROUNDTABLE_RECORD_TRACE_MAX", value_name = "MIB", help_heading = "Recording")]
+    pub record_trace_max: Option<u32>,
 }
 
 /// Settings from flags and variables, with the memory of which is which.

@@ -17,6 +17,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use roundtable_protocol::RoomId;
 use roundtable_protocol::grant::{MIN_BITRATE_BPS, MemberLimits, QualityLimits};
 use roundtable_protocol::limit::MAX_SEATS;
 
@@ -24,6 +25,7 @@ use self::bitrate::HumanBitrate;
 use self::file::FileError;
 use self::layer::{File, Given, Settings};
 use self::settings::{Merged, Origin, Setting};
+pub use crate::shard::tape::RecordConfig;
 pub use crate::telemetry::{LogConfig, LogFormat};
 pub use crate::turn::credential::Secret;
 use crate::turn::url::{InvalidUrl, UrlKind, check_url};
@@ -35,6 +37,8 @@ pub const MAX_TURN_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 pub const MAX_ROOMS: u32 = 10_000;
 /// Most people in a room one can allow.
 pub const MAX_MEMBERS: u32 = 1_000;
+/// Mebibytes of a recording one can allow.
+pub const MAX_RECORD_TRACE: u32 = 4_096;
 /// The largest bit rate one can set.
 const MAX_BITRATE: HumanBitrate = HumanBitrate(1_000_000_000);
 /// Longest secret read from a file, in bytes.
@@ -53,6 +57,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// What is logged; the library itself installs nothing.
     pub log: LogConfig,
+    /// The room whose media plane is recorded, if any.
+    pub record: Option<RecordConfig>,
 }
 
 /// The HTTP side.
@@ -211,6 +217,7 @@ impl Check<'_> {
             ice: IceConfig { stun: self.stun()?, turn: self.turn()? },
             limits: self.limits()?,
             log: self.log()?,
+            record: self.record()?,
         })
     }
 
@@ -406,6 +413,25 @@ impl Check<'_> {
             return self.invalid("log", problem);
         }
         Ok(LogConfig { filter, format: self.settings.log_format.unwrap_or(format) })
+    }
+
+    fn record(&self) -> Result<Option<RecordConfig>, ConfigError> {
+        let max = self.settings.record_trace_max.unwrap_or(settings::DEFAULT_RECORD_TRACE_MAX);
+        let max = self.within("record-trace-max", max, 1..=MAX_RECORD_TRACE)?;
+        let Some(path) = self.settings.record_trace.clone() else {
+            return match self.settings.record_room {
+                Some(_) => self.invalid("record-room", "a room is of no use without record-trace"),
+                None => Ok(None),
+            };
+        };
+        let room = match &self.settings.record_room {
+            Some(name) => match RoomId::new(name) {
+                Ok(room) => Some(room),
+                Err(problem) => return self.invalid("record-room", problem.to_string()),
+            },
+            None => None,
+        };
+        Ok(Some(RecordConfig { path, room, max_bytes: u64::from(max) << 20 }))
     }
 }
 

@@ -22,6 +22,9 @@ pub const DEFAULT_MAX_ROOMS: u32 = 500;
 /// People in a room unless told otherwise.
 pub const DEFAULT_MAX_MEMBERS: u32 = 100;
 
+/// Mebibytes of a recording unless told otherwise: about an hour of a room of ten.
+pub const DEFAULT_RECORD_TRACE_MAX: u32 = 256;
+
 /// The keys whose values are never shown.
 const SECRETS: [&str; 2] = ["turn-secret", "turn-pass"];
 
@@ -184,6 +187,9 @@ pub fn merge(given: &Given, file: &File) -> Merged {
         last_n,
         log,
         log_format,
+        record_trace,
+        record_room,
+        record_trace_max,
     );
     Merged { settings, shown }
 }
@@ -228,6 +234,7 @@ fn default_settings() -> Settings {
         max_seats: Some(MAX_SEATS),
         log: Some(filter),
         log_format: Some(LogFormat::Auto),
+        record_trace_max: Some(DEFAULT_RECORD_TRACE_MAX),
         tls_cert: None,
         tls_key: None,
         turn_secret: None,
@@ -235,6 +242,8 @@ fn default_settings() -> Settings {
         turn_user: None,
         turn_pass: None,
         turn_pass_file: None,
+        record_trace: None,
+        record_room: None,
         max_receive_bitrate: None,
         max_publish_bitrate: None,
         max_video_height: None,

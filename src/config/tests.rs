@@ -156,6 +156,9 @@ fn a_mistake_names_the_setting_and_its_origin() {
         (&["--allowed-origin=example.org"], "", "allowed-origin (flag): `example.org` is no origin"),
         (&["--allowed-origin=https://a.example/"], "", "allowed-origin (flag): `https://a.example/` is no origin"),
         (&["--log=roundtable=loudly"], "", "log (flag): "),
+        (&["--record-room=r"], "", "record-room (flag): a room is of no use without record-trace"),
+        (&["--record-trace=f", "--record-room="], "", "record-room (flag): "),
+        (&["--record-trace-max=0"], "", "record-trace-max (flag): 0 is not between 1 and 4096"),
     ];
     for (arguments, text, expected) in cases {
         let refusal = refusal(arguments, text);

@@ -6,6 +6,7 @@ mod tls;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,6 +22,7 @@ use crate::config::{Config, IceConfig, MediaConfig};
 use crate::http::{HttpConfig, HttpState, router};
 use crate::hub::{Authorize, Hub, HubConfig, IceServers};
 use crate::shard::inbox::{Command, Inbox};
+use crate::shard::tape::Tape;
 use crate::shard::{ShardConfig, ShardHandle, spawn};
 
 /// How long a stop may take: after that sockets are closed on whoever is left.
@@ -49,6 +51,14 @@ pub enum StartError {
     Media {
         /// The addresses.
         addresses: Vec<SocketAddr>,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file for the recording could not be opened.
+    #[error("cannot record to {}: {source}", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
         /// Why.
         source: io::Error,
     },
@@ -232,9 +242,14 @@ pub struct Conference {
 impl Conference {
     fn start(builder: Builder) -> Result<Self, StartError> {
         let Builder { config, authorizer } = builder;
+        let tape = config.record.clone().map(|record| {
+            let path = record.path.clone();
+            Tape::open(record).map_err(|source| StartError::Record { path, source })
+        });
+        let tape = tape.transpose()?;
         let shard_config = shard_config(&config);
-        let shard =
-            spawn(&shard_config).map_err(|source| StartError::Media { addresses: shard_config.udp.clone(), source })?;
+        let shard = spawn(&shard_config, tape)
+            .map_err(|source| StartError::Media { addresses: shard_config.udp.clone(), source })?;
         let inbox = shard.inbox();
         let hub = Hub::new(hub_config(&config), inbox.clone(), ice_servers(config.ice), authorizer);
         let http = HttpConfig { allowed_origins: config.http.allowed_origins, ..HttpConfig::default() };

@@ -18,6 +18,7 @@ use super::fanout::{Fanout, FanoutCounters};
 use super::inbox::{Command, Join, ToMember};
 use super::rooms::OpenRoom;
 use super::stats::ShardStats;
+use super::tape::Tape;
 use super::timer::Wheel;
 use crate::net::demux::{Demux, Owner};
 use crate::room::Now;
@@ -62,6 +63,7 @@ pub struct Core {
     control: Vec<Transmit>,
     scratch: Vec<u8>,
     counters: Counters,
+    tape: Option<Tape>,
     stopping: bool,
 }
 
@@ -120,8 +122,14 @@ impl Core {
             control: Vec::new(),
             scratch: Vec::new(),
             counters: Counters::default(),
+            tape: None,
             stopping: false,
         }
+    }
+
+    /// Records a room.
+    pub fn set_tape(&mut self, tape: Option<Tape>) {
+        self.tape = tape;
     }
 
     /// Obeys the control side. Returns whether the shard goes on.
@@ -237,8 +245,16 @@ impl Core {
                 }
                 self.look_after(now, key);
             } else {
-                return;
+                return self.drain_tape(now);
             }
+        }
+    }
+
+    fn drain_tape(&mut self, now: Instant) {
+        if let Some(tape) = &mut self.tape
+            && let Some(room) = tape.room().and_then(|key| self.rooms.get_mut(key))
+        {
+            tape.drain(now, &mut room.plane);
         }
     }
 
@@ -348,6 +364,9 @@ impl Core {
             return Err(JoinRefused::RoomFull(0));
         }
         let key = self.rooms.insert(OpenRoom::new(clocks, room.clone(), journal, random_u64()));
+        if let (Some(tape), Some(open)) = (&mut self.tape, self.rooms.get_mut(key)) {
+            tape.handle_opened(clocks.instant, key, &open.id, &mut open.plane);
+        }
         self.names.insert(room, key);
         Ok(key)
     }
@@ -550,7 +569,10 @@ impl Core {
     }
 
     fn forget_room(&mut self, key: usize) {
-        if let Some(open) = self.rooms.try_remove(key) {
+        if let Some(mut open) = self.rooms.try_remove(key) {
+            if let Some(tape) = &mut self.tape {
+                tape.handle_closed(key, &mut open.plane);
+            }
             self.counters.closed.add(open.plane.counters());
             self.names.remove(&open.id);
         }

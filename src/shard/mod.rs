@@ -14,6 +14,7 @@ mod negotiate;
 mod quality;
 mod rooms;
 pub mod stats;
+pub mod tape;
 mod timer;
 
 use std::io;
@@ -33,6 +34,7 @@ use roundtable_udp::{Message, Options, ReceiveBatch, Socket};
 
 use self::core::{Core, Outgoing, SendOutcome};
 use self::inbox::{Command, Inbox};
+use self::tape::Tape;
 use crate::net::address;
 
 /// Datagrams taken from a socket at once.
@@ -88,11 +90,11 @@ impl ShardHandle {
     }
 }
 
-/// Binds the sockets and starts the thread.
+/// Binds the sockets and starts the thread, which records a room if there is a tape.
 ///
 /// # Errors
 /// When an address cannot be bound, the thread not started, or no certificate made.
-pub fn spawn(config: &ShardConfig) -> io::Result<ShardHandle> {
+pub fn spawn(config: &ShardConfig, tape: Option<Tape>) -> io::Result<ShardHandle> {
     let options =
         Options { receive_buffer: SOCKET_BUFFER_BYTES, send_buffer: SOCKET_BUFFER_BYTES, ..Options::default() };
     let mut sockets: Vec<Socket> = Vec::new();
@@ -116,7 +118,8 @@ pub fn spawn(config: &ShardConfig) -> io::Result<ShardHandle> {
     }
     let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
     let (inbox, commands) = Inbox::new(waker);
-    let core = Core::new(Instant::now(), 0, identity, candidates);
+    let mut core = Core::new(Instant::now(), 0, identity, candidates);
+    core.set_tape(tape);
     let thread = std::thread::Builder::new()
         .name("shard-0".to_owned())
         .stack_size(STACK_BYTES)

@@ -47,7 +47,11 @@ pub struct Running {
 impl Running {
     /// Starts one on ports that the system chooses.
     pub async fn start() -> Self {
-        let mut config = Config::default();
+        Self::start_with(Config::default()).await
+    }
+
+    /// Starts one with settings of its own, on ports that the system chooses.
+    pub async fn start_with(mut config: Config) -> Self {
         config.http.listen = ([127, 0, 0, 1], 0).into();
         config.media.udp_port = 0;
         config.media.udp_listen = vec![[127, 0, 0, 1].into()];

@@ -4,12 +4,13 @@ mod sim;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use roundtable_media::trace::replay;
 use roundtable_media::{PeerKey, PlaneEvent, SlotKey, TrackCodec, TrackKey};
 use roundtable_wire::red::{Block, Blocks, write};
 use roundtable_wire::rtcp::ReportBlock;
 use roundtable_wire::{Codec, Kind};
 
-use sim::{LEVEL, OPUS, OUT_OPUS, Room, Sent, Source, assert_continuous, opus_codec, slot_config};
+use sim::{LEVEL, OPUS, OUT_OPUS, Room, Sent, Source, Wire, assert_continuous, opus_codec, slot_config};
 
 const RED: u8 = 63;
 const OUT_RED: u8 = 64;
@@ -28,7 +29,10 @@ struct Hall {
 
 impl Hall {
     fn new(talkers: u32, voices: u32) -> Self {
-        let mut room = Room::default();
+        Self::within(Room::default(), talkers, voices)
+    }
+
+    fn within(mut room: Room, talkers: u32, voices: u32) -> Self {
         let talkers = (0..talkers).map(|n| room.publish(Kind::Audio, 100 + 10 * n)).collect();
         let viewer = room.peer();
         let slots = (0..voices).map(|n| room.slot(viewer, Kind::Audio, VOICE + 10 * n));
@@ -413,4 +417,27 @@ fn malformed_redundancy_harms_nobody() {
     }
     (0..5).for_each(|n| pair.packet(n, false));
     assert!(pair.room.take(PAIR_SLOT).len() >= 10);
+}
+
+#[test]
+fn a_replayed_hall_gives_its_slots_to_the_same_talkers() {
+    let mut room = Room::default();
+    assert!(room.plane.record(64 << 20), "nothing was told yet");
+    let mut hall = Hall::within(room, 20, 3);
+    let mut trace = Vec::new();
+    for second in 1..=15 {
+        hall.talk(1000 * second, in_turns);
+        hall.room.plane.take_recorded(&mut trace);
+    }
+    let mut wire = Wire::default();
+    let summary = replay(&trace, hall.room.start, &mut wire, &mut |_| {}).expect("a whole trace");
+    assert!(!summary.is_cut && summary.calls > 20 * 50 * 14, "{summary:?}");
+    assert_eq!(&summary.counters, hall.room.plane.counters());
+
+    let header = |sent: &Sent| (sent.ssrc, sent.index, sent.timestamp, sent.marker, sent.payload.len());
+    let headers = |wire: &Wire| wire.rtp.iter().map(header).collect::<Vec<_>>();
+    assert!(wire.rtp.len() > 1000, "{}", wire.rtp.len());
+    assert_eq!(headers(&wire), headers(&hall.room.wire));
+    assert_eq!(wire.rtcp, hall.room.wire.rtcp);
+    assert!(wire.rtp.iter().all(|sent| sent.payload[1..].iter().all(|&byte| byte == 0)), "nobody's voice is in it");
 }

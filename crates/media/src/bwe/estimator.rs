@@ -13,8 +13,8 @@ use super::loss::{LossContext, LossHalf, LossState};
 use super::probe::{ProbeContext, ProbeControl, ProbeOutcome};
 use super::sent_log::{Report, SentLog};
 use super::{
-    Bitrate, Demand, Estimator, EstimatorConfig, EstimatorState, MIN_TARGET, ProbeCause, ProbeCluster, Reason,
-    START_TARGET, SentPacket, TimeoutReason, Trend, Usage,
+    Bitrate, Demand, Estimator, EstimatorConfig, EstimatorState, MIN_TARGET, ProbeCause, ProbeCluster, ProbeFinding,
+    Reason, START_TARGET, SentPacket, TimeoutReason, Trend, Usage,
 };
 
 /// The round trip before it is known.
@@ -116,6 +116,12 @@ impl SendSideEstimator {
             in_flight: self.log.in_flight_bytes(),
             unknown: self.log.unknown(),
         }
+    }
+
+    /// The probe in flight, and the last one that ended with what it told.
+    #[must_use]
+    pub fn probes(&self) -> (Option<ProbeCluster>, Option<(ProbeCluster, ProbeFinding)>) {
+        (self.probes.active(), self.probes.ended().map(|(cluster, outcome)| (cluster, outcome.into())))
     }
 
     /// Gives the reports of one message to both halves.

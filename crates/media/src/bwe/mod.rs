@@ -28,7 +28,7 @@ pub use self::delay::{Trend, Usage};
 pub use self::estimator::SendSideEstimator;
 pub use self::loss::LossState;
 pub use self::null::NullEstimator;
-pub use self::probe::{Demand, ProbeCause, ProbeCluster, ProbeId};
+pub use self::probe::{Demand, ProbeCause, ProbeCluster, ProbeFinding, ProbeId};
 pub use self::sent_log::{HISTORY_AGE, HISTORY_LEN, SentPacket};
 
 /// The least a target can be.

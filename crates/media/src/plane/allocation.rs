@@ -6,6 +6,7 @@ use roundtable_wire::Kind;
 
 use crate::allocate::{self, Hints};
 use crate::bwe::Bitrate;
+use crate::decision::{Decision, WishCause};
 use crate::event::PlaneEvent;
 use crate::inbound::Track;
 use crate::inbound::keyframe::Urgency;
@@ -16,7 +17,7 @@ use crate::outbound::select::{Bridge, Goal, spatial};
 use crate::plane::cache;
 use crate::plane::limits::Limits;
 use crate::plane::timers::Timer;
-use crate::plane::{Plane, queue};
+use crate::plane::{LayerChoice, Plane, queue};
 
 /// The old encoding goes on in its lowest layer while a lower one is waited for, if that takes at most this share of
 /// what the target leaves.
@@ -98,13 +99,20 @@ impl Plane {
                 slot.abandon();
                 peer.sending.forget_queued(slot_key, slot.next_index());
             }
-            slot.selector.set_goal(step.map(|step| Goal { layer: step.layer, target: step.target }), bridge);
+            let goal = step.map(|step| Goal { layer: step.layer, target: step.target });
+            if slot.selector.set_goal(goal, bridge) {
+                let (cause, target) = (choice.cause, budget.target);
+                let rung = step.map(|Step { layer, rung, .. }| (LayerChoice::of(layer, &rung), rung.cost));
+                self.log.note(Some(slot_key), || Decision::Choice { track: track_key, rung, cause, target });
+            }
             let Some(layer) = awaited(slot, track) else { continue };
             let Some(state) = track.layers.get_mut(usize::from(layer)) else { continue };
             // What has been sent of an encoding is not sent as something new, and another owner is shown from now on.
             let may = slot.live.is_none_or(|epoch| epoch.track == track_key && epoch.layer != layer);
             if !may || !cache::is_fresh(now, state) {
                 state.gate.handle_wish(now, urgency(slot, track_key));
+                let cause = if slot.live.is_none() { WishCause::Join } else { WishCause::Switch };
+                self.log.note(Some(slot_key), || Decision::Wish { track: track_key, layer, cause });
                 self.timers.schedule(Timer::Keyframe, state.keyframe_timeout());
             } else if !peer.sending.joining.contains(&slot_key) {
                 peer.sending.joining.push(slot_key);

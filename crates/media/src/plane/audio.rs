@@ -13,6 +13,7 @@ use crate::allocate::Class;
 use crate::audio::MANY_MICROPHONES;
 use crate::audio::loudest::Change;
 use crate::audio::recent::{Recent, primary};
+use crate::decision::Decision;
 use crate::event::{Egress, PlaneEvent};
 use crate::inbound::bind::Place;
 use crate::inbound::{Received, Track, codec_of};
@@ -26,6 +27,7 @@ use crate::plane::peer::Peer;
 use crate::plane::sending::{OVERHEAD, Paced, Sending};
 use crate::plane::timers::Timer;
 use crate::plane::{Plane, queue};
+use crate::trace::Call;
 
 /// The packets of an onset follow each other this closely, in ticks: 60 ms, longer ones are not made by browsers.
 const ONSET_STEP: u32 = 2880;
@@ -56,6 +58,7 @@ struct Served {
 impl Plane {
     /// Sets how many talkers are forwarded in a room of many microphones: 1–6.
     pub fn set_max_talkers(&mut self, now: Instant, most: usize) {
+        self.recorder.note(now, || Call::SetMaxTalkers { most: most as u64 });
         for left in self.audio.loudest.set_most(most) {
             self.handle_left(now, left);
         }
@@ -64,6 +67,7 @@ impl Plane {
 
     /// Makes an audio slot a voice slot: from now on the plane itself puts talkers on it.
     pub fn set_voice_slot(&mut self, now: Instant, slot: SlotKey) {
+        self.recorder.note(now, || Call::SetVoiceSlot { slot });
         let Some(state) = self.slots.get_mut(slot).filter(|state| state.config.kind == Kind::Audio) else { return };
         state.audio.is_voice = true;
         let peer = state.peer;
@@ -72,6 +76,7 @@ impl Plane {
 
     /// Says whether a peer wants to hear a track on its voice slots. All are wanted until told otherwise.
     pub fn set_audible(&mut self, now: Instant, peer: PeerKey, track: TrackKey, audible: bool) {
+        self.recorder.note(now, || Call::SetAudible { peer, track, audible });
         let Some(state) = self.peers.get_mut(peer) else { return };
         state.unheard.retain(|&unheard| unheard != track);
         if !audible {
@@ -343,7 +348,7 @@ impl Plane {
         let Some(state) = self.slots.get(slot) else { return };
         let generation = state.generation.wrapping_add(1);
         // Who cannot decode it does without; on a seat that is told, here nobody waits for it.
-        let is_put = self.assign(now, slot, track, generation).is_ok();
+        let is_put = self.put(now, slot, track, generation).is_ok();
         if is_put && track.is_none() {
             self.emit(PlaneEvent::Voice { slot, track, generation, rtp_timestamp: 0 });
         }
@@ -381,6 +386,8 @@ impl Plane {
             self.counters.bytes_out += served.bytes as u64;
             if served.is_begun {
                 self.counters.switches += 1;
+                let begins = Decision::Begins { track: key, layer: 0, from_cache: false };
+                self.log.note(Some(slot_key), || begins);
                 self.timers.schedule(Timer::SenderReports, slot.reports.at);
             }
             if let Some(event) = announce(slot_key, key, slot, &served) {

@@ -6,6 +6,7 @@
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
+use crate::decision::{Decision, WishCause};
 use crate::event::Egress;
 use crate::inbound::{Layer, Track};
 use crate::key::{PeerKey, SlotKey, TrackKey};
@@ -41,6 +42,8 @@ impl Plane {
             // It may have begun meanwhile, or what was awaited changed.
             if awaited(slot, track) == Some(goal.layer) && !self.begin_in_the_past(now, key, track_key, goal.layer, out)
             {
+                let (track, layer) = (track_key, goal.layer);
+                self.log.note(Some(key), || Decision::Wish { track, layer, cause: WishCause::Join });
                 self.want_keyframe(now, key, track_key, goal.layer);
             }
         }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use roundtable_wire::{Kind, NtpTime};
 
+use crate::decision;
 use crate::event::{Egress, PlaneEvent};
 use crate::inbound::Track;
 use crate::inbound::frame::FrameInfo;
@@ -42,6 +43,8 @@ pub(super) struct Served {
     /// The timestamp of the first packet sent.
     timestamp: u32,
     switched: bool,
+    /// It did so with a keyframe of the past.
+    from_cache: bool,
     /// The slot no longer shows this track.
     left: Option<TrackKey>,
     is_undecodable: bool,
@@ -92,6 +95,8 @@ impl Plane {
         }
         if served.switched {
             self.counters.switches += 1;
+            let (layer, from_cache) = (slot.live.map_or(0, |epoch| epoch.layer), served.from_cache);
+            self.log.note(Some(key), || decision::Decision::Begins { track, layer, from_cache });
             self.timers.schedule(Timer::SenderReports, slot.reports.at);
         }
         if let Some(event) = announce(key, track, slot, served) {
@@ -139,7 +144,7 @@ impl Service<'_> {
         let place =
             self.slot.clock.begin_in_the_past(self.micros, captured, span, u64::from(starts), u64::from(step))?;
         let last = last.wrapping_add(place.moved);
-        let mut served = Served { switched: true, ..Served::default() };
+        let mut served = Served { switched: true, from_cache: true, ..Served::default() };
         let epoch = self.slot.begin_at(self.now, place.timestamp, owner, self.track, first);
         let layer = self.track.layers.get(usize::from(owner.layer));
         if let Some(layer) = layer {

@@ -8,11 +8,13 @@ mod limits;
 mod pacing;
 mod peer;
 mod receive;
+mod recording;
 mod rtcp;
 mod sending;
 mod stats;
 mod timeout;
 mod timers;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +29,7 @@ use crate::allocate;
 use crate::audio::RoomAudio;
 use crate::config::{SlotConfig, TrackConfig};
 use crate::counters::{Counters, DropReason};
+use crate::decision::Log;
 use crate::event::{CannotDecode, PlaneEvent};
 use crate::inbound::bind::Place;
 use crate::inbound::keyframe::Urgency;
@@ -38,6 +41,8 @@ pub use crate::plane::limits::{Limits, PeerLimits};
 use crate::plane::peer::Peer;
 pub use crate::plane::stats::{LayerChoice, LayerStats, SendStats, SlotStats};
 use crate::plane::timers::{Timer, Timers};
+pub(crate) use crate::plane::watch::Watch;
+use crate::trace::{Call, Recorder};
 
 /// Events that may wait to be polled; more are dropped and counted.
 const MAX_EVENTS: usize = 4096;
@@ -60,6 +65,10 @@ pub struct Plane {
     events: VecDeque<PlaneEvent>,
     counters: Counters,
     scratch: Scratch,
+    /// The wall clock and the seed it was made with, from which a recording begins.
+    origin: (u64, u64),
+    recorder: Recorder,
+    log: Log,
 }
 
 /// Buffers that are kept so that packets need no allocation.
@@ -99,6 +108,9 @@ impl Plane {
             events: VecDeque::new(),
             counters: Counters::default(),
             scratch: Scratch::default(),
+            origin: (unix_micros, seed),
+            recorder: Recorder::default(),
+            log: Log::default(),
         };
         plane.feedback_ssrc = plane.random() as u32 | 1;
         plane
@@ -106,15 +118,17 @@ impl Plane {
 
     /// Adds somebody. Nothing leaves for them before [`Plane::set_peer_ready`].
     pub fn add_peer(&mut self, now: Instant) -> PeerKey {
+        self.recorder.note(now, || Call::AddPeer {});
         self.timers.schedule(Timer::ReceiverReports, Some(now + timeout::REPORT_INTERVAL));
         self.peers.insert(Peer::new(now))
     }
 
     /// Removes somebody with their tracks and slots.
     pub fn remove_peer(&mut self, now: Instant, peer: PeerKey) {
+        self.recorder.note(now, || Call::RemovePeer { peer });
         let Some(removed) = self.peers.remove(peer) else { return };
         for track in removed.tracks {
-            self.remove_track(now, track);
+            self.drop_track(now, track);
         }
         for slot in removed.slots {
             self.remove_slot(slot);
@@ -123,6 +137,7 @@ impl Plane {
 
     /// Tells whether packets may leave for a peer: whether SRTP is up. On becoming ready its slots ask for keyframes.
     pub fn set_peer_ready(&mut self, now: Instant, peer: PeerKey, ready: bool) {
+        self.recorder.note(now, || Call::SetPeerReady { peer, ready });
         let Some(state) = self.peers.get_mut(peer).filter(|state| state.is_ready != ready) else { return };
         state.is_ready = ready;
         for at in 0.. {
@@ -138,6 +153,7 @@ impl Plane {
 
     /// Tells that packets to a peer take another way from now on: what was learnt of the old one does not count.
     pub fn handle_path_change(&mut self, now: Instant, peer: PeerKey) {
+        self.recorder.note(now, || Call::HandlePathChange { peer });
         if let Some(state) = self.peers.get_mut(peer) {
             state.sending.handle_path_change(now);
             self.allocate(now, peer);
@@ -146,6 +162,7 @@ impl Plane {
 
     /// Adds a track that a peer publishes. A track of a peer that is not there is never live.
     pub fn add_track(&mut self, now: Instant, peer: PeerKey, config: TrackConfig) -> TrackKey {
+        self.recorder.note(now, || Call::AddTrack { peer, config: config.clone() });
         let transport_cc = config.codecs.iter().any(|codec| codec.transport_cc);
         let id = config.extensions.id(roundtable_wire::Extension::TransportSequence).filter(|_| transport_cc);
         if config.kind == Kind::Video {
@@ -164,6 +181,11 @@ impl Plane {
 
     /// Removes a track. Slots that show it fall silent; what they last showed can no longer be asked for again.
     pub fn remove_track(&mut self, now: Instant, track: TrackKey) {
+        self.recorder.note(now, || Call::RemoveTrack { track });
+        self.drop_track(now, track);
+    }
+
+    fn drop_track(&mut self, now: Instant, track: TrackKey) {
         self.stop_speaking(track);
         self.end_voice(now, track);
         let Some(removed) = self.tracks.remove(track) else { return };
@@ -181,6 +203,7 @@ impl Plane {
 
     /// Stops forwarding a track (it is muted), or starts it again with a keyframe.
     pub fn set_track_paused(&mut self, now: Instant, track: TrackKey, paused: bool) {
+        self.recorder.note(now, || Call::SetTrackPaused { track, paused });
         let Some(state) = self.tracks.get_mut(track).filter(|state| state.is_paused != paused) else { return };
         state.is_paused = paused;
         // What came while it was muted is nobody's to see, and what came before is of long ago.
@@ -205,6 +228,7 @@ impl Plane {
 
     /// Adds a slot to a peer, idle until [`Plane::assign`].
     pub fn add_slot(&mut self, now: Instant, peer: PeerKey, config: SlotConfig) -> SlotKey {
+        self.recorder.note(now, || Call::AddSlot { peer, config: config.clone() });
         let random = [self.random(), self.random()];
         let ssrc = config.ssrc;
         let slot = Slot::new(peer, config, self.micros(now), random);
@@ -226,6 +250,18 @@ impl Plane {
     /// if that still sends; then [`PlaneEvent::SlotLive`] tells so. Idling is immediate. A track without a codec the
     /// subscriber can decode is refused, and the slot stays as it was.
     pub fn assign(
+        &mut self,
+        now: Instant,
+        slot: SlotKey,
+        track: Option<TrackKey>,
+        generation: u32,
+    ) -> Result<(), CannotDecode> {
+        self.recorder.note(now, || Call::Assign { slot, track, generation });
+        self.put(now, slot, track, generation)
+    }
+
+    /// The same where the plane itself puts the track there.
+    fn put(
         &mut self,
         now: Instant,
         slot: SlotKey,

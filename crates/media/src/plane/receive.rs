@@ -6,6 +6,7 @@ use roundtable_wire::ext::{read_audio_level, read_mid, read_stream_id, read_tran
 use roundtable_wire::{Extension, Kind, RtpPacket};
 
 use crate::counters::DropReason;
+use crate::decision::{Decision, WishCause};
 use crate::event::{Egress, PlaneEvent};
 use crate::inbound::bind::{Bound, Place};
 use crate::inbound::keyframe::Urgency;
@@ -21,6 +22,9 @@ const OSN_LEN: usize = 2;
 impl Plane {
     /// Takes one RTP packet of a peer, decrypted, and forwards it.
     pub fn handle_rtp(&mut self, now: Instant, from: PeerKey, packet: &[u8], out: &mut impl Egress) {
+        if self.recorder.is_on() {
+            self.record_rtp(now, from, packet); // Call::HandleRtp
+        }
         self.counters.packets_in += 1;
         self.counters.bytes_in += packet.len() as u64;
         if let Err(reason) = self.receive(now, from, packet, out) {
@@ -108,6 +112,8 @@ impl Plane {
         if let Some(layer) = track.and_then(|track| track.layers.get_mut(usize::from(place.layer))) {
             // Asked for as soon as the first packet shows that the layer lives.
             layer.gate.handle_wish(self.start, Urgency::Urgent);
+            let (track, layer) = (place.track, place.layer);
+            self.log.note(None, || Decision::Wish { track, layer, cause: WishCause::Restart });
         }
     }
 
@@ -193,6 +199,8 @@ impl Plane {
         let Some(layer) = track.layers.get_mut(usize::from(place.layer)) else { return };
         if is_wanted {
             layer.gate.handle_wish(now, Urgency::Urgent);
+            let (track, layer) = (place.track, place.layer);
+            self.log.note(None, || Decision::Wish { track, layer, cause: WishCause::Loss });
         }
         self.timers.schedule(Timer::Nack, layer.nacks.poll_timeout());
         if effects.woke || is_wanted {

@@ -9,16 +9,19 @@ use roundtable_wire::{Kind, NtpTime};
 
 use crate::bwe::Bitrate;
 use crate::counters::DropReason;
+use crate::decision::{Decision, WishCause};
 use crate::event::Egress;
 use crate::inbound::clock::CaptureReport;
 use crate::inbound::keyframe::Urgency;
 use crate::key::{PeerKey, SlotKey};
 use crate::plane::Plane;
 use crate::plane::pacing::repair_stream;
+use crate::trace::Call;
 
 impl Plane {
     /// Takes one RTCP compound of a peer, decrypted.
     pub fn handle_rtcp(&mut self, now: Instant, from: PeerKey, compound: &[u8], out: &mut impl Egress) {
+        self.recorder.note(now, || Call::HandleRtcp { from, compound: compound.into() });
         for packet in packets(compound) {
             self.counters.rtcp_in += 1;
             let is_allowed = self.peers.get_mut(from).map(|peer| peer.allow_rtcp(now));
@@ -141,13 +144,15 @@ impl Plane {
     /// A subscriber asks for a keyframe on a slot.
     fn handle_keyframe_request(&mut self, now: Instant, from: PeerKey, ssrc: u32) {
         self.counters.keyframe_requests_in += 1;
-        let Some(slot) = self.slot_of(from, ssrc).and_then(|slot| self.slots.get_mut(slot)) else { return };
+        let Some(slot_key) = self.slot_of(from, ssrc) else { return };
+        let Some(slot) = self.slots.get_mut(slot_key) else { return };
         if slot.config.kind == Kind::Audio || !slot.may_wish(now) {
             return;
         }
         // Who waits for another owner or encoding has made its wish to that one already; it is repeated there.
         let layer = slot.selector.goal().map(|goal| goal.layer).or(slot.live.map(|epoch| epoch.layer));
         if let (Some(track), Some(layer)) = (slot.subject(), layer) {
+            self.log.note(Some(slot_key), || Decision::Wish { track, layer, cause: WishCause::Subscriber });
             self.wish(now, track, layer, Urgency::Urgent);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::allocate::Cause;
+use crate::allocate::{Cause, Rung};
 use crate::bwe::{Bitrate, EstimatorState, SendSideEstimator};
 use crate::key::{PeerKey, SlotKey, TrackKey};
 use crate::outbound::select::spatial;
@@ -57,6 +57,12 @@ pub struct LayerChoice {
     pub spatial: u8,
     /// The highest temporal layer.
     pub temporal: u8,
+}
+
+impl LayerChoice {
+    pub(super) const fn of(layer: u8, rung: &Rung) -> Self {
+        Self { layer, spatial: rung.spatial, temporal: rung.temporal }
+    }
 }
 
 /// What one subscriber's path carries, and what of it is used.

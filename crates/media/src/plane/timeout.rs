@@ -6,6 +6,7 @@ use roundtable_wire::rtcp::{Dlrr, FirEntry, ReportBlock, SenderInfo, Writer};
 use roundtable_wire::time::compact_span;
 use roundtable_wire::{Kind, NtpTime};
 
+use crate::decision::{Decision, WishCause};
 use crate::event::{Egress, PlaneEvent};
 use crate::inbound::Track;
 use crate::inbound::keyframe::Urgency;
@@ -16,6 +17,7 @@ use crate::outbound::Slot;
 use crate::plane::peer::Peer;
 use crate::plane::timers::Timer;
 use crate::plane::{Plane, earlier, queue};
+use crate::trace::Call;
 
 /// Receiver reports to publishers.
 pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -35,6 +37,7 @@ impl Plane {
         if self.timers.next().is_none_or(|next| next > now) {
             return;
         }
+        self.recorder.note(now, || Call::HandleTimeout {});
         for timer in Timer::ALL {
             if !self.timers.take_due(timer, now) {
                 continue;
@@ -70,6 +73,8 @@ impl Plane {
                 let repair = layer.nacks.poll_requests(now, peer.rtt, &mut self.scratch.sequences);
                 if repair == Repair::Hopeless && is_wanted {
                     layer.gate.handle_wish(now, Urgency::Urgent);
+                    let cause = WishCause::Loss;
+                    self.log.note(None, || Decision::Wish { track: key, layer: at, cause });
                     self.timers.schedule(Timer::Keyframe, layer.keyframe_timeout());
                 }
                 next = earlier(next, layer.nacks.poll_timeout());
@@ -88,10 +93,10 @@ impl Plane {
 
     /// Passes the merged wishes for keyframes on.
     fn ask_keyframes(&mut self, now: Instant, out: &mut impl Egress) -> Option<Instant> {
-        for (_, track) in self.tracks.iter_mut() {
+        for (key, track) in self.tracks.iter_mut() {
             let takes_pli = track.takes_pli();
             let Some(peer) = self.peers.get_mut(track.peer) else { continue };
-            for layer in &mut track.layers {
+            for (layer, at) in track.layers.iter_mut().zip(0_u8..) {
                 let Some(ssrc) = layer.ssrc.filter(|_| layer.keyframe_timeout().is_some()) else { continue };
                 if track.is_paused || !layer.gate.poll_request(now) || !peer.is_ready {
                     continue;
@@ -108,6 +113,7 @@ impl Plane {
                     peer.fir_sequence = peer.fir_sequence.wrapping_add(1);
                     writer.fir(self.feedback_ssrc, &[FirEntry { ssrc, sequence: peer.fir_sequence }]);
                 }
+                self.log.note(None, || Decision::Asks { track: key, layer: at });
                 self.counters.keyframe_requests_out += 1;
                 self.counters.rtcp_out += 1;
                 out.rtcp(track.peer, &self.scratch.rtcp);

@@ -17,6 +17,7 @@ mod packetize;
 mod piece;
 mod publisher;
 mod receiver;
+mod replays;
 mod rng;
 mod scenarios_path;
 mod scenarios_room;

@@ -16,6 +16,7 @@ use crate::negotiated::slot_config;
 use crate::piece::Piece;
 use crate::publisher::{FRAME_US, Media, Publisher, SOUND_US, UNIX_MICROS};
 use crate::receiver::Receiver;
+use crate::replays::Digest;
 use crate::rng::Rng;
 
 const REPORT_US: u64 = 1_000_000;
@@ -105,7 +106,7 @@ enum Who {
 }
 
 #[derive(Default)]
-struct Sink(Vec<Outgoing>);
+struct Sink(Vec<Outgoing>, Digest);
 
 enum Outgoing {
     Rtp { peer: PeerKey, bytes: Vec<u8>, size: usize, roc: u32 },
@@ -114,6 +115,7 @@ enum Outgoing {
 
 impl Egress for Sink {
     fn rtp(&mut self, peer: PeerKey, head: &[u8], header_len: usize, tail: &[u8], roc: u32) {
+        self.1.rtp(peer, head, header_len, tail, roc);
         let size = head.len() + tail.len();
         let is_padded = head[0] & 0x20 != 0;
         let mut bytes = Vec::with_capacity(head.len() + 2 * KEPT);
@@ -130,6 +132,7 @@ impl Egress for Sink {
     }
 
     fn rtcp(&mut self, peer: PeerKey, compound: &[u8]) {
+        self.1.rtcp(peer, compound);
         self.0.push(Outgoing::Rtcp { peer, bytes: compound.to_vec() });
     }
 }
@@ -277,6 +280,11 @@ impl World {
     pub(crate) fn checked(&self) -> (u64, u64) {
         let seats = self.subscribers.iter().flat_map(|subscriber| &subscriber.slots);
         seats.fold((0, 0), |sum, seat| (sum.0 + seat.checker.count, sum.1 + seat.checker.rtx_count))
+    }
+
+    /// All that the plane has sent.
+    pub(crate) fn digest(&self) -> &Digest {
+        &self.sink.1
     }
 
     pub(crate) fn uplink(&self, publisher: usize) -> &Link {

@@ -73,6 +73,8 @@ pub(crate) struct ProbeControl {
     initial: Initial,
     interval: Duration,
     last_end: Option<Instant>,
+    /// The last probe that ended, and how.
+    ended: Option<(ProbeCluster, ProbeOutcome)>,
     /// Whether the last probe was carried; the next may follow at once.
     carried: bool,
     /// The estimate when the last probe began.
@@ -113,6 +115,7 @@ impl ProbeControl {
             initial: Initial::First(start.scale(INITIAL_FACTOR)),
             interval: INTERVAL,
             last_end: None,
+            ended: None,
             carried: false,
             estimate: Bitrate::ZERO,
             calm_since: None,
@@ -193,6 +196,16 @@ impl ProbeControl {
         Some(self.start(now, rate, bytes, cause))
     }
 
+    /// The probe in flight.
+    pub(crate) fn active(&self) -> Option<ProbeCluster> {
+        self.active.as_ref().map(|active| active.cluster)
+    }
+
+    /// The last probe that ended, and how.
+    pub(crate) const fn ended(&self) -> Option<(ProbeCluster, ProbeOutcome)> {
+        self.ended
+    }
+
     /// Whether a probe is in flight.
     pub(crate) const fn is_active(&self) -> bool {
         self.active.is_some()
@@ -225,6 +238,7 @@ impl ProbeControl {
     fn finish(&mut self, now: Instant, cluster: &ProbeCluster, outcome: ProbeOutcome) {
         self.active = None;
         self.last_end = Some(now);
+        self.ended = Some((*cluster, outcome));
         let share = match outcome {
             ProbeOutcome::Carried(bps) | ProbeOutcome::Saturated(bps) => bps / cluster.rate.as_f64().max(1.0),
             ProbeOutcome::Void => 0.0,

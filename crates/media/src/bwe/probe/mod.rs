@@ -52,6 +52,27 @@ pub enum ProbeCause {
     Recovery,
 }
 
+/// What a probe told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProbeFinding {
+    /// The path carries this rate.
+    Carried(Bitrate),
+    /// The path carries no more than about this rate.
+    Saturated(Bitrate),
+    /// Nothing.
+    Void,
+}
+
+impl From<ProbeOutcome> for ProbeFinding {
+    fn from(outcome: ProbeOutcome) -> Self {
+        match outcome {
+            ProbeOutcome::Carried(bps) => Self::Carried(Bitrate::from_f64(bps)),
+            ProbeOutcome::Saturated(bps) => Self::Saturated(Bitrate::from_f64(bps)),
+            ProbeOutcome::Void => Self::Void,
+        }
+    }
+}
+
 /// A cluster of packets to be sent at one rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProbeCluster {
