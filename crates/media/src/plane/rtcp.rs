@@ -1,6 +1,6 @@
 //! RTCP in: every feedback ends here.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use roundtable_wire::rtcp::{Packet, ReportBlock, XrBlock, XrBlocks, packets};
 use roundtable_wire::time::round_trip;
@@ -15,6 +15,10 @@ use crate::inbound::keyframe::Urgency;
 use crate::key::{PeerKey, SlotKey};
 use crate::plane::Plane;
 use crate::plane::pacing::repair_stream;
+
+/// A keyframe waits so long in queues of the path, is repaired and decoded; who asks for one meanwhile does not know
+/// that it comes.
+const UNDER_WAY: Duration = Duration::from_millis(300);
 
 impl Plane {
     /// Takes one RTCP compound of a peer, decrypted.
@@ -141,7 +145,9 @@ impl Plane {
     fn handle_keyframe_request(&mut self, now: Instant, from: PeerKey, ssrc: u32) {
         self.counters.keyframe_requests_in += 1;
         let Some(slot) = self.slot_of(from, ssrc).and_then(|slot| self.slots.get_mut(slot)) else { return };
-        if slot.config.kind == Kind::Audio || !slot.may_wish(now) {
+        let Some(peer) = self.peers.get(from) else { return };
+        let way = UNDER_WAY + peer.rtt + peer.sending.pacer.queue();
+        if slot.config.kind == Kind::Audio || slot.has_just_begun(now, way) || !slot.may_wish(now) {
             return;
         }
         // Who waits for another owner or encoding has made its wish to that one already; it is repeated there.
