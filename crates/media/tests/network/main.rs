@@ -76,6 +76,8 @@ scenarios! {
         s11_every_switch_of_av1 = "S11 AV1" => scenarios_switch::av1, SWITCH_SEEDS;
         s11_every_switch_of_h264 = "S11 H264" => scenarios_switch::h264, SWITCH_SEEDS;
         s6_a_burst_of_loss_is_repaired_without_a_keyframe = "S6" => scenarios_path::s6, SEEDS;
+        s9_a_path_that_carries_hardly_anything_carries_sound = "S9" => scenarios_path::s9, SEEDS;
+        s10_a_crowd_of_joiners_costs_few_keyframes = "S10" => scenarios_room::s10, SEEDS;
     }
     in_preparation: {
         "slot clock" => scenarios_room::slot_clock, SEEDS;
@@ -85,8 +87,6 @@ scenarios! {
         "S4" => scenarios_path::s4, SEEDS;
         "S4 late" => scenarios_path::s4_late, SEEDS;
         "S8" => scenarios_path::s8, SEEDS;
-        "S9" => scenarios_path::s9, SEEDS;
-        "S10" => scenarios_room::s10, SEEDS;
     }
 }
 

@@ -39,6 +39,7 @@ const FEEDBACK_REACH: u64 = 2000;
 pub(crate) struct Shown {
     pub(crate) at_us: u64,
     pub(crate) track: u16,
+    pub(crate) stream: u8,
     pub(crate) layer: u8,
     pub(crate) temporal: u8,
     pub(crate) picture: u32,
@@ -395,6 +396,7 @@ impl SlotReceiver {
         let shown = Shown {
             at_us: now_us,
             track: piece.track,
+            stream: piece.stream,
             layer: piece.layer,
             temporal: piece.temporal,
             picture: piece.picture,
@@ -402,7 +404,7 @@ impl SlotReceiver {
         };
         match self.shown.last_mut() {
             // A higher layer of the picture that is on the screen.
-            Some(last) if (last.track, last.picture) == (piece.track, piece.picture) => {
+            Some(last) if (last.track, last.stream, last.picture) == (piece.track, piece.stream, piece.picture) => {
                 last.layer = last.layer.max(piece.layer);
             }
             Some(_) | None => self.shown.push(shown),
