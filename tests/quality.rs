@@ -42,8 +42,8 @@ async fn figures(client: &Client, id: u32) -> MemberStats {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn views_figures_and_limits_reach_the_plane_and_come_back() {
     let server = Running::start().await;
-    let ann = join(server.place.guest("quality", "Ann")).await;
-    let bob = join(server.place.guest("quality", "Bob")).await;
+    let ann = join(server.place.measured_guest("quality", "Ann")).await;
+    let bob = join(server.place.measured_guest("quality", "Bob")).await;
     ann.publish(&[Microphone, Camera]).await.unwrap();
     bob.publish(&[Microphone, Camera]).await.unwrap();
     until_heard_again(&bob, &ann, Camera).await;

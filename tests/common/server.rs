@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use roundtable::{Config, Server};
-use roundtable_client::Options;
+use roundtable_client::{Options, Rewrite};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -24,8 +24,13 @@ impl Place {
         format!("ws://{}/ws", self.http)
     }
 
-    /// How somebody joins a room there.
+    /// How somebody joins a room there who is sent everything, whatever the machine's load makes of the path.
     pub fn guest(&self, room: &str, name: &str) -> Options {
+        Options { rewrite_offer: Some(Rewrite::unmeasured()), ..self.measured_guest(room, name) }
+    }
+
+    /// How somebody joins a room there whose path is measured, as browsers do.
+    pub fn measured_guest(&self, room: &str, name: &str) -> Options {
         Options::new(self.url(), room, name)
     }
 }

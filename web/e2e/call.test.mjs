@@ -14,6 +14,7 @@ const EVENTS = [
   "unpublished",
   "muted",
   "speaking",
+  "dominantSpeaker",
   "chat",
   "roomClosed",
   "reset",

@@ -15,6 +15,16 @@ impl Rewrite {
         Self(Arc::new(change))
     }
 
+    /// Leaves out transport-wide feedback. A server then has nothing to measure the path by: it sends all it has, and
+    /// nothing for probes, so that what is heard does not depend on how busy the machine is.
+    #[must_use]
+    pub fn unmeasured() -> Self {
+        Self::new(|sdp| {
+            let is_kept = |line: &&str| !line.contains("transport-cc") && !line.contains("transport-wide-cc");
+            sdp.split_inclusive('\n').filter(is_kept).collect()
+        })
+    }
+
     /// The description as changed.
     #[must_use]
     pub fn apply(&self, sdp: String) -> String {

@@ -191,6 +191,21 @@ impl<T> Pacer<T> {
         self.filler(now)
     }
 
+    /// Looks at all that waits: what `revise` gives no size is taken out, all else is taken to have that size from now on.
+    pub fn revise(&mut self, mut revise: impl FnMut(&T, u16) -> Option<u16>) {
+        for queue in [&mut self.retransmissions, &mut self.video] {
+            queue.retain_mut(|waiting| {
+                let size = revise(&waiting.item, waiting.size);
+                waiting.size = size.unwrap_or(0);
+                size.is_some()
+            });
+        }
+        self.count();
+        if self.is_empty() {
+            self.congested = false;
+        }
+    }
+
     /// When [`Pacer::poll_transmit`] has something again.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
@@ -297,10 +312,15 @@ impl<T> Pacer<T> {
             }
             self.video.retain(|waiting| waiting.frame != frame);
             self.dropped += (before - self.video.len()) as u64;
-            self.discardable = self.video.iter().filter(|waiting| waiting.discardable.is_some()).count();
-            let waiting = self.retransmissions.iter().chain(&self.video);
-            self.queued_bytes = waiting.map(|waiting| f64::from(waiting.size)).sum();
+            self.count();
         }
+    }
+
+    /// Sums up what waits, after some of it was taken out.
+    fn count(&mut self) {
+        self.discardable = self.video.iter().filter(|waiting| waiting.discardable.is_some()).count();
+        let waiting = self.retransmissions.iter().chain(&self.video);
+        self.queued_bytes = waiting.map(|waiting| f64::from(waiting.size)).sum();
     }
 }
 
@@ -417,6 +437,20 @@ mod tests {
         assert_eq!(pacer.dropped(), 1, "it was too much, and dropped again");
         assert_eq!(pacer.handle_packet(now, of(2)), Admission::Dropped(2));
         assert!(!matches!(pacer.handle_packet(now, video(3)), Admission::Dropped(_)));
+    }
+
+    #[test]
+    fn what_waits_can_be_taken_out_or_made_smaller() {
+        let start = Instant::now();
+        let mut pacer = empty(start);
+        (0..6).for_each(|frame| _ = pacer.handle_packet(start, video(frame)));
+        pacer.revise(|&frame, size| match frame % 3 {
+            0 => None,
+            1 => Some(12),
+            _ => Some(size),
+        });
+        assert_eq!(pacer.queue(), pacer.base_rate().time_for(2.0 * 1212.0));
+        assert_eq!((0..80).flat_map(|tick| released(&mut pacer, start + ms(tick))).collect::<Vec<_>>(), [1, 2, 4, 5]);
     }
 
     #[test]

@@ -56,6 +56,10 @@ const TRIGGER_UP: f64 = 0.10;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// A layer this much lower than the viewport will do.
 const HEIGHT_ENOUGH: f64 = 0.85;
+/// So will so much fewer pictures: what is measured varies, and a quarter of thirty is not quite eight.
+const FPS_ENOUGH: f32 = 0.9;
+/// Rungs have as many pictures if they differ by less: temporal layers have half as many as the next.
+const FPS_ALIKE: f32 = 1.25;
 
 /// What can be forwarded of a track.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -198,6 +202,8 @@ struct Memory {
     /// What all tracks cost when this one had to go down.
     failed: Bitrate,
     class: Option<Class>,
+    /// The largest spatial layer that was of use, and the pictures a second that were wanted.
+    useful: Option<(u8, u8)>,
 }
 
 impl Allocator {
@@ -283,13 +289,14 @@ impl Allocator {
         };
         let Some((_, memory)) = self.memory.get_mut(index) else { return Cause::Kept };
         memory.class = Some(track.class);
+        memory.useful = candidate.useful(track);
         let rung = candidate.chosen.and_then(|index| track.rungs.get(index));
         let layers = rung.map(|rung| (rung.spatial, rung.temporal));
         let before = std::mem::replace(&mut memory.chosen, layers);
         if layers == before {
             return Cause::Kept;
         }
-        if before.is_some_and(|before| layers.map(|layers| layers.0) != Some(before.0)) {
+        if !candidate.wished && before.is_some_and(|before| layers.map(|layers| layers.0) != Some(before.0)) {
             memory.spatial = Some(now);
         }
         if candidate.rises() {
@@ -324,10 +331,11 @@ impl Memory {
     }
 
     /// Whether the track may move up, and to another spatial layer.
-    fn may_rise(&self, now: Instant, class: Class, target: Bitrate) -> (bool, bool) {
+    fn may_rise(&self, now: Instant, class: Class, useful: Option<(u8, u8)>, target: Bitrate) -> (bool, bool) {
         let over = |then: Option<Instant>, span| then.is_none_or(|then| now.saturating_duration_since(then) >= span);
-        // Who begins to speak does not wait for what went wrong before.
-        let promoted = self.class.is_some_and(|before| class < before);
+        // Who begins to speak does not wait for what went wrong before, nor who is to be larger or smoother.
+        let grown = self.useful.zip(useful).is_some_and(|(before, now)| now.0 > before.0 || now.1 > before.1);
+        let promoted = self.class.is_some_and(|before| class < before) || grown;
         let hold = if self.chosen.is_none() { self.hold.min(HOLD_PAUSED_MAX) } else { self.hold };
         // Nor does one whose path has become another.
         let changed = target >= self.failed.scale(HOLD_VOID);

@@ -5,8 +5,8 @@ use std::collections::BinaryHeap;
 use std::time::Instant;
 
 use super::{
-    Budget, Class, HEIGHT_ENOUGH, LAYER_ALIVE, Memory, OVERSEND, OVERSEND_MAX, RESUME_MARGIN, Rung, SPENT, Track,
-    UP_MARGIN,
+    Budget, Class, FPS_ALIKE, FPS_ENOUGH, HEIGHT_ENOUGH, LAYER_ALIVE, Memory, OVERSEND, OVERSEND_MAX, RESUME_MARGIN,
+    Rung, SPENT, Track, UP_MARGIN,
 };
 use crate::bwe::{Bitrate, Demand};
 
@@ -76,9 +76,10 @@ impl Candidate {
             .chosen
             .and_then(|layers| track.rungs.iter().position(|rung| (rung.spatial, rung.temporal) == layers));
         let alive = place.filter(|&place| track.rungs.get(place).is_some_and(|rung| rung.alive.is_some()));
-        let useful = |rung: &Rung| top.is_some_and(|top| rung.spatial <= top) && rung.fps <= fps;
-        let before = alive.filter(|&place| wanted && track.rungs.get(place).is_some_and(useful));
-        let (rise, rise_spatial) = memory.may_rise(now, class, target);
+        let serves = |rung: &Rung| top.is_some_and(|top| rung.spatial <= top) && rung.fps <= fps;
+        let before = alive.filter(|&place| wanted && track.rungs.get(place).is_some_and(serves));
+        let useful = top.map(|top| (top, track.hints.max_fps));
+        let (rise, rise_spatial) = memory.may_rise(now, class, useful, target);
         let base = match class {
             Class::Screen => 8.0,
             Class::Dominant => 4.0,
@@ -116,6 +117,11 @@ impl Candidate {
     pub(super) fn rises(&self) -> bool {
         // Rungs are in the order of their cost.
         self.chosen.is_some() && (!self.had || self.before.is_some_and(|before| self.chosen > Some(before)))
+    }
+
+    /// The largest spatial layer that is of use to a viewer who wants so many pictures a second.
+    pub(super) fn useful(&self, track: &Track<'_>) -> Option<(u8, u8)> {
+        self.top.map(|top| (top, track.hints.max_fps))
     }
 
     fn is_useful(&self, rung: &Rung) -> bool {
@@ -328,9 +334,9 @@ fn useful_layer(track: &Track<'_>) -> Option<u8> {
     filling.or_else(|| allowed().map(|rung| rung.spatial).max())
 }
 
-/// The least number of pictures that is as many as wanted.
+/// The most pictures a second that are of use: the least number that is as many as wanted, and what is much the same.
 fn useful_fps(track: &Track<'_>) -> f32 {
-    let wanted = f32::from(track.hints.max_fps);
+    let wanted = f32::from(track.hints.max_fps) * FPS_ENOUGH;
     let enough = track.rungs.iter().map(|rung| rung.fps).filter(|&fps| fps >= wanted).reduce(f32::min);
-    enough.unwrap_or(f32::INFINITY)
+    enough.map_or(f32::INFINITY, |fps| fps * FPS_ALIKE)
 }

@@ -83,6 +83,11 @@ impl KeyframeGate {
         }
     }
 
+    /// Whether what is asked for has been asked for once.
+    pub(crate) const fn is_first(&self) -> bool {
+        matches!(self.state, State::Waiting { asked: 1, .. })
+    }
+
     /// Returns when `poll_request` is worth asking again.
     pub(crate) const fn poll_timeout(&self) -> Option<Instant> {
         match self.state {

@@ -73,6 +73,8 @@ pub(crate) struct Track {
     /// Counts frames, so that the same subscriber is not always served last.
     pub(crate) rotation: usize,
     pub(crate) is_paused: bool,
+    /// When its publisher was last asked for a keyframe.
+    pub(crate) asked: Option<Instant>,
     /// What it is to the room, and when its publisher spoke last.
     pub(crate) class: Class,
     pub(crate) spoke: u64,
@@ -103,6 +105,8 @@ pub(crate) struct Layer {
     pub(crate) last_arrival: Option<Instant>,
     pictures: PictureCounter,
     gop: Option<Gop>,
+    /// The publisher was told to stop it: if it did, it starts again with a keyframe that need not be asked for.
+    slept: bool,
 }
 
 /// What has come since the last keyframe: who begins with that needs nothing else.
@@ -114,7 +118,7 @@ pub(crate) struct Gop {
     pub(crate) at: Instant,
     /// Bytes since, and those of the keyframe.
     pub(crate) bytes: usize,
-    key_bytes: usize,
+    pub(crate) key_bytes: usize,
 }
 
 /// What is remembered of a kept packet, so that it need not be read in its turn again.
@@ -167,6 +171,7 @@ impl Track {
             subscribers: Vec::new(),
             rotation: 0,
             is_paused: false,
+            asked: None,
             class: Class::Other,
             spoke: 0,
             speaking: SpeakingDetector::default(),
@@ -224,6 +229,7 @@ impl Track {
         let Some(layer) = self.layers.get_mut(usize::from(at)) else { return };
         if layer.targets_version != layer.reader.version() {
             layer.targets_version = layer.reader.version();
+            layer.handle_targets(prepared.index);
             self.ladder.handle_targets(at, layer.reader.targets());
         }
         self.ladder.handle_packet(now, at, &prepared.frame, len);
@@ -270,8 +276,10 @@ impl Track {
     /// Compares what is wanted of the track with what its publisher was told; returns what it is to be told now.
     pub(crate) fn handle_wanted(&mut self, now: Instant, wanted: u8) -> Option<u8> {
         let told = self.demand.update(now, wanted)?;
-        for layer in 0..self.layers.len() as u8 {
-            self.ladder.set_sleeping(now, layer, told >> layer & 1 == 0);
+        for (layer, at) in self.layers.iter_mut().zip(0_u8..) {
+            let sleeps = told >> at & 1 == 0;
+            layer.slept |= sleeps;
+            self.ladder.set_sleeping(now, at, sleeps);
         }
         Some(told)
     }
@@ -335,6 +343,7 @@ impl Layer {
             last_arrival: None,
             pictures: PictureCounter::default(),
             gop: None,
+            slept: false,
         }
     }
 
@@ -346,6 +355,13 @@ impl Layer {
     /// Nobody is to begin with what has come so far.
     pub(crate) const fn forget_gop(&mut self) {
         self.gop = None;
+    }
+
+    /// Decode targets are numbered anew from packet `index` on: what is remembered of packets before is of no use, except
+    /// for the lowest target, whose number is always the same.
+    fn handle_targets(&mut self, index: u64) {
+        let is_grid = self.reader.targets().iter().any(|target| target.spatial > 0);
+        self.gop = self.gop.filter(|gop| !is_grid || gop.first >= index);
     }
 
     /// Counts what has come since the last keyframe.
@@ -386,7 +402,7 @@ impl Layer {
 
     /// When the layer is to be asked for a keyframe, unless it was switched off.
     pub(crate) fn keyframe_timeout(&self) -> Option<Instant> {
-        let until = self.last_arrival? + ASKED_WITHIN;
+        let until = self.last_arrival? + if self.slept { STOPPED_AFTER } else { ASKED_WITHIN };
         self.gate.poll_timeout().filter(|&at| at < until)
     }
 
@@ -402,6 +418,7 @@ impl Layer {
         let (index, arrival) = self.window.handle(packet.sequence);
         effects.index = index;
         effects.woke = !self.is_live(now);
+        self.slept &= !effects.woke;
         let is_newest = match arrival {
             Arrival::Duplicate => return None,
             Arrival::Late => {

@@ -9,6 +9,19 @@ const LEAP_MICROS: i64 = 1_000_000;
 /// Where the extended timestamps start, so that none is ever negative.
 const ORIGIN: u64 = 1 << 32;
 
+/// All frames of the past together, and what the newest of them may be moved by, take this part of a second at most: less
+/// than a frame lasts.
+pub(crate) const REPLAY_STEPS: u32 = 100;
+
+/// Where an owner that begins in the past is put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Past {
+    /// The timestamp of its first frame, were it shown when it was captured.
+    pub(crate) timestamp: u32,
+    /// What its newest frame is moved by.
+    pub(crate) moved: u32,
+}
+
 /// Counts RTP ticks from the birth of a slot, through every owner and every pause.
 ///
 /// `timestamp = T0 + rate × (capture time − birth)`: each owner gets a fixed distance to that at its first packet, at
@@ -39,12 +52,17 @@ impl SlotClock {
         wanted.max(least) as u32
     }
 
-    /// The timestamp of what was captured at `capture`, for an owner who begins in the past. What it has to send reaches
-    /// `span` ticks further and is squeezed into the last `ticks` of them; `None` if that went back behind what was sent.
-    pub(crate) fn begin_in_the_past(&self, now: i64, capture: i64, span: u32, ticks: u32) -> Option<u32> {
+    /// The timestamps for an owner who begins in the past with a frame that was captured at `capture`: the one that
+    /// belongs to that, and how far that of the newest frame is moved, which lies `span` behind the first one.
+    ///
+    /// There are `frames` of the past, a step of `step` apart, and none may go back behind what was sent; `None` if the
+    /// newest one had to be moved further than a frame lasts.
+    pub(crate) fn begin_in_the_past(&self, now: i64, capture: i64, span: u32, frames: u64, step: u64) -> Option<Past> {
         let first = self.at(capture.min(now));
-        let begins = (first + u64::from(span)).saturating_sub(u64::from(ticks));
-        self.last.is_none_or(|(last, _)| begins > last).then_some(first as u32)
+        let newest = first + u64::from(span);
+        let least = self.last.map_or(0, |(last, _)| last + frames * step);
+        let moved = least.saturating_sub(newest);
+        (moved <= u64::from(self.rate / REPLAY_STEPS)).then_some(Past { timestamp: first as u32, moved: moved as u32 })
     }
 
     /// Whether the owner's next timestamp has leapt: it cannot be from the clock of the one before.
@@ -123,18 +141,15 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_begins_in_the_past_if_the_slot_has_been_silent_for_long_enough() {
+    fn an_owner_begins_in_the_past_if_its_newest_frame_need_not_be_moved_far() {
         let mut clock = SlotClock::new(0, 90_000, 0);
-        let half = 45_000;
-        assert_eq!(clock.begin_in_the_past(SECOND, SECOND / 2, half, 900), Some(half));
-        clock.handle_sent(SECOND, 2 * half);
-        assert_eq!(
-            clock.begin_in_the_past(SECOND + 10_000, SECOND / 2 + 10_000, half, 900),
-            None,
-            "10 ms are 900 ticks"
-        );
-        assert_eq!(clock.begin_in_the_past(SECOND + 20_000, SECOND / 2 + 20_000, half, 900), Some(half + 1800));
-        assert_eq!(clock.begin_in_the_past(SECOND + 20_000, SECOND / 2, half, 900), None, "it has shown just that");
+        let past = |clock: &SlotClock, span| clock.begin_in_the_past(2 * SECOND, SECOND, span, 5, 90);
+        assert_eq!(past(&clock, 45_000), Some(Past { timestamp: 90_000, moved: 0 }));
+        clock.handle_sent(SECOND, 135_000);
+        assert_eq!(past(&clock, 45_450), Some(Past { timestamp: 90_000, moved: 0 }));
+        assert_eq!(past(&clock, 45_000), Some(Past { timestamp: 90_000, moved: 450 }));
+        assert_eq!(past(&clock, 44_550), Some(Past { timestamp: 90_000, moved: 900 }));
+        assert_eq!(past(&clock, 44_549), None);
     }
 
     #[test]

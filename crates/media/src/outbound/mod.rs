@@ -62,8 +62,12 @@ pub(crate) struct Slot {
     /// How much redundancy the subscriber needs, and whether the plane itself fills the slot.
     pub(crate) audio: SlotAudio,
     numbering: Numbering,
+    /// Packets numbered below this are of no use: they are of an encoding that was left as it no longer fits.
+    stale_before: u64,
     pub(crate) selector: Selector,
-    /// The decode targets that are still fed, and how many frames are still to tell of it.
+    /// The last frame whose timestamps are moved, as it was of the past when the owner began.
+    moved: Option<u64>,
+    /// The decode targets that were told to be fed, and how many frames are still to tell of it.
     active: u32,
     active_left: u8,
     pub(crate) clock: SlotClock,
@@ -140,6 +144,8 @@ impl Slot {
             // In the lower half, so that the first packets may be reordered without a doubt about the rollover.
             numbering: Numbering::new(1 + (numbers & 0x3fff), ids),
             selector: Selector::default(),
+            moved: None,
+            stale_before: 0,
             active: u32::MAX,
             active_left: 0,
             clock: SlotClock::new(micros, rate, (numbers >> 32) as u32),
@@ -183,6 +189,10 @@ impl Slot {
                 .place(epoch, packet.index)
                 .map_or(Decision::Skip, |at| Decision::Forward(*epoch, at));
         }
+        if self.moved.is_some_and(|moved| moved != packet.frame.number) {
+            self.moved = None;
+            self.numbering.set_shift(packet.index, 0);
+        }
         if !self.selector.is_behind() && self.clock.is_leap(micros, epoch.timestamp_out(packet.timestamp)) {
             let Epoch { track, layer, codec, payload_type, rtx_payload_type, strips_red, .. } = *epoch;
             return Decision::Begin(Owner { track, layer, codec, payload_type, rtx_payload_type, strips_red });
@@ -217,8 +227,8 @@ impl Slot {
 
     /// From this packet on, `target` is what is forwarded.
     fn handle_target(&mut self, reader: &FrameReader, target: u8, packet: &Prepared<'_>) {
-        self.numbering.set_top(packet.index, Top { target, spatial: spatial(reader, target) });
-        (self.active, self.active_left) = (reader.covered(target), ACTIVE_FRAMES);
+        let top = Top { target, spatial: spatial(reader, target), active: reader.covered(target) };
+        self.numbering.set_top(packet.index, top);
     }
 
     /// Stays on `target` until the selector catches up: what is forwarded from this packet on is of the past.
@@ -227,9 +237,18 @@ impl Slot {
         self.handle_target(reader, target, packet);
     }
 
+    /// What comes after `frame` is of the present.
+    pub(crate) fn catch_up(&mut self, frame: Option<u64>) {
+        self.selector.catch_up();
+        self.moved = frame;
+    }
+
     /// The decode targets that are still fed, where a packet is to tell of it: with the structure, and for a while
     /// after a change (RTP Payload Format For AV1 1.0, A.4).
-    fn active_targets(&mut self, packet: &Prepared<'_>) -> Option<u32> {
+    fn active_targets(&mut self, packet: &Prepared<'_>, place: &Place) -> Option<u32> {
+        if self.active != place.top.active {
+            (self.active, self.active_left) = (place.top.active, ACTIVE_FRAMES);
+        }
         let is_told = packet.frame.starts && (packet.frame.starts_keyframe || self.active_left > 0);
         if !is_told || packet.layout.is_none() {
             return None;
@@ -297,7 +316,7 @@ impl Slot {
     ) -> Epoch {
         let epoch = self.numbering.begin(owner, packet.index, packet.timestamp, timestamp, packet.ids);
         self.live = Some(epoch);
-        self.undecodable = None;
+        (self.undecodable, self.moved) = (None, None);
         // The old owner may change its layer while another one is still waited for.
         self.wanted = self.wanted.filter(|&wanted| wanted != owner.track);
         if let Some(layer) = track.layers.get(usize::from(owner.layer))
@@ -334,7 +353,8 @@ impl Slot {
         out: &mut impl Egress,
     ) -> usize {
         let Outlet { epoch, place, orientation } = outlet;
-        let packet = &if place.takes(packet) { *packet } else { packet.blank() };
+        let is_whole = place.takes(packet) && !self.is_stale(place.index);
+        let packet = &if is_whole { *packet } else { packet.blank() };
         let ids = epoch.ids_out(packet.ids, *place);
         // Audio starts a talk spurt with its first packet (RFC 3551 4.1); a switch is one.
         let starts_spurt = self.config.kind == Kind::Audio && packet.index == epoch.first;
@@ -347,7 +367,7 @@ impl Slot {
             csrc: None,
         };
         let mid = self.media_mid();
-        let active = self.active_targets(packet);
+        let active = self.active_targets(packet, place);
         let (carried, frame, layout, orientation) = (&packet.carried, ids.frame, packet.layout, *orientation);
         let Departure { ntp: now, transport_sequence } = departure;
         let elements = Elements { mid, transport_sequence, now, carried, frame, layout, active, orientation };
@@ -382,7 +402,7 @@ impl Slot {
             csrc: None,
         };
         let mid = self.rtx_mid();
-        let active = packet.frame.starts_keyframe.then_some(self.active);
+        let active = packet.frame.starts_keyframe.then_some(place.top.active);
         let (carried, frame, layout) = (&packet.carried, ids.frame, packet.layout);
         let Departure { ntp: now, transport_sequence } = departure;
         let elements = Elements { mid, transport_sequence, now, carried, frame, layout, active, orientation: None };
@@ -446,6 +466,17 @@ impl Slot {
         let tells = self.mid_left > 0 || self.rtx_mid_left > 0;
         self.rtx_mid_left = self.rtx_mid_left.saturating_sub(1);
         self.mid.filter(|_| tells)
+    }
+
+    /// Leaves an encoding that no longer fits: what has been numbered of it need not be sent any more.
+    pub(crate) fn abandon(&mut self) {
+        self.stale_before = self.next_index();
+        self.detach();
+    }
+
+    /// Whether a packet is of no use any more: only its number is sent.
+    pub(crate) const fn is_stale(&self, index: u64) -> bool {
+        index < self.stale_before
     }
 
     /// Finds a packet the subscriber asks for again by its sequence number.

@@ -76,11 +76,13 @@ pub(crate) struct Top {
     pub(crate) target: u8,
     /// The spatial layer of it.
     pub(crate) spatial: u8,
+    /// The decode targets that are fed with it.
+    pub(crate) active: u32,
 }
 
 impl Top {
     /// Everything: of audio there is no less.
-    const ALL: Self = Self { target: u8::MAX, spatial: u8::MAX };
+    const ALL: Self = Self { target: u8::MAX, spatial: u8::MAX, active: u32::MAX };
 }
 
 /// The number a packet gets in a slot.
@@ -449,9 +451,9 @@ mod tests {
     fn the_picture_ends_with_the_highest_layer_that_is_forwarded_from_where_that_changed() {
         let mut numbering = Numbering::new(0, Ids::default());
         let epoch = numbering.begin(owner(), 10, 0, 0, Ids::default());
-        numbering.set_top(10, Top { target: 8, spatial: 2 });
+        numbering.set_top(10, Top { target: 8, spatial: 2, active: 0x1ff });
         send(&mut numbering, &epoch, 10, Ids::default());
-        numbering.set_top(11, Top { target: 1, spatial: 0 });
+        numbering.set_top(11, Top { target: 1, spatial: 0, active: 0b11 });
         send(&mut numbering, &epoch, 11, Ids::default());
         let top = |index| numbering.place(&epoch, index).unwrap();
         assert_eq!((top(10).top.spatial, top(11).top.spatial), (2, 0));

@@ -2,17 +2,21 @@
 
 use std::time::{Duration, Instant};
 
+use crate::bwe::Bitrate;
 use crate::outbound::rewrite::HISTORY;
 
 /// How often one packet is sent again.
 const MAX_REPEATS: u8 = 4;
 /// A packet sent again is left alone for this long at least, and for the round-trip time.
 const MIN_SPACING: Duration = Duration::from_millis(20);
-/// Bytes a peer may be sent again in a second, whatever else it is sent ...
-const ALLOWANCE_BYTES: u64 = 16 << 10;
-/// ... and as a part of what it is sent.
-const SHARE_DIVISOR: u64 = 4;
-const PERIOD: Duration = Duration::from_secs(1);
+/// Bytes a peer may be sent again at once, however little its path carries, …
+const ALLOWANCE: f64 = 16_384.0;
+/// … and this share of what the path carries, or, if that is not known, of what is sent and the same again each second, …
+const SHARE: f64 = 0.25;
+/// … in so long: a burst of loss of 200 ms takes a quarter of a second, and is to be repaired at once.
+const SPAN: Duration = Duration::from_secs(1);
+/// More than this is nowhere needed, however much the path carries.
+const RATE_MAX: Bitrate = Bitrate::kbps(5_000);
 
 /// The retransmissions of one slot.
 #[derive(Debug)]
@@ -68,18 +72,19 @@ impl Retransmitter {
     }
 }
 
-/// What one peer may be sent again: a quarter of what it is sent in a second, and a little more.
+/// What one peer may be sent again: a share of what its path carries, that of a second at once.
 #[derive(Debug)]
 pub(crate) struct Budget {
+    updated: Instant,
+    repeated: f64,
     since: Instant,
     sent: u64,
     sent_before: u64,
-    repeated: u64,
 }
 
 impl Budget {
     pub(crate) const fn new(now: Instant) -> Self {
-        Self { since: now, sent: 0, sent_before: 0, repeated: 0 }
+        Self { updated: now, repeated: 0.0, since: now, sent: 0, sent_before: 0 }
     }
 
     /// Counts bytes sent for the first time.
@@ -87,19 +92,32 @@ impl Budget {
         self.sent += len as u64;
     }
 
-    /// Whether `len` bytes may be sent again now; if so, they are counted.
-    pub(crate) fn allow(&mut self, now: Instant, len: usize) -> bool {
-        if now >= self.since + PERIOD {
-            let is_stale = now >= self.since + 2 * PERIOD;
-            self.sent_before = if is_stale { 0 } else { self.sent };
-            (self.since, self.sent, self.repeated) = (now, 0, 0);
-        }
-        let bound = ALLOWANCE_BYTES + self.sent.max(self.sent_before) / SHARE_DIVISOR;
-        let is_allowed = self.repeated + len as u64 <= bound;
+    /// Whether `len` bytes may be sent again now on a path that carries `target`, if that is known; if so, they are
+    /// counted.
+    pub(crate) fn allow(&mut self, now: Instant, len: usize, target: Option<Bitrate>) -> bool {
+        let sent = self.measure(now);
+        let (rate, at_once) = match target {
+            Some(target) => (target.scale(SHARE), ALLOWANCE),
+            None => (sent.scale(SHARE) + Bitrate::from_f64(ALLOWANCE * 8.0), 0.0),
+        };
+        let rate = rate.min(RATE_MAX);
+        self.repeated = (self.repeated - rate.bytes_in(now.saturating_duration_since(self.updated))).max(0.0);
+        self.updated = self.updated.max(now);
+        let is_allowed = self.repeated + len as f64 <= at_once + rate.bytes_in(SPAN);
         if is_allowed {
-            self.repeated += len as u64;
+            self.repeated += len as f64;
         }
         is_allowed
+    }
+
+    /// What is sent, by the last whole second or the present one.
+    fn measure(&mut self, now: Instant) -> Bitrate {
+        if now >= self.since + SPAN {
+            let is_stale = now >= self.since + 2 * SPAN;
+            self.sent_before = if is_stale { 0 } else { self.sent };
+            (self.since, self.sent) = (now, 0);
+        }
+        Bitrate::bps(self.sent.max(self.sent_before) * 8)
     }
 }
 
@@ -123,26 +141,36 @@ mod tests {
     }
 
     #[test]
-    fn a_quarter_of_the_bytes_may_be_sent_again() {
+    fn a_quarter_of_what_the_path_carries_may_be_sent_again() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut budget = Budget::new(start);
-        let mut repeated = 0;
+        let target = Some(Bitrate::kbps(8_000));
+        let mut repeated = 0.0;
         for ms in 0..2000 {
-            budget.handle_sent(1000);
-            while budget.allow(at(ms), 1000) {
-                repeated += 1000;
+            while budget.allow(at(ms), 1000, target) {
+                repeated += 1000.0;
             }
         }
-        let bound = 2_000_000 / 4 + 2 * ALLOWANCE_BYTES;
-        assert!((bound - 20_000..=bound).contains(&repeated), "{repeated} of at most {bound}");
+        let bound = ALLOWANCE + 3.0 * 250_000.0;
+        assert!((bound - 2_000.0..=bound).contains(&repeated), "{repeated} of at most {bound}");
+        assert!(budget.allow(at(9000), 200_000, target), "that of a second at once");
     }
 
     #[test]
-    fn a_peer_that_is_sent_nothing_has_a_small_allowance() {
+    fn of_a_path_that_is_not_measured_what_is_sent_counts() {
         let start = Instant::now();
         let mut budget = Budget::new(start);
-        let allowed = (0..100).filter(|_| budget.allow(start + PERIOD * 5, 1000)).count();
-        assert_eq!(allowed as u64, ALLOWANCE_BYTES / 1000);
+        budget.handle_sent(400_000);
+        let allowed = (0..1000).filter(|_| budget.allow(start, 1000, None)).count();
+        assert_eq!(allowed, 116);
+    }
+
+    #[test]
+    fn a_path_that_carries_nothing_has_a_small_allowance() {
+        let start = Instant::now();
+        let mut budget = Budget::new(start);
+        let allowed = (0..100).filter(|_| budget.allow(start + SPAN * 5, 1000, Some(Bitrate::ZERO))).count();
+        assert_eq!(allowed, 16);
     }
 }

@@ -21,6 +21,8 @@ pub(crate) enum Bridge {
     /// What was forwarded before: the new one costs more.
     #[default]
     Keep,
+    /// This decode target: as much of it as the new one allows.
+    More(u8),
     /// This decode target: more of it no longer fits.
     Only(u8),
     /// Nothing: not even its lowest layer fits.
@@ -124,7 +126,7 @@ impl Selector {
             Some(goal) if goal.layer == layer && follows(reader, frame, current, goal.target) => Some(goal.target),
             Some(_) => match self.bridge {
                 Bridge::Keep => Some(current),
-                Bridge::Only(target) => Some(target),
+                Bridge::More(target) | Bridge::Only(target) => Some(target),
                 Bridge::Nothing => None,
             },
         };

@@ -11,7 +11,7 @@ use crate::event::PlaneEvent;
 use crate::inbound::Track;
 use crate::inbound::keyframe::Urgency;
 use crate::inbound::ladder::Step;
-use crate::key::{PeerKey, TrackKey};
+use crate::key::{PeerKey, SlotKey, TrackKey};
 use crate::outbound::Slot;
 use crate::outbound::select::{Bridge, Goal, spatial};
 use crate::plane::cache;
@@ -24,13 +24,12 @@ use crate::plane::{LayerChoice, Plane, queue};
 const BRIDGE_SHARE: f64 = 0.9;
 
 impl Plane {
-    /// Chooses for one subscriber if its budget has changed enough, or enough time has passed.
-    pub(super) fn allocate_if_due(&mut self, now: Instant, peer: PeerKey) {
-        let Some(state) = self.peers.get_mut(peer) else { return };
-        let budget = state.sending.budget(now, 0, false);
-        if state.sending.allocator.is_due(now, &budget) {
-            self.allocate(now, peer);
-        }
+    /// Whether the budget of a subscriber has changed enough, or enough time has passed, to choose anew.
+    pub(super) fn is_allocation_due(&mut self, now: Instant, peer: PeerKey) -> bool {
+        self.peers.get_mut(peer).is_some_and(|state| {
+            let budget = state.sending.budget(now, 0, false);
+            state.sending.allocator.is_due(now, &budget)
+        })
     }
 
     /// Chooses anew for all who show a track, or are to show it.
@@ -44,8 +43,17 @@ impl Plane {
         }
     }
 
-    /// Spends what the path to a subscriber carries on the tracks of its slots.
+    /// Chooses anew for one subscriber, and sees to it that what follows from it is done.
     pub(super) fn allocate(&mut self, now: Instant, key: PeerKey) {
+        self.choose(now, key);
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.sending.due = peer.sending.poll_timeout(now);
+            self.timers.schedule(Timer::Sending, peer.sending.due);
+        }
+    }
+
+    /// Spends what the path to a subscriber carries on the tracks of its slots.
+    pub(super) fn choose(&mut self, now: Instant, key: PeerKey) {
         let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.is_ready) else { return };
         let mut shown = std::mem::take(&mut self.scratch.shown);
         let (mut audio_slots, mut red) = (0, false);
@@ -86,28 +94,31 @@ impl Plane {
             let others = step.map_or(demand.used, |step| demand.used - step.rung.cost);
             let room = budget.target.scale(BRIDGE_SHARE) - others;
             slot.cause = choice.cause;
+            let bridge = bridge(slot, track, step, room);
+            if bridge == Bridge::Nothing && slot.live.is_some() {
+                slot.abandon();
+                peer.sending.forget_queued(slot_key, slot.next_index());
+            }
             let goal = step.map(|step| Goal { layer: step.layer, target: step.target });
-            if slot.selector.set_goal(goal, bridge(slot, track, step, room)) {
+            if slot.selector.set_goal(goal, bridge) {
                 let (cause, target) = (choice.cause, budget.target);
                 let rung = step.map(|Step { layer, rung, .. }| (LayerChoice::of(layer, &rung), rung.cost));
                 self.log.note(Some(slot_key), || Decision::Choice { track: track_key, rung, cause, target });
             }
             let Some(layer) = awaited(slot, track) else { continue };
-            if slot.live.is_none()
-                && track.layers.get(usize::from(layer)).is_some_and(|state| cache::is_fresh(now, state))
-            {
-                peer.sending.joining.push(slot_key);
-            } else if let Some(state) = track.layers.get_mut(usize::from(layer)) {
-                state.gate.handle_wish(now, urgency(slot));
+            let Some(state) = track.layers.get_mut(usize::from(layer)) else { continue };
+            // What has been sent of an encoding is not sent as something new, and another owner is shown from now on.
+            let may = slot.live.is_none_or(|epoch| epoch.track == track_key && epoch.layer != layer);
+            if !may || !cache::is_fresh(now, state) {
+                state.gate.handle_wish(now, urgency(slot, track_key));
                 let cause = if slot.live.is_none() { WishCause::Join } else { WishCause::Switch };
                 self.log.note(Some(slot_key), || Decision::Wish { track: track_key, layer, cause });
                 self.timers.schedule(Timer::Keyframe, state.keyframe_timeout());
+            } else if !peer.sending.joining.contains(&slot_key) {
+                peer.sending.joining.push(slot_key);
             }
         }
         peer.sending.choices = choices;
-        let next = peer.sending.poll_timeout(now);
-        peer.sending.due = next;
-        self.timers.schedule(Timer::Sending, next);
         for (_, track) in shown.drain(..) {
             self.tell_wanted(now, track);
         }
@@ -120,6 +131,13 @@ impl Plane {
         let Some(track) = self.tracks.get_mut(key).filter(|track| track.config.kind == Kind::Video) else { return };
         if let Some(layers) = track.handle_wanted(now, wanted) {
             queue(&mut self.events, &mut self.counters, PlaneEvent::LayersWanted { track: key, layers });
+        }
+    }
+
+    /// A slot waits for a keyframe of an encoding.
+    pub(super) fn want_keyframe(&mut self, now: Instant, slot: SlotKey, track: TrackKey, layer: u8) {
+        if let Some(slot) = self.slots.get(slot) {
+            self.wish(now, track, layer, urgency(slot, track));
         }
     }
 
@@ -146,17 +164,19 @@ fn layers_of(slot: &Slot, track: TrackKey) -> u8 {
 }
 
 /// The encoding whose keyframe a slot waits for.
-fn awaited(slot: &Slot, track: &Track) -> Option<u8> {
+pub(super) fn awaited(slot: &Slot, track: &Track) -> Option<u8> {
     let live = slot.live.filter(|epoch| epoch.track == track.key);
     let live = live.and_then(|epoch| Some((epoch.layer, &track.layers.get(usize::from(epoch.layer))?.reader)));
     slot.selector.awaits(live)
 }
 
-/// A better picture can wait, and so can who joins; whose picture stands or stumbles meanwhile cannot.
-fn urgency(slot: &Slot) -> Urgency {
-    let is_bridged = slot.selector.bridge() != Bridge::Keep;
+/// A better picture can wait, and so can who joins; who is to see another owner cannot, nor whose picture stands or
+/// stumbles meanwhile.
+fn urgency(slot: &Slot, track: TrackKey) -> Urgency {
+    let is_another = slot.live.is_some_and(|epoch| epoch.track != track);
     let is_stopped = slot.live.is_none() && slot.packets > 0;
-    if is_bridged || is_stopped { Urgency::Urgent } else { Urgency::Patient }
+    let is_squeezed = matches!(slot.selector.bridge(), Bridge::Only(_) | Bridge::Nothing);
+    if is_another || is_stopped || is_squeezed { Urgency::Urgent } else { Urgency::Patient }
 }
 
 /// What of the live encoding goes on until `step` can be followed, if it takes a keyframe; `room` is for it alone.
@@ -168,12 +188,18 @@ fn bridge(slot: &Slot, track: &Track, step: Option<Step>, room: Bitrate) -> Brid
     let Some(cost) = of_live().find(|other| other.target == current).map(|step| step.rung.cost) else {
         return Bridge::Keep;
     };
-    if live.track != track.key || step.rung.cost >= cost {
+    if live.track != track.key {
         return Bridge::Keep;
     }
     let Some(layer) = track.layers.get(usize::from(live.layer)) else { return Bridge::Keep };
-    let same = of_live().filter(|other| spatial(&layer.reader, other.target) == spatial(&layer.reader, current));
-    match { same }.min_by_key(|other| other.rung.cost) {
+    let same = || of_live().filter(|other| spatial(&layer.reader, other.target) == spatial(&layer.reader, current));
+    if step.rung.cost >= cost {
+        // Until there is a larger picture the one there is can be smoother.
+        let smoother = same().filter(|other| other.rung.cost <= step.rung.cost && other.rung.fps <= step.rung.fps);
+        let best = { smoother }.max_by_key(|other| other.rung.cost).filter(|best| best.rung.cost > cost);
+        return best.map_or(Bridge::Keep, |best| Bridge::More(best.target));
+    }
+    match same().min_by_key(|other| other.rung.cost) {
         Some(lowest) if lowest.rung.cost <= room => Bridge::Only(lowest.target),
         Some(_) | None => Bridge::Nothing,
     }

@@ -1,23 +1,28 @@
-//! Joining without asking: who comes soon after a keyframe begins with that, and with what its ring has kept since.
+//! Beginning without asking: who comes to an encoding soon after a keyframe, as a new subscriber or from another
+//! encoding, begins with that, and with what its ring has kept since.
 //!
 //! Of the past only the lowest temporal layer is sent, as it is to be shown at once.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use crate::decision::{Decision, WishCause};
 use crate::event::Egress;
-use crate::inbound::Layer;
-use crate::inbound::keyframe::Urgency;
-use crate::key::{PeerKey, SlotKey};
+use crate::inbound::{Layer, Track};
+use crate::key::{PeerKey, SlotKey, TrackKey};
 use crate::outbound::Slot;
 use crate::outbound::select::spatial;
 use crate::plane::Plane;
-use crate::plane::forward::Service;
+use crate::plane::allocation::awaited;
+use crate::plane::forward::{Service, capture_time};
 
 /// A keyframe is of use for this long.
 const MAX_AGE: Duration = Duration::from_millis(2500);
 /// More than this many bytes take longer than a new keyframe.
 const MAX_BYTES: usize = 300_000;
+/// What a new keyframe takes beside its own bytes: the way to the publisher and back, and its next frame. What is kept
+/// may take as much longer than the keyframe alone.
+const ANSWER: Duration = Duration::from_millis(250);
 
 /// Whether one can begin with the last keyframe of an encoding.
 pub(super) fn is_fresh(now: Instant, layer: &Layer) -> bool {
@@ -30,14 +35,16 @@ impl Plane {
     pub(super) fn join_from_cache(&mut self, now: Instant, peer: PeerKey, out: &mut impl Egress) {
         let Some(state) = self.peers.get_mut(peer).filter(|peer| !peer.sending.joining.is_empty()) else { return };
         let mut joining = std::mem::take(&mut state.sending.joining);
-        for slot in joining.drain(..) {
-            let goal = self.slots.get(slot).filter(|slot| slot.live.is_none());
-            let goal = goal.and_then(|slot| Some((slot.wanted?, slot.selector.goal()?.layer)));
-            if let Some((track, layer)) = goal
-                && !self.begin_in_the_past(now, slot, layer, out)
+        for key in joining.drain(..) {
+            let Some(slot) = self.slots.get(key) else { continue };
+            let (Some(track_key), Some(goal)) = (slot.subject(), slot.selector.goal()) else { continue };
+            let Some(track) = self.tracks.get(track_key) else { continue };
+            // It may have begun meanwhile, or what was awaited changed.
+            if awaited(slot, track) == Some(goal.layer) && !self.begin_in_the_past(now, key, track_key, goal.layer, out)
             {
-                self.log.note(Some(slot), || Decision::Wish { track, layer, cause: WishCause::Join });
-                self.wish(now, track, layer, Urgency::Patient);
+                let (track, layer) = (track_key, goal.layer);
+                self.log.note(Some(key), || Decision::Wish { track, layer, cause: WishCause::Join });
+                self.want_keyframe(now, key, track_key, goal.layer);
             }
         }
         if let Some(state) = self.peers.get_mut(peer) {
@@ -46,28 +53,44 @@ impl Plane {
     }
 
     /// Begins a slot with the last keyframe of an encoding; returns whether that was possible.
-    fn begin_in_the_past(&mut self, now: Instant, key: SlotKey, layer: u8, out: &mut impl Egress) -> bool {
+    fn begin_in_the_past(
+        &mut self,
+        now: Instant,
+        key: SlotKey,
+        track_key: TrackKey,
+        layer: u8,
+        out: &mut impl Egress,
+    ) -> bool {
         let (micros, ntp) = (self.micros(now), self.ntp(now));
-        let Some(slot) = self.slots.get_mut(key) else { return false };
-        let Some(track_key) = slot.wanted else { return false };
-        let Some(track) = self.tracks.get(track_key) else { return false };
+        let (Some(slot), Some(track)) = (self.slots.get_mut(key), self.tracks.get(track_key)) else { return false };
         let Some(state) = track.layers.get(usize::from(layer)).filter(|state| is_fresh(now, state)) else {
             return false;
         };
         let (Some(gop), Some(newest)) = (state.gop(), state.newest) else { return false };
-        let is_whole = (gop.first..=newest).all(|number| state.ring.get(number).is_some());
-        let captured = micros - now.saturating_duration_since(gop.at).as_micros() as i64;
-        if !is_whole {
-            return false;
-        }
         let Some(first) = track.stored(layer, gop.first) else { return false };
+        let captured = self.peers.get(track.peer).and_then(|peer| capture_time(micros, track, peer, &first));
+        let captured = captured.unwrap_or_else(|| micros - now.saturating_duration_since(gop.at).as_micros() as i64);
         let Some(peer) = self.peers.get_mut(slot.peer) else { return false };
         let lowest = state.reader.target_for(goal_spatial(slot, state), 0).unwrap_or(0);
+        let Some(bytes) = bytes_of(track, layer, gop.first..=newest, lowest) else { return false };
+        let target = peer.sending.target();
+        if target.time_for(bytes as f64) > target.time_for(gop.key_bytes as f64) + ANSWER {
+            return false;
+        }
         let mut service = Service { now, micros, ntp, track, key, slot, sending: &mut peer.sending, capture: None };
         let Some(served) = service.begin_in_the_past(&first, newest, lowest, captured, out) else { return false };
         self.handle_served(now, track_key, key, &served);
         true
     }
+}
+
+/// What frames of the decode target `target` among some packets take; `None` if not all packets are there.
+fn bytes_of(track: &Track, layer: u8, numbers: RangeInclusive<u64>, target: u8) -> Option<usize> {
+    numbers.map(|number| track.stored(layer, number)).try_fold(0, |sum, packet| {
+        let packet = packet?;
+        let is_sent = !packet.frame.is_known || packet.frame.present >> target & 1 == 1;
+        Some(sum + if is_sent { packet.len() } else { 0 })
+    })
 }
 
 /// The spatial layer of what a slot is to show.

@@ -9,6 +9,7 @@ use crate::event::{Egress, PlaneEvent};
 use crate::inbound::Track;
 use crate::inbound::frame::FrameInfo;
 use crate::key::{SlotKey, TrackKey};
+use crate::outbound::clock::REPLAY_STEPS;
 use crate::outbound::rewrite::{Epoch, Owner, Place};
 use crate::outbound::{Decision, Departure, Outlet, Slot};
 use crate::pacer::{Admission, Outgoing, Priority};
@@ -18,8 +19,8 @@ use crate::plane::sending::{OVERHEAD, Paced, Sending};
 use crate::plane::timers::Timer;
 use crate::plane::{Plane, queue};
 
-/// Frames of the past follow each other by this part of a second.
-const REPLAY_STEPS: u32 = 1000;
+/// Frames of the past follow each other by this part of a second, or closer if there are many.
+const PAST_STEPS: u32 = 1000;
 
 /// What serving one subscriber of a packet needs.
 pub(super) struct Service<'p> {
@@ -121,7 +122,7 @@ impl Service<'_> {
 
     /// Begins with a keyframe of the past, and sends what has been kept since of the decode target `lowest`.
     ///
-    /// The past is shown at once: its frames follow each other in [`REPLAY_STEPS`] up to the newest one, whose timestamp
+    /// The past is shown at once: its frames follow each other in [`PAST_STEPS`] up to the newest one, whose timestamp
     /// is that of its capture. Were they spread as they were captured, the subscriber would stay as far behind.
     pub(super) fn begin_in_the_past(
         &mut self,
@@ -137,15 +138,14 @@ impl Service<'_> {
         let is_sent = |frame: &FrameInfo| !frame.is_known || frame.present >> lowest & 1 == 1;
         let last = past().next_back().map_or(first.timestamp, |packet| packet.timestamp);
         let starts = past().filter(|packet| packet.frame.starts && is_sent(&packet.frame)).count() as u32;
-        let step = self.slot.clock.rate() / REPLAY_STEPS;
-        let timestamp = self.slot.clock.begin_in_the_past(
-            self.micros,
-            captured,
-            last.wrapping_sub(first.timestamp),
-            starts * step,
-        )?;
+        let rate = self.slot.clock.rate();
+        let step = (rate / PAST_STEPS).min(rate / REPLAY_STEPS / starts.max(1));
+        let span = last.wrapping_sub(first.timestamp);
+        let place =
+            self.slot.clock.begin_in_the_past(self.micros, captured, span, u64::from(starts), u64::from(step))?;
+        let last = last.wrapping_add(place.moved);
         let mut served = Served { switched: true, from_cache: true, ..Served::default() };
-        let epoch = self.slot.begin_at(self.now, timestamp, owner, self.track, first);
+        let epoch = self.slot.begin_at(self.now, place.timestamp, owner, self.track, first);
         let layer = self.track.layers.get(usize::from(owner.layer));
         if let Some(layer) = layer {
             self.slot.fall_behind(&layer.reader, lowest, first);
@@ -161,8 +161,7 @@ impl Service<'_> {
             }
             self.follow(&epoch, orientation.take(), &packet, out, &mut served);
         }
-        self.slot.set_shift(newest + 1, 0);
-        self.slot.selector.catch_up();
+        self.slot.catch_up(past().next_back().map(|packet| packet.frame.number));
         served.timestamp = epoch.timestamp_out(last.wrapping_sub(starts.saturating_sub(1) * step));
         Some(served)
     }
@@ -252,7 +251,7 @@ fn outgoing(item: Paced, slot: &Slot, packet: &Prepared<'_>) -> Outgoing<Paced> 
 }
 
 /// When a packet was captured, if its publisher's sender reports tell.
-fn capture_time(micros: i64, track: &Track, peer: &Peer, packet: &Prepared<'_>) -> Option<i64> {
+pub(super) fn capture_time(micros: i64, track: &Track, peer: &Peer, packet: &Prepared<'_>) -> Option<i64> {
     let report = track.layers.get(usize::from(packet.layer))?.report?;
     report.capture_time(micros, peer.clock.offset()?, packet.timestamp, packet.codec.clock_rate())
 }

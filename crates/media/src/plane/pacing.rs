@@ -45,11 +45,13 @@ impl Plane {
             return;
         }
         peer.sending.handle_timeout(now);
+        if self.is_allocation_due(now, key) {
+            self.choose(now, key);
+        }
         self.join_from_cache(now, key, out);
         self.release(now, key, out);
-        self.allocate_if_due(now, key);
         if let Some(peer) = self.peers.get_mut(key) {
-            peer.sending.due = earlier(peer.sending.due, peer.sending.poll_timeout(now));
+            peer.sending.due = peer.sending.poll_timeout(now);
             self.timers.schedule(Timer::Sending, peer.sending.due);
         }
     }

@@ -111,7 +111,11 @@ impl Plane {
             self.counters.rtx_unknown += 1;
             return;
         };
-        if !slot.rtx.allow(now, found.place.index, peer.rtt) || !peer.budget.allow(now, len) {
+        let target = peer.sending.estimator().map(|_| peer.sending.target());
+        if slot.is_stale(found.place.index)
+            || !slot.rtx.allow(now, found.place.index, peer.rtt)
+            || !peer.budget.allow(now, len, target)
+        {
             self.counters.rtx_refused += 1;
             return;
         }
@@ -131,7 +135,9 @@ impl Plane {
     fn handle_remb(&mut self, now: Instant, from: PeerKey, bitrate_bps: u64) {
         if let Some(peer) = self.peers.get_mut(from) {
             peer.sending.handle_remb(now, Bitrate::bps(bitrate_bps));
-            self.allocate_if_due(now, from);
+            if self.is_allocation_due(now, from) {
+                self.allocate(now, from);
+            }
         }
     }
 

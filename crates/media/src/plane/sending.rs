@@ -14,6 +14,8 @@ use crate::plane::earlier;
 
 /// Bytes of a packet on the wire beside the plane's own: the tag of SRTP, UDP and IPv4.
 pub(crate) const OVERHEAD: usize = 16 + 8 + 20;
+/// Bytes on the wire of a packet that has a number and nothing else.
+const BLANK: u16 = 80;
 /// What a path without feedback is taken to carry.
 const UNMEASURED: Bitrate = Bitrate::kbps(1_000_000);
 /// What waits is looked at this often.
@@ -124,6 +126,15 @@ impl Sending {
             estimator.handle_path_change(now);
         }
         self.pacer.set_target(now, self.target());
+    }
+
+    /// What waits of `slot` below `index` is of no use: of new packets only the number is sent, and nothing again.
+    pub(crate) fn forget_queued(&mut self, slot: SlotKey, index: u64) {
+        self.pacer.revise(|item, size| match (item.slot == slot && item.index < index, item.is_repeat) {
+            (false, _) => Some(size),
+            (true, true) => None,
+            (true, false) => Some(size.min(BLANK)),
+        });
     }
 
     /// The transport-wide number for the next packet.

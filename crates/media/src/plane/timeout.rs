@@ -23,6 +23,9 @@ use crate::trace::Call;
 pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Measuring of bit rates, and how soon a layer that stopped is noticed.
 pub(super) const LAYER_INTERVAL: Duration = Duration::from_millis(250);
+/// A request for a keyframe of one encoding serves the others too, if what they wait for is so young: publishers make
+/// one on all of them. If this one does not, its other encodings are asked when the answer stays out.
+const TOGETHER: Duration = Duration::from_millis(150);
 /// What publishers without transport-wide feedback are told they may send.
 const REMB_BPS: u64 = 8_000_000;
 /// A compound that has reached this length leaves before the next report is added.
@@ -98,6 +101,10 @@ impl Plane {
                 if track.is_paused || !layer.gate.poll_request(now) || !peer.is_ready {
                     continue;
                 }
+                if layer.gate.is_first() && track.asked.is_some_and(|asked| now < asked + TOGETHER) {
+                    continue;
+                }
+                track.asked = Some(now);
                 self.scratch.rtcp.clear();
                 let mut writer = Writer::new(&mut self.scratch.rtcp);
                 if takes_pli {

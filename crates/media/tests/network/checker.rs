@@ -86,8 +86,8 @@ pub(crate) struct Checker {
     pub(crate) lead_us: i64,
 }
 
-/// What of each publisher's stream reached the plane.
-pub(crate) type Reached = HashSet<(u16, u8, u32)>;
+/// What of each publisher's stream reached the plane, and in which order.
+pub(crate) type Reached = HashMap<(u16, u8, u32), u64>;
 
 impl Checker {
     /// `has_dependency` says that every video packet is to carry a descriptor, as the publishers send them.
@@ -260,9 +260,12 @@ impl Checker {
         let mut faults = Vec::new();
         let mut fault = |fault, text: String| faults.push((fault, format!("{text} at {index}: {from:?} then {to:?}")));
         let is_same = (from.track, from.picture, from.stream) == (to.track, to.picture, to.stream);
-        // A new owner takes over from one whose last frame has not come as a whole, and perhaps never will.
+        // A new owner takes over from one whose last frame has not come as a whole, and perhaps never will. One that
+        // begins in the past may do so at any time.
         let is_switch = (from.track, from.stream) != (to.track, to.stream);
-        let is_cut = is_switch && !reached.contains(&(from.track, from.stream, from.sequence + 1));
+        let order = |piece: &Piece, ahead: u32| reached.get(&(piece.track, piece.stream, piece.sequence + ahead));
+        let is_open = order(&from, 1).is_none_or(|rest| order(&to, 0).is_some_and(|to| rest > to));
+        let is_cut = is_switch && (is_open || order(&to, 0) < order(&from, 0));
         if self.kind == Kind::Video && is_same == a.marker && !is_cut {
             fault(Fault::Marker, format!("marker {}", a.marker));
         }
@@ -319,7 +322,7 @@ impl Checker {
             }
             let is_one_source = (from.track, from.stream) == (to.track, to.stream) && from.sequence < to.sequence;
             let between = if is_one_source { from.sequence + 1..to.sequence } else { 0..0 };
-            let lost = between.filter(|&sequence| !reached.contains(&(from.track, from.stream, sequence))).count();
+            let lost = between.filter(|&sequence| !reached.contains_key(&(from.track, from.stream, sequence))).count();
             if hole > lost as u64 {
                 let text = format!("{hole} after {}, {lost} explained: {from:?} then {to:?}", pair[0].0);
                 self.fault(Fault::Hole, text);
@@ -375,7 +378,7 @@ impl Checker {
         }
         let mut all =
             spans.into_iter().flat_map(|((track, stream), (from, to))| (from..=to).map(move |at| (track, stream, at)));
-        all.all(|at| reached.contains(&at))
+        all.all(|at| reached.contains_key(&at))
     }
 
     fn fault(&mut self, fault: Fault, text: String) {

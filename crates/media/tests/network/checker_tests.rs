@@ -37,7 +37,7 @@ pub(crate) fn dump(media: Media) -> Dump {
 fn faults(media: Media, dump: &Dump) -> HashSet<Fault> {
     let has_dependency = !matches!(media, Media::Vp8 { dependency: false } | Media::Vp9 { dependency: false });
     let mut checker = Checker::new(Kind::Video, SSRC, has_dependency);
-    let streams = (0..3).flat_map(|stream| (0x1_0000..0x2_2000).map(move |at| (1, stream, at)));
+    let streams = (0..3).flat_map(|stream| (0x1_0000..0x2_2000).map(move |at| ((1, stream, at), 0)));
     let reached = streams.collect();
     for (at, bytes, roc) in dump {
         checker.handle(*at, bytes, *roc, &reached);
@@ -170,7 +170,7 @@ fn faults_of_markers_are_found() {
         });
     }
     plant(VP9, Fault::Marker, |dump| {
-        let at = find(dump, 10, |piece| piece.part + 1 == piece.parts && piece.layer == 1);
+        let at = find(dump, 0, |piece| piece.part + 1 == piece.parts && piece.layer == 1);
         dump[at].1[1] |= 0x80;
     });
 }
@@ -203,7 +203,7 @@ fn faults_of_picture_ids_are_found() {
     });
     plant(VP9, Fault::Vp9Reference, |dump| {
         // The numbers of pictures go on, but not by as much as what pictures say they need.
-        let at = find(dump, 8, |piece| piece.part == 0 && piece.layer == 0 && piece.temporal == 1);
+        let at = find(dump, 8, |piece| piece.part == 0 && piece.layer == 2 && piece.temporal == 1);
         change_from(dump, at, |bytes| {
             let place = payload_at(bytes) + 1;
             let id = u16::from_be_bytes([bytes[place], bytes[place + 1]]).wrapping_add(1) | 0x8000;

@@ -7,6 +7,9 @@ use crate::receiver::{Shown, SlotReceiver};
 
 pub(crate) const SECOND: u64 = 1_000_000;
 
+/// Of pictures that can be shown within so long of each other, a screen shows the last one.
+const AT_ONCE_US: u64 = 8_000;
+
 /// Freezes as Chromium counts them: a gap of more than three mean gaps, and of 150 ms more than one. Returns how many
 /// end within the span, and how long they take together.
 pub(crate) fn freezes(shown: &[Shown], from_us: u64, to_us: u64) -> (usize, f64) {
@@ -14,6 +17,9 @@ pub(crate) fn freezes(shown: &[Shown], from_us: u64, to_us: u64) -> (usize, f64)
     let (mut count, mut total) = (0, 0);
     for pair in shown.windows(2) {
         let gap = pair[1].at_us - pair[0].at_us;
+        if gap < AT_ONCE_US {
+            continue;
+        }
         let mean = recent.iter().sum::<u64>() / recent.len().max(1) as u64;
         if recent.len() >= 5 && gap > (3 * mean).max(mean + 150_000) && (from_us..to_us).contains(&pair[1].at_us) {
             (count, total) = (count + 1, total + gap);

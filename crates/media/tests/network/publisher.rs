@@ -143,6 +143,9 @@ pub(crate) struct Publisher {
     sound: Stream,
     last_sound: Vec<u8>,
     spatial_active: u8,
+    /// The encodings the room wants, and how many the uplink affords.
+    wanted: u8,
+    affordable: u8,
     last_key_us: Option<u64>,
     /// By layer: bytes that keyframes took and later frames save.
     debts: [f64; 3],
@@ -179,6 +182,8 @@ impl Publisher {
             sound,
             last_sound: Vec::new(),
             spatial_active: 3,
+            wanted: 0b111,
+            affordable: 3,
             last_key_us: None,
             debts: [0.0; 3],
             transport_sequence: rng.word() as u16,
@@ -330,6 +335,13 @@ impl Publisher {
 
     /// Obeys what the room wants: encodings that are not in `layers` stop.
     pub(crate) fn set_wanted(&mut self, layers: u8) {
+        self.wanted = layers;
+        self.activate();
+    }
+
+    /// What is wanted and can be afforded is sent, and starts with a keyframe.
+    fn activate(&mut self) {
+        let layers = self.wanted & ((1 << self.affordable) - 1);
         for (at, stream) in self.streams.iter_mut().enumerate() {
             let is_active = layers & 1 << at != 0;
             stream.needs_key |= is_active && !stream.is_active;
@@ -340,7 +352,8 @@ impl Publisher {
     /// The encoder's own decision, as for want of uplink: encodings or spatial layers from `count` on stop.
     pub(crate) fn set_layer_count(&mut self, count: u8) {
         if self.media.is_simulcast() {
-            self.set_wanted((1 << count) - 1);
+            self.affordable = count;
+            self.activate();
         } else if count != self.spatial_active {
             self.streams[0].needs_key |= count > self.spatial_active;
             self.spatial_active = count;
@@ -474,7 +487,13 @@ impl Publisher {
         };
         let layers = (0..3).filter(|&layer| is_sent(layer)).filter_map(|layer| {
             let rate = if self.media == Media::Av1 { self.rates[..=layer].iter().sum() } else { self.rates[layer] };
-            let targets = [0.4, 0.6, 1.0].map(|share| (rate * share / 1e3) as u32);
+            let temporal = stream.encoder.as_ref().map_or(1, Encoder::temporal);
+            let shares: &[f64] = match temporal {
+                1 => &[1.0],
+                2 => &[0.6, 1.0],
+                _ => &[0.4, 0.6, 1.0],
+            };
+            let targets: Vec<u32> = shares.iter().map(|share| (rate * share / 1e3) as u32).collect();
             let height = u32::from(HEIGHTS[layer]);
             let size = LayerSize { width: height * 16 / 9, height, max_frame_rate: 30 };
             let (stream, spatial) = if is_simulcast { (layer as u8, 0) } else { (0, layer as u8) };

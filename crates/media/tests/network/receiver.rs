@@ -51,8 +51,10 @@ pub(crate) struct Receiver {
     transport: Unwrapper16,
     /// By transport-wide number.
     arrivals: BTreeMap<u64, u64>,
-    /// The next feedback starts here, or at something older that came since.
+    /// The next feedback starts behind the last one, or at something older that came since.
     feedback_from: Option<u64>,
+    /// Whether something came since the last one.
+    has_news: bool,
     feedback_count: u8,
     next_feedback_us: u64,
     next_report_us: u64,
@@ -118,6 +120,7 @@ impl Receiver {
             transport: Unwrapper16::new(),
             arrivals: BTreeMap::new(),
             feedback_from: None,
+            has_news: false,
             feedback_count: 0,
             next_feedback_us: now_us + FEEDBACK_US,
             next_report_us: now_us + REPORT_US / 4,
@@ -138,6 +141,7 @@ impl Receiver {
             let number = self.transport.unwrap(number);
             self.arrivals.entry(number).or_insert(now_us);
             self.feedback_from = Some(self.feedback_from.map_or(number, |from| from.min(number)));
+            self.has_news = true;
         }
         let rtt_us = self.rtt_us;
         let slot = self.slots.iter_mut().find(|slot| packet.ssrc == slot.ssrc || packet.ssrc == slot.ssrc + 1);
@@ -206,9 +210,11 @@ impl Receiver {
     }
 
     fn write_feedback(&mut self, compound: &mut Vec<u8>) {
-        let (Some(from), Some((&last, _))) = (self.feedback_from.take(), self.arrivals.last_key_value()) else {
+        let (Some(from), Some((&last, _))) = (self.feedback_from, self.arrivals.last_key_value()) else { return };
+        if !std::mem::take(&mut self.has_news) {
             return;
-        };
+        }
+        self.feedback_from = Some(last + 1);
         let times: Vec<_> = (from..=last).map(|number| self.arrivals.get(&number).copied()).collect();
         // Only a stream that is there may be named.
         let media = self.slots.iter().find(|slot| slot.first.is_some()).map_or(0, |slot| slot.ssrc);

@@ -2,7 +2,7 @@
 //! when its time has come.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::{BinaryHeap, HashMap};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -155,7 +155,7 @@ impl World {
             uplinks: Vec::new(),
             who: Vec::new(),
             sink: Sink::default(),
-            reached: HashSet::new(),
+            reached: HashMap::new(),
             rng: Rng::new(seed),
             made: Vec::new(),
             compounds: Vec::new(),
@@ -349,7 +349,8 @@ impl World {
             }
             Event::Arrive(peer, packet) => {
                 if let Some(piece) = Piece::read(&packet) {
-                    self.reached.insert((piece.track, piece.stream, piece.sequence));
+                    let order = self.reached.len() as u64;
+                    self.reached.entry((piece.track, piece.stream, piece.sequence)).or_insert(order);
                 }
                 self.plane.handle_rtp(now, peer, &packet, &mut self.sink);
             }
