@@ -124,47 +124,42 @@ fn a_replay_tells_the_story_of_a_path_that_dips() {
     let slot = Some(world.subscribers[0].slots[0].key);
     let track = world.publishers[0].video;
 
-    let mut at = next(
-        &decisions,
-        0,
-        "the first probe",
-        |decided| matches!(decided.decision, Decision::Probe { cluster } if cluster.cause == ProbeCause::Initial),
-    );
-    assert_eq!(decisions[at].peer, subscriber);
+    let is_higher = |decision: &Decision| match decision {
+        Decision::Choice { rung: Some((rung, _)), cause: Cause::Room, .. } => rung.layer > 0,
+        _ => false,
+    };
+    let mut at = next(&decisions, 0, "the wish of who joins", |decided| {
+        matches!(decided.decision, Decision::Wish { layer: 0, cause: WishCause::Join, .. }) && decided.slot == slot
+    });
     at = next(
         &decisions,
         at,
-        "what it told",
-        |decided| matches!(decided.decision, Decision::Probed { finding: ProbeFinding::Carried(found), .. } if found > Bitrate::kbps(1000)),
+        "the question to the publisher",
+        |decided| matches!(decided.decision, Decision::Asks { track: of, layer: 0 } if of == track),
     );
+    assert_eq!(decisions[at].peer, Some(world.publishers[0].peer));
+    at = next(&decisions, at, "the beginning", |decided| {
+        matches!(decided.decision, Decision::Begins { layer: 0, .. }) && decided.slot == slot
+    });
+    at = next(&decisions, at, "what a probe told", |decided| {
+        let Decision::Probed { cluster, finding: ProbeFinding::Carried(found) } = decided.decision else {
+            return false;
+        };
+        cluster.cause == ProbeCause::Initial && found > Bitrate::kbps(1000)
+    });
+    assert_eq!(decisions[at].peer, subscriber);
     at = next(
         &decisions,
         at,
         "the estimate that follows",
         |decided| matches!(decided.decision, Decision::Estimate { before, state } if state.target > before),
     );
-    let (choice, rung) = (at..decisions.len())
-        .find_map(|at| match decisions[at].decision {
-            Decision::Choice { rung: Some((rung, _)), cause: Cause::Room, .. } if rung.layer > 0 => Some((at, rung)),
-            _ => None,
-        })
-        .expect("a higher rung as there is room");
-    assert_eq!(decisions[choice].slot, slot);
-    at = next(
-        &decisions,
-        choice,
-        "the wish for its keyframe",
-        |decided| matches!(decided.decision, Decision::Wish { layer, cause: WishCause::Switch, .. } if layer == rung.layer),
-    );
-    at = next(
-        &decisions,
-        at,
-        "the question to the publisher",
-        |decided| matches!(decided.decision, Decision::Asks { track: of, layer } if of == track && layer == rung.layer),
-    );
-    assert_eq!(decisions[at].peer, Some(world.publishers[0].peer));
+    at = next(&decisions, at, "a higher rung, as there is room", |decided| is_higher(&decided.decision));
+    at = next(&decisions, at, "the wish for its keyframe", |decided| {
+        matches!(decided.decision, Decision::Wish { layer: 1.., cause: WishCause::Switch, .. }) && decided.slot == slot
+    });
     at = next(&decisions, at, "the switch", |decided| {
-        matches!(decided.decision, Decision::Begins { layer, .. } if layer == rung.layer) && decided.slot == slot
+        matches!(decided.decision, Decision::Begins { layer: 1.., .. }) && decided.slot == slot
     });
     at = next(&decisions, at, "the fall", |decided| {
         let is_down = |before, target| before > target && target < Bitrate::kbps(700);
