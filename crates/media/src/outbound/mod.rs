@@ -81,6 +81,8 @@ pub(crate) struct Slot {
     pub(crate) reports: ReportSchedule,
     wishes: u8,
     wishes_since: Option<Instant>,
+    /// When the owner or encoding began.
+    began: Option<Instant>,
     /// What the subscriber last said of its loss, in 1/256.
     pub(crate) fraction_lost: u8,
 }
@@ -158,6 +160,7 @@ impl Slot {
             reports: ReportSchedule::default(),
             wishes: 0,
             wishes_since: None,
+            began: None,
             fraction_lost: 0,
             config,
         }
@@ -218,7 +221,8 @@ impl Slot {
     fn choose(&mut self, track: &Track, packet: &Prepared<'_>) -> Choice {
         let Some(layer) = track.layers.get(usize::from(packet.layer)) else { return Choice::LeaveOut };
         let before = self.selector.current();
-        let choice = self.selector.choose(packet.layer, self.wanted.is_some(), &layer.reader, &packet.frame);
+        let is_leaving = self.wanted.is_some();
+        let choice = self.selector.choose(packet.layer, is_leaving, &layer.reader, &packet.frame, packet.timestamp);
         if let Some(target) = self.selector.current().filter(|_| self.selector.current() != before) {
             self.handle_target(&layer.reader, target, packet);
         }
@@ -325,7 +329,7 @@ impl Slot {
             self.selector.begin(owner.layer, &layer.reader);
             self.handle_target(&layer.reader, self.selector.current().unwrap_or(0), packet);
         }
-        (self.mid_left, self.rtx_mid_left) = (MID_PACKETS, MID_PACKETS);
+        (self.mid_left, self.rtx_mid_left, self.began) = (MID_PACKETS, MID_PACKETS, Some(now));
         self.reports = ReportSchedule { at: Some(now), sent: 0 };
         epoch
     }
@@ -402,7 +406,8 @@ impl Slot {
             csrc: None,
         };
         let mid = self.rtx_mid();
-        let active = packet.frame.starts_keyframe.then_some(place.top.active);
+        // What came before it may be lost, too.
+        let active = packet.frame.starts.then_some(place.top.active);
         let (carried, frame, layout) = (&packet.carried, ids.frame, packet.layout);
         let Departure { ntp: now, transport_sequence } = departure;
         let elements = Elements { mid, transport_sequence, now, carried, frame, layout, active, orientation: None };
@@ -522,6 +527,11 @@ impl Slot {
         }
         self.wishes = self.wishes.saturating_add(1);
         self.wishes <= MAX_WISHES
+    }
+
+    /// Whether the keyframe it began with may still be under way, if what is sent takes `way` to be shown.
+    pub(crate) fn has_just_begun(&self, now: Instant, way: Duration) -> bool {
+        self.began.is_some_and(|began| now < began + way)
     }
 
     /// The tracks the slot is subscribed to.

@@ -38,6 +38,8 @@ pub(crate) struct Selector {
     current: Option<u8>,
     /// The frame decided about last, and how.
     frame: Option<(u64, bool)>,
+    /// The timestamp of the picture that belongs to.
+    picture: Option<u32>,
     /// Whether frames of the past are being forwarded.
     is_behind: bool,
 }
@@ -111,9 +113,16 @@ impl Selector {
         (self.current, self.frame, self.is_behind) = (None, None, false);
     }
 
-    /// Decides about the newest packet of the live encoding `layer`. `is_leaving` says that another track takes over
-    /// at its first keyframe, so that the goal is about that one.
-    pub(crate) fn choose(&mut self, layer: u8, is_leaving: bool, reader: &FrameReader, frame: &FrameInfo) -> Choice {
+    /// Decides about the newest packet of the live encoding `layer`, of the picture at `timestamp`. `is_leaving` says
+    /// that another track takes over at its first keyframe, so that the goal is about that one.
+    pub(crate) fn choose(
+        &mut self,
+        layer: u8,
+        is_leaving: bool,
+        reader: &FrameReader,
+        frame: &FrameInfo,
+        timestamp: u32,
+    ) -> Choice {
         if let Some((number, forwards)) = self.frame
             && number == frame.number
         {
@@ -134,7 +143,11 @@ impl Selector {
             self.stop();
             return Choice::Stop;
         };
-        let target = if current != wanted && may_move(reader, frame, current, wanted) { wanted } else { current };
+        // A picture that was begun with more layers ends with the highest of them.
+        let is_within = self.picture.replace(timestamp) == Some(timestamp);
+        let is_cut = is_within && spatial(reader, wanted) < spatial(reader, current);
+        let may = current != wanted && !is_cut && may_move(reader, frame, current, wanted);
+        let target = if may { wanted } else { current };
         self.current = Some(target);
         let forwards = !frame.is_known || frame.present >> target & 1 == 1;
         self.frame = Some((frame.number, forwards));

@@ -152,7 +152,9 @@ impl Plane {
         peer.sending.filler_at = at;
         peer.sending.filler_back += 1;
         let repeated = slot.next_index().checked_sub(peer.sending.filler_back);
-        let repeated = repeated.filter(|_| bytes > MAX_PADDING).and_then(|index| kept(slot, &self.tracks, index));
+        let repeated = repeated
+            .filter(|&index| bytes > MAX_PADDING && !slot.is_stale(index))
+            .and_then(|index| kept(slot, &self.tracks, index));
         let stream = repeated.as_ref().and_then(|(found, _)| repair_stream(slot, found));
         let len = if let (Some((found, packet)), Some(stream)) = (repeated, stream) {
             slot.send_again(stream, &found, &packet, departure, out)

@@ -1,6 +1,6 @@
 //! RTCP in: every feedback ends here.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use roundtable_wire::rtcp::{Packet, ReportBlock, XrBlock, XrBlocks, packets};
 use roundtable_wire::time::round_trip;
@@ -17,6 +17,10 @@ use crate::key::{PeerKey, SlotKey};
 use crate::plane::Plane;
 use crate::plane::pacing::repair_stream;
 use crate::trace::Call;
+
+/// A keyframe waits so long in queues of the path, is repaired and decoded; who asks for one meanwhile does not know
+/// that it comes.
+const UNDER_WAY: Duration = Duration::from_millis(300);
 
 impl Plane {
     /// Takes one RTCP compound of a peer, decrypted.
@@ -146,7 +150,9 @@ impl Plane {
         self.counters.keyframe_requests_in += 1;
         let Some(slot_key) = self.slot_of(from, ssrc) else { return };
         let Some(slot) = self.slots.get_mut(slot_key) else { return };
-        if slot.config.kind == Kind::Audio || !slot.may_wish(now) {
+        let Some(peer) = self.peers.get(from) else { return };
+        let way = UNDER_WAY + peer.rtt + peer.sending.pacer.queue();
+        if slot.config.kind == Kind::Audio || slot.has_just_begun(now, way) || !slot.may_wish(now) {
             return;
         }
         // Who waits for another owner or encoding has made its wish to that one already; it is repeated there.

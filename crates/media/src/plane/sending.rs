@@ -238,6 +238,7 @@ impl Sending {
     /// Takes what the tracks could use.
     pub(crate) fn set_demand(&mut self, demand: Demand) {
         self.demand = demand;
+        self.pacer.set_used(demand.used);
         self.path.estimator_mut().set_demand(demand);
     }
 

@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     fn at(times_ms: &[u64]) -> Vec<Shown> {
-        let shown = Shown { at_us: 0, track: 1, layer: 0, temporal: 0, picture: 0, captured_us: 0 };
+        let shown = Shown { at_us: 0, track: 1, stream: 0, layer: 0, temporal: 0, picture: 0, captured_us: 0 };
         times_ms.iter().map(|ms| Shown { at_us: ms * 1000, ..shown }).collect()
     }
 

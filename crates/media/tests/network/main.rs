@@ -70,6 +70,15 @@ scenarios! {
         s5_random_loss_costs_little = "S5" => scenarios_path::s5, SEEDS;
         s14_subscribers_follow_a_publisher_whose_uplink_dips = "S14" => scenarios_room::s14, SEEDS;
         s7_jitter_is_not_taken_for_congestion = "S7" => scenarios_path::s7, SEEDS;
+        s11_every_switch_of_vp8 = "S11 VP8" => scenarios_switch::vp8, SWITCH_SEEDS;
+        s11_every_switch_of_vp8_with_descriptors = "S11 VP8 DD" => scenarios_switch::vp8_dependency, SWITCH_SEEDS;
+        s11_every_switch_of_vp9 = "S11 VP9" => scenarios_switch::vp9, SWITCH_SEEDS;
+        s11_every_switch_of_vp9_with_descriptors = "S11 VP9 DD" => scenarios_switch::vp9_dependency, SWITCH_SEEDS;
+        s11_every_switch_of_av1 = "S11 AV1" => scenarios_switch::av1, SWITCH_SEEDS;
+        s11_every_switch_of_h264 = "S11 H264" => scenarios_switch::h264, SWITCH_SEEDS;
+        s6_a_burst_of_loss_is_repaired_without_a_keyframe = "S6" => scenarios_path::s6, SEEDS;
+        s9_a_path_that_carries_hardly_anything_carries_sound = "S9" => scenarios_path::s9, SEEDS;
+        s10_a_crowd_of_joiners_costs_few_keyframes = "S10" => scenarios_room::s10, SEEDS;
     }
     in_preparation: {
         "slot clock" => scenarios_room::slot_clock, SEEDS;
@@ -78,16 +87,7 @@ scenarios! {
         "S3" => scenarios_path::s3, SEEDS;
         "S4" => scenarios_path::s4, SEEDS;
         "S4 late" => scenarios_path::s4_late, SEEDS;
-        "S6" => scenarios_path::s6, SEEDS;
         "S8" => scenarios_path::s8, SEEDS;
-        "S9" => scenarios_path::s9, SEEDS;
-        "S10" => scenarios_room::s10, SEEDS;
-        "S11 VP8" => scenarios_switch::vp8, SWITCH_SEEDS;
-        "S11 VP8 DD" => scenarios_switch::vp8_dependency, SWITCH_SEEDS;
-        "S11 VP9" => scenarios_switch::vp9, SWITCH_SEEDS;
-        "S11 VP9 DD" => scenarios_switch::vp9_dependency, SWITCH_SEEDS;
-        "S11 AV1" => scenarios_switch::av1, SWITCH_SEEDS;
-        "S11 H264" => scenarios_switch::h264, SWITCH_SEEDS;
     }
 }
 

@@ -342,9 +342,11 @@ impl Publisher {
     /// What is wanted and can be afforded is sent, and starts with a keyframe.
     fn activate(&mut self) {
         let layers = self.wanted & ((1 << self.affordable) - 1);
+        // libwebrtc sets up its encoder anew when an encoding becomes active (`RequiresEncoderReset`).
+        let is_anew = self.streams.iter().enumerate().any(|(at, stream)| layers & 1 << at != 0 && !stream.is_active);
         for (at, stream) in self.streams.iter_mut().enumerate() {
             let is_active = layers & 1 << at != 0;
-            stream.needs_key |= is_active && !stream.is_active;
+            stream.needs_key |= is_active && is_anew;
             stream.is_active = is_active;
         }
     }

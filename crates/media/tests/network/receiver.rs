@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use roundtable_wire::ext::read_transport_sequence;
+use roundtable_wire::red::Blocks;
 use roundtable_wire::rtcp::{Packet, ReportBlock, Writer, XrBlock, packets};
 use roundtable_wire::time::compact_span;
 use roundtable_wire::{Codec, Kind, NtpTime, RtpPacket, Unwrapper16, rtx};
@@ -39,6 +40,7 @@ const FEEDBACK_REACH: u64 = 2000;
 pub(crate) struct Shown {
     pub(crate) at_us: u64,
     pub(crate) track: u16,
+    pub(crate) stream: u8,
     pub(crate) layer: u8,
     pub(crate) temporal: u8,
     pub(crate) picture: u32,
@@ -340,10 +342,9 @@ impl SlotReceiver {
     fn hear(&mut self, payload_type: u8, payload: &[u8], piece: &Piece) {
         self.sounds.insert(piece.key());
         if out_codec(payload_type).is_some_and(|(codec, _)| codec == Codec::Red) {
-            let older = payload.len().checked_sub(piece_distance(payload)).map(|end| &payload[..end]);
-            if let Some(older) = older.and_then(Piece::read) {
-                self.sounds.insert(older.key());
-            }
+            let blocks = Blocks::parse(payload).expect("redundant audio is well-formed");
+            let older = blocks.redundant().iter().filter_map(|block| Piece::read(block.data));
+            self.sounds.extend(older.map(|older| older.key()));
         }
     }
 
@@ -395,6 +396,7 @@ impl SlotReceiver {
         let shown = Shown {
             at_us: now_us,
             track: piece.track,
+            stream: piece.stream,
             layer: piece.layer,
             temporal: piece.temporal,
             picture: piece.picture,
@@ -402,7 +404,7 @@ impl SlotReceiver {
         };
         match self.shown.last_mut() {
             // A higher layer of the picture that is on the screen.
-            Some(last) if (last.track, last.picture) == (piece.track, piece.picture) => {
+            Some(last) if (last.track, last.stream, last.picture) == (piece.track, piece.stream, piece.picture) => {
                 last.layer = last.layer.max(piece.layer);
             }
             Some(_) | None => self.shown.push(shown),
@@ -481,10 +483,4 @@ fn has_refs(decoded: &VecDeque<u64>, piece: &Piece) -> bool {
 /// The simulation's wall clock.
 fn wall(now_us: u64) -> NtpTime {
     NtpTime::from_unix_micros(UNIX_MICROS + now_us)
-}
-
-/// Bytes of the newest sound of redundant audio, which comes last: the one before ends there.
-fn piece_distance(payload: &[u8]) -> usize {
-    let headers = if payload.first().is_some_and(|first| first & 0x80 != 0) { 5 } else { 1 };
-    (payload.len() - headers) / if headers == 5 { 2 } else { 1 }
 }
