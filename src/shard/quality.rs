@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
-use roundtable_media::allocate::Hints;
+use roundtable_media::allocate::{Cause, Hints};
 use roundtable_media::bwe::Bitrate;
-use roundtable_media::{Limits, PeerKey, PeerLimits, SlotKey, TrackKey};
+use roundtable_media::{LayerChoice, Limits, PeerKey, PeerLimits, SlotKey, TrackKey};
 use roundtable_protocol::grant::{MemberLimits, QualityLimits};
 use roundtable_protocol::message::{EncodingWish, ViewChange};
-use roundtable_protocol::stats::{EncodingFigures, MemberStats, PathFigures, RoomStats, SlotFigures, TrackFigures};
+use roundtable_protocol::stats::{
+    ChoiceCause, EncodingFigures, LayerFigures, MemberStats, PathFigures, RoomStats, SlotFigures, TrackFigures,
+};
 use roundtable_protocol::{ErrorCode, MemberId, ServerMessage, TrackId};
 
 use super::core::Core;
@@ -124,6 +126,9 @@ impl OpenRoom {
                     packets: stats.packets,
                     bytes: stats.octets,
                     fraction_lost: f32::from(stats.fraction_lost) / 256.0,
+                    chosen: stats.chosen.map(layer_figures),
+                    current: stats.current.map(layer_figures),
+                    cause: choice_cause(stats.cause),
                 })
             })
             .collect();
@@ -170,6 +175,20 @@ impl OpenRoom {
             Some(rids) if !rids.is_empty() => rids.clone(),
             Some(_) | None => vec![String::new()],
         }
+    }
+}
+
+fn layer_figures(choice: LayerChoice) -> LayerFigures {
+    LayerFigures { encoding: choice.layer, spatial: choice.spatial, temporal: choice.temporal }
+}
+
+fn choice_cause(cause: Cause) -> ChoiceCause {
+    match cause {
+        Cause::Kept => ChoiceCause::Kept,
+        Cause::Room => ChoiceCause::Room,
+        Cause::Squeezed => ChoiceCause::Squeezed,
+        Cause::Wish => ChoiceCause::Wish,
+        Cause::Gone => ChoiceCause::Gone,
     }
 }
 

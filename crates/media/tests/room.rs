@@ -5,7 +5,9 @@ mod sim;
 
 use std::time::Duration;
 
-use roundtable_media::{DropReason, PeerKey, PlaneEvent, TrackKey};
+use roundtable_media::allocate::Hints;
+use roundtable_media::bwe::Bitrate;
+use roundtable_media::{DropReason, Limits, PeerKey, PeerLimits, PlaneEvent, TrackKey};
 use roundtable_wire::{Kind, RtpPacket};
 
 use sim::{LEVEL, MID, RID, RRID, Report, Room, Source, assert_continuous, source, track_config};
@@ -561,4 +563,48 @@ fn hostile_bytes_are_dropped_and_nobody_else_notices() {
     let sent = room.take(SLOT);
     assert_eq!(sent.len(), 6);
     assert_continuous(&sent);
+}
+
+#[test]
+fn what_policy_forbids_is_not_sent_whatever_the_subscriber_asks_for() {
+    let mut room = Room::default();
+    let (peer, track, mut layers) = simulcast(&mut room);
+    let viewer = room.peer();
+    let receive = Limits { max_height: 400, ..Limits::default() };
+    room.plane.set_limits(room.now, viewer, PeerLimits { receive, ..PeerLimits::default() });
+    let slot = room.slot(viewer, Kind::Video, SLOT);
+    room.assign(slot, track, 1);
+    run_layers(&mut room, peer, &mut layers, [true; 3], 90);
+    let greedy = Hints { height: u16::MAX, max_fps: u8::MAX, max_height: u16::MAX, ..Hints::default() };
+    room.plane.set_hints(room.now, slot, greedy);
+    run_layers(&mut room, peer, &mut layers, [true; 3], 90);
+    let sent = room.take(SLOT);
+    assert_eq!(owner(sent.last().unwrap()), 20, "360 rows are the most that 400 allow");
+    assert!(sent.iter().all(|sent| owner(sent) != 30));
+    room.plane.set_limits(room.now, viewer, PeerLimits::default());
+    run_layers(&mut room, peer, &mut layers, [true; 3], 90);
+    assert_eq!(owner(room.take(SLOT).last().unwrap()), 30, "when the limit goes, it comes");
+}
+
+#[test]
+fn who_publishes_more_than_it_may_is_told_and_then_reported() {
+    let mut room = Room::default();
+    let (peer, track, mut layers) = simulcast(&mut room);
+    let publish = Limits { max_bitrate: Bitrate::kbps(200), ..Limits::default() };
+    room.plane.set_limits(room.now, peer, PeerLimits { publish, ..PeerLimits::default() });
+    let mut told = Vec::new();
+    for _ in 0..270 {
+        for report in room.take_rtcp(peer) {
+            if let Report::Remb(bitrate, _) = report {
+                told.push(bitrate);
+            }
+        }
+        for layer in &mut layers {
+            room.frame(layer, false);
+        }
+        room.advance(33);
+    }
+    assert!(told.len() >= 7 && told.iter().all(|&bitrate| (190_000..=200_000).contains(&bitrate)), "{told:?}");
+    let reports = room.events().into_iter().filter(|event| *event == PlaneEvent::OverLimit { track }).count();
+    assert_eq!(reports, 1, "after five seconds, and not again at once");
 }

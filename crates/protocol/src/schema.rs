@@ -15,7 +15,9 @@ use crate::message::{
     SubscribeChange, ViewChange, Welcome,
 };
 use crate::state::RoomState;
-use crate::stats::{EncodingFigures, MemberStats, PathFigures, RoomStats, SlotFigures, TrackFigures};
+use crate::stats::{
+    ChoiceCause, EncodingFigures, LayerFigures, MemberStats, PathFigures, RoomStats, SlotFigures, TrackFigures,
+};
 
 /// The whole protocol as one schema: what a client may send, what it may receive, what a journal holds.
 #[derive(JsonSchema)]
@@ -80,6 +82,8 @@ pub fn typescript() -> String {
         EncodingWish,
         PathFigures,
         SlotFigures,
+        LayerFigures,
+        ChoiceCause,
         EncodingFigures,
         TrackFigures,
         MemberStats,

@@ -62,6 +62,7 @@ pub struct PathFigures {
 /// What one receiving m-line is sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
 pub struct SlotFigures {
     /// The m-line.
     pub mid: String,
@@ -75,6 +76,43 @@ pub struct SlotFigures {
     pub bytes: u32,
     /// What the member last said of its loss, 0 to 1.
     pub fraction_lost: f32,
+    /// What was chosen for it; absent for sound, and while the picture is paused or the slot idle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<LayerFigures>,
+    /// What is being sent; another one than chosen until a frame comes with which that can begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<LayerFigures>,
+    /// Why that was chosen: `kept`, `room` (more fits), `squeezed` (less fits), `wish` (the member's view or a limit) or
+    /// `gone` (the publisher stopped sending it).
+    pub cause: ChoiceCause,
+}
+
+/// An encoding, and how much of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerFigures {
+    /// The encoding, counted in the order of the publisher's offer.
+    pub encoding: u8,
+    /// The highest spatial layer within it.
+    pub spatial: u8,
+    /// The highest temporal layer.
+    pub temporal: u8,
+}
+
+/// Why a slot gets what it gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub enum ChoiceCause {
+    /// Nothing changed.
+    Kept,
+    /// More fits.
+    Room,
+    /// Less fits.
+    Squeezed,
+    /// The member's view, or a limit, made other layers useful.
+    Wish,
+    /// The publisher no longer sends it.
+    Gone,
 }
 
 /// What is received of one published track.

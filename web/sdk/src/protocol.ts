@@ -376,11 +376,11 @@ mid: string,
 /**
  * The track it carries now.
  */
-track: TrackId | null, 
+track?: TrackId, 
 /**
  * The track that takes over once it can.
  */
-next: TrackId | null, 
+next?: TrackId, 
 /**
  * Packets sent, retransmissions aside; modulo 2³².
  */
@@ -392,7 +392,34 @@ bytes: number,
 /**
  * What the member last said of its loss, 0 to 1.
  */
-fractionLost: number, };
+fractionLost: number, 
+/**
+ * What was chosen for it; absent for sound, and while the picture is paused or the slot idle.
+ */
+chosen?: LayerFigures, 
+/**
+ * What is being sent; another one than chosen until a frame comes with which that can begin.
+ */
+current?: LayerFigures, 
+/**
+ * Why that was chosen: `kept`, `room` (more fits), `squeezed` (less fits), `wish` (the member's view or a limit) or
+ * `gone` (the publisher stopped sending it).
+ */
+cause: ChoiceCause, };
+export type LayerFigures = { 
+/**
+ * The encoding, counted in the order of the publisher's offer.
+ */
+encoding: number, 
+/**
+ * The highest spatial layer within it.
+ */
+spatial: number, 
+/**
+ * The highest temporal layer.
+ */
+temporal: number, };
+export type ChoiceCause = "kept" | "room" | "squeezed" | "wish" | "gone";
 export type EncodingFigures = { 
 /**
  * Which; empty where a track has one only and no rid.

@@ -289,6 +289,11 @@ impl Track {
         self.ladder.bitrate(layer)
     }
 
+    /// What all its encodings cost together.
+    pub(crate) fn total_bitrate(&self) -> Bitrate {
+        (0..self.layers.len() as u8).map(|layer| self.bitrate(layer)).sum()
+    }
+
     /// Reads a packet of a layer from its ring again.
     pub(crate) fn stored(&self, layer: u8, number: u64) -> Option<Prepared<'_>> {
         let (bytes, Note { ids, frame, layout }) = self.layers.get(usize::from(layer))?.ring.get(number)?;

@@ -7,6 +7,7 @@ mod forward;
 mod limits;
 mod pacing;
 mod peer;
+mod publishing;
 mod receive;
 mod recording;
 mod rtcp;
@@ -78,6 +79,7 @@ struct Scratch {
     restored: Vec<u8>,
     rtcp: Vec<u8>,
     sequences: Vec<u16>,
+    ssrcs: Vec<u32>,
     arrivals: Vec<Option<u64>>,
     reports: Vec<ReportBlock>,
     /// Slots that have left a track while the subscribers of another one were served.

@@ -10,6 +10,7 @@ use crate::inbound::clock::PublisherClock;
 use crate::key::{SlotKey, TrackKey};
 use crate::outbound::rtx::Budget;
 use crate::plane::limits::PeerLimits;
+use crate::plane::publishing::Inflow;
 use crate::plane::sending::Sending;
 
 /// RTCP packets a peer may send in a second, and more for each slot: idle ones get a receiver report each second.
@@ -40,6 +41,8 @@ pub(crate) struct Peer {
     pub(crate) clock: PublisherClock,
     /// The path to it.
     pub(crate) sending: Sending,
+    /// What comes from it.
+    pub(crate) inflow: Inflow,
     pub(crate) budget: Budget,
     pub(crate) rtt: Duration,
     /// The SSRC and compact time of its last reference time report, and when it came.
@@ -65,6 +68,7 @@ impl Peer {
             live_ssrc: None,
             clock: PublisherClock::default(),
             sending: Sending::new(now),
+            inflow: Inflow::default(),
             budget: Budget::new(now),
             rtt: INITIAL_RTT,
             reference: None,

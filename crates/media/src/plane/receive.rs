@@ -52,6 +52,7 @@ impl Plane {
     fn log_arrival(&mut self, now: Instant, from: PeerKey, packet: &RtpPacket<'_>) -> Result<(), DropReason> {
         let micros = self.micros(now).cast_unsigned();
         let peer = self.peers.get_mut(from).ok_or(DropReason::UnknownPeer)?;
+        peer.inflow.handle_packet(packet.header_len + packet.payload.len());
         let element = peer.transport_sequence_id.and_then(|id| packet.extension(id));
         if let Some(sequence) = element.and_then(read_transport_sequence) {
             peer.arrivals.handle_packet(now, sequence, micros);

@@ -14,6 +14,7 @@ use crate::inbound::loss::Repair;
 use crate::inbound::stats::Figures;
 use crate::key::{Arena, PeerKey, TrackKey};
 use crate::outbound::Slot;
+use crate::plane::limits::Limits;
 use crate::plane::peer::Peer;
 use crate::plane::timers::Timer;
 use crate::plane::{Plane, earlier, queue};
@@ -46,7 +47,10 @@ impl Plane {
                 Timer::Nack => self.send_nacks(now, out),
                 Timer::Keyframe => self.ask_keyframes(now, out),
                 Timer::Feedback => self.send_feedback(now, out),
-                Timer::ReceiverReports => self.send_receiver_reports(now, out),
+                Timer::ReceiverReports => {
+                    self.judge_publishers(now);
+                    self.send_receiver_reports(now, out)
+                }
                 Timer::SenderReports => self.send_sender_reports(now, out),
                 Timer::Layers => self.measure_layers(now),
                 Timer::Sending => self.send_due(now, out),
@@ -176,10 +180,14 @@ impl Plane {
                 let delay_since_last = compact_span(now.saturating_duration_since(at));
                 writer.dlrr(self.feedback_ssrc, &[Dlrr { ssrc, last_receiver_report, delay_since_last }]);
             }
-            if peer.transport_sequence_id.is_none() && peer.live_ssrc.is_some() {
+            // Who measures by our feedback is told a bound only where policy sets one: senders keep to the lower.
+            let bound = peer.limits.publish.max_bitrate;
+            let is_bounded = bound < Limits::default().max_bitrate;
+            if (peer.transport_sequence_id.is_none() || is_bounded) && peer.live_ssrc.is_some() {
                 let media = peer.sources.iter().filter(|source| !source.place.is_repair);
-                let ssrcs: Vec<_> = media.map(|source| source.ssrc).collect();
-                writer.remb(self.feedback_ssrc, REMB_BPS, &ssrcs);
+                self.scratch.ssrcs.clear();
+                self.scratch.ssrcs.extend(media.map(|source| source.ssrc));
+                writer.remb(self.feedback_ssrc, REMB_BPS.min(bound.as_bps()), &self.scratch.ssrcs);
             }
             self.counters.rtcp_out += 1;
             out.rtcp(key, &self.scratch.rtcp);
