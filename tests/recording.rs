@@ -44,6 +44,11 @@ async fn call(scratch: &Scratch, wanted: Option<&str>) {
     let bob = join(server.place.guest("two", "Bob")).await;
     ann.publish(&[Microphone, Camera]).await.unwrap();
     eventually("Bob sees Ann", async || heard(&bob, &ann, Camera) >= 100 && heard(&bob, &ann, Microphone) >= 50).await;
+    // Who comes back cannot begin with what was before.
+    ann.mute(Camera, true).await.unwrap();
+    ann.mute(Camera, false).await.unwrap();
+    let before = heard(&bob, &ann, Camera);
+    eventually("Bob sees Ann again", async || heard(&bob, &ann, Camera) >= before + 50).await;
     drop((other, ann, bob));
     server.stop().await;
 }

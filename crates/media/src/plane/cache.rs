@@ -39,11 +39,12 @@ impl Plane {
             let Some(slot) = self.slots.get(key) else { continue };
             let (Some(track_key), Some(goal)) = (slot.subject(), slot.selector.goal()) else { continue };
             let Some(track) = self.tracks.get(track_key) else { continue };
+            let cause = if slot.live.is_none() { WishCause::Join } else { WishCause::Switch };
             // It may have begun meanwhile, or what was awaited changed.
             if awaited(slot, track) == Some(goal.layer) && !self.begin_in_the_past(now, key, track_key, goal.layer, out)
             {
                 let (track, layer) = (track_key, goal.layer);
-                self.log.note(Some(key), || Decision::Wish { track, layer, cause: WishCause::Join });
+                self.log.note(Some(key), || Decision::Wish { track, layer, cause });
                 self.want_keyframe(now, key, track_key, goal.layer);
             }
         }

@@ -122,26 +122,45 @@ fn a_replay_tells_the_story_of_a_path_that_dips() {
     let (_, _, decisions) = replayed(&trace);
     let subscriber = Some(world.subscribers[0].peer);
     let slot = Some(world.subscribers[0].slots[0].key);
+    let track = world.publishers[0].video;
 
-    let mut at = next(
-        &decisions,
-        0,
-        "the first probe",
-        |decided| matches!(decided.decision, Decision::Probe { cluster } if cluster.cause == ProbeCause::Initial),
-    );
-    assert_eq!(decisions[at].peer, subscriber);
+    let is_higher = |decision: &Decision| match decision {
+        Decision::Choice { rung: Some((rung, _)), cause: Cause::Room, .. } => rung.layer > 0,
+        _ => false,
+    };
+    let mut at = next(&decisions, 0, "the wish of who joins", |decided| {
+        matches!(decided.decision, Decision::Wish { layer: 0, cause: WishCause::Join, .. }) && decided.slot == slot
+    });
     at = next(
         &decisions,
         at,
-        "what it told",
-        |decided| matches!(decided.decision, Decision::Probed { finding: ProbeFinding::Carried(found), .. } if found > Bitrate::kbps(1000)),
+        "the question to the publisher",
+        |decided| matches!(decided.decision, Decision::Asks { track: of, layer: 0 } if of == track),
     );
+    assert_eq!(decisions[at].peer, Some(world.publishers[0].peer));
+    at = next(&decisions, at, "the beginning", |decided| {
+        matches!(decided.decision, Decision::Begins { layer: 0, .. }) && decided.slot == slot
+    });
+    at = next(&decisions, at, "what a probe told", |decided| {
+        let Decision::Probed { cluster, finding: ProbeFinding::Carried(found) } = decided.decision else {
+            return false;
+        };
+        cluster.cause == ProbeCause::Initial && found > Bitrate::kbps(1000)
+    });
+    assert_eq!(decisions[at].peer, subscriber);
     at = next(
         &decisions,
         at,
         "the estimate that follows",
         |decided| matches!(decided.decision, Decision::Estimate { before, state } if state.target > before),
     );
+    at = next(&decisions, at, "a higher rung, as there is room", |decided| is_higher(&decided.decision));
+    at = next(&decisions, at, "the wish for its keyframe", |decided| {
+        matches!(decided.decision, Decision::Wish { layer: 1.., cause: WishCause::Switch, .. }) && decided.slot == slot
+    });
+    at = next(&decisions, at, "the switch", |decided| {
+        matches!(decided.decision, Decision::Begins { layer: 1.., .. }) && decided.slot == slot
+    });
     at = next(&decisions, at, "the fall", |decided| {
         let is_down = matches!(decided.decision, Decision::Estimate { before, state } if state.target < before);
         decided.at >= Duration::from_secs(DIP_S) && is_down
@@ -149,24 +168,10 @@ fn a_replay_tells_the_story_of_a_path_that_dips() {
     at = next(&decisions, at, "a lower rung", |decided| {
         matches!(decided.decision, Decision::Choice { cause: Cause::Squeezed, .. })
     });
-    let up = |decided: &Decided| match decided.decision {
-        Decision::Choice { rung: Some((rung, _)), cause: Cause::Room, .. } if rung.layer > 0 => Some(rung),
-        _ => None,
-    };
-    at = next(&decisions, at, "the way up again", |decided| up(decided).is_some());
-    assert!(decisions[at].at >= Duration::from_secs(DIP_S) && decisions[at].slot == slot);
-    let choice = at;
-    let rung = up(&decisions[at]).expect("it was found by that");
-    at = next(
-        &decisions,
-        at,
-        "the wish for its keyframe",
-        |decided| matches!(decided.decision, Decision::Wish { layer, cause: WishCause::Switch, .. } if layer == rung.layer),
-    );
-    next(&decisions, at, "the switch", |decided| {
-        matches!(decided.decision, Decision::Begins { layer, .. } if layer == rung.layer) && decided.slot == slot
+    at = next(&decisions, at, "the way up again", |decided| {
+        decided.at >= Duration::from_secs(BACK_S)
+            && matches!(decided.decision, Decision::Choice { cause: Cause::Room, .. })
     });
-    at = choice;
     let mut json = String::new();
     decisions[at].write_json(&mut json).expect("a string takes everything");
     assert!(
