@@ -17,7 +17,7 @@ use crate::event::Egress;
 use crate::inbound::Track;
 use crate::inbound::frame::FrameReader;
 use crate::key::{PeerKey, TrackKey};
-use crate::outbound::clock::SlotClock;
+use crate::outbound::clock::{REPLAY_STEPS, SlotClock};
 use crate::outbound::extmap::{Carried, Elements, Mid, SlotIds};
 use crate::outbound::rewrite::{Epoch, Found, Numbering, Owner, Place, Top};
 use crate::outbound::rtx::Retransmitter;
@@ -58,7 +58,7 @@ pub(crate) struct Slot {
     /// The track the subscriber was found unable to decode, so that it is told once.
     pub(crate) undecodable: Option<TrackKey>,
     numbering: Numbering,
-    /// Packets numbered below this are of no use: they are of an encoding that was left as it no longer fits.
+    /// Packets numbered below this are of no use: they are of an encoding that was left for another one.
     stale_before: u64,
     pub(crate) selector: Selector,
     /// The last frame whose timestamps are moved, as it was of the past when the owner began.
@@ -188,8 +188,7 @@ impl Slot {
                 .map_or(Decision::Skip, |at| Decision::Forward(*epoch, at));
         }
         if self.moved.is_some_and(|moved| moved != packet.frame.number) {
-            self.moved = None;
-            self.numbering.set_shift(packet.index, 0);
+            self.follow_the_past(epoch, packet);
         }
         if !self.selector.is_behind() && self.clock.is_leap(micros, epoch.timestamp_out(packet.timestamp)) {
             let Epoch { track, layer, codec, payload_type, rtx_payload_type, strips_red, .. } = *epoch;
@@ -234,6 +233,17 @@ impl Slot {
     pub(crate) fn fall_behind(&mut self, reader: &FrameReader, target: u8, packet: &Prepared<'_>) {
         self.selector.fall_behind(target);
         self.handle_target(reader, target, packet);
+    }
+
+    /// Puts a frame behind those of the past: where it belongs if it can be, else as near as that.
+    fn follow_the_past(&mut self, epoch: &Epoch, packet: &Prepared<'_>) {
+        let natural = epoch.timestamp_out(packet.timestamp);
+        let ahead = self.clock.last().map_or(0, |last| last.wrapping_sub(natural).cast_signed());
+        let shift = if ahead < 0 { 0 } else { ahead.unsigned_abs() + 1 };
+        // What lies further back than the past was moved is a leap of the owner's own.
+        let is_near = shift > 0 && shift <= 2 * self.clock.rate() / REPLAY_STEPS;
+        self.moved = is_near.then_some(packet.frame.number);
+        self.numbering.set_shift(packet.index, if is_near { shift } else { 0 });
     }
 
     /// What comes after `frame` is of the present.
@@ -313,6 +323,10 @@ impl Slot {
         track: &Track,
         packet: &Prepared<'_>,
     ) -> Epoch {
+        if self.live.is_some_and(|epoch| epoch.track == owner.track && epoch.layer != owner.layer) {
+            // What still waits of another encoding of the same pictures would only keep the new one waiting.
+            self.stale_before = self.next_index();
+        }
         let epoch = self.numbering.begin(owner, packet.index, packet.timestamp, timestamp, packet.ids);
         self.live = Some(epoch);
         (self.undecodable, self.moved) = (None, None);
@@ -472,6 +486,11 @@ impl Slot {
     pub(crate) fn abandon(&mut self) {
         self.stale_before = self.next_index();
         self.detach();
+    }
+
+    /// Packets numbered below this are of no use any more.
+    pub(crate) const fn stale_before(&self) -> u64 {
+        self.stale_before
     }
 
     /// Whether a packet is of no use any more: only its number is sent.

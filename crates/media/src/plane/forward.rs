@@ -141,6 +141,7 @@ impl Service<'_> {
         let last = last.wrapping_add(place.moved);
         let mut served = Served { switched: true, ..Served::default() };
         let epoch = self.slot.begin_at(self.now, place.timestamp, owner, self.track, first);
+        self.sending.handle_begun(self.now, self.key, self.slot.stale_before());
         let layer = self.track.layers.get(usize::from(owner.layer));
         if let Some(layer) = layer {
             self.slot.fall_behind(&layer.reader, lowest, first);
@@ -166,6 +167,7 @@ impl Service<'_> {
         served.left = self.slot.live.map(|epoch| epoch.track).filter(|&track| track != owner.track);
         served.switched = true;
         let epoch = self.slot.begin(self.now, self.micros, owner, self.track, packet, self.capture);
+        self.sending.handle_begun(self.now, self.key, self.slot.stale_before());
         served.timestamp = epoch.timestamp_out(packet.timestamp);
         self.replay(&epoch, packet, out, served);
     }
