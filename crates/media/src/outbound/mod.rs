@@ -17,9 +17,9 @@ use crate::event::Egress;
 use crate::inbound::Track;
 use crate::inbound::frame::FrameReader;
 use crate::key::{PeerKey, TrackKey};
-use crate::outbound::clock::{REPLAY_STEPS, SlotClock};
+use crate::outbound::clock::SlotClock;
 use crate::outbound::extmap::{Carried, Elements, Mid, SlotIds};
-use crate::outbound::rewrite::{Epoch, Found, Numbering, Owner, Place, Top};
+use crate::outbound::rewrite::{Epoch, Found, Numbering, Owner, Place, Shift, Top};
 use crate::outbound::rtx::Retransmitter;
 use crate::outbound::select::{Choice, Selector, spatial};
 use crate::packet::Prepared;
@@ -61,8 +61,6 @@ pub(crate) struct Slot {
     /// Packets numbered below this are of no use: they are of an encoding that was left for another one.
     stale_before: u64,
     pub(crate) selector: Selector,
-    /// The last frame whose timestamps are moved, as it was of the past when the owner began.
-    moved: Option<u64>,
     /// The decode targets that were told to be fed, and how many frames are still to tell of it.
     active: u32,
     active_left: u8,
@@ -141,7 +139,6 @@ impl Slot {
             // In the lower half, so that the first packets may be reordered without a doubt about the rollover.
             numbering: Numbering::new(1 + (numbers & 0x3fff), ids),
             selector: Selector::default(),
-            moved: None,
             stale_before: 0,
             active: u32::MAX,
             active_left: 0,
@@ -187,9 +184,6 @@ impl Slot {
                 .place(epoch, packet.index)
                 .map_or(Decision::Skip, |at| Decision::Forward(*epoch, at));
         }
-        if self.moved.is_some_and(|moved| moved != packet.frame.number) {
-            self.follow_the_past(epoch, packet);
-        }
         if !self.selector.is_behind() && self.clock.is_leap(micros, epoch.timestamp_out(packet.timestamp)) {
             let Epoch { track, layer, codec, payload_type, rtx_payload_type, strips_red, .. } = *epoch;
             return Decision::Begin(Owner { track, layer, codec, payload_type, rtx_payload_type, strips_red });
@@ -233,23 +227,6 @@ impl Slot {
     pub(crate) fn fall_behind(&mut self, reader: &FrameReader, target: u8, packet: &Prepared<'_>) {
         self.selector.fall_behind(target);
         self.handle_target(reader, target, packet);
-    }
-
-    /// Puts a frame behind those of the past: where it belongs if it can be, else as near as that.
-    fn follow_the_past(&mut self, epoch: &Epoch, packet: &Prepared<'_>) {
-        let natural = epoch.timestamp_out(packet.timestamp);
-        let ahead = self.clock.last().map_or(0, |last| last.wrapping_sub(natural).cast_signed());
-        let shift = if ahead < 0 { 0 } else { ahead.unsigned_abs() + 1 };
-        // What lies further back than the past was moved is a leap of the owner's own.
-        let is_near = shift > 0 && shift <= 2 * self.clock.rate() / REPLAY_STEPS;
-        self.moved = is_near.then_some(packet.frame.number);
-        self.numbering.set_shift(packet.index, if is_near { shift } else { 0 });
-    }
-
-    /// What comes after `frame` is of the present.
-    pub(crate) fn catch_up(&mut self, frame: Option<u64>) {
-        self.selector.catch_up();
-        self.moved = frame;
     }
 
     /// The decode targets that are still fed, where a packet is to tell of it: with the structure, and for a while
@@ -329,7 +306,7 @@ impl Slot {
         }
         let epoch = self.numbering.begin(owner, packet.index, packet.timestamp, timestamp, packet.ids);
         self.live = Some(epoch);
-        (self.undecodable, self.moved) = (None, None);
+        self.undecodable = None;
         // The old owner may change its layer while another one is still waited for.
         self.wanted = self.wanted.filter(|&wanted| wanted != owner.track);
         if let Some(layer) = track.layers.get(usize::from(owner.layer))
@@ -343,8 +320,8 @@ impl Slot {
         epoch
     }
 
-    /// From the owner's packet `index` on, timestamps are moved by `shift`.
-    pub(crate) fn set_shift(&mut self, index: u64, shift: u32) {
+    /// From the owner's packet `index` on, timestamps up to that of the packet's picture are moved.
+    pub(crate) fn set_shift(&mut self, index: u64, shift: Shift) {
         self.numbering.set_shift(index, shift);
     }
 
