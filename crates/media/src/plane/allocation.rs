@@ -98,9 +98,7 @@ impl Plane {
             slot.selector.set_goal(step.map(|step| Goal { layer: step.layer, target: step.target }), bridge);
             let Some(layer) = awaited(slot, track) else { continue };
             let Some(state) = track.layers.get_mut(usize::from(layer)) else { continue };
-            // What has been sent of an encoding is not sent as something new, and another owner is shown from now on.
-            let may = slot.live.is_none_or(|epoch| epoch.track == track_key && epoch.layer != layer);
-            if !may || !cache::is_fresh(now, state) {
+            if !cache::may_begin(slot, track_key, layer) || !cache::is_fresh(now, state) {
                 state.gate.handle_wish(now, urgency(slot, track_key));
                 self.timers.schedule(Timer::Keyframe, state.keyframe_timeout());
             } else if !peer.sending.joining.contains(&slot_key) {
