@@ -21,7 +21,7 @@ use crate::inbound::frame::FrameReader;
 use crate::key::{PeerKey, TrackKey};
 use crate::outbound::clock::SlotClock;
 use crate::outbound::extmap::{Carried, Elements, Mid, SlotIds};
-use crate::outbound::rewrite::{Epoch, Found, Numbering, Owner, Place, Top};
+use crate::outbound::rewrite::{Epoch, Found, Numbering, Owner, Place, Shift, Top};
 use crate::outbound::rtx::Retransmitter;
 use crate::outbound::select::{Choice, Selector, spatial};
 use crate::packet::Prepared;
@@ -62,11 +62,9 @@ pub(crate) struct Slot {
     /// How much redundancy the subscriber needs, and whether the plane itself fills the slot.
     pub(crate) audio: SlotAudio,
     numbering: Numbering,
-    /// Packets numbered below this are of no use: they are of an encoding that was left as it no longer fits.
+    /// Packets numbered below this are of no use: they are of an encoding that was left for another one.
     stale_before: u64,
     pub(crate) selector: Selector,
-    /// The last frame whose timestamps are moved, as it was of the past when the owner began.
-    moved: Option<u64>,
     /// The decode targets that were told to be fed, and how many frames are still to tell of it.
     active: u32,
     active_left: u8,
@@ -146,7 +144,6 @@ impl Slot {
             // In the lower half, so that the first packets may be reordered without a doubt about the rollover.
             numbering: Numbering::new(1 + (numbers & 0x3fff), ids),
             selector: Selector::default(),
-            moved: None,
             stale_before: 0,
             active: u32::MAX,
             active_left: 0,
@@ -192,10 +189,6 @@ impl Slot {
                 .place(epoch, packet.index)
                 .map_or(Decision::Skip, |at| Decision::Forward(*epoch, at));
         }
-        if self.moved.is_some_and(|moved| moved != packet.frame.number) {
-            self.moved = None;
-            self.numbering.set_shift(packet.index, 0);
-        }
         if !self.selector.is_behind() && self.clock.is_leap(micros, epoch.timestamp_out(packet.timestamp)) {
             let Epoch { track, layer, codec, payload_type, rtx_payload_type, strips_red, .. } = *epoch;
             return Decision::Begin(Owner { track, layer, codec, payload_type, rtx_payload_type, strips_red });
@@ -239,12 +232,6 @@ impl Slot {
     pub(crate) fn fall_behind(&mut self, reader: &FrameReader, target: u8, packet: &Prepared<'_>) {
         self.selector.fall_behind(target);
         self.handle_target(reader, target, packet);
-    }
-
-    /// What comes after `frame` is of the present.
-    pub(crate) fn catch_up(&mut self, frame: Option<u64>) {
-        self.selector.catch_up();
-        self.moved = frame;
     }
 
     /// The decode targets that are still fed, where a packet is to tell of it: with the structure, and for a while
@@ -318,9 +305,13 @@ impl Slot {
         track: &Track,
         packet: &Prepared<'_>,
     ) -> Epoch {
+        if self.live.is_some_and(|epoch| epoch.track == owner.track && epoch.layer != owner.layer) {
+            // What still waits of another encoding of the same pictures would only keep the new one waiting.
+            self.stale_before = self.next_index();
+        }
         let epoch = self.numbering.begin(owner, packet.index, packet.timestamp, timestamp, packet.ids);
         self.live = Some(epoch);
-        (self.undecodable, self.moved) = (None, None);
+        self.undecodable = None;
         // The old owner may change its layer while another one is still waited for.
         self.wanted = self.wanted.filter(|&wanted| wanted != owner.track);
         if let Some(layer) = track.layers.get(usize::from(owner.layer))
@@ -334,8 +325,8 @@ impl Slot {
         epoch
     }
 
-    /// From the owner's packet `index` on, timestamps are moved by `shift`.
-    pub(crate) fn set_shift(&mut self, index: u64, shift: u32) {
+    /// From the owner's packet `index` on, timestamps up to that of the packet's picture are moved.
+    pub(crate) fn set_shift(&mut self, index: u64, shift: Shift) {
         self.numbering.set_shift(index, shift);
     }
 
@@ -477,6 +468,11 @@ impl Slot {
     pub(crate) fn abandon(&mut self) {
         self.stale_before = self.next_index();
         self.detach();
+    }
+
+    /// Packets numbered below this are of no use any more.
+    pub(crate) const fn stale_before(&self) -> u64 {
+        self.stale_before
     }
 
     /// Whether a packet is of no use any more: only its number is sent.

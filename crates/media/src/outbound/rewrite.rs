@@ -66,7 +66,21 @@ struct Span {
     /// What is forwarded.
     top: Top,
     /// What timestamps are moved by beside the epoch's own distance.
-    shift: u32,
+    shift: Shift,
+}
+
+/// What timestamps of the past are moved by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Shift {
+    pub(crate) ticks: u32,
+    /// The owner's timestamp of the last picture that is moved: the next one may begin with a packet that comes late.
+    pub(crate) until: u32,
+}
+
+impl Shift {
+    const fn of(self, timestamp: u32) -> u32 {
+        if self.until.wrapping_sub(timestamp).cast_signed() >= 0 { self.ticks } else { 0 }
+    }
 }
 
 /// What is forwarded of an encoding.
@@ -95,7 +109,7 @@ pub(crate) struct Place {
     /// What is forwarded there.
     pub(crate) top: Top,
     /// What its timestamp is moved by beside the epoch's own distance.
-    pub(crate) shift: u32,
+    pub(crate) shift: Shift,
 }
 
 /// A packet that was found by the number it has in a slot.
@@ -138,7 +152,7 @@ impl Epoch {
 
     /// The slot's timestamp for an owner's one, for a packet in `place`.
     pub(crate) const fn timestamp_at(&self, timestamp: u32, place: Place) -> u32 {
-        self.timestamp_out(timestamp).wrapping_add(place.shift)
+        self.timestamp_out(timestamp).wrapping_add(place.shift.of(timestamp))
     }
 
     /// The slot's ids for an owner's ones, for a packet in `place`.
@@ -209,7 +223,7 @@ impl Numbering {
             first_out: self.next,
             pictures: 0,
             top: Top::ALL,
-            shift: 0,
+            shift: Shift::default(),
         };
         self.open(span);
         epoch
@@ -221,7 +235,7 @@ impl Numbering {
     }
 
     /// From the owner's packet `index` on, timestamps are moved by `shift`.
-    pub(crate) fn set_shift(&mut self, index: u64, shift: u32) {
+    pub(crate) fn set_shift(&mut self, index: u64, shift: Shift) {
         self.change(index, |span| Span { shift, ..span });
     }
 

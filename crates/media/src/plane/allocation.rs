@@ -107,9 +107,7 @@ impl Plane {
             }
             let Some(layer) = awaited(slot, track) else { continue };
             let Some(state) = track.layers.get_mut(usize::from(layer)) else { continue };
-            // What has been sent of an encoding is not sent as something new, and another owner is shown from now on.
-            let may = slot.live.is_none_or(|epoch| epoch.track == track_key && epoch.layer != layer);
-            if !may || !cache::is_fresh(now, state) {
+            if !cache::may_begin(slot, track_key, layer) || !cache::is_fresh(now, state) {
                 state.gate.handle_wish(now, urgency(slot, track_key));
                 let cause = if slot.live.is_none() { WishCause::Join } else { WishCause::Switch };
                 self.log.note(Some(slot_key), || Decision::Wish { track: track_key, layer, cause });

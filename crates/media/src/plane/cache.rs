@@ -30,6 +30,12 @@ pub(super) fn is_fresh(now: Instant, layer: &Layer) -> bool {
     gop.is_some_and(|gop| gop.first <= layer.newest.unwrap_or(0))
 }
 
+/// Whether a slot may begin an encoding of a track in the past: what has been sent of one is not sent as something new,
+/// and another owner is shown from now on.
+pub(super) fn may_begin(slot: &Slot, track: TrackKey, layer: u8) -> bool {
+    slot.live.is_none_or(|epoch| epoch.track == track && epoch.layer != layer)
+}
+
 impl Plane {
     /// Begins what slots of a peer can begin without a new keyframe, and asks for the others.
     pub(super) fn join_from_cache(&mut self, now: Instant, peer: PeerKey, out: &mut impl Egress) {
@@ -41,8 +47,11 @@ impl Plane {
             let Some(track) = self.tracks.get(track_key) else { continue };
             let cause = if slot.live.is_none() { WishCause::Join } else { WishCause::Switch };
             // It may have begun meanwhile, or what was awaited changed.
-            if awaited(slot, track) == Some(goal.layer) && !self.begin_in_the_past(now, key, track_key, goal.layer, out)
-            {
+            if awaited(slot, track) != Some(goal.layer) {
+                continue;
+            }
+            let may = may_begin(slot, track_key, goal.layer);
+            if !may || !self.begin_in_the_past(now, key, track_key, goal.layer, out) {
                 let (track, layer) = (track_key, goal.layer);
                 self.log.note(Some(key), || Decision::Wish { track, layer, cause });
                 self.want_keyframe(now, key, track_key, goal.layer);

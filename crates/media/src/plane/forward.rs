@@ -10,7 +10,7 @@ use crate::inbound::Track;
 use crate::inbound::frame::FrameInfo;
 use crate::key::{SlotKey, TrackKey};
 use crate::outbound::clock::REPLAY_STEPS;
-use crate::outbound::rewrite::{Epoch, Owner, Place};
+use crate::outbound::rewrite::{Epoch, Owner, Place, Shift};
 use crate::outbound::{Decision, Departure, Outlet, Slot};
 use crate::pacer::{Admission, Outgoing, Priority};
 use crate::packet::Prepared;
@@ -137,32 +137,37 @@ impl Service<'_> {
         let past = || (first.index..=newest).filter_map(|number| track.stored(layer, number));
         let is_sent = |frame: &FrameInfo| !frame.is_known || frame.present >> lowest & 1 == 1;
         let last = past().next_back().map_or(first.timestamp, |packet| packet.timestamp);
-        let starts = past().filter(|packet| packet.frame.starts && is_sent(&packet.frame)).count() as u32;
+        let mut picture = None;
+        let sent = past().filter(|packet| is_sent(&packet.frame));
+        let pictures = { sent }.filter(|packet| picture.replace(packet.timestamp) != Some(packet.timestamp));
+        let pictures = pictures.count() as u32;
         let rate = self.slot.clock.rate();
-        let step = (rate / PAST_STEPS).min(rate / REPLAY_STEPS / starts.max(1));
+        let step = (rate / PAST_STEPS).min(rate / REPLAY_STEPS / pictures.max(1));
         let span = last.wrapping_sub(first.timestamp);
         let place =
-            self.slot.clock.begin_in_the_past(self.micros, captured, span, u64::from(starts), u64::from(step))?;
+            self.slot.clock.begin_in_the_past(self.micros, captured, span, u64::from(pictures), u64::from(step))?;
         let last = last.wrapping_add(place.moved);
         let mut served = Served { switched: true, from_cache: true, ..Served::default() };
         let epoch = self.slot.begin_at(self.now, place.timestamp, owner, self.track, first);
+        self.sending.handle_begun(self.now, self.key, self.slot.stale_before());
         let layer = self.track.layers.get(usize::from(owner.layer));
         if let Some(layer) = layer {
             self.slot.fall_behind(&layer.reader, lowest, first);
         }
-        let (mut left, mut frame) = (starts, None);
+        let (mut left, mut picture) = (pictures, None);
         let mut orientation = Some(layer.and_then(|layer| layer.orientation).unwrap_or(0));
         for packet in past() {
-            if frame != Some(packet.frame.number) && is_sent(&packet.frame) {
-                frame = Some(packet.frame.number);
+            if picture != Some(packet.timestamp) && is_sent(&packet.frame) {
+                picture = Some(packet.timestamp);
                 left = left.saturating_sub(1);
                 let shown = last.wrapping_sub(left * step);
-                self.slot.set_shift(packet.index, shown.wrapping_sub(packet.timestamp));
+                let ticks = shown.wrapping_sub(packet.timestamp);
+                self.slot.set_shift(packet.index, Shift { ticks, until: packet.timestamp });
             }
             self.follow(&epoch, orientation.take(), &packet, out, &mut served);
         }
-        self.slot.catch_up(past().next_back().map(|packet| packet.frame.number));
-        served.timestamp = epoch.timestamp_out(last.wrapping_sub(starts.saturating_sub(1) * step));
+        self.slot.selector.catch_up();
+        served.timestamp = epoch.timestamp_out(last.wrapping_sub(pictures.saturating_sub(1) * step));
         Some(served)
     }
 
@@ -171,6 +176,7 @@ impl Service<'_> {
         served.left = self.slot.live.map(|epoch| epoch.track).filter(|&track| track != owner.track);
         served.switched = true;
         let epoch = self.slot.begin(self.now, self.micros, owner, self.track, packet, self.capture);
+        self.sending.handle_begun(self.now, self.key, self.slot.stale_before());
         served.timestamp = epoch.timestamp_out(packet.timestamp);
         self.replay(&epoch, packet, out, served);
     }

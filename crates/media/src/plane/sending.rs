@@ -14,6 +14,8 @@ use crate::plane::earlier;
 
 /// Bytes of a packet on the wire beside the plane's own: the tag of SRTP, UDP and IPv4.
 pub(crate) const OVERHEAD: usize = 16 + 8 + 20;
+/// A queue that is long because a keyframe waits in it is no reason for another rung, which would begin with one, too.
+const KEYFRAME_GRACE: Duration = Duration::from_secs(1);
 /// Bytes on the wire of a packet that has a number and nothing else.
 const BLANK: u16 = 80;
 /// What a path without feedback is taken to carry.
@@ -57,6 +59,8 @@ pub(crate) struct Sending {
     pub(crate) filler_back: u64,
     /// Slots that can begin with what has been kept since the last keyframe.
     pub(crate) joining: Vec<SlotKey>,
+    /// When a slot last began with a keyframe.
+    begun: Option<Instant>,
     /// When to look after it.
     pub(crate) due: Option<Instant>,
 }
@@ -97,6 +101,7 @@ impl Sending {
             filler_at: 0,
             filler_back: 0,
             joining: Vec::new(),
+            begun: None,
             due: None,
         }
     }
@@ -126,6 +131,12 @@ impl Sending {
             estimator.handle_path_change(now);
         }
         self.pacer.set_target(now, self.target());
+    }
+
+    /// A slot has begun an encoding with a keyframe; what waits of it below `stale_before` is of no use.
+    pub(crate) fn handle_begun(&mut self, now: Instant, slot: SlotKey, stale_before: u64) {
+        self.begun = Some(now);
+        self.forget_queued(slot, stale_before);
     }
 
     /// What waits of `slot` below `index` is of no use: of new packets only the number is sent, and nothing again.
@@ -231,7 +242,7 @@ impl Sending {
             audio_slots,
             red,
             retransmissions: Bitrate::bps(self.repeated.measure(now)),
-            congested: self.pacer.is_congested(),
+            congested: self.pacer.is_congested() && self.begun.is_none_or(|begun| now >= begun + KEYFRAME_GRACE),
         }
     }
 

@@ -14,6 +14,8 @@ use crate::piece::Piece;
 
 /// Timestamps may be this much further than arrival, counted from the slot's first packet: a keyframe that waited.
 const MAX_LEAD_US: i64 = 250_000;
+/// Packets before that of another owner of which some may come after it.
+const LATE: usize = 64;
 /// Faults that are told in full.
 const MAX_TOLD: usize = 20;
 
@@ -312,17 +314,25 @@ impl Checker {
         }
     }
 
-    /// Every hole must be as wide as what its neighbours show to have been lost before it came here, at most.
+    /// Every hole must be as wide as what its neighbours show to have been lost before it came here, at most. Shortly
+    /// before another owner what has come too late to be sent before that counts as lost.
     fn check_holes(&mut self, reached: &Reached) {
         let known: Vec<(u64, Option<Piece>)> = self.packets.iter().map(|(&index, seen)| (index, seen.piece)).collect();
-        for pair in known.windows(2) {
+        for (at, pair) in known.windows(2).enumerate() {
             let (hole, Some(from), Some(to)) = (pair[1].0 - pair[0].0 - 1, pair[0].1, pair[1].1) else { continue };
             if hole == 0 {
                 continue;
             }
             let is_one_source = (from.track, from.stream) == (to.track, to.stream) && from.sequence < to.sequence;
             let between = if is_one_source { from.sequence + 1..to.sequence } else { 0..0 };
-            let lost = between.filter(|&sequence| !reached.contains_key(&(from.track, from.stream, sequence))).count();
+            let is_other = |piece: &Piece| (piece.track, piece.stream) != (from.track, from.stream);
+            let near = known[at..].iter().take(LATE).filter_map(|(_, piece)| *piece).find(is_other);
+            let switch = near.and_then(|to| reached.get(&(to.track, to.stream, to.sequence)));
+            let is_lost = |&sequence: &u32| {
+                let order = reached.get(&(from.track, from.stream, sequence));
+                order.is_none_or(|order| switch.is_some_and(|switch| order > switch))
+            };
+            let lost = between.filter(is_lost).count();
             if hole > lost as u64 {
                 let text = format!("{hole} after {}, {lost} explained: {from:?} then {to:?}", pair[0].0);
                 self.fault(Fault::Hole, text);
