@@ -29,7 +29,7 @@ scenario("s10", `${COUNT + JUDGES} join in five seconds`, (verdict) =>
       const judges = [];
       for (let index = 0; index < JUDGES; index += 1) {
         await sleepUntil(began + (JOIN_MS / JUDGES) * index);
-        judges.push(await stage.watcher(`Judge ${index}`));
+        judges.push(await stage.watcher(`Judge ${index}`, { dense: true }));
       }
       const firsts = await Promise.all(judges.map(firstFrameMs));
       const line = await until(

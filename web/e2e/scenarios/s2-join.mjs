@@ -26,6 +26,7 @@ scenario("s2", "a join over 600 kbit/s, 1.5 Mbit/s and 5 Mbit/s", (verdict) =>
       await stage.emulator.set(link, "down", `rate=${rate} ${PATH}`);
       for (let round = 0; round < JOINS; round += 1) {
         const watcher = await stage.watcher(`Joiner ${rate} ${round}`, {
+          dense: true,
           detour: stage.emulator.fronts[link] ?? "",
         });
         const firstMs = await firstFrameMs(watcher);

@@ -56,8 +56,12 @@ export function playDip(
       ...(mode === undefined ? {} : { mode }),
     };
     const publisher = await stage.publisher(camera, publishes);
-    const other = await stage.watcher("Other", { seal });
-    const watcher = await stage.watcher("Watcher", { seal, detour: emulator.fronts[0] ?? "" }, watches);
+    const other = await stage.watcher("Other", { dense: true, seal });
+    const watcher = await stage.watcher(
+      "Watcher",
+      { dense: true, seal, detour: emulator.fronts[0] ?? "" },
+      watches,
+    );
     await Promise.all([untilTop(watcher), untilTop(other)]);
     await sleepUntil(Date.now() + BEFORE_MS);
     const fell = await emulator.set(0, "down", NARROW.settings);

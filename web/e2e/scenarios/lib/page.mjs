@@ -4,6 +4,7 @@
  * @typedef {object} Preparation
  * @property {string} [detour] address and port of the link that leads to the server
  * @property {boolean} [watches] has no camera and no microphone
+ * @property {boolean} [dense] has a screen of three pixels to a point, so that small tiles need large pictures
  * @property {string} [codec] of the camera, such as `VP9`
  * @property {string} [mode] scalability mode of one encoding, instead of simulcast
  * @property {boolean} [meter] counts what the camera's encoder makes, by layer; needs a page without a policy for workers
@@ -18,13 +19,15 @@ export function prepared(preparation) {
 
 /** Runs in the page. @param {Preparation} preparation @param {string} workerSource */
 function prepare(preparation, workerSource) {
-  const { detour, watches, codec, mode, meter, seal } = preparation;
+  const { detour, watches, dense, codec, mode, meter, seal } = preparation;
   /** @type {import("./figures.mjs").Layer[]} */
   const layers = [];
   Object.assign(window, { scenario: { layers, samples: [], sent: [], joinedAt: 0, firstFrameAt: 0 } });
   if (watches === true && navigator.mediaDevices !== undefined) {
     navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("none", "NotFoundError"));
   }
+
+  if (dense === true) Object.defineProperty(window, "devicePixelRatio", { get: () => 3 });
 
   const setRemote = RTCPeerConnection.prototype.setRemoteDescription;
   /** Leaves one candidate of each section, which is the link's. @param {string} sdp */
