@@ -289,11 +289,6 @@ impl Track {
         self.ladder.bitrate(layer)
     }
 
-    /// The bit of the encoding with the smallest picture; none while nothing is known.
-    pub(crate) fn lowest_layer(&self) -> u8 {
-        self.steps.iter().min_by_key(|step| step.rung.spatial).map_or(0, |step| 1 << step.layer)
-    }
-
     /// What all its encodings cost together.
     pub(crate) fn total_bitrate(&self) -> Bitrate {
         (0..self.layers.len() as u8).map(|layer| self.bitrate(layer)).sum()

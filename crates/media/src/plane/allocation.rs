@@ -127,9 +127,6 @@ impl Plane {
     pub(super) fn tell_wanted(&mut self, now: Instant, key: TrackKey) {
         let wanted = self.wanted_layers(key);
         let Some(track) = self.tracks.get_mut(key).filter(|track| track.config.kind == Kind::Video) else { return };
-        // What a failing link falls back to goes on as long as anybody watches: started anew, it would come late, and
-        // browsers make keyframes on all encodings for that.
-        let wanted = if wanted == 0 { 0 } else { wanted | track.lowest_layer() };
         if let Some(layers) = track.handle_wanted(now, wanted) {
             queue(&mut self.events, &mut self.counters, PlaneEvent::LayersWanted { track: key, layers });
         }
