@@ -112,6 +112,38 @@ fn rule_5_a_publisher_whose_timestamps_leap_does_not_take_the_slot_along() {
 }
 
 #[test]
+fn rule_5_an_owner_that_is_in_time_follows_one_that_came_seconds_late() {
+    for late in [3000, 900, 0] {
+        let mut room = Room::default();
+        let (mut first, mut second) = (room.publish(Kind::Video, 10), room.publish(Kind::Video, 20));
+        let viewer = room.peer();
+        let slot = room.slot(viewer, Kind::Video, SLOT);
+        room.advance(5000);
+        for source in [&first, &second] {
+            let captured = room.now;
+            room.report(source, captured, 1_000_000_000_000_000 + room.micros());
+        }
+        room.assign(slot, first.track, 1);
+        for number in 0..5 {
+            let frame = first.frame(room.now - Duration::from_millis(late), number == 0);
+            room.deliver(&first, &frame);
+            room.advance(33);
+        }
+        let before = room.take(SLOT);
+        room.assign(slot, second.track, 2);
+        for number in 0..5 {
+            room.frame(&mut second, number == 0);
+            room.advance(33);
+        }
+        let after = room.take(SLOT);
+        assert_eq!((before.len(), after.len()), (15, 15), "{late} ms late");
+        assert_continuous(&[before.clone(), after.clone()].concat());
+        let step = after[0].timestamp.wrapping_sub(before[12].timestamp);
+        assert_eq!(step, (late as u32 + 33) * 90, "{late} ms late");
+    }
+}
+
+#[test]
 fn rule_6_sender_reports_follow_the_switch_and_tell_the_capture_time_of_now() {
     let mut room = Room::default();
     let mut source = room.publish(Kind::Video, 10);

@@ -181,17 +181,24 @@ impl Slot {
     }
 
     /// The owner's next packet.
-    pub(crate) fn go_on(&mut self, micros: i64, epoch: &Epoch, track: &Track, packet: &Prepared<'_>) -> Decision {
+    fn go_on(&mut self, micros: i64, epoch: &Epoch, track: &Track, packet: &Prepared<'_>) -> Decision {
+        let may_leap = packet.is_newest && !self.selector.is_behind();
+        if may_leap && self.clock.is_leap(micros, epoch.timestamp_out(packet.timestamp)) {
+            let Epoch { track, layer, codec, payload_type, rtx_payload_type, strips_red, .. } = *epoch;
+            return Decision::Begin(Owner { track, layer, codec, payload_type, rtx_payload_type, strips_red });
+        }
+        self.follow(epoch, track, packet)
+    }
+
+    /// A packet of the owner whose timestamp is in place, as that of the first one of an epoch always is: what it is
+    /// compared with belongs to the owner before.
+    pub(crate) fn follow(&mut self, epoch: &Epoch, track: &Track, packet: &Prepared<'_>) -> Decision {
         if !packet.is_newest {
             // Its number was kept free if it was lost, and closed if its frame was left out.
             return self
                 .numbering
                 .place(epoch, packet.index)
                 .map_or(Decision::Skip, |at| Decision::Forward(*epoch, at));
-        }
-        if !self.selector.is_behind() && self.clock.is_leap(micros, epoch.timestamp_out(packet.timestamp)) {
-            let Epoch { track, layer, codec, payload_type, rtx_payload_type, strips_red, .. } = *epoch;
-            return Decision::Begin(Owner { track, layer, codec, payload_type, rtx_payload_type, strips_red });
         }
         if self.config.kind == Kind::Video {
             match self.choose(track, packet) {

@@ -205,7 +205,7 @@ impl Service<'_> {
         served: &mut Served,
     ) {
         let newest = Prepared { is_newest: true, ..*packet };
-        if let Decision::Forward(epoch, place) = self.slot.go_on(self.micros, epoch, self.track, &newest) {
+        if let Decision::Forward(epoch, place) = self.slot.follow(epoch, self.track, &newest) {
             self.dispatch(&epoch, place, orientation, packet, out, served);
         }
     }
