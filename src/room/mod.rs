@@ -481,6 +481,10 @@ impl Room {
     fn forget_track(&mut self, track: &TrackId) {
         self.tracks.retain(|t| t.id != *track);
         self.members.values_mut().for_each(|m| m.forget(track));
+        for id in &self.order {
+            let idled = self.members.get_mut(id).and_then(|m| m.seating.idle(track));
+            self.effects.extend(idled.map(|assignment| Effect::Assign { member: id.clone(), assignment }));
+        }
         self.effects.push_back(Effect::Drop { track: track.clone() });
     }
 

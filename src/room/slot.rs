@@ -56,12 +56,14 @@ impl Slot {
         Self { mid, generation: 0, track: None }
     }
 
-    fn put(&mut self, track: Option<&TrackId>, changes: &mut Vec<Assignment>) {
-        if self.track.as_ref() != track {
-            self.generation = self.generation.wrapping_add(1);
-            self.track = track.cloned();
-            changes.push(Assignment { mid: self.mid.clone(), generation: self.generation, track: self.track.clone() });
+    /// Says what changed, if anything did.
+    fn put(&mut self, track: Option<&TrackId>) -> Option<Assignment> {
+        if self.track.as_ref() == track {
+            return None;
         }
+        self.generation = self.generation.wrapping_add(1);
+        self.track = track.cloned();
+        Some(Assignment { mid: self.mid.clone(), generation: self.generation, track: self.track.clone() })
     }
 }
 
@@ -114,15 +116,21 @@ impl Seating {
                 if let Some(slot) = &mut seat.audio
                     && audio.is_some() == pass
                 {
-                    slot.put(audio, &mut changes);
+                    changes.extend(slot.put(audio));
                 }
                 if video.is_some() == pass {
-                    seat.video.put(video, &mut changes);
+                    changes.extend(seat.video.put(video));
                 }
             }
         }
         let idle = self.seats.iter().filter(|s| s.owner.is_none()).count();
         (changes, (self.seats.len() + unseated).saturating_sub(idle))
+    }
+
+    /// Idles the slot of a track that is gone. Who takes the seat next may be muted, and is told of only when seen.
+    pub fn idle(&mut self, track: &TrackId) -> Option<Assignment> {
+        let mut slots = self.seats.iter_mut().flat_map(|s| s.audio.iter_mut().chain([&mut s.video]));
+        slots.find(|slot| slot.track.as_ref() == Some(track))?.put(None)
     }
 
     /// How many seats there are.

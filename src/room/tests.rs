@@ -122,6 +122,24 @@ fn eight_people_coming_and_going_ask_for_nothing() {
 }
 
 #[test]
+fn who_takes_the_seat_of_one_who_left_finds_it_idle() {
+    let mut f = Fixture::new();
+    let (viewer, ann, bob) = (f.join("V"), f.join("Ann"), f.join("Bob"));
+    f.seats(&viewer, 0, 1);
+    let (first, second) = (f.publish(&ann, TrackSource::Camera), f.publish(&bob, TrackSource::Camera));
+    // A muted picture never becomes live, so nothing but the word that the seat is idle takes the old one off it.
+    f.room.mute(f.now, &bob, &second, true).unwrap();
+    assert_eq!(f.room.slot(&viewer, "v0"), Some((1, Some(&first))));
+    f.effects();
+    f.room.leave(f.now, &ann, LeaveReason::Left);
+    let changes = f.effects().into_iter().filter_map(|effect| match effect {
+        Effect::Assign { assignment, .. } => Some((assignment.generation, assignment.track)),
+        _ => None,
+    });
+    assert_eq!(changes.collect::<Vec<_>>(), [(2, None), (3, Some(second))]);
+}
+
+#[test]
 fn chat_comes_back_to_the_writer_with_its_number_and_to_others_without() {
     let mut f = Fixture::new();
     let (ann, bob) = (f.join("Ann"), f.join("Bob"));
