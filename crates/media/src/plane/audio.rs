@@ -23,7 +23,7 @@ use crate::outbound::rewrite::{Epoch, Owner};
 use crate::outbound::{Departure, Slot};
 use crate::pacer::{Admission, Outgoing, Priority};
 use crate::packet::Prepared;
-use crate::plane::peer::Peer;
+use crate::plane::forward::capture_time;
 use crate::plane::sending::{OVERHEAD, Paced, Sending};
 use crate::plane::timers::Timer;
 use crate::plane::{Plane, queue};
@@ -459,12 +459,6 @@ fn begin(
         served.packets += 1;
     }
     served
-}
-
-/// When a packet was captured, if its publisher's sender reports tell.
-fn capture_time(micros: i64, track: &Track, peer: &Peer, packet: &Prepared<'_>) -> Option<i64> {
-    let report = track.layers.get(usize::from(packet.layer))?.report?;
-    report.capture_time(micros, peer.clock.offset()?, packet.timestamp, packet.codec.clock_rate())
 }
 
 /// What the room is to hear about a slot that was served with a packet of `track`.

@@ -67,6 +67,10 @@ impl Plane {
         for at in 0.. {
             let Some(key) = self.tracks.nth(at) else { break };
             let Some(key) = key else { continue };
+            let misses = |track: &&Track| track.layers.iter().any(|layer| layer.nacks.poll_timeout().is_some());
+            if self.tracks.get(key).filter(misses).is_none() {
+                continue; // To know what is wanted costs a look at each subscriber.
+            }
             let wanted = self.wanted_layers(key);
             let Some(track) = self.tracks.get_mut(key) else { continue };
             let Some(peer) = self.peers.get(track.peer) else { continue };
