@@ -29,8 +29,8 @@ const DEPTH_MIN_SPAN: Duration = Duration::from_millis(60);
 /// A queue longer than this is drained within it, whatever the target says (our own, longer than usual: a keyframe of the
 /// next rung takes 200 to 300 ms of a path that the rung just fits, and is no reason for haste).
 const QUEUE_LIMIT: Duration = Duration::from_millis(400);
-/// A queue longer than this loses its discardable frames, and asks for lower rungs.
-const QUEUE_DROP: Duration = Duration::from_millis(500);
+/// While the queue is longer than this, frames that nothing needs are not to be handed over, and lower rungs are asked for.
+const QUEUE_FULL: Duration = Duration::from_millis(500);
 /// So many packets wait at most; a further one is refused.
 pub const MAX_QUEUED: usize = 2048;
 /// A probe is sent in packets of at most so many bytes, …
@@ -58,10 +58,6 @@ pub struct Outgoing<T> {
     pub size: u16,
     /// Which queue it waits in.
     pub priority: Priority,
-    /// Names its frame: the packets of one frame are dropped together.
-    pub frame: u64,
-    /// The temporal layer, if nothing that is forwarded needs the frame.
-    pub discardable: Option<u8>,
 }
 
 /// What becomes of a packet that wants to leave.
@@ -71,7 +67,7 @@ pub enum Admission<T> {
     Now(T, Option<ProbeId>),
     /// It waits.
     Queued,
-    /// Too many wait already, or the rest of its frame was dropped.
+    /// Too many wait already.
     Dropped(T),
 }
 
@@ -101,11 +97,7 @@ pub struct Pacer<T> {
     retransmissions: VecDeque<Outgoing<T>>,
     video: VecDeque<Outgoing<T>>,
     queued_bytes: f64,
-    /// Packets of the video queue that may be dropped.
-    discardable: usize,
     probe: Option<Probe>,
-    /// The frame whose rest is not worth sending.
-    dropped_frame: Option<u64>,
     dropped: u64,
     congested: bool,
 }
@@ -130,9 +122,7 @@ impl<T> Pacer<T> {
             retransmissions: VecDeque::new(),
             video: VecDeque::new(),
             queued_bytes: 0.0,
-            discardable: 0,
             probe: None,
-            dropped_frame: None,
             dropped: 0,
             congested: false,
         };
@@ -160,10 +150,6 @@ impl<T> Pacer<T> {
     /// Takes a packet, and gives it back if it may leave at once.
     pub fn handle_packet(&mut self, now: Instant, packet: Outgoing<T>) -> Admission<T> {
         self.refill(now);
-        if packet.priority == Priority::Video && self.dropped_frame == Some(packet.frame) {
-            self.dropped += 1;
-            return Admission::Dropped(packet.item);
-        }
         let passes = match packet.priority {
             Priority::Audio => true,
             Priority::Retransmission => self.retransmissions.is_empty() && self.has_tokens(packet.size),
@@ -178,10 +164,9 @@ impl<T> Pacer<T> {
             return Admission::Dropped(packet.item);
         }
         self.queued_bytes += f64::from(packet.size);
-        self.discardable += usize::from(packet.priority == Priority::Video && packet.discardable.is_some());
         let queue = if packet.priority == Priority::Video { &mut self.video } else { &mut self.retransmissions };
         queue.push_back(packet);
-        self.relieve();
+        self.congested |= self.is_full();
         Admission::Queued
     }
 
@@ -192,7 +177,6 @@ impl<T> Pacer<T> {
         let queue = if self.retransmissions.is_empty() { &mut self.video } else { &mut self.retransmissions };
         if let Some(packet) = queue.pop_front_if(|front| lags || self.tokens >= f64::from(front.size)) {
             let size = packet.size;
-            self.discardable -= usize::from(packet.priority == Priority::Video && packet.discardable.is_some());
             self.queued_bytes = (self.queued_bytes - f64::from(size)).max(0.0);
             if self.is_empty() {
                 self.congested = false;
@@ -239,7 +223,19 @@ impl<T> Pacer<T> {
         self.congested
     }
 
-    /// Packets that were dropped so far.
+    /// Whether so much waits that a frame which nothing needs had better not be handed over. It is for the caller to
+    /// leave it out, before its packets have numbers: a receiver would ask for those that are dropped here.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.queued_bytes > 0.0 && self.queue() > QUEUE_FULL
+    }
+
+    /// Records a packet that was not handed over because the queue is full.
+    pub const fn handle_left_out(&mut self) {
+        self.dropped += 1;
+    }
+
+    /// Packets that were refused, or not handed over, so far.
     #[must_use]
     pub const fn dropped(&self) -> u64 {
         self.dropped
@@ -310,28 +306,8 @@ impl<T> Pacer<T> {
         Some(Release::Filler { bytes, probe: id })
     }
 
-    /// Drops whole discardable frames, the highest layer first, until the queue is short enough.
-    fn relieve(&mut self) {
-        while self.queue() > QUEUE_DROP {
-            self.congested = true;
-            if self.discardable == 0 {
-                return; // Nothing to look for, which would cost each packet of a long queue a walk along it.
-            }
-            let worst = self.video.iter().filter_map(|waiting| Some((waiting.discardable?, waiting.frame)));
-            let Some((_, frame)) = worst.max_by_key(|&(layer, _)| layer) else { return };
-            let before = self.video.len();
-            if self.video.back().is_some_and(|last| last.frame == frame) {
-                self.dropped_frame = Some(frame);
-            }
-            self.video.retain(|waiting| waiting.frame != frame);
-            self.dropped += (before - self.video.len()) as u64;
-            self.count();
-        }
-    }
-
     /// Sums up what waits, after some of it was taken out.
     fn count(&mut self) {
-        self.discardable = self.video.iter().filter(|waiting| waiting.discardable.is_some()).count();
         let waiting = self.retransmissions.iter().chain(&self.video);
         self.queued_bytes = waiting.map(|waiting| f64::from(waiting.size)).sum();
     }
@@ -360,7 +336,7 @@ mod tests {
     }
 
     fn video(frame: u64) -> Outgoing<u64> {
-        Outgoing { item: frame, size: 1200, priority: Priority::Video, frame, discardable: None }
+        Outgoing { item: frame, size: 1200, priority: Priority::Video }
     }
 
     fn released<T: Copy>(pacer: &mut Pacer<T>, now: Instant) -> Vec<T> {
@@ -415,41 +391,20 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_too_long_loses_whole_discardable_frames_the_highest_layer_first() {
+    fn a_long_queue_is_full_and_asks_for_lower_rungs_until_it_is_empty() {
         let start = Instant::now();
         let mut pacer = empty(start);
-        let now = start;
         // Half a second at 1.05 Mbit/s is 54 packets.
-        for frame in 0..18 {
-            for _ in 0..3 {
-                let discardable = [None, Some(1), Some(2)][frame as usize % 3];
-                pacer.handle_packet(now, Outgoing { discardable, ..video(frame) });
-            }
-        }
-        assert_eq!((pacer.dropped(), pacer.is_congested()), (0, false));
-        pacer.handle_packet(now, video(100));
-        assert_eq!((pacer.dropped(), pacer.is_congested()), (3, true), "one frame of the second layer");
-        for frame in 101..160 {
-            pacer.handle_packet(now, video(frame));
-        }
-        assert_eq!(pacer.dropped(), 36, "what others need is kept, however long the queue");
-        let left = (0..2_000).flat_map(|tick| released(&mut pacer, start + ms(tick))).collect::<Vec<_>>();
-        assert!(left.iter().all(|&frame| frame >= 100 || frame % 3 == 0), "{left:?}");
-        assert!(!pacer.is_congested(), "until it is empty");
-        assert_eq!(pacer.queue(), Duration::ZERO);
-    }
-
-    #[test]
-    fn the_rest_of_a_frame_that_was_dropped_is_not_sent() {
-        let start = Instant::now();
-        let mut pacer = empty(start);
-        let now = start;
-        let of = |frame| Outgoing { discardable: Some(2), ..video(frame) };
-        (0..54).for_each(|_| _ = pacer.handle_packet(now, video(1)));
-        assert_eq!(pacer.handle_packet(now, of(2)), Admission::Queued);
-        assert_eq!(pacer.dropped(), 1, "it was too much, and dropped again");
-        assert_eq!(pacer.handle_packet(now, of(2)), Admission::Dropped(2));
-        assert!(!matches!(pacer.handle_packet(now, video(3)), Admission::Dropped(_)));
+        (0..54).for_each(|frame| _ = pacer.handle_packet(start, video(frame)));
+        assert!(!pacer.is_full() && !pacer.is_congested());
+        pacer.handle_packet(start, video(54));
+        assert!(pacer.is_full() && pacer.is_congested());
+        pacer.handle_left_out();
+        assert_eq!(pacer.dropped(), 1);
+        assert_eq!(released(&mut pacer, start + ms(20)).len(), 2);
+        assert!(!pacer.is_full() && pacer.is_congested());
+        assert_eq!((0..2_000).map(|tick| released(&mut pacer, start + ms(tick)).len()).sum::<usize>(), 53);
+        assert!(!pacer.is_congested());
     }
 
     #[test]

@@ -107,8 +107,8 @@ fn send(
     let mut probes = [None; PACKETS];
     let began = Instant::now();
     for (number, probe) in probes.iter_mut().enumerate() {
-        let (size, priority, frame) = (PACKET_BYTES, Priority::Video, run as u64);
-        let packet = Outgoing { item: number, size, priority, frame, discardable: None };
+        let (size, priority) = (PACKET_BYTES, Priority::Video);
+        let packet = Outgoing { item: number, size, priority };
         let admission = pacer.handle_packet(begin + spacing * number as u32, packet);
         let Admission::Now(_, id) = admission else { panic!("the target is twice what is sent") };
         *probe = id;

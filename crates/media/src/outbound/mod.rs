@@ -98,6 +98,8 @@ pub(crate) struct ReportSchedule {
 pub(crate) enum Decision {
     /// It is not for this slot, or not yet.
     Skip,
+    /// It would be for this slot, but too much waits already and nothing needs it.
+    LeaveOut,
     /// It belongs to the owner.
     Forward(Epoch, Place),
     /// It is the first of a new owner, layer or codec.
@@ -206,6 +208,10 @@ impl Slot {
                 Choice::LeaveOut => {
                     self.leave_out(packet);
                     return Decision::Skip;
+                }
+                Choice::Shed => {
+                    self.leave_out(packet);
+                    return Decision::LeaveOut;
                 }
                 Choice::Stop => {
                     self.numbering.end(packet.index);

@@ -37,19 +37,23 @@ pub(crate) struct Selector {
     /// The decode target of the live encoding that is being forwarded.
     current: Option<u8>,
     /// The frame decided about last, and how.
-    frame: Option<(u64, bool)>,
+    frame: Option<(u64, Choice)>,
     /// The timestamp of the picture that belongs to.
     picture: Option<u32>,
     /// Whether frames of the past are being forwarded.
     is_behind: bool,
+    /// Whether so much waits for the subscriber that frames which nothing needs are left out.
+    is_full: bool,
 }
 
 /// What becomes of a packet of the live encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Choice {
     Forward,
-    /// Its frame is left out.
+    /// Its frame is not of the decode target.
     LeaveOut,
+    /// Its frame is left out, as too much waits already and nothing needs it.
+    Shed,
     /// From here on nothing is forwarded: the slot has to start anew.
     Stop,
 }
@@ -83,6 +87,11 @@ impl Selector {
     /// The goal counts again.
     pub(crate) const fn catch_up(&mut self) {
         self.is_behind = false;
+    }
+
+    /// Sets whether so much waits that frames which nothing needs are left out.
+    pub(crate) const fn set_full(&mut self, is_full: bool) {
+        self.is_full = is_full;
     }
 
     /// Sets what is to be forwarded. Returns whether that is something else than before.
@@ -123,10 +132,10 @@ impl Selector {
         frame: &FrameInfo,
         timestamp: u32,
     ) -> Choice {
-        if let Some((number, forwards)) = self.frame
+        if let Some((number, choice)) = self.frame
             && number == frame.number
         {
-            return if forwards { Choice::Forward } else { Choice::LeaveOut };
+            return choice;
         }
         let Some(current) = self.current else { return Choice::Stop };
         let wanted = match self.goal {
@@ -149,9 +158,13 @@ impl Selector {
         let may = current != wanted && !is_cut && may_move(reader, frame, current, wanted);
         let target = if may { wanted } else { current };
         self.current = Some(target);
-        let forwards = !frame.is_known || frame.present >> target & 1 == 1;
-        self.frame = Some((frame.number, forwards));
-        if forwards { Choice::Forward } else { Choice::LeaveOut }
+        let choice = match (frame.is_known, frame.present >> target & 1, frame.discardable >> target & 1) {
+            (true, 0, _) => Choice::LeaveOut,
+            (true, _, 1) if self.is_full => Choice::Shed,
+            _ => Choice::Forward,
+        };
+        self.frame = Some((frame.number, choice));
+        choice
     }
 }
 

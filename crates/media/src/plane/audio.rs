@@ -419,7 +419,7 @@ impl Way<'_> {
     ) -> usize {
         let item = Paced { slot: self.key, index: 0, is_repeat: false, is_first: false };
         let size = (packet.0.len() + OVERHEAD) as u16;
-        let outgoing = Outgoing { item, size, priority: Priority::Audio, frame: u64::MAX, discardable: None };
+        let outgoing = Outgoing { item, size, priority: Priority::Audio };
         let admission = self.sending.pacer.handle_packet(self.now, outgoing);
         let probe = if let Admission::Now(_, probe) = admission { probe } else { None };
         let departure = Departure { ntp: self.ntp, transport_sequence: self.sending.sequence() };

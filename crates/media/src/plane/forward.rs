@@ -108,8 +108,10 @@ impl Plane {
 impl Service<'_> {
     fn serve(&mut self, packet: &Prepared<'_>, out: &mut impl Egress) -> Served {
         let mut served = Served::default();
+        self.slot.selector.set_full(self.sending.pacer.is_full());
         match self.slot.decide(self.micros, self.track.key, self.track, packet) {
             Decision::Skip => {}
+            Decision::LeaveOut => self.sending.pacer.handle_left_out(),
             Decision::Undecodable => served.is_undecodable = true,
             Decision::Forward(epoch, place) => {
                 served.timestamp = epoch.timestamp_out(packet.timestamp);
@@ -244,15 +246,10 @@ impl Service<'_> {
 
 /// What the pacer needs to know of a packet.
 fn outgoing(item: Paced, slot: &Slot, packet: &Prepared<'_>) -> Outgoing<Paced> {
-    let target = slot.selector.current().unwrap_or(0);
-    let is_discardable = packet.frame.discardable >> target & 1 == 1;
     Outgoing {
         item,
         size: (packet.len() + OVERHEAD) as u16,
         priority: if slot.config.kind == Kind::Audio { Priority::Audio } else { Priority::Video },
-        // No two slots of a peer have a frame in common.
-        frame: packet.frame.number << 20 | item.slot.index() as u64,
-        discardable: is_discardable.then_some(packet.frame.temporal),
     }
 }
 

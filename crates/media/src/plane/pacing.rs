@@ -108,7 +108,7 @@ impl Plane {
         let Some(len) = len.map(|packet| packet.len()) else { return };
         let item = Paced { slot: key, index: found.place.index, is_repeat: true, is_first: false };
         let size = (len + OVERHEAD) as u16;
-        let outgoing = Outgoing { item, size, priority: Priority::Retransmission, frame: u64::MAX, discardable: None };
+        let outgoing = Outgoing { item, size, priority: Priority::Retransmission };
         match peer.sending.pacer.handle_packet(now, outgoing) {
             Admission::Now(item, probe) => self.send_paced(now, peer_key, item, probe, out),
             Admission::Queued => self.timers.schedule(Timer::Sending, peer.sending.wake(now)),

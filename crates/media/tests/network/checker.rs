@@ -263,11 +263,12 @@ impl Checker {
         let mut fault = |fault, text: String| faults.push((fault, format!("{text} at {index}: {from:?} then {to:?}")));
         let is_same = (from.track, from.picture, from.stream) == (to.track, to.picture, to.stream);
         // A new owner takes over from one whose last frame has not come as a whole, and perhaps never will. One that
-        // begins in the past may do so at any time.
+        // begins in the past may do so at any time. A larger encoding that no longer fits is left in the middle of a frame.
         let is_switch = (from.track, from.stream) != (to.track, to.stream);
+        let is_left = from.track == to.track && to.stream < from.stream && to.is_key;
         let order = |piece: &Piece, ahead: u32| reached.get(&(piece.track, piece.stream, piece.sequence + ahead));
         let is_open = order(&from, 1).is_none_or(|rest| order(&to, 0).is_some_and(|to| rest > to));
-        let is_cut = is_switch && (is_open || order(&to, 0) < order(&from, 0));
+        let is_cut = is_switch && (is_left || is_open || order(&to, 0) < order(&from, 0));
         if self.kind == Kind::Video && is_same == a.marker && !is_cut {
             fault(Fault::Marker, format!("marker {}", a.marker));
         }

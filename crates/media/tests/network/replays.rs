@@ -66,6 +66,50 @@ impl Egress for Digest {
     }
 }
 
+/// Prints what the plane decided within a span and what came of it, for one seed of a scenario: that which is named by
+/// `STORY` in the environment.
+pub(crate) fn tell_story(world: &mut World, seed: u64, from_us: u64, to_us: u64) {
+    if !is_told(seed) {
+        return;
+    }
+    let mut trace = Vec::new();
+    world.plane.take_recorded(&mut trace);
+    let mut lines: Vec<(u64, String)> = Vec::new();
+    for decided in replayed(&trace).2 {
+        lines.push((decided.at.as_micros() as u64, decided.to_string()));
+    }
+    for (at, subscriber) in world.subscribers.iter().enumerate() {
+        let shown = &subscriber.receiver.slots[0].shown;
+        for pair in shown.windows(2).filter(|pair| pair[1].at_us - pair[0].at_us > 150_000) {
+            let gap = (pair[1].at_us - pair[0].at_us) / 1000;
+            lines.push((pair[1].at_us, format!("    subscriber {at}: {gap} ms without a picture, now layer {}", pair[1].layer)));
+        }
+        for pli in &subscriber.receiver.slots[0].plis {
+            lines.push((*pli, format!("    subscriber {at}: PLI")));
+        }
+    }
+    for (at, queue) in world.queues.iter().enumerate() {
+        for (sample, queue_us) in (0..).zip(queue).filter(|(sample, _)| sample % 4 == 0) {
+            lines.push((sample * 50_000, format!("    link {at}: {:.0} ms", queue_us / 1e3)));
+        }
+    }
+    lines.sort_by_key(|line| line.0);
+    for (at_us, line) in lines.iter().filter(|line| (from_us..to_us).contains(&line.0)) {
+        println!("{:.3} {line}", *at_us as f64 / 1e6);
+    }
+}
+
+/// Records a world from its start if the story of its seed is wanted.
+pub(crate) fn expect_story(world: &mut World, seed: u64) {
+    if is_told(seed) {
+        assert!(world.plane.record(1 << 30), "nothing was told yet");
+    }
+}
+
+fn is_told(seed: u64) -> bool {
+    std::env::var("STORY").is_ok_and(|wanted| wanted.parse() == Ok(seed))
+}
+
 /// A subscriber whose path dips and comes back, with losses on both sides; recorded from the start.
 fn recorded(media: Media, seed: u64) -> (World, Vec<u8>) {
     let mut world = World::new(seed);

@@ -7,6 +7,7 @@ use crate::figures::{
 };
 use crate::link::{LinkConfig, OVERHEAD};
 use crate::publisher::{Media, RATES};
+use crate::replays::{expect_story, tell_story};
 use crate::receiver::Shown;
 use crate::world::World;
 
@@ -25,6 +26,7 @@ pub(crate) fn uplink() -> LinkConfig {
 /// A publisher, and a subscriber behind `down` that comes after two seconds.
 pub(crate) fn one(media: Media, down: LinkConfig, seed: u64) -> World {
     let mut world = World::new(seed);
+    expect_story(&mut world, seed);
     let publisher = world.publish(media, uplink());
     let link = world.link(down);
     world.run_until(LEAD_S * SECOND);
@@ -95,6 +97,7 @@ pub(crate) fn s1(report: &mut Report, seed: u64) {
     let moves = switches(mine, dip * SECOND, end * SECOND);
     report.most("extra keyframes", 1.0, keyframes as f64 - moves as f64);
     check_wire(report, &mut world);
+    tell_story(&mut world, seed, (dip - 1) * SECOND, end * SECOND);
 }
 
 /// RFC 8867 5.1.

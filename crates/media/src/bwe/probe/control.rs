@@ -15,6 +15,9 @@ const MIN_SPAN: Duration = Duration::from_millis(50);
 const MIN_BYTES: f64 = 6.0 * 1200.0;
 /// … unless its rate is so low that they would take longer than this.
 const MIN_BYTES_SPAN: Duration = Duration::from_millis(300);
+/// A probe keeps a path that carries no more than the estimate busy for at most about this long: most find out that it
+/// does not, and what is due meanwhile has to wait.
+const MAX_BUSY: Duration = Duration::from_millis(100);
 /// Initial probes are longer: they also take the place of the media that is not there yet.
 const INITIAL_SPAN: Duration = Duration::from_millis(100);
 /// A probe that is not resolved after this long is given up.
@@ -185,6 +188,7 @@ impl ProbeControl {
         let rate = rate.min(context.max);
         let span = if cause == ProbeCause::Initial { INITIAL_SPAN } else { MIN_SPAN };
         let bytes = rate.bytes_in(span).max(MIN_BYTES.min(rate.bytes_in(MIN_BYTES_SPAN)));
+        let bytes = if cause == ProbeCause::Initial { bytes } else { bytes.min(context.estimate.bytes_in(MAX_BUSY)) };
         let media = self.demand.used.as_f64() / rate.as_f64().max(1.0);
         if cause != ProbeCause::Initial && !self.meter.affords(now, bytes * (1.0 - media.min(1.0))) {
             return None;

@@ -149,19 +149,11 @@ impl Subscriber {
         out: &mut Vec<Wire>,
     ) {
         let Some(video) = self.forward(now_us, track, packet) else { return };
-        let highest = self.tracks[track].current.map_or(0, |current| current.1);
-        let discardable = (packet.temporal > 0 && packet.temporal == highest).then_some(packet.temporal);
         self.cache.push_back((video, packet.size, 0, 0));
         if self.cache.len() > CACHE {
             self.cache.pop_front();
         }
-        let outgoing = Outgoing {
-            item: Payload::Video(video),
-            size: packet.size,
-            priority: Priority::Video,
-            frame: (video.frame << 4) | track as u64,
-            discardable,
-        };
+        let outgoing = Outgoing { item: Payload::Video(video), size: packet.size, priority: Priority::Video };
         if let Admission::Now(payload, probe) = self.pacer.handle_packet(now, outgoing) {
             self.send(now, payload, packet.size, probe, false, out);
         }
@@ -187,7 +179,8 @@ impl Subscriber {
             return None;
         }
         if packet.index == 0 {
-            if packet.temporal > temporal {
+            let is_discardable = packet.temporal > 0 && packet.temporal == temporal;
+            if packet.temporal > temporal || is_discardable && self.pacer.is_full() {
                 egress.frame = None;
                 return None;
             }
@@ -240,8 +233,7 @@ impl Subscriber {
         let payload = Payload::Video(entry.0);
         self.rtx_tokens -= f64::from(size);
         self.rtx_sum += f64::from(size) * 8.0;
-        let outgoing =
-            Outgoing { item: payload, size, priority: Priority::Retransmission, frame: u64::MAX, discardable: None };
+        let outgoing = Outgoing { item: payload, size, priority: Priority::Retransmission };
         if let Admission::Now(payload, probe) = self.pacer.handle_packet(now, outgoing) {
             self.send(now, payload, size, probe, false, out);
         }
@@ -252,8 +244,7 @@ impl Subscriber {
             self.audio_next_us += AUDIO_US;
             let item = Payload::Audio(self.audio_sent);
             self.audio_sent += 1;
-            let outgoing =
-                Outgoing { item, size: AUDIO_BYTES, priority: Priority::Audio, frame: u64::MAX, discardable: None };
+            let outgoing = Outgoing { item, size: AUDIO_BYTES, priority: Priority::Audio };
             if let Admission::Now(payload, probe) = self.pacer.handle_packet(now, outgoing) {
                 self.send(now, payload, AUDIO_BYTES, probe, false, out);
             }
