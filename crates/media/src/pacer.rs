@@ -26,11 +26,19 @@ const DEPTH_MIN: f64 = 10.0 * 1200.0;
 /// … of which those do not count that the target does not carry in this time: ten packets would keep a slow path busy
 /// for a third of a second.
 const DEPTH_MIN_SPAN: Duration = Duration::from_millis(60);
-/// A queue longer than this is drained within it, whatever the target says (our own, longer than usual: a keyframe of the
-/// next rung takes 200 to 300 ms of a path that the rung just fits, and is no reason for haste).
+/// A queue longer than this is drained somewhat faster (our own, longer than usual: a keyframe of the next rung takes 200
+/// to 400 ms of a path that the rung just fits, and is no reason for haste), …
 const QUEUE_LIMIT: Duration = Duration::from_millis(400);
-/// While the queue is longer than this, frames that nothing needs are not to be handed over, and lower rungs are asked for.
-const QUEUE_FULL: Duration = Duration::from_millis(500);
+/// … by this factor, as what does not fit the path would stand in its queue instead; …
+const HASTE: f64 = 1.1;
+/// … but one longer than this is drained within it, whatever the target says.
+const QUEUE_MAX: Duration = Duration::from_millis(1000);
+/// While the queue is longer than this, frames that nothing needs are not to be handed over; …
+const QUEUE_FULL: Duration = Duration::from_millis(250);
+/// … once it is longer than this, lower rungs are asked for, …
+const QUEUE_CONGESTED: Duration = Duration::from_millis(600);
+/// … until it is no longer than this.
+const QUEUE_CALM: Duration = Duration::from_millis(200);
 /// So many packets wait at most; a further one is refused.
 pub const MAX_QUEUED: usize = 2048;
 /// A probe is sent in packets of at most so many bytes, …
@@ -88,6 +96,8 @@ pub enum Release<T> {
 /// The token bucket and the queues of one subscriber.
 #[derive(Debug)]
 pub struct Pacer<T> {
+    /// What the path carries, and what of it is to be used.
+    capacity: Bitrate,
     target: Bitrate,
     /// What the chosen rungs cost; no end of it before that is told.
     used: Bitrate,
@@ -115,6 +125,7 @@ impl<T> Pacer<T> {
     #[must_use]
     pub fn new(now: Instant, target: Bitrate) -> Self {
         let mut pacer = Self {
+            capacity: target,
             target,
             used: Bitrate::bps(u64::MAX),
             updated: now,
@@ -130,10 +141,10 @@ impl<T> Pacer<T> {
         pacer
     }
 
-    /// Changes the target of the estimator.
-    pub fn set_target(&mut self, now: Instant, target: Bitrate) {
+    /// Changes what the path is taken to carry, and at what rate to send: less while a queue has to drain.
+    pub fn set_target(&mut self, now: Instant, capacity: Bitrate, pacing: Bitrate) {
         self.refill(now);
-        self.target = target;
+        (self.capacity, self.target) = (capacity, pacing);
         self.tokens = self.tokens.min(self.depth());
     }
 
@@ -166,7 +177,7 @@ impl<T> Pacer<T> {
         self.queued_bytes += f64::from(packet.size);
         let queue = if packet.priority == Priority::Video { &mut self.video } else { &mut self.retransmissions };
         queue.push_back(packet);
-        self.congested |= self.is_full();
+        self.congested |= self.queue() > QUEUE_CONGESTED;
         Admission::Queued
     }
 
@@ -178,9 +189,7 @@ impl<T> Pacer<T> {
         if let Some(packet) = queue.pop_front_if(|front| lags || self.tokens >= f64::from(front.size)) {
             let size = packet.size;
             self.queued_bytes = (self.queued_bytes - f64::from(size)).max(0.0);
-            if self.is_empty() {
-                self.congested = false;
-            }
+            self.congested &= self.queue() > QUEUE_CALM;
             let probe = self.spend(size);
             return Some(Release::Packet(packet.item, probe));
         }
@@ -197,9 +206,7 @@ impl<T> Pacer<T> {
             });
         }
         self.count();
-        if self.is_empty() {
-            self.congested = false;
-        }
+        self.congested &= self.queue() > QUEUE_CALM;
     }
 
     /// When [`Pacer::poll_transmit`] has something again.
@@ -211,10 +218,10 @@ impl<T> Pacer<T> {
         probe.into_iter().chain(packet).min()
     }
 
-    /// How long the queues take to drain at the present rate.
+    /// How long the queues take to drain at the target.
     #[must_use]
     pub fn queue(&self) -> Duration {
-        self.base_rate().time_for(self.queued_bytes)
+        self.capacity.scale(RATE_FACTOR).max(RATE_MIN).time_for(self.queued_bytes)
     }
 
     /// Whether the queues grew so long that lower rungs should be chosen; until they are empty.
@@ -260,7 +267,7 @@ impl<T> Pacer<T> {
         if self.queued_bytes <= 0.0 || base.time_for(self.queued_bytes) <= QUEUE_LIMIT {
             return base;
         }
-        Bitrate::from_f64(self.queued_bytes * 8.0 / QUEUE_LIMIT.as_secs_f64()).max(base)
+        Bitrate::from_f64(self.queued_bytes * 8.0 / QUEUE_MAX.as_secs_f64()).max(base.scale(HASTE))
     }
 
     fn depth(&self) -> f64 {
@@ -483,9 +490,9 @@ mod tests {
     fn a_clock_that_goes_back_and_odd_numbers_do_no_harm() {
         let start = Instant::now() + Duration::from_secs(10);
         let mut pacer = Pacer::new(start, Bitrate::ZERO);
-        pacer.set_target(start - ms(5_000), Bitrate::bps(u64::MAX));
+        pacer.set_target(start - ms(5_000), Bitrate::bps(u64::MAX), Bitrate::bps(u64::MAX));
         pacer.handle_packet(start - ms(9_000), Outgoing { size: u16::MAX, ..video(1) });
-        pacer.set_target(start, Bitrate::ZERO);
+        pacer.set_target(start, Bitrate::ZERO, Bitrate::ZERO);
         pacer.handle_probe(start, ProbeCluster { rate: Bitrate::ZERO, ..cluster(0, 0, u32::MAX) });
         (0..100).for_each(|frame| _ = pacer.handle_packet(start, Outgoing { size: 0, ..video(frame) }));
         assert!(pacer.poll_timeout().is_some());

@@ -69,6 +69,7 @@ fn a_subscriber_of_fifty_tracks_is_decided_about_without_a_single_allocation() {
         red: false,
         retransmissions: Bitrate::ZERO,
         congested: false,
+        settled: true,
     };
     let (mut allocator, mut choices) = (Allocator::new(), Vec::new());
     allocator.allocate(start, &budget(8000), &tracks, &mut choices);

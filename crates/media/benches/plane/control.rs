@@ -82,7 +82,7 @@ fn round() -> Spent {
         let began = Instant::now();
         let demand = allocator.allocate(now, &budget(run), &tracks, &mut choices);
         estimator.set_demand(demand);
-        pacer.set_target(now, Bitrate::kbps(20_000));
+        pacer.set_target(now, Bitrate::kbps(20_000), Bitrate::kbps(20_000));
         if let Some(probe) = estimator.poll_probe(now) {
             pacer.handle_probe(now, probe);
         }
@@ -175,5 +175,6 @@ fn budget(run: usize) -> Budget {
         red: false,
         retransmissions: Bitrate::kbps(100),
         congested: false,
+        settled: true,
     }
 }

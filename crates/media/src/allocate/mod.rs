@@ -45,6 +45,9 @@ const HOLD_PAUSED_MAX: Duration = Duration::from_secs(8);
 const HOLD_VOID: f64 = 2.0;
 /// … and again the first span after so long without a step down.
 const HOLD_CALM: Duration = Duration::from_secs(60);
+/// Before a track goes down to a smaller picture it does with fewer pictures for this long, if those fit: the smaller one
+/// begins with a keyframe, and the target is often back by then (our own).
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The source on stage may cost this much more than fits, …
 const OVERSEND: f64 = 0.20;
 /// … but no more than this, on its lowest rung.
@@ -146,6 +149,9 @@ pub struct Budget {
     pub retransmissions: Bitrate,
     /// Whether the pacer's queues are too long: every track must go down a step.
     pub congested: bool,
+    /// Whether nothing waits, here or on the path, and no probe is in flight: no larger picture is begun before, as its
+    /// keyframe would have to wait.
+    pub settled: bool,
 }
 
 /// Why a track has the rung it has.
@@ -198,6 +204,8 @@ struct Memory {
     up: Option<Instant>,
     down: Option<Instant>,
     spatial: Option<Instant>,
+    /// Since when it does with fewer pictures than it had.
+    thinned: Option<Instant>,
     hold: Duration,
     /// What all tracks cost when this one had to go down.
     failed: Bitrate,
@@ -241,8 +249,9 @@ impl Allocator {
         worth.clear();
         for (index, track) in tracks.iter().enumerate() {
             let place = (index, worth.len());
-            step::weigh(track, &mut worth);
-            work.push(step::Candidate::new(now, budget.target, place, track, &self.memory(track.key)));
+            let memory = self.memory(track.key);
+            step::weigh(track, memory.stays_with(now), &mut worth);
+            work.push(step::Candidate::new(now, budget, place, track, &memory));
         }
         work.sort_unstable_by_key(step::Candidate::order);
         let round = step::Round::new(budget, overhead);
@@ -299,6 +308,11 @@ impl Allocator {
         if !candidate.wished && before.is_some_and(|before| layers.map(|layers| layers.0) != Some(before.0)) {
             memory.spatial = Some(now);
         }
+        if candidate.rises() || layers.map(|layers| layers.0) != before.map(|before| before.0) {
+            memory.thinned = None;
+        } else {
+            memory.thinned.get_or_insert(now);
+        }
         if candidate.rises() {
             memory.up = Some(now);
             return if candidate.wished { Cause::Wish } else { Cause::Room };
@@ -330,6 +344,12 @@ impl Memory {
         self.down = Some(now);
     }
 
+    /// The spatial layer below which the track does not go if it can help it.
+    fn stays_with(&self, now: Instant) -> Option<u8> {
+        let patient = self.thinned.is_none_or(|since| now.saturating_duration_since(since) < PATIENCE);
+        self.chosen.filter(|_| patient).map(|(spatial, _)| spatial)
+    }
+
     /// Whether the track may move up, and to another spatial layer.
     fn may_rise(&self, now: Instant, class: Class, useful: Option<(u8, u8)>, target: Bitrate) -> (bool, bool) {
         let over = |then: Option<Instant>, span| then.is_none_or(|then| now.saturating_duration_since(then) >= span);
@@ -339,10 +359,10 @@ impl Memory {
         let hold = if self.chosen.is_none() { self.hold.min(HOLD_PAUSED_MAX) } else { self.hold };
         // Nor does one whose path has become another.
         let changed = target >= self.failed.scale(HOLD_VOID);
-        (
-            promoted || over(self.down, if changed { HOLD_START } else { hold }),
-            promoted || over(self.spatial, SPATIAL_SPACING),
-        )
+        let calm = promoted || over(self.down, if changed { HOLD_START } else { hold });
+        // More pictures of the same encoding cost nothing to try.
+        let smoother = calm || self.chosen.is_some() && over(self.down, HOLD_START);
+        (smoother, promoted || calm && over(self.spatial, SPATIAL_SPACING))
     }
 }
 

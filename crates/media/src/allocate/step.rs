@@ -17,6 +17,10 @@ const CAMERA_MOTION: f64 = 0.5;
 /// … and of a screen by this: it must be read.
 const SCREEN_MOTION: f64 = 0.2;
 
+/// So much less is a picture worth that is smaller than the one there is: less than half a size, as it would be a size
+/// for good.
+const DESCENT: f64 = 0.6;
+
 /// A track during a round.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Candidate {
@@ -28,6 +32,8 @@ pub(super) struct Candidate {
     pub(super) chosen: Option<usize>,
     /// The rung it had, if that still is received.
     before: Option<usize>,
+    /// Its spatial layer.
+    before_spatial: Option<u8>,
     had: bool,
     /// Whether it never had to go down.
     fresh: bool,
@@ -63,7 +69,7 @@ pub(super) struct Round {
 impl Candidate {
     pub(super) fn new(
         now: Instant,
-        target: Bitrate,
+        budget: &Budget,
         (index, worth): (usize, usize),
         track: &Track<'_>,
         memory: &Memory,
@@ -79,7 +85,7 @@ impl Candidate {
         let serves = |rung: &Rung| top.is_some_and(|top| rung.spatial <= top) && rung.fps <= fps;
         let before = alive.filter(|&place| wanted && track.rungs.get(place).is_some_and(serves));
         let useful = top.map(|top| (top, track.hints.max_fps));
-        let (rise, rise_spatial) = memory.may_rise(now, class, useful, target);
+        let (rise, rise_spatial) = memory.may_rise(now, class, useful, budget.target);
         let base = match class {
             Class::Screen => 8.0,
             Class::Dominant => 4.0,
@@ -91,6 +97,7 @@ impl Candidate {
             worth,
             chosen: None,
             before,
+            before_spatial: before.and_then(|before| track.rungs.get(before)).map(|rung| rung.spatial),
             had: memory.chosen.is_some(),
             fresh: memory.down.is_none(),
             wanted,
@@ -103,7 +110,7 @@ impl Candidate {
             priority: track.hints.priority,
             spoke: track.spoke,
             rise,
-            rise_spatial,
+            rise_spatial: rise_spatial && budget.settled,
             now,
         }
     }
@@ -137,6 +144,19 @@ impl Candidate {
         let alive = rung.alive.is_some_and(|since| self.now.saturating_duration_since(since) >= LAYER_ALIVE);
         let same = track.rungs.get(before).is_some_and(|before| before.spatial == rung.spatial);
         self.rise && alive && (same || self.rise_spatial)
+    }
+
+    /// What room a rung takes beyond its cost. Who goes down to a smaller picture waits for its keyframe, which is as large
+    /// as its encoding, so all of that has to fit, unless there is none smaller.
+    fn landing(&self, track: &Track<'_>, rung: &Rung) -> Bitrate {
+        let lowest = track.rungs.iter().filter(|rung| self.is_useful(rung)).map(|rung| rung.spatial).min();
+        if self.before_spatial.is_none_or(|before| rung.spatial >= before)
+            || lowest.is_none_or(|lowest| rung.spatial <= lowest)
+        {
+            return Bitrate::ZERO;
+        }
+        let alike = track.rungs.iter().filter(|other| other.spatial == rung.spatial);
+        alike.map(|other| other.cost).max().map_or(Bitrate::ZERO, |whole| whole - rung.cost)
     }
 
     /// The step that brings most for its cost, of those that `fits` allows.
@@ -248,7 +268,8 @@ impl Round {
         steps.extend((0..work.len()).filter_map(|place| self.step(work, place, tracks, worth, used)));
         while let Some(Step { place, rung, extra, .. }) = steps.pop() {
             let Some(candidate) = work.get_mut(place) else { return };
-            if self.fits(candidate, rung, used + extra) {
+            let Some(track) = tracks.get(candidate.track) else { continue };
+            if self.fits(candidate, track, rung, used + extra) {
                 candidate.chosen = Some(rung);
                 used = used + extra;
             }
@@ -268,16 +289,17 @@ impl Round {
         let candidate = work.get(place)?;
         let track = tracks.get(candidate.track)?;
         let (rung, value, extra) = candidate.best_step(track, worth, |index, rung, extra| {
-            candidate.may_take(track, index, rung) && self.fits(candidate, index, used + extra)
+            candidate.may_take(track, index, rung) && self.fits(candidate, track, index, used + extra)
         })?;
         Some(Step { value, place, rung, extra })
     }
 
-    fn fits(&self, candidate: &Candidate, index: usize, total: Bitrate) -> bool {
+    fn fits(&self, candidate: &Candidate, track: &Track<'_>, index: usize, total: Bitrate) -> bool {
+        let landing = track.rungs.get(index).map_or(Bitrate::ZERO, |rung| candidate.landing(track, rung));
         match candidate.before {
             // A track that must go down a step may not even keep what it has.
-            Some(before) if self.congested => index < before && total <= self.video,
-            Some(before) if index <= before => total <= self.video,
+            Some(before) if self.congested => index < before && total + landing <= self.video,
+            Some(before) if index <= before => total + landing <= self.video,
             _ => total <= self.rising,
         }
     }
@@ -314,8 +336,11 @@ fn total(work: &[Candidate], tracks: &[Track<'_>]) -> Bitrate {
 }
 
 /// Appends what each rung of a track is worth: this costs logarithms, and is asked for often.
-pub(super) fn weigh(track: &Track<'_>, worth: &mut Vec<f64>) {
-    worth.extend(track.rungs.iter().map(|rung| utility(track.class, rung)));
+///
+/// A picture smaller than that of the spatial layer `stay` is worth less than it will be.
+pub(super) fn weigh(track: &Track<'_>, stay: Option<u8>, worth: &mut Vec<f64>) {
+    let descent = |rung: &Rung| if stay.is_some_and(|stay| rung.spatial < stay) { DESCENT } else { 0.0 };
+    worth.extend(track.rungs.iter().map(|rung| utility(track.class, rung) - descent(rung)));
 }
 
 /// How much a rung is worth: the logarithm of its size and of its motion.

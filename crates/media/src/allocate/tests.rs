@@ -35,6 +35,7 @@ fn budget(target: u64) -> Budget {
         red: false,
         retransmissions: Bitrate::ZERO,
         congested: false,
+        settled: true,
     }
 }
 

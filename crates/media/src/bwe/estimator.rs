@@ -21,6 +21,10 @@ use super::{
 const RTT_START: Duration = Duration::from_millis(200);
 /// A measured round trip is taken to be at most this.
 const RTT_MAX: Duration = Duration::from_secs(10);
+/// A probe's own queue stands for about so long after it.
+const PROBE_WAKE: Duration = Duration::from_millis(400);
+/// A probe adds to the queue there is: together they must not be taken for overuse.
+const CALM_QUEUE: Duration = Duration::from_millis(40);
 /// What a probe found is believed for this long.
 const PROBED_AGE: Duration = Duration::from_secs(2);
 
@@ -132,7 +136,8 @@ impl SendSideEstimator {
         self.acked.handle_received(&self.received);
         let (acked, limited, max) = (self.acked.bps(), self.alr.is_limited(), self.config.max.as_f64());
         let recent = self.acked.recent_bps();
-        let context = DelayContext { acked, recent, rtt: self.rtt, limited, max };
+        let probing = self.probes.was_active(now, PROBE_WAKE);
+        let context = DelayContext { acked, recent, rtt: self.rtt, limited, max, probing };
         self.delay.handle_received(now, &self.received, &context);
         let found = self.probes.handle_reports(now, &self.reports);
         if let Some((cluster, outcome)) = found {
@@ -183,7 +188,7 @@ impl SendSideEstimator {
     /// Takes the lowest bound.
     fn combine(&mut self, now: Instant) {
         let before = self.target;
-        let (delay, loss) = (Bitrate::from_f64(self.delay.send_rate()), Bitrate::from_f64(self.loss.rate()));
+        let (delay, loss) = (Bitrate::from_f64(self.delay.rate()), Bitrate::from_f64(self.loss.rate()));
         let estimated = match self.fallen {
             Some(reason) => reason,
             None if !self.proven && self.acked.bps().is_none() => Reason::Start,
@@ -210,6 +215,7 @@ impl SendSideEstimator {
         self.delay.usage() != Usage::Overuse
             && self.delay.trend() != Trend::Decrease
             && !self.delay.is_queueing()
+            && self.delay.queue() <= CALM_QUEUE
             && self.loss.state() != LossState::Decreasing
             && !self.backoff.is_silent(now)
             && !self.backoff.is_late()
@@ -297,6 +303,14 @@ impl Estimator for SendSideEstimator {
 
     fn target(&self) -> Bitrate {
         self.target
+    }
+
+    fn is_settled(&self) -> bool {
+        !self.probes.is_active() && self.delay.queue() <= CALM_QUEUE
+    }
+
+    fn pacing(&self) -> Bitrate {
+        self.target.min(Bitrate::from_f64(self.delay.send_rate())).max(MIN_TARGET)
     }
 
     fn is_proven(&self) -> bool {

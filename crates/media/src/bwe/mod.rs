@@ -130,12 +130,20 @@ pub trait Estimator {
     fn handle_timeout(&mut self, now: Instant);
     /// Takes what the tracks could use.
     fn set_demand(&mut self, demand: Demand);
+    /// Whether no queue stands on the path and no probe is in flight.
+    fn is_settled(&self) -> bool {
+        true
+    }
     /// Returns a probe that is to be sent now.
     fn poll_probe(&mut self, now: Instant) -> Option<ProbeCluster>;
     /// When [`Estimator::handle_timeout`] is due.
     fn poll_timeout(&self) -> Option<(Instant, TimeoutReason)>;
-    /// What may be sent.
+    /// What the path is taken to carry.
     fn target(&self) -> Bitrate;
+    /// At what rate to send: less than the target while a queue has to drain.
+    fn pacing(&self) -> Bitrate {
+        self.target()
+    }
     /// Whether the target rests on feedback. Before, only the least of each track should be sent.
     fn is_proven(&self) -> bool;
     /// What the last probe showed the path to carry, if that was within the last two seconds.

@@ -103,7 +103,11 @@ impl Selector {
 
     /// The encoding whose keyframe is waited for; `live` is the one forwarded, as `reader` knows it.
     pub(crate) fn awaits(&self, live: Option<(u8, &FrameReader)>) -> Option<u8> {
-        let goal = self.goal?;
+        self.awaited_for(self.goal?, live)
+    }
+
+    /// The encoding whose keyframe would be waited for if `goal` were the goal.
+    pub(crate) fn awaited_for(&self, goal: Goal, live: Option<(u8, &FrameReader)>) -> Option<u8> {
         let Some((layer, reader)) = live.filter(|(layer, _)| *layer == goal.layer) else { return Some(goal.layer) };
         let Some(current) = self.current else { return Some(layer) };
         let is_same = current == goal.target || spatial(reader, current) == spatial(reader, goal.target);

@@ -190,6 +190,10 @@ fn bridge(slot: &Slot, track: &Track, step: Option<Step>, room: Bitrate) -> Brid
         return Bridge::Keep;
     }
     let Some(layer) = track.layers.get(usize::from(live.layer)) else { return Bridge::Keep };
+    let goal = Goal { layer: step.layer, target: step.target };
+    if slot.selector.awaited_for(goal, Some((live.layer, &layer.reader))).is_none() {
+        return Bridge::Keep; // There is nothing to wait for.
+    }
     let same = || of_live().filter(|other| spatial(&layer.reader, other.target) == spatial(&layer.reader, current));
     if step.rung.cost >= cost {
         // Until there is a larger picture the one there is can be smoother.

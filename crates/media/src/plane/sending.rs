@@ -16,6 +16,8 @@ use crate::plane::earlier;
 pub(crate) const OVERHEAD: usize = 16 + 8 + 20;
 /// A queue that is long because a keyframe waits in it is no reason for another rung, which would begin with one, too.
 const KEYFRAME_GRACE: Duration = Duration::from_secs(1);
+/// With more than this in the pacer no larger picture is begun.
+const SETTLED_QUEUE: Duration = Duration::from_millis(100);
 /// Bytes on the wire of a packet that has a number and nothing else.
 const BLANK: u16 = 80;
 /// What a path without feedback is taken to carry.
@@ -112,7 +114,7 @@ impl Sending {
             let default = EstimatorConfig::default();
             let config = EstimatorConfig { max: default.max.min(max), ..default };
             self.path = Path::Measured(Box::new(SendSideEstimator::new(now, config)));
-            self.pacer.set_target(now, self.target());
+            self.set_pace(now);
         }
     }
 
@@ -122,7 +124,12 @@ impl Sending {
             Path::Unmeasured(estimator) => *estimator = NullEstimator::new(max.min(UNMEASURED)),
             Path::Measured(estimator) => estimator.set_max(now, max.min(EstimatorConfig::default().max)),
         }
-        self.pacer.set_target(now, self.target());
+        self.set_pace(now);
+    }
+
+    fn set_pace(&mut self, now: Instant) {
+        let estimator = self.path.estimator();
+        self.pacer.set_target(now, estimator.target(), estimator.pacing());
     }
 
     /// Packets take another way from now on.
@@ -130,7 +137,7 @@ impl Sending {
         if let Path::Measured(estimator) = &mut self.path {
             estimator.handle_path_change(now);
         }
-        self.pacer.set_target(now, self.target());
+        self.set_pace(now);
     }
 
     /// A slot has begun an encoding with a keyframe; what waits of it below `stale_before` is of no use.
@@ -173,7 +180,7 @@ impl Sending {
     /// Takes a feedback message of the subscriber.
     pub(crate) fn handle_feedback(&mut self, now: Instant, feedback: &Feedback<'_>) {
         self.path.estimator_mut().handle_feedback(now, feedback);
-        self.pacer.set_target(now, self.target());
+        self.set_pace(now);
     }
 
     /// Takes a measured round trip.
@@ -184,7 +191,7 @@ impl Sending {
     /// Takes what the subscriber asks for by REMB.
     pub(crate) fn handle_remb(&mut self, now: Instant, remb: Bitrate) {
         self.path.estimator_mut().handle_remb(now, Some(remb));
-        self.pacer.set_target(now, self.target());
+        self.set_pace(now);
     }
 
     /// Does what is due; returns a probe that begins now.
@@ -199,7 +206,7 @@ impl Sending {
     /// A probe that begins now.
     pub(crate) fn poll_probe(&mut self, now: Instant) -> Option<ProbeCluster> {
         let cluster = self.path.estimator_mut().poll_probe(now);
-        self.pacer.set_target(now, self.target());
+        self.set_pace(now);
         if let Some(cluster) = cluster {
             self.pacer.handle_probe(now, cluster);
         }
@@ -242,6 +249,7 @@ impl Sending {
             audio_slots,
             red,
             retransmissions: Bitrate::bps(self.repeated.measure(now)),
+            settled: estimator.is_settled() && self.pacer.queue() <= SETTLED_QUEUE,
             congested: self.pacer.is_congested() && self.begun.is_none_or(|begun| now >= begun + KEYFRAME_GRACE),
         }
     }

@@ -82,7 +82,10 @@ pub(crate) fn tell_story(world: &mut World, seed: u64, from_us: u64, to_us: u64)
         let shown = &subscriber.receiver.slots[0].shown;
         for pair in shown.windows(2).filter(|pair| pair[1].at_us - pair[0].at_us > 150_000) {
             let gap = (pair[1].at_us - pair[0].at_us) / 1000;
-            lines.push((pair[1].at_us, format!("    subscriber {at}: {gap} ms without a picture, now layer {}", pair[1].layer)));
+            lines.push((
+                pair[1].at_us,
+                format!("    subscriber {at}: {gap} ms without a picture, now layer {}", pair[1].layer),
+            ));
         }
         for pli in &subscriber.receiver.slots[0].plis {
             lines.push((*pli, format!("    subscriber {at}: PLI")));

@@ -7,8 +7,8 @@ use crate::figures::{
 };
 use crate::link::{LinkConfig, OVERHEAD};
 use crate::publisher::{Media, RATES};
-use crate::replays::{expect_story, tell_story};
 use crate::receiver::Shown;
+use crate::replays::{expect_story, tell_story};
 use crate::world::World;
 
 const VP8: Media = Media::Vp8 { dependency: true };

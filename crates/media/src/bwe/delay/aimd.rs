@@ -96,12 +96,10 @@ impl Aimd {
     }
 
     pub(super) fn handle_probe(&mut self, now: Instant, bps: f64, saturated: bool, acked: Option<f64>) {
-        if !saturated {
-            self.ceiling = None;
-        } else if acked.is_none_or(|acked| bps >= acked) {
-            self.ceiling = Some((now, bps));
-        } else {
-            return; // More than that arrives already: the probe was disturbed.
+        let arrives = acked.unwrap_or(0.0);
+        self.ceiling = saturated.then_some((now, bps.max(arrives)));
+        if saturated && bps < arrives {
+            return; // More than that arrives already, so it says nothing about less.
         }
         if self.capacity.is_above(bps) {
             self.capacity.reset();

@@ -4,6 +4,7 @@
 //! says that one is our own.
 
 mod aimd;
+mod collapse;
 mod inter_arrival;
 mod link_capacity;
 mod standing;
@@ -15,6 +16,7 @@ mod tests;
 use std::time::{Duration, Instant};
 
 use self::aimd::Aimd;
+use self::collapse::Collapse;
 use self::inter_arrival::InterArrival;
 use self::standing::StandingQueue;
 use self::trendline::Trendline;
@@ -25,6 +27,10 @@ pub use self::aimd::Trend;
 /// Without a packet for this long, what was learnt of the spacing of groups is forgotten.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Packets that fall behind show a collapse if they arrive at less than this share of the rate.
+const COLLAPSED: f64 = 0.7;
+/// A queue up to this may be that of a probe.
+const PROBE_QUEUE: Duration = Duration::from_millis(200);
 /// A queue longer than this is drained, …
 const DRAIN_FROM: Duration = Duration::from_millis(100);
 /// … within about this long, …
@@ -53,6 +59,8 @@ pub(crate) struct DelayContext {
     pub(crate) rtt: Duration,
     pub(crate) limited: bool,
     pub(crate) max: f64,
+    /// Whether a probe is in flight or just was, so that a queue may be its own.
+    pub(crate) probing: bool,
 }
 
 /// Turns arrival times into a rate.
@@ -61,6 +69,7 @@ pub(crate) struct DelayHalf {
     groups: InterArrival,
     trendline: Trendline,
     standing: StandingQueue,
+    collapse: Collapse,
     aimd: Aimd,
     usage: Usage,
     last_packet: Option<Instant>,
@@ -72,6 +81,7 @@ impl DelayHalf {
             groups: InterArrival::default(),
             trendline: Trendline::default(),
             standing: StandingQueue::default(),
+            collapse: Collapse::default(),
             aimd: Aimd::new(now, start, min),
             usage: Usage::Normal,
             last_packet: None,
@@ -84,13 +94,17 @@ impl DelayHalf {
             self.groups = InterArrival::default();
             self.trendline = Trendline::default();
             self.standing.restart();
+            self.collapse.restart();
         }
         if !received.is_empty() {
             self.last_packet = Some(now);
         }
-        let mut overused = false;
+        let (mut overused, mut collapsed, mut recent) = (false, false, context.recent);
         for report in received {
             let Some(arrival) = report.arrival_micros else { continue };
+            if let Some(rate) = self.collapsed(report, arrival) {
+                (collapsed, recent) = (true, Some(rate));
+            }
             let Some(delta) = self.groups.handle_packet(now, report.sent_micros, arrival, report.expected_ms) else {
                 continue;
             };
@@ -98,7 +112,12 @@ impl DelayHalf {
             self.usage = self.trendline.handle_delta(&delta);
             overused |= self.usage == Usage::Overuse && self.standing.is_confirmed();
         }
+        let is_own = context.probing && self.standing.queue() < PROBE_QUEUE;
         let usage = match self.usage {
+            _ if collapsed => Usage::Overuse,
+            // A probe tells by itself what it finds.
+            Usage::Overuse if is_own => Usage::Normal,
+            usage if is_own => usage,
             _ if overused => Usage::Overuse,
             // A full queue grows no more.
             _ if self.standing.is_deep() && self.aimd.may_cut_again(now) => Usage::Overuse,
@@ -107,7 +126,16 @@ impl DelayHalf {
             usage => usage,
         };
         self.usage = usage;
-        self.aimd.update(now, usage, context);
+        self.aimd.update(now, usage, &DelayContext { recent, ..*context });
+    }
+
+    /// The rate that arrives, if this packet shows that it has fallen far below ours.
+    fn collapsed(&mut self, report: &Report, arrival: i64) -> Option<f64> {
+        let millis = |micros: i64| micros as f64 / 1e3;
+        let delay = millis(arrival.saturating_sub(report.sent_micros));
+        let packet = (millis(arrival), delay, f64::from(report.expected_ms));
+        let rate = self.collapse.handle_packet(packet, report.size, self.standing.lateness())?;
+        (rate < COLLAPSED * self.aimd.rate()).then_some(rate)
     }
 
     /// Puts the rate where something else than delay has shown it to be.

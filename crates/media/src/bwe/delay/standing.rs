@@ -41,10 +41,43 @@ struct Group {
 #[derive(Debug, Default)]
 pub(super) struct StandingQueue {
     recent: VecDeque<Group>,
-    /// Least delay of the span before and of the current one, which began at the time beside.
-    before: Option<f64>,
-    current: Option<(f64, f64)>,
+    least: Least,
     jitter: f64,
+}
+
+/// The least delay of the last ten to twenty seconds, in milliseconds.
+#[derive(Debug, Default)]
+pub(super) struct Least {
+    before: Option<f64>,
+    /// That of the current span, and when it began.
+    current: Option<(f64, f64)>,
+}
+
+/// What counts as late where there is so much jitter, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lateness {
+    /// Later than this, …
+    pub(super) ms: f64,
+    /// … for so long.
+    pub(super) span_ms: f64,
+}
+
+impl Least {
+    /// Takes a delay as of `at` of the receiver's clock.
+    pub(super) fn handle(&mut self, at: f64, delay: f64) {
+        match &mut self.current {
+            Some((began, least)) if (*began..*began + BASE_MS).contains(&at) => *least = least.min(delay),
+            Some((_, least)) => {
+                self.before = Some(*least);
+                self.current = Some((at, delay));
+            }
+            None => self.current = Some((at, delay)),
+        }
+    }
+
+    pub(super) fn get(&self) -> Option<f64> {
+        self.current.map(|(_, least)| least).into_iter().chain(self.before).reduce(f64::min)
+    }
 }
 
 impl StandingQueue {
@@ -53,33 +86,24 @@ impl StandingQueue {
         let caught_up = (delta.send_ms - delta.arrival_ms).clamp(0.0, LATE_MAX_MS);
         self.jitter += JITTER_GAIN * (2.0 * caught_up - self.jitter);
         self.recent.push_back(Group { at: delta.at_ms, delay: delta.delay_ms, expected: delta.expected_ms });
-        let recent_ms = (self.jitter * RECENT_JITTERS).clamp(RECENT_MIN_MS, RECENT_MAX_MS);
+        let recent_ms = self.lateness().span_ms;
         while self.recent.len() > RECENT_GROUPS
             && (self.recent.len() > MAX_RECENT
                 || self.recent.front().is_some_and(|front| front.at + recent_ms < delta.at_ms))
         {
             self.recent.pop_front();
         }
-        match &mut self.current {
-            Some((began, least)) if (*began..*began + BASE_MS).contains(&delta.at_ms) => {
-                *least = least.min(delta.delay_ms);
-            }
-            Some((_, least)) => {
-                self.before = Some(*least);
-                self.current = Some((delta.at_ms, delta.delay_ms));
-            }
-            None => self.current = Some((delta.at_ms, delta.delay_ms)),
-        }
+        self.least.handle(delta.at_ms, delta.delay_ms);
     }
 
     /// Whether all of the last groups were late.
     pub(super) fn is_confirmed(&self) -> bool {
-        self.excess_ms().is_some_and(|queue| queue > self.late_ms())
+        self.excess_ms().is_some_and(|queue| queue > self.lateness().ms)
     }
 
     /// Whether all of the last groups were late, even if we made them late ourselves.
     pub(super) fn is_queueing(&self) -> bool {
-        self.queue_ms().is_some_and(|queue| queue > self.late_ms())
+        self.queue_ms().is_some_and(|queue| queue > self.lateness().ms)
     }
 
     /// Whether all of the last groups were very late.
@@ -97,8 +121,12 @@ impl StandingQueue {
         *self = Self::default();
     }
 
-    fn late_ms(&self) -> f64 {
-        (self.jitter * LATE_JITTERS).clamp(LATE_MS, LATE_MAX_MS)
+    /// What counts as late on this path.
+    pub(super) fn lateness(&self) -> Lateness {
+        Lateness {
+            ms: (self.jitter * LATE_JITTERS).clamp(LATE_MS, LATE_MAX_MS),
+            span_ms: (self.jitter * RECENT_JITTERS).clamp(RECENT_MIN_MS, RECENT_MAX_MS),
+        }
     }
 
     fn queue_ms(&self) -> Option<f64> {
@@ -115,7 +143,6 @@ impl StandingQueue {
             return None;
         }
         let fastest = self.recent.iter().map(delay).reduce(f64::min)?;
-        let base = self.current.map(|(_, least)| least).into_iter().chain(self.before).reduce(f64::min)?;
-        Some(fastest - base)
+        Some(fastest - self.least.get()?)
     }
 }

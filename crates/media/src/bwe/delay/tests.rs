@@ -15,7 +15,7 @@ fn ms(ms: u64) -> Duration {
 }
 
 fn context(acked: f64) -> DelayContext {
-    DelayContext { acked: Some(acked), recent: None, rtt: ms(100), limited: false, max: 20e6 }
+    DelayContext { acked: Some(acked), recent: None, rtt: ms(100), limited: false, max: 20e6, probing: false }
 }
 
 /// Gives (sent, arrival) in milliseconds; returns the deltas as (send, arrival).

@@ -37,6 +37,9 @@ const STEP_MAX: f64 = 2.0;
 const CALM: Duration = Duration::from_millis(400);
 /// A carried probe that raised the estimate by this factor is followed by the next at once, for all that is wanted.
 const ROSE: f64 = 1.05;
+/// … if it is this factor above what a probe found at most so lately: probes are not exact.
+const NEWS: f64 = 1.12;
+const FILLED_AGE: Duration = Duration::from_secs(15);
 /// Rungs are probed this often at first, …
 const INTERVAL: Duration = Duration::from_secs(1);
 /// … this factor less often after each failure, …
@@ -80,6 +83,8 @@ pub(crate) struct ProbeControl {
     ended: Option<(ProbeCluster, ProbeOutcome)>,
     /// Whether the last probe was carried; the next may follow at once.
     carried: bool,
+    /// What the last probe that filled the path found, and when.
+    filled: Option<(Instant, Bitrate)>,
     /// The estimate when the last probe began.
     estimate: Bitrate,
     calm_since: Option<Instant>,
@@ -120,6 +125,7 @@ impl ProbeControl {
             last_end: None,
             ended: None,
             carried: false,
+            filled: None,
             estimate: Bitrate::ZERO,
             calm_since: None,
             fall: None,
@@ -215,6 +221,11 @@ impl ProbeControl {
         self.active.is_some()
     }
 
+    /// Whether a probe is in flight, or was within the last `wake`.
+    pub(crate) fn was_active(&self, now: Instant, wake: Duration) -> bool {
+        self.active.is_some() || self.last_end.is_some_and(|end| now.saturating_duration_since(end) < wake)
+    }
+
     /// Gives up a probe that takes too long.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if let Some(active) = &self.active
@@ -248,6 +259,9 @@ impl ProbeControl {
             ProbeOutcome::Void => 0.0,
         };
         self.carried = matches!(outcome, ProbeOutcome::Carried(_));
+        if let ProbeOutcome::Saturated(bps) = outcome {
+            self.filled = Some((now, Bitrate::from_f64(bps)));
+        }
         if cluster.cause == ProbeCause::Initial {
             let next = cluster.rate.scale(INITIAL_FACTOR);
             self.initial = if share >= INITIAL_CARRIED { Initial::Next(next) } else { Initial::Done };
@@ -287,7 +301,10 @@ impl ProbeControl {
         // One carried probe leads straight on to all that is wanted, rather than to one rung after the other.
         let since_last = self.last_end.map(|end| now.saturating_duration_since(end));
         let fresh = since_last.is_some_and(|passed| passed < INTERVAL);
-        let rose = fresh && self.carried && context.estimate > self.estimate.scale(ROSE);
+        // What a path was just found to carry at most is no news.
+        let filled = self.filled.filter(|&(at, _)| now.saturating_duration_since(at) < FILLED_AGE);
+        let is_news = filled.is_none_or(|(_, most)| context.estimate > most.scale(NEWS));
+        let rose = fresh && self.carried && is_news && context.estimate > self.estimate.scale(ROSE);
         let goal = if rose { desired.max(next) } else { next };
         let wait = if rose { Duration::ZERO } else { self.interval };
         let waited = since_last.is_none_or(|passed| passed >= wait);

@@ -14,11 +14,13 @@ use crate::inbound::frame::{FrameInfo, Target};
 const MAX_TARGETS: usize = 32;
 /// What a publisher says is believed this long.
 const SAID_AGE: Duration = Duration::from_secs(5);
+/// … and at least this share of it is expected to come, though less is measured.
+const SAID_SHARE: f64 = 0.6;
 /// Bytes of a packet beyond RTP: IPv4 (20), UDP (8), and an SRTP tag of 16 as with AES-GCM; 20 more with IPv6.
 const OVERHEAD: usize = 20 + 8 + 16;
 /// Bytes of a packet beyond its payload: those and an RTP header with its usual extensions, …
 const FULL_OVERHEAD: f64 = OVERHEAD as f64 + 36.0;
-/// … of which one comes on so many bytes of payload, and one in any case with each frame.
+/// … of which one comes on so many bytes of payload, and half of one on each frame, which is at least one.
 const PAYLOAD: f64 = 1100.0;
 /// A keyframe takes about this long to arrive, and the encoder spares as long to make up for it.
 const KEYFRAME_WAKE: Duration = Duration::from_millis(500);
@@ -258,7 +260,11 @@ impl Layer {
     /// What a target costs, as said or measured.
     pub(super) fn cost(&self, now: Instant, target: u8) -> Option<Bitrate> {
         let said = self.said_at.is_some_and(|at| now < at + SAID_AGE).then(|| self.said(target)).flatten();
-        said.or_else(|| self.measured(target))
+        match (self.measured(target), said) {
+            // What is said is an aim; going from one to the other and back would be steps up and down.
+            (Some(measured), Some(said)) => Some(measured.max(said.scale(SAID_SHARE))),
+            (measured, said) => measured.or(said),
+        }
     }
 
     /// What a spatial layer usually costs with all its temporal layers, however long ago that was said.
@@ -292,7 +298,8 @@ impl Layer {
         let distance = self.top(spatial).saturating_sub(temporal);
         let frames = f64::from(self.max_fps(spatial).unwrap_or(super::USUAL_FPS)) / f64::from(1u32 << distance);
         let pictures = if self.is_apart { 1.0 } else { f64::from(spatial) + 1.0 };
-        let packets = frames * pictures + payload / 8.0 / PAYLOAD;
+        let frames = frames * pictures;
+        let packets = (frames / 2.0 + payload / 8.0 / PAYLOAD).max(frames);
         Some(Bitrate::from_f64(payload + packets * FULL_OVERHEAD * 8.0))
     }
 

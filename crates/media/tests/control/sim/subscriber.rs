@@ -260,7 +260,7 @@ impl Subscriber {
             self.estimator.handle_timeout(now);
         }
         self.refill_retransmissions(now_us);
-        self.pacer.set_target(now, self.estimator.target());
+        self.pacer.set_target(now, self.estimator.target(), self.estimator.pacing());
         self.allocate(now, now_us, sources, false);
         if let Some(cluster) = self.estimator.poll_probe(now) {
             if self.trace {
@@ -311,6 +311,7 @@ impl Subscriber {
             red: false,
             retransmissions: Bitrate::from_f64(self.rtx_bps),
             congested: stepping,
+            settled: self.estimator.is_settled() && self.pacer.queue() <= Duration::from_millis(100),
         };
         if !forced && !self.allocator.is_due(now, &budget) {
             return;
