@@ -16,6 +16,9 @@ use crate::plane::{Plane, earlier};
 
 /// The most bytes of one packet of padding (RFC 3550 5.1).
 const MAX_PADDING: usize = 255;
+/// What is repeated for a probe may be so much longer than what is asked for: a probe that is made of larger packets than
+/// it counts on makes a queue.
+const FILLER_SLACK: usize = 100;
 /// Packets that make up one of a probe where only small ones can be had.
 const MAX_FILLERS: usize = 8;
 /// Packets released to one subscriber in one turn; what is left has the next one.
@@ -154,7 +157,8 @@ impl Plane {
         let repeated = slot.next_index().checked_sub(peer.sending.filler_back);
         let repeated = repeated
             .filter(|&index| bytes > MAX_PADDING && !slot.is_stale(index))
-            .and_then(|index| kept(slot, &self.tracks, index));
+            .and_then(|index| kept(slot, &self.tracks, index))
+            .filter(|(_, packet)| packet.len() + OVERHEAD <= bytes + FILLER_SLACK);
         let stream = repeated.as_ref().and_then(|(found, _)| repair_stream(slot, found));
         let len = if let (Some((found, packet)), Some(stream)) = (repeated, stream) {
             slot.send_again(stream, &found, &packet, departure, out)

@@ -18,6 +18,8 @@ pub(crate) const OVERHEAD: usize = 16 + 8 + 20;
 const KEYFRAME_GRACE: Duration = Duration::from_secs(1);
 /// With more than this in the pacer no larger picture is begun.
 const SETTLED_QUEUE: Duration = Duration::from_millis(100);
+/// A keyframe that was begun is on its way for about so long.
+const KEYFRAME_QUIET: Duration = Duration::from_millis(600);
 /// Bytes on the wire of a packet that has a number and nothing else.
 const BLANK: u16 = 80;
 /// What a path without feedback is taken to carry.
@@ -205,7 +207,8 @@ impl Sending {
 
     /// A probe that begins now.
     pub(crate) fn poll_probe(&mut self, now: Instant) -> Option<ProbeCluster> {
-        let cluster = self.path.estimator_mut().poll_probe(now);
+        let quiet = self.begun.is_some_and(|begun| now < begun + KEYFRAME_QUIET);
+        let cluster = self.path.estimator_mut().poll_probe(now, quiet);
         self.set_pace(now);
         if let Some(cluster) = cluster {
             self.pacer.handle_probe(now, cluster);

@@ -26,8 +26,9 @@ pub(crate) const HEIGHTS: [u16; 3] = [180, 360, 720];
 const RIDS: [&str; 3] = ["q", "h", "f"];
 pub(crate) const FRAME_US: u64 = 33_333;
 pub(crate) const SOUND_US: u64 = 20_000;
-/// A keyframe is so many times a frame of the base temporal layer.
-const KEYFRAME_FACTOR: f64 = 6.0;
+/// A keyframe is so many times a frame of the base temporal layer: seven times a mean frame. libwebrtc bounds those of VP8
+/// to half of its buffer of 600 ms, nine times a mean frame at 30 fps.
+const KEYFRAME_FACTOR: f64 = 4.5;
 /// The share that frames are smaller by until a keyframe is paid for, as a rate control sees to.
 const REPAYMENT: f64 = 0.4;
 /// Packets of an SSRC that carry mid and rid.

@@ -20,6 +20,9 @@ pub(super) struct Delta {
     pub(super) send_ms: f64,
     /// Between their arrivals, in milliseconds.
     pub(super) arrival_ms: f64,
+    /// By how much the first packet of the later one caught up with that of the earlier one, in milliseconds: how long a
+    /// group takes to arrive is its size's doing, and no jitter.
+    pub(super) caught_up_ms: f64,
     /// When the later one was complete, in milliseconds of the receiver's clock.
     pub(super) at_ms: f64,
     /// Its arrival minus its departure: an unknown constant, plus the delay of the path.
@@ -97,6 +100,10 @@ impl InterArrival {
         Some(Delta {
             send_ms: millis(group.last_sent - previous.last_sent),
             arrival_ms: millis(arrival),
+            caught_up_ms: millis(
+                (group.first_sent - previous.first_sent)
+                    .saturating_sub(group.first_arrival.saturating_sub(previous.first_arrival)),
+            ),
             at_ms: millis(group.last_arrival),
             delay_ms: millis(group.last_arrival.saturating_sub(group.last_sent)),
             expected_ms: f64::from(group.expected_ms),

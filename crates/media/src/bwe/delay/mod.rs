@@ -32,9 +32,9 @@ const COLLAPSED: f64 = 0.7;
 /// A queue up to this may be that of a probe.
 const PROBE_QUEUE: Duration = Duration::from_millis(200);
 /// A queue longer than this is drained, …
-const DRAIN_FROM: Duration = Duration::from_millis(100);
+const DRAIN_FROM: Duration = Duration::from_millis(40);
 /// … within about this long, …
-const DRAIN_SPAN: Duration = Duration::from_millis(400);
+const DRAIN_SPAN: Duration = Duration::from_millis(300);
 /// … by sending at most this much less.
 const DRAIN_MOST: f64 = 0.5;
 

@@ -83,7 +83,7 @@ impl Least {
 impl StandingQueue {
     pub(super) fn handle_group(&mut self, delta: &Delta) {
         // Jitter goes both ways, a growing queue only one: it must not raise the bar for itself.
-        let caught_up = (delta.send_ms - delta.arrival_ms).clamp(0.0, LATE_MAX_MS);
+        let caught_up = delta.caught_up_ms.clamp(0.0, LATE_MAX_MS);
         self.jitter += JITTER_GAIN * (2.0 * caught_up - self.jitter);
         self.recent.push_back(Group { at: delta.at_ms, delay: delta.delay_ms, expected: delta.expected_ms });
         let recent_ms = self.lateness().span_ms;

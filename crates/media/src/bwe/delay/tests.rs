@@ -59,7 +59,14 @@ fn trend(later: impl Fn(usize) -> f64, groups: usize) -> Vec<Usage> {
         .map(|group| {
             let arrival_ms = 20.0 + later(group);
             at_ms += arrival_ms;
-            line.handle_delta(&Delta { send_ms: 20.0, arrival_ms, at_ms, delay_ms: 0.0, expected_ms: 0.0 })
+            line.handle_delta(&Delta {
+                send_ms: 20.0,
+                arrival_ms,
+                caught_up_ms: 0.0,
+                at_ms,
+                delay_ms: 0.0,
+                expected_ms: 0.0,
+            })
         })
         .collect()
 }
@@ -82,7 +89,8 @@ fn standing(delays: impl IntoIterator<Item = f64>, expected_ms: f64) -> Standing
         let arrival_ms = 20.0 + delay_ms - last.unwrap_or(delay_ms);
         last = Some(delay_ms);
         let at_ms = group as f64 * 20.0 + delay_ms;
-        queue.handle_group(&Delta { send_ms: 20.0, arrival_ms, at_ms, delay_ms, expected_ms });
+        let caught_up_ms = 20.0 - arrival_ms;
+        queue.handle_group(&Delta { send_ms: 20.0, arrival_ms, caught_up_ms, at_ms, delay_ms, expected_ms });
     }
     queue
 }
@@ -102,7 +110,14 @@ fn a_queue_that_is_ours_by_intent_is_no_overuse_but_is_no_calm_either() {
     let mut queue = standing([50.0; 50], 0.0);
     for group in 50..60_u32 {
         let at_ms = f64::from(group) * 20.0 + 80.0;
-        queue.handle_group(&Delta { send_ms: 20.0, arrival_ms: 20.0, at_ms, delay_ms: 80.0, expected_ms: 30.0 });
+        queue.handle_group(&Delta {
+            send_ms: 20.0,
+            arrival_ms: 20.0,
+            caught_up_ms: 0.0,
+            at_ms,
+            delay_ms: 80.0,
+            expected_ms: 30.0,
+        });
     }
     assert!(!queue.is_confirmed() && queue.is_queueing());
 }

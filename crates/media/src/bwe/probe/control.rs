@@ -66,6 +66,8 @@ pub(crate) struct ProbeContext {
     /// No overuse, no falling rate, no silence.
     pub(crate) calm: bool,
     pub(crate) limited: bool,
+    /// A keyframe is being sent: only initial probes go with it.
+    pub(crate) quiet: bool,
 }
 
 /// The probes of one path, one at a time.
@@ -188,6 +190,9 @@ impl ProbeControl {
             return None;
         }
         let (rate, cause) = self.initial(context).or_else(|| {
+            if context.quiet {
+                return None;
+            }
             let wanted = self.recovery(now, context, calm).or_else(|| self.rung(now, context, calm));
             wanted.or_else(|| self.keep_warm(now, context, calm))
         })?;

@@ -262,7 +262,8 @@ impl Subscriber {
         self.refill_retransmissions(now_us);
         self.pacer.set_target(now, self.estimator.target(), self.estimator.pacing());
         self.allocate(now, now_us, sources, false);
-        if let Some(cluster) = self.estimator.poll_probe(now) {
+        let quiet = self.live.last().is_some_and(|begun| now_us < begun.0 + 600_000);
+        if let Some(cluster) = self.estimator.poll_probe(now, quiet) {
             if self.trace {
                 note(now_us, format_args!("probe {:?} at {}", cluster.cause, cluster.rate));
             }
