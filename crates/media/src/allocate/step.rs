@@ -59,6 +59,8 @@ pub(super) struct Candidate {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Round {
     video: Bitrate,
+    /// What a track has it may keep up to here, …
+    keeping: Bitrate,
     /// Video may cost this much in all if a track goes up, …
     rising: Bitrate,
     /// … or if one comes back that was paused.
@@ -217,10 +219,10 @@ impl Eq for Step {}
 
 impl Round {
     pub(super) fn new(budget: &Budget, overhead: Bitrate) -> Self {
-        let video = budget.target.scale(SPENT) - overhead;
+        let (video, keeping) = (budget.target.scale(SPENT) - overhead, budget.target - overhead);
         let shown = budget.target.scale(1.0 / UP_MARGIN).max(budget.probed.unwrap_or(Bitrate::ZERO).scale(SPENT));
         let resuming = budget.target.scale(1.0 / RESUME_MARGIN) - overhead;
-        Self { video, rising: (shown - overhead).min(video), resuming, congested: budget.congested }
+        Self { video, keeping, rising: (shown - overhead).min(video), resuming, congested: budget.congested }
     }
 
     /// Gives the lowest rung to each track, in their order, as far as that fits.
@@ -299,7 +301,8 @@ impl Round {
         match candidate.before {
             // A track that must go down a step may not even keep what it has.
             Some(before) if self.congested => index < before && total + landing <= self.video,
-            Some(before) if index <= before => total + landing <= self.video,
+            Some(before) if index == before => total <= self.keeping,
+            Some(before) if index < before => total + landing <= self.video,
             _ => total <= self.rising,
         }
     }

@@ -24,9 +24,9 @@ const RTT_MAX: Duration = Duration::from_secs(10);
 /// A probe's own queue stands for about so long after it.
 const PROBE_WAKE: Duration = Duration::from_millis(400);
 /// A probe adds to the queue there is: together they must not be taken for overuse.
-const CALM_QUEUE: Duration = Duration::from_millis(40);
+const CALM_QUEUE: Duration = Duration::from_millis(30);
 /// What a probe found is believed for this long.
-const PROBED_AGE: Duration = Duration::from_secs(2);
+const PROBED_AGE: Duration = Duration::from_secs(5);
 
 /// Google congestion control as a forwarding server needs it.
 #[derive(Debug)]
@@ -98,6 +98,12 @@ impl SendSideEstimator {
     pub fn set_max(&mut self, now: Instant, max: Bitrate) {
         self.config.max = max.max(MIN_TARGET);
         self.combine(now);
+    }
+
+    /// How long packets stand in queues on the path, above the least seen.
+    #[must_use]
+    pub fn queue(&self) -> Duration {
+        self.delay.queue()
     }
 
     /// Everything the estimator knows.

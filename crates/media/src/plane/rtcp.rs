@@ -151,7 +151,7 @@ impl Plane {
         let Some(slot_key) = self.slot_of(from, ssrc) else { return };
         let Some(slot) = self.slots.get_mut(slot_key) else { return };
         let Some(peer) = self.peers.get(from) else { return };
-        let way = UNDER_WAY + peer.rtt + peer.sending.pacer.queue();
+        let way = UNDER_WAY + peer.rtt + peer.sending.queue();
         if slot.config.kind == Kind::Audio || slot.has_just_begun(now, way) || !slot.may_wish(now) {
             return;
         }

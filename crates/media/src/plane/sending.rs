@@ -17,7 +17,7 @@ pub(crate) const OVERHEAD: usize = 16 + 8 + 20;
 /// A queue that is long because a keyframe waits in it is no reason for another rung, which would begin with one, too.
 const KEYFRAME_GRACE: Duration = Duration::from_secs(1);
 /// With more than this in the pacer no larger picture is begun.
-const SETTLED_QUEUE: Duration = Duration::from_millis(100);
+const SETTLED_QUEUE: Duration = Duration::from_millis(50);
 /// A keyframe that was begun is on its way for about so long.
 const KEYFRAME_QUIET: Duration = Duration::from_millis(600);
 /// Bytes on the wire of a packet that has a number and nothing else.
@@ -267,6 +267,11 @@ impl Sending {
     /// What may be sent.
     pub(crate) fn target(&self) -> Bitrate {
         self.path.estimator().target()
+    }
+
+    /// How long a packet takes that has to wait for all that waits now, here and on the path.
+    pub(crate) fn queue(&self) -> Duration {
+        self.pacer.queue() + self.estimator().map_or(Duration::ZERO, SendSideEstimator::queue)
     }
 
     /// The estimator, if the path is measured.
