@@ -83,7 +83,7 @@ fn round() -> Spent {
         let demand = allocator.allocate(now, &budget(run), &tracks, &mut choices);
         estimator.set_demand(demand);
         pacer.set_target(now, Bitrate::kbps(20_000), Bitrate::kbps(20_000));
-        if let Some(probe) = estimator.poll_probe(now, false) {
+        if let Some(probe) = estimator.poll_probe(now, None) {
             pacer.handle_probe(now, probe);
         }
         spent.allocation.push(began.elapsed());

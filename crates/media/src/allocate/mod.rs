@@ -230,6 +230,7 @@ impl Allocator {
                 || budget.target > before.target.scale(1.0 + TRIGGER_UP)
                 || (budget.proven, budget.congested) != (before.proven, before.congested)
                 || budget.probed.is_some() && budget.probed != before.probed
+                || budget.settled && !before.settled
         })
     }
 
@@ -256,9 +257,7 @@ impl Allocator {
         work.sort_unstable_by_key(step::Candidate::order);
         let round = step::Round::new(budget, overhead);
         round.give_lowest(&mut work, tracks);
-        if budget.proven {
-            round.take_steps(&mut work, tracks, &worth, &mut self.steps);
-        }
+        round.take_steps(&mut work, tracks, &worth, &mut self.steps);
         let demand = step::demand(overhead, &work, tracks, &worth);
         let failed = std::mem::replace(&mut self.used, demand.used);
         choices.clear();

@@ -21,6 +21,9 @@ const SCREEN_MOTION: f64 = 0.2;
 /// for good.
 const DESCENT: f64 = 0.6;
 
+/// Of a target that is a guess so much is spent, on the lowest spatial layer only.
+const GUESSED: f64 = 0.3;
+
 /// A track during a round.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Candidate {
@@ -66,6 +69,8 @@ pub(super) struct Round {
     /// … or if one comes back that was paused.
     resuming: Bitrate,
     congested: bool,
+    /// Whether the target is known to be carried: before, nothing but the lowest spatial layer is sent.
+    proven: bool,
 }
 
 impl Candidate {
@@ -222,7 +227,15 @@ impl Round {
         let (video, keeping) = (budget.target.scale(SPENT) - overhead, budget.target - overhead);
         let shown = budget.target.scale(1.0 / UP_MARGIN).max(budget.probed.unwrap_or(Bitrate::ZERO).scale(SPENT));
         let resuming = budget.target.scale(1.0 / RESUME_MARGIN) - overhead;
-        Self { video, keeping, rising: (shown - overhead).min(video), resuming, congested: budget.congested }
+        let video = if budget.proven { video } else { video.scale(GUESSED) };
+        Self {
+            video,
+            keeping,
+            rising: (shown - overhead).min(video),
+            resuming,
+            congested: budget.congested,
+            proven: budget.proven,
+        }
     }
 
     /// Gives the lowest rung to each track, in their order, as far as that fits.
@@ -298,6 +311,10 @@ impl Round {
 
     fn fits(&self, candidate: &Candidate, track: &Track<'_>, index: usize, total: Bitrate) -> bool {
         let landing = track.rungs.get(index).map_or(Bitrate::ZERO, |rung| candidate.landing(track, rung));
+        let lowest = || track.rungs.iter().filter(|rung| candidate.is_useful(rung)).map(|rung| rung.spatial).min();
+        if !self.proven && track.rungs.get(index).map(|rung| rung.spatial) > lowest() {
+            return false;
+        }
         match candidate.before {
             // A track that must go down a step may not even keep what it has.
             Some(before) if self.congested => index < before && total + landing <= self.video,

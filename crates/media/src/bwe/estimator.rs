@@ -291,13 +291,14 @@ impl Estimator for SendSideEstimator {
         self.probes.set_demand(demand);
     }
 
-    fn poll_probe(&mut self, now: Instant, quiet: bool) -> Option<ProbeCluster> {
+    fn poll_probe(&mut self, now: Instant, keyframe: Option<bool>) -> Option<ProbeCluster> {
         let context = ProbeContext {
             estimate: self.target,
             max: self.remb.map_or(self.config.max, |remb| remb.min(self.config.max)),
             calm: self.is_calm(now),
             limited: self.alr.is_limited(),
-            quiet,
+            quiet: keyframe.is_some(),
+            backlog: keyframe == Some(true),
         };
         self.probes.poll(now, &context)
     }

@@ -134,9 +134,8 @@ pub trait Estimator {
     fn is_settled(&self) -> bool {
         true
     }
-    /// Returns a probe that is to be sent now. While it is `quiet`, as a keyframe is being sent, only what has to be known
-    /// first is probed.
-    fn poll_probe(&mut self, now: Instant, quiet: bool) -> Option<ProbeCluster>;
+    /// Returns a probe that is to be sent now. `keyframe` says that one was begun, and whether much of it still waits.
+    fn poll_probe(&mut self, now: Instant, keyframe: Option<bool>) -> Option<ProbeCluster>;
     /// When [`Estimator::handle_timeout`] is due.
     fn poll_timeout(&self) -> Option<(Instant, TimeoutReason)>;
     /// What the path is taken to carry.

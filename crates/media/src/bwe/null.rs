@@ -33,7 +33,7 @@ impl Estimator for NullEstimator {
 
     fn set_demand(&mut self, _demand: Demand) {}
 
-    fn poll_probe(&mut self, _now: Instant, _quiet: bool) -> Option<ProbeCluster> {
+    fn poll_probe(&mut self, _now: Instant, _keyframe: Option<bool>) -> Option<ProbeCluster> {
         None
     }
 

@@ -320,7 +320,7 @@ impl Drive {
         for tick in from..to {
             let now = self.start + ms(tick * 10);
             self.estimator.handle_timeout(now);
-            let probe = self.estimator.poll_probe(now, false).map(|cluster| cluster.id);
+            let probe = self.estimator.poll_probe(now, None).map(|cluster| cluster.id);
             assert!(probe.is_none() || self.estimator.poll_timeout().is_some());
             self.estimator.handle_sent(now, &packet(self.number));
             self.number = self.number.wrapping_add(1);
@@ -355,7 +355,7 @@ fn silence_brings_the_target_to_the_floor_and_no_lower() {
     drive.run(0, 200, |_| Some(20));
     drive.run(200, 1200, |_| None);
     assert_eq!(drive.estimator.target(), MIN_TARGET);
-    assert_eq!(drive.estimator.poll_probe(drive.start + ms(12_000), false), None, "nor is there a probe into silence");
+    assert_eq!(drive.estimator.poll_probe(drive.start + ms(12_000), None), None, "nor is there a probe into silence");
 }
 
 #[test]
@@ -379,7 +379,7 @@ fn a_new_path_begins_with_no_more_than_the_start_and_an_initial_probe() {
     let now = drive.start + ms(3000);
     drive.estimator.handle_path_change(now);
     assert!(drive.estimator.target() <= Bitrate::kbps(1000));
-    let probe = drive.estimator.poll_probe(now + ms(5), false).unwrap();
+    let probe = drive.estimator.poll_probe(now + ms(5), None).unwrap();
     assert_eq!(probe.cause, ProbeCause::Initial);
 }
 
@@ -401,7 +401,7 @@ fn a_receiver_that_lies_about_everything_neither_panics_nor_leaves_the_bounds() 
     let mut number = 0_u16;
     for tick in 0..20_000_u64 {
         let now = start + ms((tick * 3).saturating_sub(random() % 4)); // Our own clock may be read out of order, too.
-        let probe = estimator.poll_probe(now, false).map(|cluster| cluster.id);
+        let probe = estimator.poll_probe(now, None).map(|cluster| cluster.id);
         number = number.wrapping_add(if random() % 500 == 0 { 9_000 } else { 1 });
         let size = (random() % 65_536) as u16;
         estimator.handle_sent(now, &SentPacket { sequence: number, size, probe, filler: random() % 2 == 0 });

@@ -207,8 +207,9 @@ impl Sending {
 
     /// A probe that begins now.
     pub(crate) fn poll_probe(&mut self, now: Instant) -> Option<ProbeCluster> {
-        let quiet = self.begun.is_some_and(|begun| now < begun + KEYFRAME_QUIET);
-        let cluster = self.path.estimator_mut().poll_probe(now, quiet);
+        let begun = self.begun.is_some_and(|begun| now < begun + KEYFRAME_QUIET);
+        let waits = self.pacer.queue() >= SETTLED_QUEUE;
+        let cluster = self.path.estimator_mut().poll_probe(now, begun.then_some(waits));
         self.set_pace(now);
         if let Some(cluster) = cluster {
             self.pacer.handle_probe(now, cluster);

@@ -3,6 +3,7 @@
 use crate::figures::{Report, SECOND, first_frame, fps, freezes, layer_at, percentile, seconds_to_layer};
 use crate::link::LinkConfig;
 use crate::publisher::{Media, RATES};
+use crate::replays::tell_story;
 use crate::rng::Rng;
 use crate::scenarios_path::{check_wire, one, shown, uplink};
 use crate::world::World;
@@ -20,6 +21,7 @@ pub(crate) fn s2(report: &mut Report, seed: u64) {
         report.most(&format!("final rung s, {name}"), 3.0, seconds_to_layer(&slot.shown, joined, |layer| layer == top));
         report.most(&format!("freezes, {name}"), 0.0, freezes(&slot.shown, 0, joined + 10 * SECOND).0 as f64);
         check_wire(report, &mut world);
+        tell_story(&mut world, seed, 0, joined + 10 * SECOND);
     }
 }
 

@@ -18,6 +18,8 @@ const MIN_BYTES_SPAN: Duration = Duration::from_millis(300);
 /// A probe keeps a path that carries no more than the estimate busy for at most about this long: most find out that it
 /// does not, and what is due meanwhile has to wait.
 const MAX_BUSY: Duration = Duration::from_millis(100);
+/// One that is made of a keyframe may take this long: it would be as long on its way at the estimate.
+const MAX_BUSY_MEDIA: Duration = Duration::from_millis(200);
 /// Initial probes are longer: they also take the place of the media that is not there yet.
 const INITIAL_SPAN: Duration = Duration::from_millis(100);
 /// A probe that is not resolved after this long is given up.
@@ -28,6 +30,8 @@ const INITIAL_FACTOR: f64 = 2.0;
 const INITIAL_CARRIED: f64 = 0.7;
 /// A rung is probed with this margin over what it costs.
 const RUNG_MARGIN: f64 = 1.25;
+/// … and all that is wanted with this one, so that its keyframe is sent as fast as the path allows.
+const ROSE_MARGIN: f64 = 2.0;
 /// A probe lies at least this factor above the estimate, …
 const STEP_MIN: f64 = 1.2;
 /// … at most this. Not three times after a success, either: a probe that follows at once meets the keyframe of the rung
@@ -39,6 +43,8 @@ const CALM: Duration = Duration::from_millis(400);
 const ROSE: f64 = 1.05;
 /// … if it is this factor above what a probe found at most so lately: probes are not exact.
 const NEWS: f64 = 1.12;
+/// Probes that are made of what waits follow each other no closer, unless the last one was carried.
+const BACKLOG_SPACING: Duration = Duration::from_millis(300);
 const FILLED_AGE: Duration = Duration::from_secs(15);
 /// Rungs are probed this often at first, …
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -66,8 +72,10 @@ pub(crate) struct ProbeContext {
     /// No overuse, no falling rate, no silence.
     pub(crate) calm: bool,
     pub(crate) limited: bool,
-    /// A keyframe is being sent: only initial probes go with it.
+    /// A keyframe was begun: no probe goes with it but an initial one, or one that is made of it.
     pub(crate) quiet: bool,
+    /// Whether so much media waits that a probe can be made of it.
+    pub(crate) backlog: bool,
 }
 
 /// The probes of one path, one at a time.
@@ -191,7 +199,7 @@ impl ProbeControl {
         }
         let (rate, cause) = self.initial(context).or_else(|| {
             if context.quiet {
-                return None;
+                return self.backlog(now, context, calm);
             }
             let wanted = self.recovery(now, context, calm).or_else(|| self.rung(now, context, calm));
             wanted.or_else(|| self.keep_warm(now, context, calm))
@@ -199,7 +207,11 @@ impl ProbeControl {
         let rate = rate.min(context.max);
         let span = if cause == ProbeCause::Initial { INITIAL_SPAN } else { MIN_SPAN };
         let bytes = rate.bytes_in(span).max(MIN_BYTES.min(rate.bytes_in(MIN_BYTES_SPAN)));
-        let bytes = if cause == ProbeCause::Initial { bytes } else { bytes.min(context.estimate.bytes_in(MAX_BUSY)) };
+        let bytes = match cause {
+            ProbeCause::Initial => bytes,
+            _ if context.quiet => context.estimate.bytes_in(MAX_BUSY_MEDIA),
+            _ => bytes.min(context.estimate.bytes_in(MAX_BUSY)),
+        };
         let media = self.demand.used.as_f64() / rate.as_f64().max(1.0);
         if cause != ProbeCause::Initial && !self.meter.affords(now, bytes * (1.0 - media.min(1.0))) {
             return None;
@@ -316,9 +328,17 @@ impl ProbeControl {
         if !waited || calm < CALM || context.estimate >= goal.scale(SUFFICIENT) {
             return None;
         }
-        let rate = used + (goal - used).scale(RUNG_MARGIN);
+        let rate = used + (goal - used).scale(if rose { ROSE_MARGIN } else { RUNG_MARGIN });
         let rate = rate.clamp(context.estimate.scale(STEP_MIN), context.estimate.scale(STEP_MAX));
         Some((rate, ProbeCause::Rung))
+    }
+
+    /// A keyframe waits, and it is not known that the path carries no more: it is a probe that costs nothing.
+    fn backlog(&self, now: Instant, context: &ProbeContext, calm: Duration) -> Option<(Bitrate, ProbeCause)> {
+        let since = |then: Option<Instant>| then.map(|then| now.saturating_duration_since(then));
+        let known = since(self.filled.map(|(at, _)| at)).is_some_and(|age| age < FILLED_AGE);
+        let spaced = self.carried || since(self.last_end).is_none_or(|age| age >= BACKLOG_SPACING);
+        (context.backlog && calm >= CALM && !known && spaced).then(|| (context.estimate.scale(STEP_MAX), ProbeCause::Rung))
     }
 
     fn keep_warm(&self, now: Instant, context: &ProbeContext, calm: Duration) -> Option<(Bitrate, ProbeCause)> {

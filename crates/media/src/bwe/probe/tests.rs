@@ -129,7 +129,8 @@ impl Drive {
         let start = Instant::now();
         let mut control = ProbeControl::new(start, kbps(1000));
         control.set_demand(demand);
-        let context = ProbeContext { estimate, max: kbps(20_000), calm: true, limited: false, quiet: false };
+        let context =
+            ProbeContext { estimate, max: kbps(20_000), calm: true, limited: false, quiet: false, backlog: false };
         // Media enough that probes are affordable.
         (0..2000).for_each(|_| {
             control.handle_sent(start, &SentPacket { sequence: 0, size: 1200, probe: None, filler: false })
@@ -253,7 +254,14 @@ fn an_idle_path_is_kept_warm_each_five_seconds() {
 fn a_probe_that_is_not_told_of_is_given_up_after_a_second() {
     let start = Instant::now();
     let mut control = ProbeControl::new(start, kbps(1000));
-    let context = ProbeContext { estimate: kbps(1000), max: kbps(20_000), calm: true, limited: false, quiet: false };
+    let context = ProbeContext {
+        estimate: kbps(1000),
+        max: kbps(20_000),
+        calm: true,
+        limited: false,
+        quiet: false,
+        backlog: false,
+    };
     assert!(control.poll(start, &context).is_some());
     assert_eq!(control.poll_timeout(), Some(start + ms(1000)));
     assert!(control.poll(start + ms(900), &context).is_none(), "one at a time");

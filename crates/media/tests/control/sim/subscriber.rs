@@ -263,7 +263,9 @@ impl Subscriber {
         self.pacer.set_target(now, self.estimator.target(), self.estimator.pacing());
         self.allocate(now, now_us, sources, false);
         let quiet = self.live.last().is_some_and(|begun| now_us < begun.0 + 600_000);
-        if let Some(cluster) = self.estimator.poll_probe(now, quiet) {
+        if let Some(cluster) =
+            self.estimator.poll_probe(now, quiet.then(|| self.pacer.queue() >= Duration::from_millis(50)))
+        {
             if self.trace {
                 note(now_us, format_args!("probe {:?} at {}", cluster.cause, cluster.rate));
             }
