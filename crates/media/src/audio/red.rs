@@ -12,8 +12,10 @@ const TWO_ABOVE: f32 = 12.8;
 /// ... until the loss has fallen below these.
 const ONE_UNTIL: f32 = 1.28;
 const TWO_UNTIL: f32 = 10.24;
-/// What a report below the remembered loss counts: it takes about five good reports to forget a bad one.
-const FORGET: f32 = 0.25;
+/// What a report below the remembered loss counts: it takes about six good reports to forget a bad one.
+const FORGET: f32 = 0.4;
+/// More than this share is not remembered: a queue that overflowed once is no reason to repeat everything for a minute.
+const MOST: f32 = 25.6;
 /// A payload longer than this would not fit a packet any more.
 const MAX_PAYLOAD: usize = 1150;
 
@@ -28,7 +30,7 @@ pub(crate) struct Redundancy {
 impl Redundancy {
     /// Takes the share of packets the subscriber says it lost, in 1/256.
     pub(crate) fn handle_report(&mut self, fraction_lost: u8) {
-        let lost = f32::from(fraction_lost);
+        let lost = f32::from(fraction_lost).min(MOST);
         self.loss = if lost > self.loss { lost } else { self.loss + (lost - self.loss) * FORGET };
         self.distance = match self.distance {
             _ if self.loss > TWO_ABOVE => 2,
@@ -105,8 +107,8 @@ mod tests {
 
     #[test]
     fn redundancy_comes_with_loss_at_once_and_goes_slowly() {
-        check(&[0, 2, 3, 0, 0, 0, 0], &[0, 0, 1, 1, 1, 0, 0]);
-        check(&[13, 51, 26, 0, 0, 0, 0, 0, 0], &[2, 2, 2, 2, 2, 2, 2, 2, 1]);
+        check(&[0, 2, 3, 0, 0, 0, 0], &[0, 0, 1, 1, 0, 0, 0]);
+        check(&[13, 255, 26, 0, 0, 0, 0, 0, 0, 0], &[2, 2, 2, 2, 1, 1, 1, 1, 0, 0]);
         check(&[8, 8, 8], &[1, 1, 1]);
     }
 

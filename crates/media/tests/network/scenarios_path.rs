@@ -160,6 +160,7 @@ pub(crate) fn s5(report: &mut Report, seed: u64) {
             report.tell(&format!("freezes at {percent} %"), count as f64);
         }
         check_wire(report, &mut world);
+        tell_story(&mut world, seed, 10 * SECOND, 62 * SECOND);
     }
 }
 
