@@ -86,6 +86,7 @@ impl Plane {
         let demand = peer.sending.allocator.allocate(now, &budget, &candidates, &mut choices);
         self.scratch.candidates = recycled(candidates);
         peer.sending.set_demand(demand);
+        let mut awaits = false;
         for (choice, &(slot_key, track_key)) in choices.iter().zip(&shown) {
             let (Some(slot), Some(track)) = (self.slots.get_mut(slot_key), self.tracks.get_mut(track_key)) else {
                 continue;
@@ -106,6 +107,7 @@ impl Plane {
                 self.log.note(Some(slot_key), || Decision::Choice { track: track_key, rung, cause, target });
             }
             let Some(layer) = awaited(slot, track) else { continue };
+            awaits = true;
             let Some(state) = track.layers.get_mut(usize::from(layer)) else { continue };
             if !cache::may_begin(slot, track_key, layer) || !cache::is_fresh(now, state) {
                 state.gate.handle_wish(now, urgency(slot, track_key));
@@ -117,6 +119,7 @@ impl Plane {
             }
         }
         peer.sending.choices = choices;
+        peer.sending.set_awaiting(now, awaits);
         for (_, track) in shown.drain(..) {
             self.tell_wanted(now, track);
         }

@@ -20,6 +20,8 @@ const KEYFRAME_GRACE: Duration = Duration::from_secs(1);
 const SETTLED_QUEUE: Duration = Duration::from_millis(50);
 /// A keyframe that was begun is on its way for about so long.
 const KEYFRAME_QUIET: Duration = Duration::from_millis(600);
+/// One that is awaited is not to meet a probe, but some never come.
+const AWAITED_QUIET: Duration = Duration::from_secs(3);
 /// Bytes on the wire of a packet that has a number and nothing else.
 const BLANK: u16 = 80;
 /// What a path without feedback is taken to carry.
@@ -65,6 +67,8 @@ pub(crate) struct Sending {
     pub(crate) joining: Vec<SlotKey>,
     /// When a slot last began with a keyframe.
     begun: Option<Instant>,
+    /// Since when a slot waits for one.
+    awaiting: Option<Instant>,
     /// When to look after it.
     pub(crate) due: Option<Instant>,
 }
@@ -106,6 +110,7 @@ impl Sending {
             filler_back: 0,
             joining: Vec::new(),
             begun: None,
+            awaiting: None,
             due: None,
         }
     }
@@ -207,7 +212,8 @@ impl Sending {
 
     /// A probe that begins now.
     pub(crate) fn poll_probe(&mut self, now: Instant) -> Option<ProbeCluster> {
-        let begun = self.begun.is_some_and(|begun| now < begun + KEYFRAME_QUIET);
+        let within = |since: Option<Instant>, span| since.is_some_and(|since| now < since + span);
+        let begun = within(self.begun, KEYFRAME_QUIET) || within(self.awaiting, AWAITED_QUIET);
         let waits = self.pacer.queue() >= SETTLED_QUEUE;
         let cluster = self.path.estimator_mut().poll_probe(now, begun.then_some(waits));
         self.set_pace(now);
@@ -263,6 +269,11 @@ impl Sending {
         self.demand = demand;
         self.pacer.set_used(demand.used);
         self.path.estimator_mut().set_demand(demand);
+    }
+
+    /// Whether a slot waits for a keyframe.
+    pub(crate) fn set_awaiting(&mut self, now: Instant, awaits: bool) {
+        self.awaiting = awaits.then(|| self.awaiting.unwrap_or(now));
     }
 
     /// What may be sent.
