@@ -294,6 +294,12 @@ impl Track {
         (0..self.layers.len() as u8).map(|layer| self.bitrate(layer)).sum()
     }
 
+    /// What a packet of a layer says of its frame, while the ring has it.
+    pub(crate) fn frame(&self, layer: u8, number: u64) -> Option<FrameInfo> {
+        let (_, note) = self.layers.get(usize::from(layer))?.ring.get(number)?;
+        Some(note.frame)
+    }
+
     /// Reads a packet of a layer from its ring again.
     pub(crate) fn stored(&self, layer: u8, number: u64) -> Option<Prepared<'_>> {
         let (bytes, Note { ids, frame, layout }) = self.layers.get(usize::from(layer))?.ring.get(number)?;

@@ -295,6 +295,8 @@ pub(crate) struct Source {
     pub(crate) epoch: Instant,
     pub(crate) picture: u16,
     pub(crate) tl0: u8,
+    /// The temporal layer of the next frame.
+    pub(crate) temporal: u8,
     pub(crate) key_idx: u8,
     pub(crate) packets_per_frame: usize,
     pub(crate) payload_len: usize,
@@ -321,7 +323,7 @@ impl Source {
         let timestamp = self.timestamp(now);
         if self.frames > 0 {
             self.picture = (self.picture + 1) & 0x7fff;
-            self.tl0 = self.tl0.wrapping_add(1);
+            self.tl0 = self.tl0.wrapping_add(u8::from(self.temporal == 0));
             self.key_idx = (self.key_idx + u8::from(key)) & 0x1f;
         }
         self.frames += 1;
@@ -388,7 +390,8 @@ impl Source {
                 start: part == 0,
                 picture_id: Some(PictureId::Long(self.picture)),
                 tl0_pic_idx: Some(self.tl0),
-                tid: Some(0),
+                tid: Some(self.temporal),
+                y: self.temporal > 0,
                 key_idx: Some(self.key_idx),
                 ..Descriptor::default()
             };
@@ -463,6 +466,7 @@ pub(crate) fn source(room: &Room, peer: PeerKey, track: TrackKey, kind: Kind, ss
         epoch: room.start,
         picture: ((ssrc * 31) & 0x7fff) as u16,
         tl0: (ssrc * 17) as u8,
+        temporal: 0,
         key_idx: (ssrc & 0x1f) as u8,
         packets_per_frame: 3,
         payload_len: 100,
