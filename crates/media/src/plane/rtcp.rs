@@ -192,13 +192,21 @@ impl Plane {
         }
     }
 
-    /// A receiver that sends nothing measures its round trip (RFC 3611 4.4).
+    /// A receiver that sends nothing measures its round trip, or a sender tells of ours (RFC 3611 4.4, 4.5).
     fn handle_extended_report(&mut self, now: Instant, from: PeerKey, ssrc: u32, blocks: XrBlocks<'_>) {
+        let (ntp, ours) = (self.ntp(now), self.feedback_ssrc);
+        let Some(peer) = self.peers.get_mut(from) else { return };
         for block in blocks {
-            if let XrBlock::ReceiverReferenceTime(ntp) = block
-                && let Some(peer) = self.peers.get_mut(from)
-            {
-                peer.handle_reference_time(now, ssrc, ntp);
+            match block {
+                XrBlock::ReceiverReferenceTime(ntp) => peer.handle_reference_time(now, ssrc, ntp),
+                XrBlock::DelaySinceLast(answers) => {
+                    for answer in answers.filter(|answer| answer.ssrc == ours) {
+                        if let Some(rtt) = round_trip(ntp, answer.last_receiver_report, answer.delay_since_last) {
+                            peer.handle_rtt(now, rtt);
+                        }
+                    }
+                }
+                _ => {}
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use roundtable_media::{Egress, PeerKey, Plane, PlaneEvent, SlotConfig, SlotKey, TrackCodec, TrackConfig, TrackKey};
 use roundtable_wire::ext::{read_mid, read_transport_sequence};
-use roundtable_wire::rtcp::{Packet, Writer, packets};
+use roundtable_wire::rtcp::{Packet, Writer, XrBlock, packets};
 use roundtable_wire::vp8::{Descriptor, PictureId};
 use roundtable_wire::{Codec, Extension, ExtensionMap, Kind, NtpTime, RtpHeader, RtpPacket};
 
@@ -240,6 +240,7 @@ pub(crate) enum Report {
     Feedback { media_ssrc: u32, base: u16, received: usize },
     Remb(u64, Vec<u32>),
     Dlrr(Vec<roundtable_wire::rtcp::Dlrr>),
+    ReferenceTime(u32, NtpTime),
 }
 
 impl Report {
@@ -265,15 +266,11 @@ impl Report {
                 received: feedback.statuses().filter(|(_, arrival)| arrival.is_some()).count(),
             },
             Packet::Remb { bitrate_bps, ssrcs, .. } => Self::Remb(bitrate_bps, ssrcs.collect()),
-            Packet::ExtendedReport { blocks, .. } => {
-                let mut answers = Vec::new();
-                for block in blocks {
-                    if let roundtable_wire::rtcp::XrBlock::DelaySinceLast(all) = block {
-                        answers.extend(all);
-                    }
-                }
-                Self::Dlrr(answers)
-            }
+            Packet::ExtendedReport { ssrc, mut blocks } => match blocks.next()? {
+                XrBlock::DelaySinceLast(answers) => Self::Dlrr(answers.collect()),
+                XrBlock::ReceiverReferenceTime(ntp) => Self::ReferenceTime(ssrc, ntp),
+                _ => return None,
+            },
             _ => return None,
         })
     }
