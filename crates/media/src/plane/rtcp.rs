@@ -86,7 +86,7 @@ impl Plane {
         peer.clock.handle_report(micros, ntp);
         let track = self.tracks.get_mut(place.track);
         if let Some(layer) = track.and_then(|track| track.layers.get_mut(usize::from(place.layer))) {
-            layer.report = Some(CaptureReport::new(micros, ntp, rtp));
+            layer.captures.handle_report(CaptureReport::new(micros, ntp, rtp));
         }
     }
 

@@ -279,7 +279,7 @@ fn sender_info(
 ) -> Option<SenderInfo> {
     let epoch = slot.live?;
     let track = tracks.get(epoch.track)?;
-    let report = track.layers.get(usize::from(epoch.layer))?.report?;
+    let report = track.layers.get(usize::from(epoch.layer))?.captures.at(micros)?;
     let offset = peers.get(track.peer)?.clock.offset()?;
     let timestamp = report.timestamp_at(micros, offset, slot.clock.rate())?;
     Some(SenderInfo {

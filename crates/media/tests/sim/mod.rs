@@ -28,11 +28,13 @@ pub(crate) const RRID: u8 = 3;
 pub(crate) const TWCC: u8 = 4;
 pub(crate) const LEVEL: u8 = 5;
 pub(crate) const ORIENTATION: u8 = 6;
+pub(crate) const CAPTURE: u8 = 7;
 /// Subscriber's extension ids.
 pub(crate) const OUT_MID: u8 = 9;
 pub(crate) const OUT_TWCC: u8 = 1;
 pub(crate) const OUT_LEVEL: u8 = 2;
 pub(crate) const OUT_ORIENTATION: u8 = 3;
+pub(crate) const OUT_CAPTURE: u8 = 4;
 
 pub(crate) struct Room {
     pub(crate) plane: Plane,
@@ -441,6 +443,7 @@ pub(crate) fn track_config(kind: Kind, mid: &str) -> TrackConfig {
             (Extension::TransportSequence, TWCC),
             (Extension::AudioLevel, LEVEL),
             (Extension::VideoOrientation, ORIENTATION),
+            (Extension::AbsCaptureTime, CAPTURE),
         ]),
         rids: vec![],
         ssrcs: vec![],
@@ -522,6 +525,7 @@ pub(crate) fn slot_config(kind: Kind, ssrc: u32) -> SlotConfig {
             (Extension::TransportSequence, OUT_TWCC),
             (Extension::AudioLevel, OUT_LEVEL),
             (Extension::VideoOrientation, OUT_ORIENTATION),
+            (Extension::AbsCaptureTime, OUT_CAPTURE),
         ]),
     }
 }
