@@ -19,7 +19,7 @@ use super::inbox::{Joined, Outbox, Request, ToMember};
 use super::negotiate::{Negotiation, NewSlot, NewTrack, Plan};
 use super::quality;
 use super::rooms::{OpenRoom, Presence};
-use crate::room::{Effect, FIRST_SEATS, Now, VOICE_SLOTS};
+use crate::room::{Effect, FIRST_SEATS, Now};
 
 /// Text of earlier chat in one message to a joiner.
 const HISTORY_PIECE_BYTES: usize = 48 * 1024;
@@ -65,10 +65,10 @@ impl Core {
         if pieces == 0 {
             open.say(&member.id, ServerMessage::ChatHistory { messages: Vec::new(), complete: true });
         }
+        let voice_slots = if grants.subscribe { open.voice_slots } else { 0 };
         // The joined event must stand in the journal before the session reads the room's state from it.
         let journal = open.journal.clone();
         self.apply_effects(now.instant, key);
-        let voice_slots = if grants.subscribe { VOICE_SLOTS } else { 0 };
         (key, Joined { member, seats: FIRST_SEATS.min(max_seats), voice_slots, journal })
     }
 
