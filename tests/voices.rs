@@ -46,12 +46,26 @@ async fn until_only_the_loud_are_heard(clients: &[Client], loud: usize) {
     .await;
 }
 
+/// How many talkers `me` hears on voice slots, if packets name exactly those as their sources, as signalling tells.
+fn voices_named(me: &Client, talkers: &[Client]) -> Option<usize> {
+    let (slots, received) = (me.slots(), me.received());
+    let owners = slots.values().filter_map(|slot| slot.track.as_ref());
+    let named: Vec<_> = owners.filter_map(|owner| Some((&owner.member, owner.csrc?))).collect();
+    let is_named = |of: &Client| {
+        let told = named.iter().find(|(member, _)| *member == of.member()).map(|&(_, csrc)| csrc);
+        received.get(&mark_of(of, Microphone)).is_none_or(|received| received.csrc == told)
+    };
+    talkers.iter().all(is_named).then_some(named.len())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_ten_microphones_three_reach_everybody_on_seats() {
     let server = Running::start().await;
     let clients = gather(server.place, 3, 48).await;
     assert!(clients.iter().all(|client| client.welcome().voice_slots == 3));
     until_only_the_loud_are_heard(&clients, 3).await;
+    let has_seats_only = |me: &Client| voices_named(me, &clients[..3]) == Some(0);
+    eventually("each has a seat for each", async || clients.iter().all(has_seats_only)).await;
     server.stop().await;
 }
 
@@ -63,5 +77,7 @@ async fn how_many_are_heard_is_a_setting_and_who_has_no_seat_is_heard_on_a_voice
     let clients = gather(server.place, 4, 2).await;
     assert!(clients.iter().all(|client| client.welcome().voice_slots == 4));
     until_only_the_loud_are_heard(&clients, 4).await;
+    let has_voices = |me: &Client| voices_named(me, &clients[..4]).is_some_and(|voices| voices > 0);
+    eventually("nobody has seats for all", async || clients.iter().all(has_voices)).await;
     server.stop().await;
 }

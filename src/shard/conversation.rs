@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use roundtable_media::{PlaneEvent, SlotConfig, TrackCodec, TrackConfig};
+use roundtable_media::{PlaneEvent, SlotConfig, TrackCodec, TrackConfig, TrackKey};
 use roundtable_protocol::event::{MediaKind, TrackInfo};
 use roundtable_protocol::message::{PublishRequest, PublishedTrack, SlotChange, SlotOwner};
 use roundtable_protocol::{CHAT_CHANNEL_LABEL, ClientMessage, ErrorCode, Grants, MemberId, ServerMessage, TrackId};
@@ -472,7 +472,7 @@ impl OpenRoom {
                 let Some((member, mid)) = self.slots.get(&slot).cloned() else { return };
                 let Some((current, Some(track))) = self.room.slot(&member, &mid) else { return };
                 let Some(info) = self.room.track(track).filter(|_| current == generation) else { return };
-                let owner = SlotOwner { id: info.id.clone(), member: info.member.clone(), rtp_timestamp };
+                let owner = SlotOwner { id: info.id.clone(), member: info.member.clone(), rtp_timestamp, csrc: None };
                 let change = SlotChange { mid, generation, track: Some(owner) };
                 self.slot_changes.push((member, change));
             }
@@ -493,6 +493,7 @@ impl OpenRoom {
                     id: info.id.clone(),
                     member: info.member.clone(),
                     rtp_timestamp,
+                    csrc: track.map(TrackKey::csrc),
                 });
                 self.slot_changes.push((member, SlotChange { mid, generation, track: owner }));
             }

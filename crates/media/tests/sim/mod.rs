@@ -60,6 +60,7 @@ pub(crate) struct Sent {
     /// The sequence number with the rollover counter above it.
     pub(crate) index: u64,
     pub(crate) timestamp: u32,
+    pub(crate) csrcs: Vec<u32>,
     pub(crate) mid: Option<String>,
     pub(crate) transport_sequence: Option<u16>,
     pub(crate) extensions: Vec<(u8, Vec<u8>)>,
@@ -102,6 +103,7 @@ impl Egress for Wire {
             marker: packet.marker,
             index: u64::from(roc) << 16 | u64::from(packet.sequence),
             timestamp: packet.timestamp,
+            csrcs: packet.csrcs().collect(),
             mid: packet.extension(OUT_MID).and_then(read_mid).map(str::to_owned),
             transport_sequence: packet.extension(OUT_TWCC).and_then(read_transport_sequence),
             extensions: packet.extensions().map(|(id, data)| (id, data.to_vec())).collect(),
