@@ -102,6 +102,9 @@ pub struct Settings {
     /// People one client can see at once, at most 48
     #[arg(long, env = "ROUNDTABLE_MAX_SEATS", value_name = "NUMBER", help_heading = "Limits")]
     pub max_seats: Option<u16>,
+    /// Talkers who are heard in a room of more than eight open microphones, 1 to 6; without a seat they are heard on as many voice slots
+    #[arg(long, env = "ROUNDTABLE_VOICE_SLOTS", value_name = "NUMBER", help_heading = "Limits")]
+    pub voice_slots: Option<u16>,
     /// Bits a second sent to one client at most, all media together, such as 4M or 800k; as much as fits unless given
     #[arg(long, env = "ROUNDTABLE_MAX_RECEIVE_BITRATE", value_name = "BITRATE", help_heading = "Quality")]
     pub max_receive_bitrate: Option<HumanBitrate>,

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use roundtable_protocol::RoomId;
 use roundtable_protocol::grant::{MIN_BITRATE_BPS, MemberLimits, QualityLimits};
-use roundtable_protocol::limit::MAX_SEATS;
+use roundtable_protocol::limit::{MAX_SEATS, MAX_VOICE_SLOTS};
 
 use self::bitrate::HumanBitrate;
 use self::file::FileError;
@@ -115,6 +115,9 @@ pub struct LimitsConfig {
     pub members: u32,
     /// Seats of one client, at most [`MAX_SEATS`]; who wants more gets these.
     pub seats: u16,
+    /// Talkers who are heard in a room of more than eight open microphones, and voice slots of one client for those who
+    /// have no seat with it; 1 to [`MAX_VOICE_SLOTS`].
+    pub voice_slots: u16,
     /// What one member may receive and publish, where the authorisation hook says nothing of it.
     pub member: MemberLimits,
 }
@@ -125,6 +128,7 @@ impl Default for LimitsConfig {
             rooms: settings::DEFAULT_MAX_ROOMS,
             members: settings::DEFAULT_MAX_MEMBERS,
             seats: MAX_SEATS,
+            voice_slots: settings::DEFAULT_VOICE_SLOTS,
             member: MemberLimits::NONE,
         }
     }
@@ -368,11 +372,12 @@ impl Check<'_> {
 
     fn limits(&self) -> Result<LimitsConfig, ConfigError> {
         let default = LimitsConfig::default();
-        let Settings { max_rooms, max_members, max_seats, .. } = self.settings;
+        let Settings { max_rooms, max_members, max_seats, voice_slots, .. } = self.settings;
         Ok(LimitsConfig {
             rooms: self.within("max-rooms", max_rooms.unwrap_or(default.rooms), 1..=MAX_ROOMS)?,
             members: self.within("max-members", max_members.unwrap_or(default.members), 1..=MAX_MEMBERS)?,
             seats: self.within("max-seats", max_seats.unwrap_or(default.seats), 0..=MAX_SEATS)?,
+            voice_slots: self.within("voice-slots", voice_slots.unwrap_or(default.voice_slots), 1..=MAX_VOICE_SLOTS)?,
             member: self.member_limits()?,
         })
     }

@@ -21,6 +21,8 @@ pub const DEFAULT_TURN_TTL: Duration = Duration::from_secs(4 * 60 * 60);
 pub const DEFAULT_MAX_ROOMS: u32 = 500;
 /// People in a room unless told otherwise.
 pub const DEFAULT_MAX_MEMBERS: u32 = 100;
+/// Talkers heard in a room of many microphones unless told otherwise.
+pub const DEFAULT_VOICE_SLOTS: u16 = 3;
 
 /// Mebibytes of a recording unless told otherwise: about an hour of a room of ten.
 pub const DEFAULT_RECORD_TRACE_MAX: u32 = 256;
@@ -180,6 +182,7 @@ pub fn merge(given: &Given, file: &File) -> Merged {
         max_rooms,
         max_members,
         max_seats,
+        voice_slots,
         max_receive_bitrate,
         max_publish_bitrate,
         max_video_height,
@@ -232,6 +235,7 @@ fn default_settings() -> Settings {
         max_rooms: Some(DEFAULT_MAX_ROOMS),
         max_members: Some(DEFAULT_MAX_MEMBERS),
         max_seats: Some(MAX_SEATS),
+        voice_slots: Some(DEFAULT_VOICE_SLOTS),
         log: Some(filter),
         log_format: Some(LogFormat::Auto),
         record_trace_max: Some(DEFAULT_RECORD_TRACE_MAX),

@@ -152,6 +152,8 @@ fn a_mistake_names_the_setting_and_its_origin() {
         (&["--max-rooms=0"], "", "max-rooms (flag): 0 is not between 1 and 10000"),
         (&["--max-members=1001"], "", "max-members (flag): 1001 is not between 1 and 1000"),
         (&["--max-seats=49"], "", "max-seats (flag): 49 is not between 0 and 48"),
+        (&["--voice-slots=0"], "", "voice-slots (flag): 0 is not between 1 and 6"),
+        (&[], "voice-slots = 7\n", "voice-slots (r.toml:1): 7 is not between 1 and 6"),
         (&["--udp-listen=127.0.0.1,::1,127.0.0.2"], "", "udp-listen (flag): at most one address of IPv4"),
         (&["--allowed-origin=example.org"], "", "allowed-origin (flag): `example.org` is no origin"),
         (&["--allowed-origin=https://a.example/"], "", "allowed-origin (flag): `https://a.example/` is no origin"),

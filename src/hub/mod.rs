@@ -45,6 +45,8 @@ pub struct HubConfig {
     pub max_members_per_room: usize,
     /// Seats one member may have; a client that asks for more gets these.
     pub max_seats: u16,
+    /// Talkers heard in a room of many microphones, and voice slots of one member.
+    pub voice_slots: u16,
     /// What each member may receive and publish, where its grants say nothing.
     pub limits: MemberLimits,
     /// Signalling sockets at once, in a room or not yet; one more is refused before it is opened.
@@ -63,6 +65,7 @@ impl Default for HubConfig {
             max_rooms: 500,
             max_members_per_room: 100,
             max_seats: MAX_SEATS,
+            voice_slots: 3,
             limits: MemberLimits::NONE,
             max_sessions: 1_000,
             keep_closed: Duration::from_secs(60),
@@ -335,6 +338,7 @@ impl Hub {
             grants,
             max_seats: request.max_seats.min(self.0.config.max_seats),
             max_members: self.0.config.max_members_per_room,
+            voice_slots: self.0.config.voice_slots,
             outbox: request.outbox.clone(),
             reply: sender,
         };

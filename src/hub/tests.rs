@@ -260,6 +260,7 @@ async fn an_answer_that_nobody_waits_for_any_more_takes_the_member_out_again() {
         grants: Grants::ALL,
         max_seats: 4,
         max_members: 10,
+        voice_slots: 3,
         outbox,
         reply: sender,
     };

@@ -31,9 +31,6 @@ use speaker::{Speakers, class_of};
 /// Seats a client begins with unless it wants fewer. Eight people then come and go without an offer.
 pub const FIRST_SEATS: u16 = 8;
 
-/// Audio-only slots of a client beside its seats: on them whoever is among the loudest and has no seat is heard.
-pub const VOICE_SLOTS: u16 = 3;
-
 /// Two clocks at one moment: the one that never jumps and the one people read.
 #[derive(Debug, Clone, Copy)]
 pub struct Now {

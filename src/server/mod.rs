@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum_server::tls_rustls::RustlsConfig;
+use roundtable_protocol::limit::MAX_VOICE_SLOTS;
 use roundtable_protocol::{MemberId, RoomId, RoomState};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -347,6 +348,7 @@ fn hub_config(config: &Config) -> HubConfig {
         max_rooms: count(config.limits.rooms),
         max_members_per_room: count(config.limits.members),
         max_seats: config.limits.seats,
+        voice_slots: config.limits.voice_slots.clamp(1, MAX_VOICE_SLOTS),
         limits: config.limits.member,
         ..HubConfig::default()
     }

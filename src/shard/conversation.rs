@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use roundtable_media::{PlaneEvent, SlotConfig, TrackCodec, TrackConfig};
+use roundtable_media::{PlaneEvent, SlotConfig, TrackCodec, TrackConfig, TrackKey};
 use roundtable_protocol::event::{MediaKind, TrackInfo};
 use roundtable_protocol::message::{PublishRequest, PublishedTrack, SlotChange, SlotOwner};
 use roundtable_protocol::{CHAT_CHANNEL_LABEL, ClientMessage, ErrorCode, Grants, MemberId, ServerMessage, TrackId};
@@ -19,7 +19,7 @@ use super::inbox::{Joined, Outbox, Request, ToMember};
 use super::negotiate::{Negotiation, NewSlot, NewTrack, Plan};
 use super::quality;
 use super::rooms::{OpenRoom, Presence};
-use crate::room::{Effect, FIRST_SEATS, Now, VOICE_SLOTS};
+use crate::room::{Effect, FIRST_SEATS, Now};
 
 /// Text of earlier chat in one message to a joiner.
 const HISTORY_PIECE_BYTES: usize = 48 * 1024;
@@ -65,10 +65,10 @@ impl Core {
         if pieces == 0 {
             open.say(&member.id, ServerMessage::ChatHistory { messages: Vec::new(), complete: true });
         }
+        let voice_slots = if grants.subscribe { open.voice_slots } else { 0 };
         // The joined event must stand in the journal before the session reads the room's state from it.
         let journal = open.journal.clone();
         self.apply_effects(now.instant, key);
-        let voice_slots = if grants.subscribe { VOICE_SLOTS } else { 0 };
         (key, Joined { member, seats: FIRST_SEATS.min(max_seats), voice_slots, journal })
     }
 
@@ -472,7 +472,7 @@ impl OpenRoom {
                 let Some((member, mid)) = self.slots.get(&slot).cloned() else { return };
                 let Some((current, Some(track))) = self.room.slot(&member, &mid) else { return };
                 let Some(info) = self.room.track(track).filter(|_| current == generation) else { return };
-                let owner = SlotOwner { id: info.id.clone(), member: info.member.clone(), rtp_timestamp };
+                let owner = SlotOwner { id: info.id.clone(), member: info.member.clone(), rtp_timestamp, csrc: None };
                 let change = SlotChange { mid, generation, track: Some(owner) };
                 self.slot_changes.push((member, change));
             }
@@ -493,6 +493,7 @@ impl OpenRoom {
                     id: info.id.clone(),
                     member: info.member.clone(),
                     rtp_timestamp,
+                    csrc: track.map(TrackKey::csrc),
                 });
                 self.slot_changes.push((member, SlotChange { mid, generation, track: owner }));
             }

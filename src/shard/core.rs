@@ -321,10 +321,10 @@ impl Core {
     }
 
     fn join(&mut self, now: Instant, join: Join) {
-        let Join { room, journal, name, grants, max_seats, max_members, outbox, reply } = join;
+        let Join { room, journal, name, grants, max_seats, max_members, voice_slots, outbox, reply } = join;
         let clocks = clocks(now);
         let outcome = self
-            .enter(clocks, room, journal, max_members)
+            .enter(clocks, room, journal, max_members, voice_slots)
             .map(|key| self.admit(clocks, key, name, grants, max_seats, outbox));
         match outcome {
             Err(refused) => {
@@ -348,6 +348,7 @@ impl Core {
         room: RoomId,
         journal: Arc<crate::journal::Journal>,
         max_members: usize,
+        voice_slots: u16,
     ) -> Result<usize, super::inbox::JoinRefused> {
         use super::inbox::JoinRefused;
         if self.stopping {
@@ -363,9 +364,12 @@ impl Core {
         if max_members == 0 {
             return Err(JoinRefused::RoomFull(0));
         }
-        let key = self.rooms.insert(OpenRoom::new(clocks, room.clone(), journal, random_u64()));
-        if let (Some(tape), Some(open)) = (&mut self.tape, self.rooms.get_mut(key)) {
-            tape.handle_opened(clocks.instant, key, &open.id, &mut open.plane);
+        let key = self.rooms.insert(OpenRoom::new(clocks, room.clone(), journal, random_u64(), voice_slots));
+        if let Some(open) = self.rooms.get_mut(key) {
+            if let Some(tape) = &mut self.tape {
+                tape.handle_opened(clocks.instant, key, &open.id, &mut open.plane);
+            }
+            open.plane.set_max_talkers(clocks.instant, usize::from(voice_slots));
         }
         self.names.insert(room, key);
         Ok(key)

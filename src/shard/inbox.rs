@@ -82,6 +82,8 @@ pub struct Join {
     pub max_seats: u16,
     /// People the room may hold.
     pub max_members: usize,
+    /// Talkers heard in it if this join opens it and it has many microphones, and voice slots of each member.
+    pub voice_slots: u16,
     /// Where the member's session listens.
     pub outbox: Outbox,
     /// Where the outcome goes. A caller that went away meanwhile is taken out again.

@@ -58,6 +58,8 @@ pub struct OpenRoom {
     pub slot_changes: Vec<(MemberId, SlotChange)>,
     /// Whether it stands in the list of rooms to look after.
     pub touched: bool,
+    /// Voice slots of each member, and talkers heard while there are many microphones.
+    pub voice_slots: u16,
     /// The earliest deadline that stands in the wheel for it.
     pub scheduled: Option<Instant>,
 }
@@ -65,7 +67,7 @@ pub struct OpenRoom {
 impl OpenRoom {
     /// A room without members. `seed` starts its ids and its plane's numbers.
     #[must_use]
-    pub fn new(now: Now, id: RoomId, journal: Arc<Journal>, seed: u64) -> Self {
+    pub fn new(now: Now, id: RoomId, journal: Arc<Journal>, seed: u64, voice_slots: u16) -> Self {
         Self {
             id,
             room: Room::new(seed),
@@ -79,6 +81,7 @@ impl OpenRoom {
             slots: HashMap::new(),
             slot_changes: Vec::new(),
             touched: false,
+            voice_slots,
             scheduled: None,
         }
     }

@@ -28,6 +28,8 @@ pub struct Received {
     pub longest_gap: Duration,
     /// The slot the last one came on, by SSRC.
     pub ssrc: u32,
+    /// The contributing source that it named.
+    pub csrc: Option<u32>,
 }
 
 /// One packet that arrived.
@@ -101,7 +103,7 @@ impl Counters {
         let ssrc = packet.header.ssrc;
         self.count_slot(ssrc, packet.header.sequence_number);
         let Some(stamp) = Stamp::read(&packet.payload) else { return };
-        self.count_mark(stamp, ssrc, packet.payload.len());
+        self.count_mark(stamp, (ssrc, packet.header.csrc.first().copied()), packet.payload.len());
         let arrival = Arrival { stamp, at_us: now_us(), ssrc };
         // A full observer misses some, one that has gone is forgotten.
         lock(&self.observers)
@@ -120,12 +122,12 @@ impl Counters {
         }
     }
 
-    fn count_mark(&self, stamp: Stamp, ssrc: u32, bytes: usize) {
+    fn count_mark(&self, stamp: Stamp, (ssrc, csrc): (u32, Option<u32>), bytes: usize) {
         let now = Instant::now();
         let mut marks = lock(&self.marks);
         let (received, seen) = marks.entry(stamp.mark).or_insert_with(|| {
             let received =
-                Received { packets: 0, duplicates: 0, bytes: 0, last: now, longest_gap: Duration::ZERO, ssrc };
+                Received { packets: 0, duplicates: 0, bytes: 0, last: now, longest_gap: Duration::ZERO, ssrc, csrc };
             (received, Seen::default())
         });
         received.packets += 1;
@@ -133,7 +135,7 @@ impl Counters {
         received.bytes += bytes as u64;
         received.longest_gap = received.longest_gap.max(now - received.last);
         received.last = now;
-        received.ssrc = ssrc;
+        (received.ssrc, received.csrc) = (ssrc, csrc);
     }
 
     pub(crate) fn received(&self) -> HashMap<u64, Received> {

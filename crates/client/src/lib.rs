@@ -156,9 +156,10 @@ impl Client {
         let driver = Driver { shared: shared.clone(), negotiator: negotiator.clone() };
         let task = tokio::spawn(driver.run(signal, to_send, incoming));
         let seats = options.seats.unwrap_or(welcome.seats).min(options.max_seats);
+        let voice_slots = if options.voice_slots { welcome.voice_slots } else { 0 };
         let client = Self { welcome, shared, media, signal: outgoing, negotiator, task };
         let entered = async {
-            client.negotiator.grow(seats).await?;
+            client.negotiator.enter(seats, voice_slots).await?;
             client.media.connected().await
         };
         let entered = tokio::select! {
@@ -422,6 +423,14 @@ struct Negotiator {
 }
 
 impl Negotiator {
+    /// Makes the first offer, with `seats` seats and voice slots behind them.
+    async fn enter(&self, seats: u16, voice_slots: u16) -> Result<(), ClientError> {
+        let _turn = self.turn.lock().await;
+        self.media.add_seats(seats).await?;
+        self.media.add_voice_slots(voice_slots).await?;
+        self.offer().await
+    }
+
     /// Has `seats` seats in all.
     async fn grow(&self, seats: u16) -> Result<(), ClientError> {
         let _turn = self.turn.lock().await;

@@ -8,7 +8,8 @@ use roundtable_protocol::message::PublishRequest;
 use roundtable_protocol::{CHAT_CHANNEL_LABEL, ClientMessage, MemberId, ServerMessage};
 use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_OPUS, MIME_TYPE_RTX, MIME_TYPE_VP8};
 use rtc::rtp_transceiver::rtp_sender::{
-    RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
+    RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters,
+    RTCRtpHeaderExtensionCapability, RtpCodecKind,
 };
 use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use tokio::sync::{mpsc, watch};
@@ -33,6 +34,8 @@ use crate::{ANSWER_TIME, ClientError, lock};
 const VP8_PAYLOAD_TYPE: u8 = 96;
 const VP8_RTX_PAYLOAD_TYPE: u8 = 97;
 const OPUS_PAYLOAD_TYPE: u8 = 111;
+/// The level of a packet's sound (RFC 6464).
+const AUDIO_LEVEL_URI: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
 /// An own track.
 struct Uplink {
     what: TrackSource,
@@ -112,6 +115,10 @@ impl Media {
             RTCRtpCodecParameters { rtp_codec: rtx, payload_type: VP8_RTX_PAYLOAD_TYPE },
             RtpCodecKind::Video,
         )?;
+        if options.audio.level.is_some() {
+            let uri = AUDIO_LEVEL_URI.to_owned();
+            engine.register_header_extension(RTCRtpHeaderExtensionCapability { uri }, RtpCodecKind::Audio, None)?;
+        }
         let registry = register_default_interceptors(Registry::new(), &mut engine)?;
         let (state_sender, state) = watch::channel(RTCPeerConnectionState::New);
         let counters = Arc::new(Counters::default());
@@ -146,16 +153,28 @@ impl Media {
     pub(crate) async fn add_seats(&self, seats: u16) -> Result<(), ClientError> {
         let more = seats.saturating_sub(*lock(&self.seats));
         for _ in 0..more {
-            for kind in [RtpCodecKind::Audio, RtpCodecKind::Video] {
-                let init = RTCRtpTransceiverInit {
-                    direction: RTCRtpTransceiverDirection::Recvonly,
-                    streams: vec![],
-                    send_encodings: vec![],
-                };
-                self.connection.add_transceiver_from_kind(kind, Some(init)).await?;
-            }
+            self.add_slot(RtpCodecKind::Audio).await?;
+            self.add_slot(RtpCodecKind::Video).await?;
             *lock(&self.seats) += 1;
         }
+        Ok(())
+    }
+
+    /// Adds voice slots: receiving lines of sound alone.
+    pub(crate) async fn add_voice_slots(&self, slots: u16) -> Result<(), ClientError> {
+        for _ in 0..slots {
+            self.add_slot(RtpCodecKind::Audio).await?;
+        }
+        Ok(())
+    }
+
+    async fn add_slot(&self, kind: RtpCodecKind) -> Result<(), ClientError> {
+        let init = RTCRtpTransceiverInit {
+            direction: RTCRtpTransceiverDirection::Recvonly,
+            streams: vec![],
+            send_encodings: vec![],
+        };
+        self.connection.add_transceiver_from_kind(kind, Some(init)).await?;
         Ok(())
     }
 

@@ -60,6 +60,8 @@ pub struct Options {
     pub seats: Option<u16>,
     /// Most seats to have.
     pub max_seats: u16,
+    /// Whether to have as many voice slots beside the seats as the server says.
+    pub voice_slots: bool,
     /// What the synthetic microphone sends.
     pub audio: AudioShape,
     /// What the synthetic camera sends.
@@ -81,6 +83,7 @@ impl Options {
             token: None,
             seats: None,
             max_seats: 48,
+            voice_slots: false,
             audio: AudioShape::TALK,
             video: VideoShape::SMALL,
             rewrite_offer: None,

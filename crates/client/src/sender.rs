@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rtc::rtp;
+use rtc::rtp::extension::HeaderExtension;
+use rtc::rtp::extension::audio_level_extension::AudioLevelExtension;
 use webrtc::error::Error;
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
@@ -29,7 +31,8 @@ impl Source {
         Stamp { mark: self.mark, number: self.sent.load(Ordering::Relaxed), sent_us: now_us() }
     }
 
-    async fn send(&self, payload: Payload) -> Result<(), Error> {
+    /// Sends a packet, which tells its level in −dBov if there is one.
+    async fn send(&self, payload: Payload, level: Option<u8>) -> Result<(), Error> {
         let number = self.sent.fetch_add(1, Ordering::Relaxed);
         let header = rtp::Header {
             version: 2,
@@ -40,7 +43,14 @@ impl Source {
             ssrc: self.ssrc,
             ..Default::default()
         };
-        self.track.write_rtp(rtp::Packet { header, payload: payload.bytes }).await
+        let packet = rtp::Packet { header, payload: payload.bytes };
+        match level {
+            None => self.track.write_rtp(packet).await,
+            Some(level) => {
+                let level = HeaderExtension::AudioLevel(AudioLevelExtension { level, voice: true });
+                self.track.write_rtp_with_extensions(packet, &[level]).await
+            }
+        }
     }
 
     fn advance(&self, ticks: u32) {
@@ -53,7 +63,7 @@ pub(crate) async fn send_audio(source: Source, shape: AudioShape) {
     let mut tick = tokio::time::interval(shape.interval);
     loop {
         tick.tick().await;
-        if source.send(audio_packet(source.stamp())).await.is_err() {
+        if source.send(audio_packet(source.stamp()), shape.level).await.is_err() {
             return;
         }
         source.advance(shape.step());
@@ -67,7 +77,7 @@ pub(crate) async fn send_video(source: Source, shape: VideoShape) {
     loop {
         tick.tick().await;
         for payload in video_frame(&shape, source.stamp(), frame) {
-            if source.send(payload).await.is_err() {
+            if source.send(payload, None).await.is_err() {
                 return;
             }
         }

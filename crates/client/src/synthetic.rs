@@ -71,13 +71,15 @@ pub fn now_us() -> u64 {
 pub struct AudioShape {
     /// Time between packets; each holds 20 ms, what is between them is a pause (DTX).
     pub interval: Duration,
+    /// How loud it is, in −dBov, if packets tell (RFC 6464).
+    pub level: Option<u8>,
 }
 
 impl AudioShape {
     /// Without pauses: 50 packets a second.
-    pub const TALK: Self = Self { interval: Duration::from_millis(20) };
+    pub const TALK: Self = Self { interval: Duration::from_millis(20), level: None };
     /// 10 packets a second: for many bots on a small machine.
-    pub const SPARSE: Self = Self { interval: Duration::from_millis(100) };
+    pub const SPARSE: Self = Self { interval: Duration::from_millis(100), level: None };
 
     /// How far a packet is from the one before on the 48 kHz clock.
     #[must_use]

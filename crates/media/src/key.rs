@@ -48,6 +48,14 @@ key! {
     /// Names one published track of a plane.
     TrackKey
 }
+impl TrackKey {
+    /// The contributing source (RFC 3550 5.1) that packets of the track name on voice slots; unique in its plane.
+    #[must_use]
+    pub const fn csrc(self) -> u32 {
+        // Zero would look like none; of the keys there are fewer than 2^32.
+        self.0.wrapping_add(1)
+    }
+}
 key! {
     /// Names one slot of a plane: a receiving m-line of a peer, onto which tracks are put.
     SlotKey

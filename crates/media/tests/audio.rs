@@ -168,6 +168,23 @@ fn voice_slots_go_to_idle_ones_first_and_then_to_whose_talker_was_out_for_longes
 }
 
 #[test]
+fn packets_on_voice_slots_name_their_talker_and_those_on_seats_name_nobody() {
+    let mut hall = Hall::new(12, 2);
+    let seat = hall.room.slot(hall.viewer, Kind::Audio, 2000);
+    hall.room.assign(seat, hall.talkers[0].track, 1);
+    for speaker in [1, 2, 3] {
+        let until = hall.ms + 3000;
+        hall.talk(until, |n, _| if n == 0 || n == speaker { LOUD } else { 100 });
+    }
+    let sent: Vec<Sent> = hall.take().into_iter().flatten().collect();
+    let owner = |sent: &Sent| hall.talkers.iter().find(|source| source.ssrc == maker(sent)).unwrap().track.csrc();
+    assert!(sent.len() > 100 && sent.iter().all(|sent| sent.csrcs == [owner(sent)]));
+    assert_eq!(sent.iter().flat_map(|sent| &sent.csrcs).collect::<BTreeSet<_>>().len(), 3);
+    let seated = hall.room.take(2000);
+    assert!(seated.len() > 100 && seated.iter().all(|sent| sent.csrcs.is_empty()));
+}
+
+#[test]
 fn who_has_a_seat_is_not_heard_twice_nor_who_is_refused_nor_oneself() {
     let mut hall = Hall::new(12, 3);
     let (seated, refused) = (hall.talkers[0].track, hall.talkers[1].track);

@@ -8,7 +8,8 @@ use std::time::Duration;
 use roundtable_media::allocate::Hints;
 use roundtable_media::bwe::Bitrate;
 use roundtable_media::{DropReason, Limits, PeerKey, PeerLimits, PlaneEvent, TrackKey};
-use roundtable_wire::{Kind, RtpPacket};
+use roundtable_wire::rtcp::Dlrr;
+use roundtable_wire::{Kind, NtpTime, RtpPacket};
 
 use sim::{LEVEL, MID, RID, RRID, Report, Room, Source, assert_continuous, source, track_config};
 
@@ -142,7 +143,9 @@ fn retransmissions_of_a_layer_are_bound_by_rrid_and_fill_the_gap() {
     room.deliver(layer, &[repeat, lost[1].clone()]);
     room.advance(2000);
     assert_eq!(room.take(SLOT).len(), 0);
-    assert!(room.take_rtcp(peer).iter().all(|report| matches!(report, Report::Receiver(_) | Report::Remb(..))));
+    let is_regular =
+        |report: &Report| matches!(report, Report::Receiver(_) | Report::Remb(..) | Report::ReferenceTime(..));
+    assert!(room.take_rtcp(peer).iter().all(is_regular));
 }
 
 #[test]
@@ -353,23 +356,80 @@ fn a_flood_of_rtcp_is_dropped_and_counted() {
 }
 
 #[test]
-fn a_reference_time_is_answered() {
+fn reference_times_are_answered_each() {
     let mut room = Room::default();
     let mut source = room.publish(Kind::Video, 10);
     room.frame(&mut source, true);
     room.advance(500);
-    let ntp = roundtable_wire::NtpTime(0x1111_2222_3333_4444);
+    let ntp = NtpTime(0x1111_2222_3333_4444);
     room.rtcp(source.peer, |writer| {
-        writer.receiver_reference_time(10, ntp);
+        for ssrc in 1..=20 {
+            writer.receiver_reference_time(ssrc, NtpTime(7));
+        }
+        writer.receiver_reference_time(3, ntp);
     });
     room.advance(500);
     let answers = room.take_rtcp(source.peer).into_iter().find_map(|report| match report {
         Report::Dlrr(answers) => Some(answers),
         _ => None,
     });
-    let [answer] = answers.expect("an answer")[..] else { panic!("one") };
-    assert_eq!((answer.ssrc, answer.last_receiver_report), (10, 0x2222_3333));
+    let answers = answers.expect("an answer");
+    assert_eq!(answers.len(), 8, "of many receivers some");
+    let answer = answers.iter().find(|answer| answer.ssrc == 3).unwrap();
+    assert_eq!(answer.last_receiver_report, 0x2222_3333, "the last one");
     assert!(answer.delay_since_last.abs_diff(32_768) < 2);
+    room.advance(1000);
+    assert!(!room.take_rtcp(source.peer).iter().any(|report| matches!(report, Report::Dlrr(_))), "once");
+}
+
+/// Lets a publisher answer the reference time it is sent; the path takes `rtt` milliseconds both ways together.
+fn answer_reference(room: &mut Room, source: &sim::Source, rtt: u64) {
+    let reference = room.take_rtcp(source.peer).into_iter().find_map(|report| match report {
+        Report::ReferenceTime(ssrc, ntp) => Some((ssrc, ntp.compact())),
+        _ => None,
+    });
+    let (ssrc, last_receiver_report) = reference.expect("a reference time with the report");
+    room.advance(rtt + 125);
+    let answer = Dlrr { ssrc, last_receiver_report, delay_since_last: 65_536 / 8 };
+    let of_another = Dlrr { ssrc: ssrc ^ 1, delay_since_last: 0, ..answer };
+    room.rtcp(source.peer, |writer| {
+        writer.dlrr(10, &[of_another, answer, Dlrr { last_receiver_report: 0, ..answer }]);
+    });
+}
+
+#[test]
+fn the_round_trip_of_who_only_publishes_spaces_what_it_is_asked() {
+    for (rtt, nacks, wishes) in [(40, 40, 400), (320, 200, 640)] {
+        let mut room = Room::default();
+        let mut source = room.publish(Kind::Video, 10);
+        let viewer = room.peer();
+        let slot = room.slot(viewer, Kind::Video, SLOT);
+        room.assign(slot, source.track, 1);
+        room.frame(&mut source, true);
+        room.advance(1000);
+        answer_reference(&mut room, &source, rtt);
+        source.frame(room.now, false);
+        room.frame(&mut source, false);
+        room.rtcp(viewer, |writer| {
+            writer.pli(5, SLOT);
+        });
+        let since = room.now;
+        let (mut asked, mut wished) = (Vec::new(), Vec::new());
+        for _ in 0..100 {
+            room.settle();
+            for report in room.take_rtcp(source.peer) {
+                let at = (room.now - since).as_millis();
+                match report {
+                    Report::Nack(..) => asked.push(at),
+                    Report::Pli(_) => wished.push(at),
+                    _ => {}
+                }
+            }
+            room.advance(10);
+        }
+        assert_eq!(asked[1] - asked[0], nacks);
+        assert_eq!(wished[1] - wished[0], wishes);
+    }
 }
 
 #[test]

@@ -3,10 +3,11 @@
 mod sim;
 
 use roundtable_media::{CannotDecode, PlaneEvent};
+use roundtable_wire::vp8::Descriptor;
 use roundtable_wire::{Codec, Kind};
 
 use sim::{
-    OUT_OPUS, OUT_VP8, OUT_VP8_RTX, Report, Room, SLOT, Sent, assert_continuous, sender_reports, slot_config,
+    OUT_OPUS, OUT_VP8, OUT_VP8_RTX, Report, Room, SLOT, Sent, Source, assert_continuous, sender_reports, slot_config,
     two_publishers,
 };
 
@@ -129,6 +130,55 @@ fn rule_2_retransmissions_stay_within_a_quarter_of_the_bytes() {
     let seconds = (room.now - room.start).as_secs() as usize + 2;
     assert!(rtx <= media / 4 + seconds * 16 * 1024, "{rtx} bytes again of {media}");
     assert!(rtx > media / 4, "{rtx} bytes again of {media}");
+}
+
+/// A hundred packets of 1000 bytes, more than a second allows to be sent again; every third frame is of the
+/// lowest temporal layer.
+fn a_hundred_packets(room: &mut Room, source: &mut Source) -> Vec<Sent> {
+    source.payload_len = 1000;
+    room.take(SLOT);
+    for frame in 0..50 {
+        source.temporal = u8::from(frame % 3 > 0);
+        room.run(&mut [source], 20, 1);
+    }
+    let sent = room.take(SLOT);
+    sent[sent.len() - 100..].to_vec()
+}
+
+#[test]
+fn rule_2_what_the_budget_refuses_is_none_of_the_four_repeats() {
+    let mut room = Room::default();
+    let (mut source, _, viewer, _) = two_publishers(&mut room);
+    let sent = a_hundred_packets(&mut room, &mut source);
+    let all: Vec<_> = sent.iter().map(Sent::sequence).collect();
+    let last = all[99];
+    for _ in 0..5 {
+        nack(&mut room, viewer, &all);
+        room.advance(110);
+    }
+    let repeats = room.take(SLOT + 1);
+    assert!(!repeats.is_empty() && repeats.iter().all(|sent| sent.repeated().0 != last), "others took the budget");
+    room.advance(3000);
+    for _ in 0..6 {
+        nack(&mut room, viewer, &[last]);
+        room.advance(110);
+    }
+    assert_eq!(room.take(SLOT + 1).len(), 4);
+}
+
+#[test]
+fn rule_2_the_lowest_temporal_layer_is_sent_again_first() {
+    let mut room = Room::default();
+    let (mut source, _, viewer, _) = two_publishers(&mut room);
+    let sent = a_hundred_packets(&mut room, &mut source);
+    nack(&mut room, viewer, &sent.iter().map(Sent::sequence).collect::<Vec<_>>());
+    let layers: Vec<_> =
+        room.take(SLOT + 1).iter().map(|sent| Descriptor::parse(sent.repeated().1).unwrap().tid.unwrap()).collect();
+    let base = layers.iter().take_while(|&&layer| layer == 0).count();
+    let whole = sent.iter().filter(|sent| sent.vp8().tid == Some(0)).count();
+    assert_eq!(base, whole, "all of it before any other: {layers:?}");
+    assert!(layers.len() > base && layers.len() < sent.len(), "of the rest what the budget leaves");
+    assert_eq!(room.plane.counters().rtx_refused as usize, sent.len() - layers.len());
 }
 
 #[test]

@@ -4,9 +4,13 @@ mod sim;
 
 use std::time::Duration;
 
+use roundtable_wire::ext::{abs_capture_time, read_abs_capture_time, short_abs_capture_time};
 use roundtable_wire::{Kind, NtpTime};
 
-use sim::{Report, Room, SLOT, Sent, UNIX_MICROS, assert_continuous, sender_reports, two_publishers};
+use sim::{
+    CAPTURE, OUT_CAPTURE, Report, Room, SLOT, Sent, Source, UNIX_MICROS, assert_continuous, sender_reports,
+    two_publishers,
+};
 
 /// How far the slot's timestamps are ahead of the arrivals, both counted from the first packet, in milliseconds.
 fn leads(sent: &[(u64, Sent)], rate: u32) -> Vec<i64> {
@@ -75,6 +79,101 @@ fn rule_5_capture_time_decides_where_an_owner_starts() {
     let sent = room.take(SLOT);
     let step = sent[3].timestamp.wrapping_sub(sent[0].timestamp);
     assert_eq!(step, 800 * 90, "800 ms lie between the captures, 1000 ms between the arrivals");
+}
+
+/// Lets the next frames of a source say when they were captured (abs-capture-time), or no more.
+fn state(source: &mut Source, capture: Option<Vec<u8>>) {
+    source.extensions = capture.map(|data| (CAPTURE, data)).into_iter().collect();
+}
+
+/// When packets say that they were captured, and how far the capturer's clock is ahead of ours.
+fn stated(sent: &Sent) -> Option<(NtpTime, Option<i64>)> {
+    let element = sent.extensions.iter().find(|(id, _)| *id == OUT_CAPTURE);
+    element.map(|(_, data)| read_abs_capture_time(data).expect("a capture time"))
+}
+
+#[test]
+fn rule_5_what_packets_say_of_their_capture_counts_before_reports() {
+    let mut room = Room::default();
+    let (mut near, mut far) = (room.publish(Kind::Video, 10), room.publish(Kind::Video, 20));
+    let viewer = room.peer();
+    let slot = room.slot(viewer, Kind::Video, SLOT);
+    let clock = 7_000_000_000_000_000;
+    room.report(&near, room.now, 1_000_000_000_000_000);
+    room.report(&far, room.now, clock);
+    room.assign(slot, near.track, 1);
+    room.frame(&mut near, true);
+    room.advance(1000);
+    room.assign(slot, far.track, 2);
+    // The camera is 300 ms late, which the report knows nothing of.
+    state(&mut far, Some(short_abs_capture_time(NtpTime::from_unix_micros(clock + 700_000)).to_vec()));
+    room.frame(&mut far, true);
+    let sent = room.take(SLOT);
+    let step = sent[3].timestamp.wrapping_sub(sent[0].timestamp);
+    assert!(step.abs_diff(700 * 90) <= 1, "{step} ticks");
+    room.settle();
+    let (ntp, rtp) = sender_reports(&mut room, viewer, SLOT).pop().expect("a report");
+    assert_eq!(ntp, NtpTime::from_unix_micros(UNIX_MICROS + 1_000_000));
+    let ahead = rtp.wrapping_sub(sent[3].timestamp).cast_signed();
+    assert!((ahead - 300 * 90).abs() <= 1, "what is captured now comes {ahead} ticks later");
+}
+
+#[test]
+fn rule_5_capture_times_pass_with_the_distance_of_the_clocks() {
+    for kind in [Kind::Video, Kind::Audio] {
+        let mut room = Room::default();
+        let mut source = room.publish(kind, 10);
+        let viewer = room.peer();
+        let slot = room.slot(viewer, kind, SLOT);
+        room.assign(slot, source.track, 1);
+        // Its clock is ten seconds ahead of ours, that of whom it repeats two seconds ahead of its own.
+        let clock = UNIX_MICROS + 10_000_000;
+        room.report(&source, room.now, clock);
+        let captured = NtpTime::from_unix_micros(clock + 2_000_000);
+        let near = |(of, ahead): (NtpTime, Option<i64>), micros: u64, seconds: i64| {
+            let error = of.to_unix_micros().abs_diff(captured.to_unix_micros() + micros);
+            assert!(error <= 1, "{kind:?}: off by {error} µs");
+            let off = ahead.expect("an offset") - (seconds << 32);
+            assert!(off.abs() < 1 << 16, "{kind:?}: off by {off}");
+        };
+        state(&mut source, Some(abs_capture_time(captured, 2 << 32).to_vec()));
+        room.frame(&mut source, true);
+        near(stated(&room.take(SLOT)[0]).unwrap(), 0, 12);
+
+        // A silent one is extrapolated for who begins with it, by the publisher's own clock.
+        state(&mut source, None);
+        room.advance(20);
+        room.frame(&mut source, false);
+        assert_eq!(stated(&room.take(SLOT)[0]), None, "{kind:?}");
+        room.advance(20);
+        room.assign(slot, None, 2);
+        room.assign(slot, source.track, 3);
+        room.frame(&mut source, true);
+        let first = room.take(SLOT)[0].clone();
+        let (of, ahead) = stated(&first).expect("said to who begins");
+        near((NtpTime(of.0 + (2 << 32)), ahead), 40_000, 10);
+        if kind == Kind::Video {
+            room.rtcp(viewer, |writer| {
+                writer.nack(1, SLOT, &[first.sequence()]);
+            });
+            assert_eq!(stated(&room.take(SLOT + 1)[0]), Some((of, ahead)), "and to who asks again");
+        }
+    }
+}
+
+#[test]
+fn rule_5_without_a_report_what_packets_say_tells_the_clock() {
+    let mut room = Room::default();
+    let mut source = room.publish(Kind::Video, 10);
+    let viewer = room.peer();
+    let slot = room.slot(viewer, Kind::Video, SLOT);
+    room.assign(slot, source.track, 1);
+    let captured = NtpTime::from_unix_micros(UNIX_MICROS - 5_000_000);
+    state(&mut source, Some(short_abs_capture_time(captured).to_vec()));
+    room.frame(&mut source, true);
+    assert_eq!(stated(&room.take(SLOT)[0]), Some((captured, Some(-5 << 32))));
+    room.settle();
+    assert_eq!(sender_reports(&mut room, viewer, SLOT).len(), 1);
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub const MAX_NAME_CHARS: usize = 64;
 pub const MAX_MID_BYTES: usize = 16;
 /// Most seats (pairs of an audio and a video slot) one client can have: Firefox bundles at most 128 m-lines.
 pub const MAX_SEATS: u16 = 48;
+/// Most voice slots (audio slots beside the seats) one client is asked to have.
+pub const MAX_VOICE_SLOTS: u16 = 6;
 /// Most tracks one member may publish.
 pub const MAX_TRACKS_PER_MEMBER: usize = 8;
 /// Sustained client messages a second.

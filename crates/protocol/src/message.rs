@@ -302,6 +302,7 @@ pub struct SlotChange {
 /// The owner of a slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
 pub struct SlotOwner {
     /// The track.
     pub id: TrackId,
@@ -310,4 +311,7 @@ pub struct SlotOwner {
     /// RTP timestamp of the first packet of this owner in the slot; the picture belongs to it from
     /// the first frame at or after this timestamp (modulo 2³²).
     pub rtp_timestamp: u32,
+    /// On voice slots: the contributing source that RTP packets of this owner name (RFC 3550 §5.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csrc: Option<u32>,
 }

@@ -510,7 +510,11 @@ member: MemberId,
  * RTP timestamp of the first packet of this owner in the slot; the picture belongs to it from
  * the first frame at or after this timestamp (modulo 2³²).
  */
-rtpTimestamp: number, };
+rtpTimestamp: number, 
+/**
+ * On voice slots: the contributing source that RTP packets of this owner name (RFC 3550 §5.1).
+ */
+csrc?: number, };
 export type SlotChange = { 
 /**
  * The receiving m-line.

@@ -8,6 +8,9 @@ const TURN_MICROS: i64 = 30_000_000;
 const SET_BACK_MICROS: i64 = 2_000_000;
 /// A report older than this tells nothing about capture times: the 32-bit timestamp could have come round.
 const REPORT_LIFE_MICROS: i64 = 3_600_000_000;
+/// What packets say of their capture counts for this long; senders repeat it more often, as receivers extrapolate no
+/// further.
+const STATED_LIFE_MICROS: i64 = 5_000_000;
 
 /// How far one publisher's wall clock is behind our plane's clock, shared by all its tracks.
 ///
@@ -33,12 +36,76 @@ impl PublisherClock {
         self.current = Some(self.current.map_or(sample, |current| current.min(sample)));
     }
 
+    /// How far the publisher's wall clock is ahead of ours, which showed `start` when the plane's clock began, in 2^-32 s.
+    pub(crate) fn ahead(&self, start: NtpTime) -> Option<i64> {
+        let behind = i128::from(self.offset()?) + i128::from(micros_of(start));
+        // NTP times wrap; so does their difference.
+        Some((-(behind << 32) / 1_000_000) as i64)
+    }
+
     /// Microseconds to add to the publisher's clock to have ours.
     pub(crate) fn offset(&self) -> Option<i64> {
         match (self.previous, self.current) {
             (Some(previous), Some(current)) => Some(previous.min(current)),
             (previous, current) => current.or(previous),
         }
+    }
+}
+
+/// What one stream says of when it is captured.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Captures {
+    reported: Option<CaptureReport>,
+    stated: Option<CaptureReport>,
+}
+
+impl Captures {
+    /// Takes a sender report.
+    pub(crate) const fn handle_report(&mut self, report: CaptureReport) {
+        self.reported = Some(report);
+    }
+
+    /// Takes what a packet says that came at `now` (microseconds of the plane's clock).
+    pub(crate) fn handle_stated(&mut self, now: i64, capture: CaptureTime, rtp: u32) {
+        self.stated = Some(CaptureReport::new(now, capture.by_sender(), rtp));
+    }
+
+    /// What counts at `now`: what packets say, which knows of delays before the sender, else the sender report.
+    pub(crate) fn at(&self, now: i64) -> Option<CaptureReport> {
+        let is_recent = |stated: &CaptureReport| now - stated.at < STATED_LIFE_MICROS;
+        self.stated.filter(is_recent).or(self.reported)
+    }
+
+    /// What the packet with `timestamp` would say of its capture, by what others said.
+    pub(crate) fn stated_for(&self, timestamp: u32, rate: u32) -> Option<CaptureTime> {
+        let stated = self.stated?;
+        let micros = stated.ntp_micros + ticks_to_micros(timestamp.wrapping_sub(stated.rtp), rate);
+        Some(CaptureTime { captured: ntp_of(micros), ahead: Some(0) })
+    }
+}
+
+/// When a packet says that it was captured (abs-capture-time).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CaptureTime {
+    /// By the capturer's clock.
+    pub(crate) captured: NtpTime,
+    /// How far that is ahead of the sender's clock, in 2^-32 s, if the sender knows.
+    pub(crate) ahead: Option<i64>,
+}
+
+impl CaptureTime {
+    /// The same by the sender's clock. Who says nothing of an offset is the capturer.
+    pub(crate) const fn by_sender(self) -> NtpTime {
+        let ahead = match self.ahead {
+            Some(ahead) => ahead,
+            None => 0,
+        };
+        NtpTime(self.captured.0.wrapping_sub(ahead.cast_unsigned()))
+    }
+
+    /// The same as we say it, whom the sender's clock is `ahead` of if that is known.
+    pub(crate) fn forwarded(self, ahead: Option<i64>) -> Self {
+        Self { ahead: ahead.map(|ahead| ahead.wrapping_add(self.ahead.unwrap_or(0))), ..self }
     }
 }
 
@@ -58,8 +125,8 @@ impl CaptureReport {
 
     /// When what carries `timestamp` was captured, in the plane's clock; `None` if the report is too old to tell.
     pub(crate) fn capture_time(&self, now: i64, offset: i64, timestamp: u32, rate: u32) -> Option<i64> {
-        let ticks = i64::from(timestamp.wrapping_sub(self.rtp).cast_signed());
-        self.is_fresh(now).then(|| self.ntp_micros + offset + ticks * 1_000_000 / i64::from(rate))
+        let micros = ticks_to_micros(timestamp.wrapping_sub(self.rtp), rate);
+        self.is_fresh(now).then(|| self.ntp_micros + offset + micros)
     }
 
     /// The timestamp of what is captured at `now`; `None` if the report is too old to tell.
@@ -79,6 +146,17 @@ impl CaptureReport {
 const fn micros_of(ntp: NtpTime) -> i64 {
     let seconds = (ntp.0 >> 32) * 1_000_000;
     (seconds + (((ntp.0 & 0xffff_ffff) * 1_000_000) >> 32)) as i64
+}
+
+/// The time that is `micros` after 1900.
+fn ntp_of(micros: i64) -> NtpTime {
+    // NTP times wrap; so does this.
+    NtpTime(((i128::from(micros) << 32) / 1_000_000) as u64)
+}
+
+/// Microseconds of a distance of timestamps, which may be negative.
+fn ticks_to_micros(ticks: u32, rate: u32) -> i64 {
+    i64::from(ticks.cast_signed()) * 1_000_000 / i64::from(rate)
 }
 
 #[cfg(test)]
@@ -126,5 +204,29 @@ mod tests {
         assert_eq!(report.capture_time(6_000_000, offset, later, 90_000), Some(6_000_000));
         assert_eq!(report.timestamp_at(6_000_000, offset, 90_000), Some(later));
         assert_eq!(report.capture_time(2 * REPORT_LIFE_MICROS, offset, later, 90_000), None);
+    }
+
+    #[test]
+    fn what_packets_say_counts_before_the_report_while_it_is_fresh() {
+        let mut captures = Captures::default();
+        captures.handle_report(CaptureReport::new(0, ntp(0), 0));
+        let stated = CaptureTime { captured: ntp(7_000_000), ahead: Some(7 << 32) };
+        captures.handle_stated(1_000_000, stated, 45_000);
+        let half = captures.at(2_000_000).unwrap();
+        assert_eq!((half.ntp_micros - micros_of(ntp(0)), half.rtp), (0, 45_000), "by the sender's clock");
+        assert_eq!(captures.at(1_000_000 + STATED_LIFE_MICROS).unwrap().rtp, 0);
+        let next = captures.stated_for(90_000, 90_000).unwrap();
+        assert_eq!((next.captured.to_unix_micros(), next.ahead), (ntp(500_000).to_unix_micros(), Some(0)));
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_of_ours_is_told_so() {
+        let mut clock = PublisherClock::default();
+        assert_eq!(clock.ahead(ntp(0)), None);
+        clock.handle_report(3_000_000, ntp(8_500_000));
+        assert_eq!(clock.ahead(ntp(0)), Some((11 << 32) / 2), "ours shows three seconds more than at its start");
+        let stated = CaptureTime { captured: ntp(1), ahead: Some(-1 << 32) };
+        assert_eq!(stated.forwarded(Some(2 << 32)).ahead, Some(1 << 32));
+        assert_eq!(stated.forwarded(None).ahead, None);
     }
 }

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 const QUICK_REQUESTS: u8 = 4;
 /// How often a request nobody answers is repeated after that.
 const SLOW_REPEAT: Duration = Duration::from_secs(1);
+/// A longer round trip is not waited for.
+const MAX_RTT: Duration = Duration::from_secs(1);
 
 /// How long who cannot decode may be kept waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +22,12 @@ pub(crate) enum Urgency {
 ///
 /// The first wish is passed on at once, later urgent ones at most every `spacing`, patient ones at most every
 /// `patience`, so that keyframes do not eat up what the layer may cost. A request is repeated until a keyframe comes,
-/// and that keyframe fulfils every wish made before it.
+/// after two round trips at the earliest, and that keyframe fulfils every wish made before it.
 #[derive(Debug)]
 pub(crate) struct KeyframeGate {
     spacing: Duration,
     patience: Duration,
+    rtt: Duration,
     state: State,
 }
 
@@ -32,13 +35,13 @@ pub(crate) struct KeyframeGate {
 enum State {
     /// Nobody waits. `served` is when the request for the last keyframe left, or when that came unasked.
     Idle { served: Option<Instant> },
-    /// Somebody waits. The next request leaves at `ask_at`; `asked` have gone unanswered.
+    /// Somebody waits. The next request leaves at `ask_at`; `asked` have gone unanswered, the last one at `served`.
     Waiting { ask_at: Instant, asked: u8, served: Option<Instant> },
 }
 
 impl KeyframeGate {
     pub(crate) const fn new(spacing: Duration) -> Self {
-        Self { spacing, patience: spacing, state: State::Idle { served: None } }
+        Self { spacing, patience: spacing, rtt: Duration::ZERO, state: State::Idle { served: None } }
     }
 
     /// Sets how far apart keyframes are that nobody needs urgently.
@@ -46,9 +49,14 @@ impl KeyframeGate {
         self.patience = patience.max(self.spacing);
     }
 
+    /// Sets how long the publisher's answer takes to come.
+    pub(crate) fn set_rtt(&mut self, rtt: Duration) {
+        self.rtt = rtt.min(MAX_RTT);
+    }
+
     /// Records that a subscriber cannot decode without a keyframe.
     pub(crate) fn handle_wish(&mut self, now: Instant, urgency: Urgency) {
-        let wait = if urgency == Urgency::Urgent { self.spacing } else { self.patience };
+        let wait = if urgency == Urgency::Urgent { self.spacing.max(self.rtt * 3 / 2) } else { self.patience };
         let after = |served: Option<Instant>| served.map_or(now, |served| (served + wait).max(now));
         match &mut self.state {
             State::Idle { served } => {
@@ -64,19 +72,19 @@ impl KeyframeGate {
     pub(crate) fn handle_keyframe(&mut self, now: Instant) {
         let served = match self.state {
             // Unasked, the keyframe serves those who come right behind it all the same.
-            State::Idle { .. } | State::Waiting { asked: 0, .. } => now,
-            State::Waiting { ask_at, asked, .. } => ask_at - self.repeat(asked),
+            State::Idle { .. } | State::Waiting { asked: 0, .. } => Some(now),
+            State::Waiting { served, .. } => served,
         };
-        self.state = State::Idle { served: Some(served) };
+        self.state = State::Idle { served };
     }
 
     /// Returns whether a request is to be sent upstream now.
     #[must_use]
     pub(crate) fn poll_request(&mut self, now: Instant) -> bool {
         match self.state {
-            State::Waiting { ask_at, asked, served } if ask_at <= now => {
+            State::Waiting { ask_at, asked, .. } if ask_at <= now => {
                 let asked = asked.saturating_add(1);
-                self.state = State::Waiting { ask_at: now + self.repeat(asked), asked, served };
+                self.state = State::Waiting { ask_at: now + self.repeat(asked), asked, served: Some(now) };
                 true
             }
             State::Waiting { .. } | State::Idle { .. } => false,
@@ -96,9 +104,10 @@ impl KeyframeGate {
         }
     }
 
-    /// The pause after the request number `asked`, never below `spacing`.
+    /// The pause after the request number `asked`, never below `spacing` and two round trips.
     fn repeat(&self, asked: u8) -> Duration {
-        if asked < QUICK_REQUESTS { self.spacing } else { self.spacing.max(SLOW_REPEAT) }
+        let pause = self.spacing.max(self.rtt * 2);
+        if asked < QUICK_REQUESTS { pause } else { pause.max(SLOW_REPEAT) }
     }
 }
 
@@ -139,6 +148,24 @@ mod tests {
             asked.push((at - start).as_millis());
         }
         assert_eq!(asked, [0, 400, 800, 1200, 2200, 3200, 4200]);
+    }
+
+    #[test]
+    fn a_request_is_given_two_round_trips_and_an_answer_one_and_a_half() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut gate = KeyframeGate::new(Duration::from_millis(400));
+        gate.set_rtt(Duration::from_millis(300));
+        gate.handle_wish(at(0), Urgency::Urgent);
+        assert!(gate.poll_request(at(0)));
+        assert_eq!(gate.poll_timeout(), Some(at(600)));
+        gate.handle_keyframe(at(320));
+        gate.handle_wish(at(330), Urgency::Urgent);
+        assert_eq!(gate.poll_timeout(), Some(at(450)));
+
+        gate.set_rtt(Duration::from_secs(3600));
+        assert!(gate.poll_request(at(450)));
+        assert_eq!(gate.poll_timeout(), Some(at(2450)), "whatever a publisher says");
     }
 
     #[test]

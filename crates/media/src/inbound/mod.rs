@@ -23,7 +23,7 @@ use crate::audio::TrackAudio;
 use crate::bwe::Bitrate;
 use crate::config::{MAX_LAYERS, TrackCodec, TrackConfig};
 use crate::descriptor::Ids;
-use crate::inbound::clock::CaptureReport;
+use crate::inbound::clock::Captures;
 use crate::inbound::compact::Compactor;
 use crate::inbound::demand::LayerDemand;
 use crate::inbound::frame::{FrameInfo, FrameReader, Piece};
@@ -75,6 +75,8 @@ pub(crate) struct Track {
     /// Counts frames, so that the same subscriber is not always served last.
     pub(crate) rotation: usize,
     pub(crate) is_paused: bool,
+    /// How far the publisher's clock is ahead of ours, in 2^-32 s, if its packets tell of their capture.
+    pub(crate) ahead: Option<i64>,
     /// When its publisher was last asked for a keyframe.
     pub(crate) asked: Option<Instant>,
     /// What it is to the room, and when its publisher spoke last.
@@ -102,7 +104,7 @@ pub(crate) struct Layer {
     targets_version: u32,
     /// The number of the newest packet that was not consumed.
     pub(crate) newest: Option<u64>,
-    pub(crate) report: Option<CaptureReport>,
+    pub(crate) captures: Captures,
     pub(crate) orientation: Option<u8>,
     pub(crate) last_arrival: Option<Instant>,
     pictures: PictureCounter,
@@ -173,6 +175,7 @@ impl Track {
             subscribers: Vec::new(),
             rotation: 0,
             is_paused: false,
+            ahead: None,
             asked: None,
             class: Class::Other,
             spoke: 0,
@@ -296,19 +299,40 @@ impl Track {
         (0..self.layers.len() as u8).map(|layer| self.bitrate(layer)).sum()
     }
 
+    /// What a packet of a layer says of its frame, while the ring has it.
+    pub(crate) fn frame(&self, layer: u8, number: u64) -> Option<FrameInfo> {
+        let (_, note) = self.layers.get(usize::from(layer))?.ring.get(number)?;
+        Some(note.frame)
+    }
+
     /// Reads a packet of a layer from its ring again.
     pub(crate) fn stored(&self, layer: u8, number: u64) -> Option<Prepared<'_>> {
         let (bytes, Note { ids, frame, layout }) = self.layers.get(usize::from(layer))?.ring.get(number)?;
         let packet = RtpPacket::parse(bytes).ok()?;
         let codec = codec_of(&self.config.codecs, packet.payload_type)?.codec;
-        Some(Prepared { layer, index: number, ids, frame, layout, ..Prepared::new(&packet, codec, &self.copied) })
+        let prepared = Prepared::new(&packet, codec, &self.copied);
+        let mut prepared = Prepared { layer, index: number, ids, frame, layout, ..prepared };
+        self.tell_capture(&mut prepared, frame.starts_keyframe);
+        Some(prepared)
     }
 
     /// Reads a packet of a layer, which was kept as `bytes`, as if it were the newest.
     pub(crate) fn reread<'a>(&self, layer: u8, number: u64, bytes: &'a [u8]) -> Option<Prepared<'a>> {
         let packet = RtpPacket::parse(bytes).ok()?;
         let codec = codec_of(&self.config.codecs, packet.payload_type)?.codec;
-        Some(Prepared { layer, index: number, is_newest: true, ..Prepared::new(&packet, codec, &self.copied) })
+        let prepared = Prepared::new(&packet, codec, &self.copied);
+        let mut prepared = Prepared { layer, index: number, is_newest: true, ..prepared };
+        self.tell_capture(&mut prepared, false);
+        Some(prepared)
+    }
+
+    /// Puts what a packet says of its capture as we say it; one with which somebody may begin says it whenever any has.
+    pub(crate) fn tell_capture(&self, prepared: &mut Prepared<'_>, begins: bool) {
+        let layer = self.layers.get(usize::from(prepared.layer)).filter(|_| begins);
+        let (timestamp, rate) = (prepared.timestamp, prepared.codec.clock_rate());
+        let stated = prepared.carried.capture;
+        let stated = stated.or_else(|| layer.and_then(|layer| layer.captures.stated_for(timestamp, rate)));
+        prepared.carried.capture = stated.map(|capture| capture.forwarded(self.ahead));
     }
 
     /// Whether it carries a voice whose level is told; a shared screen's sound is none.
@@ -345,7 +369,7 @@ impl Layer {
             reader: FrameReader::new(),
             targets_version: 0,
             newest: None,
-            report: None,
+            captures: Captures::default(),
             orientation: None,
             last_arrival: None,
             pictures: PictureCounter::default(),

@@ -119,6 +119,11 @@ impl Slot {
         self.send(&Outlet { epoch, place, orientation: None }, &packet, departure, out)
     }
 
+    /// Whom packets name as their source beside the slot itself: on voice slots the talker, who changes with every word.
+    pub(super) fn contributor(&self, epoch: &Epoch) -> Option<u32> {
+        self.audio.is_voice.then(|| epoch.track.csrc())
+    }
+
     /// Closes the slot while its owner is held back, so that no number is left out; it is taken up again with the same
     /// distance of timestamps.
     pub(crate) fn hold(&mut self) {

@@ -1,21 +1,27 @@
 //! Header extensions of a slot: which are written, with whose ids, and what is in them.
 
 use roundtable_wire::dependency::{self, Layout};
-use roundtable_wire::ext::{abs_send_time, read_audio_level};
+use roundtable_wire::ext::{
+    abs_capture_time, abs_send_time, read_abs_capture_time, read_audio_level, short_abs_capture_time,
+};
 use roundtable_wire::{Extension, ExtensionMap, ExtensionWriter, NtpTime, RtpPacket};
 
-/// Extensions whose bytes pass from publisher to subscriber; the rest ends here or is made anew.
-const COPIED: [Extension; 6] = [
+use crate::inbound::clock::CaptureTime;
+
+/// Extensions that pass from publisher to subscriber, the last two changed; the rest ends here or is made anew.
+const COPIED: [Extension; 7] = [
     Extension::AudioLevel,
     Extension::VideoOrientation,
     Extension::PlayoutDelay,
     Extension::VideoContentType,
     Extension::ColorSpace,
     Extension::DependencyDescriptor,
+    Extension::AbsCaptureTime,
 ];
 const AUDIO_LEVEL: usize = 0;
 const ORIENTATION: usize = 1;
 const DEPENDENCY: usize = 5;
+const CAPTURE: usize = 6;
 /// The longest element that is copied: of dependency descriptors, all (RFC 8285 4.3).
 const MAX_COPIED_LEN: usize = dependency::MAX_LEN;
 
@@ -23,6 +29,9 @@ const MAX_COPIED_LEN: usize = dependency::MAX_LEN;
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Carried<'a> {
     elements: [Option<&'a [u8]>; COPIED.len()],
+    /// When the packet says that it was captured; as subscribers are told once [`Track`](crate::inbound::Track) has
+    /// seen to it.
+    pub(crate) capture: Option<CaptureTime>,
 }
 
 impl<'a> Carried<'a> {
@@ -37,7 +46,8 @@ impl<'a> Carried<'a> {
                 elements[at] = Some(data);
             }
         }
-        Self { elements }
+        let capture = elements[CAPTURE].take().and_then(read_abs_capture_time);
+        Self { elements, capture: capture.map(|(captured, ahead)| CaptureTime { captured, ahead }) }
     }
 
     /// Whether there is voice, and the level in −dBov, if the packet tells them (RFC 6464).
@@ -162,7 +172,18 @@ impl SlotIds {
                 None => {}
             }
         }
+        if let Some(capture) = &elements.carried.capture {
+            write_capture(writer, self.copied.0[CAPTURE], capture);
+        }
     }
+}
+
+/// Writes when a packet was captured, with the offset of the capturer's clock if that is known.
+fn write_capture(writer: &mut ExtensionWriter<'_>, id: u8, capture: &CaptureTime) {
+    match capture.ahead {
+        Some(ahead) => writer.push(id, &abs_capture_time(capture.captured, ahead)),
+        None => writer.push(id, &short_abs_capture_time(capture.captured)),
+    };
 }
 
 /// Copies a dependency descriptor with another frame number, and with the decode targets that are still fed.

@@ -372,7 +372,7 @@ impl Slot {
             sequence: place.index as u16,
             timestamp: epoch.timestamp_at(packet.timestamp, *place),
             ssrc: self.config.ssrc,
-            csrc: None,
+            csrc: self.contributor(epoch),
         };
         let mid = self.media_mid();
         let active = self.active_targets(packet, place);

@@ -39,29 +39,26 @@ impl Retransmitter {
         Self { next: first, repeats: Vec::new() }
     }
 
-    /// Whether the slot's packet `index` may be sent again now; if so, that is counted.
-    pub(crate) fn allow(&mut self, now: Instant, index: u64, rtt: Duration) -> bool {
+    /// Whether the slot's packet `index` may be sent again now.
+    pub(crate) fn allows(&self, now: Instant, index: u64, rtt: Duration) -> bool {
+        let is_free = |repeat: Repeat| repeat.count < MAX_REPEATS && now >= repeat.last + rtt.max(MIN_SPACING);
+        self.repeated(index).is_none_or(is_free)
+    }
+
+    /// Records that the slot's packet `index` is sent again.
+    pub(crate) fn handle_repeat(&mut self, now: Instant, index: u64) {
         if self.repeats.is_empty() {
             self.repeats.resize(HISTORY as usize, None);
         }
-        let place = &mut self.repeats[(index % HISTORY) as usize];
-        let count = match *place {
-            Some(repeat) if repeat.index == index => {
-                if repeat.count >= MAX_REPEATS || now < repeat.last + rtt.max(MIN_SPACING) {
-                    return false;
-                }
-                repeat.count
-            }
-            Some(_) | None => 0,
-        };
-        *place = Some(Repeat { index, count: count + 1, last: now });
-        true
+        let count = self.repeated(index).map_or(0, |repeat| repeat.count);
+        if let Some(place) = self.repeats.get_mut((index % HISTORY) as usize) {
+            *place = Some(Repeat { index, count: count.saturating_add(1), last: now });
+        }
     }
 
     /// Whether the slot's packet `index` was allowed to be sent again.
     pub(crate) fn has_sent(&self, index: u64) -> bool {
-        let place = self.repeats.get((index % HISTORY) as usize);
-        place.is_some_and(|repeat| repeat.is_some_and(|repeat| repeat.index == index))
+        self.repeated(index).is_some()
     }
 
     /// The index for the next packet on the RTX SSRC.
@@ -69,6 +66,11 @@ impl Retransmitter {
         let index = self.next;
         self.next += 1;
         index
+    }
+
+    fn repeated(&self, index: u64) -> Option<Repeat> {
+        let place = self.repeats.get((index % HISTORY) as usize).copied().flatten();
+        place.filter(|repeat| repeat.index == index)
     }
 }
 
@@ -131,12 +133,20 @@ mod tests {
         let at = |ms| start + Duration::from_millis(ms);
         let mut rtx = Retransmitter::new(1);
         let rtt = Duration::from_millis(50);
-        let allowed: Vec<_> = (0..1000).filter(|&ms| rtx.allow(at(ms), 7, rtt)).collect();
-        assert_eq!(allowed, [0, 50, 100, 150]);
-        let allowed: Vec<_> = (0..1000).filter(|&ms| rtx.allow(at(ms), 8, Duration::ZERO)).collect();
-        assert_eq!(allowed, [0, 20, 40, 60]);
+        let mut allowed = |index, rtt| -> Vec<u64> {
+            let mut repeat = |ms: &u64| {
+                let is_allowed = rtx.allows(at(*ms), index, rtt);
+                if is_allowed {
+                    rtx.handle_repeat(at(*ms), index);
+                }
+                is_allowed
+            };
+            (0..1000).filter(|ms| repeat(ms)).collect()
+        };
+        assert_eq!(allowed(7, rtt), [0, 50, 100, 150]);
+        assert_eq!(allowed(8, Duration::ZERO), [0, 20, 40, 60]);
         assert!(rtx.has_sent(7) && !rtx.has_sent(9));
-        assert!(rtx.allow(at(0), 7 + HISTORY, rtt), "another packet in the same place starts anew");
+        assert!(rtx.allows(at(0), 7 + HISTORY, rtt), "another packet in the same place starts anew");
         assert_eq!(rtx.repeats.len(), HISTORY as usize);
     }
 

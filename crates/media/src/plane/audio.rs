@@ -454,7 +454,10 @@ fn begin(
     let capture = capture.map(|capture| Slot::earlier(capture, age));
     let epoch = slot.begin_audio(way.now, Slot::earlier(way.micros, age), owner, &first, capture);
     let mut served = Served { timestamp: epoch.timestamp_out(first.timestamp), is_begun: true, ..Served::default() };
-    for packet in (1..=onset).rev().filter_map(before).chain([*voice.packet]) {
+    for mut packet in (1..=onset).rev().filter_map(before).chain([*voice.packet]) {
+        if served.packets == 0 && packet.carried.capture.is_none() {
+            track.tell_capture(&mut packet, true);
+        }
         served.bytes += way.send(slot, &epoch, (&packet, voice.has_voice), recent, scratch, out);
         served.packets += 1;
     }

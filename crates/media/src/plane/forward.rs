@@ -253,9 +253,9 @@ fn outgoing(item: Paced, slot: &Slot, packet: &Prepared<'_>) -> Outgoing<Paced> 
     }
 }
 
-/// When a packet was captured, if its publisher's sender reports tell.
+/// When a packet was captured, if its publisher tells.
 pub(super) fn capture_time(micros: i64, track: &Track, peer: &Peer, packet: &Prepared<'_>) -> Option<i64> {
-    let report = track.layers.get(usize::from(packet.layer))?.report?;
+    let report = track.layers.get(usize::from(packet.layer))?.captures.at(micros)?;
     report.capture_time(micros, peer.clock.offset()?, packet.timestamp, packet.codec.clock_rate())
 }
 

@@ -23,7 +23,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use roundtable_wire::rtcp::ReportBlock;
+use roundtable_wire::rtcp::{Dlrr, ReportBlock};
 use roundtable_wire::{Kind, NtpTime};
 
 use crate::allocate;
@@ -82,6 +82,7 @@ struct Scratch {
     ssrcs: Vec<u32>,
     arrivals: Vec<Option<u64>>,
     reports: Vec<ReportBlock>,
+    answers: Vec<Dlrr>,
     /// Slots that have left a track while the subscribers of another one were served.
     left: Vec<(TrackKey, SlotKey)>,
     /// Peers whose paths are to be looked after.

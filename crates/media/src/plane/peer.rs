@@ -19,6 +19,9 @@ const RTCP_PER_SLOT: u32 = 2;
 /// Round-trip time of a peer that has reported none.
 const INITIAL_RTT: Duration = Duration::from_millis(100);
 
+/// Receivers of one peer whose reference times wait for their answers; those of more are not answered.
+const MAX_REFERENCES: usize = 8;
+
 /// One peer: a publisher, a subscriber or both.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -45,12 +48,23 @@ pub(crate) struct Peer {
     pub(crate) inflow: Inflow,
     pub(crate) budget: Budget,
     pub(crate) rtt: Duration,
-    /// The SSRC and compact time of its last reference time report, and when it came.
-    pub(crate) reference: Option<(u32, u32, Instant)>,
+    /// The reference times of its receivers that are to be answered.
+    pub(crate) references: Vec<Reference>,
     /// FIR commands sent.
     pub(crate) fir_sequence: u8,
     rtcp_since: Instant,
     rtcp_count: u32,
+}
+
+/// A reference time report (RFC 3611 4.4) as it came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reference {
+    /// The receiver.
+    pub(crate) ssrc: u32,
+    /// Its time, compact.
+    pub(crate) ntp: u32,
+    /// When the report came.
+    pub(crate) at: Instant,
 }
 
 impl Peer {
@@ -71,7 +85,7 @@ impl Peer {
             inflow: Inflow::default(),
             budget: Budget::new(now),
             rtt: INITIAL_RTT,
-            reference: None,
+            references: Vec::new(),
             fir_sequence: 0,
             rtcp_since: now,
             rtcp_count: 0,
@@ -94,9 +108,12 @@ impl Peer {
         self.sending.handle_rtt(now, self.rtt);
     }
 
-    /// Remembers a receiver's reference time, to be answered.
+    /// Remembers a receiver's reference time, to be answered; a later one replaces it.
     pub(crate) fn handle_reference_time(&mut self, now: Instant, ssrc: u32, ntp: NtpTime) {
-        self.reference = Some((ssrc, ntp.compact(), now));
+        self.references.retain(|reference| reference.ssrc != ssrc);
+        if self.references.len() < MAX_REFERENCES {
+            self.references.push(Reference { ssrc, ntp: ntp.compact(), at: now });
+        }
     }
 
     /// The slot whose media has `ssrc`.

@@ -176,8 +176,9 @@ impl Plane {
                 self.counters.padding_in += 1;
                 self.follow_up(now, place, effects);
             }
-            Received::Media(prepared) => {
+            Received::Media(mut prepared) => {
                 self.counters.recovered_in += u64::from(effects.was_missing);
+                self.handle_capture(now, place.track, &mut prepared);
                 self.follow_up(now, place, effects);
                 self.observe(now, place.track, packet, &prepared);
                 if prepared.codec.kind() == Kind::Audio {
@@ -188,6 +189,24 @@ impl Plane {
             }
         }
         Ok(())
+    }
+
+    /// Learns from a packet that says when it was captured, and has it say so to subscribers by our clock.
+    fn handle_capture(&mut self, now: Instant, key: TrackKey, prepared: &mut Prepared<'_>) {
+        let micros = self.micros(now);
+        let Some(track) = self.tracks.get_mut(key) else { return };
+        if let Some(capture) = prepared.carried.capture.filter(|_| prepared.is_newest)
+            && let Some(peer) = self.peers.get_mut(track.peer)
+            && let Some(layer) = track.layers.get_mut(usize::from(prepared.layer))
+        {
+            if peer.clock.offset().is_none() {
+                // Until the first sender report nothing better is known of its clock.
+                peer.clock.handle_report(micros, capture.by_sender());
+            }
+            layer.captures.handle_stated(micros, capture, prepared.timestamp);
+            track.ahead = peer.clock.ahead(self.start_ntp);
+        }
+        track.tell_capture(prepared, prepared.frame.starts_keyframe);
     }
 
     /// Plans what a packet of a layer asks for.

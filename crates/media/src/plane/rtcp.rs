@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use roundtable_wire::rtcp::{Packet, ReportBlock, XrBlock, XrBlocks, packets};
+use roundtable_wire::rtcp::{LostSequences, Packet, ReportBlock, XrBlock, XrBlocks, packets};
 use roundtable_wire::time::round_trip;
 use roundtable_wire::twcc::Feedback;
 use roundtable_wire::{Kind, NtpTime};
@@ -55,7 +55,7 @@ impl Plane {
             }
             Packet::Nack { media_ssrc, lost, .. } => {
                 if let Some(slot) = self.slot_of(from, media_ssrc) {
-                    lost.for_each(|sequence| self.handle_nack(now, slot, sequence, out));
+                    self.handle_nack(now, slot, &lost, out);
                 }
             }
             Packet::PictureLoss { media_ssrc, .. } => self.handle_keyframe_request(now, from, media_ssrc),
@@ -86,7 +86,7 @@ impl Plane {
         peer.clock.handle_report(micros, ntp);
         let track = self.tracks.get_mut(place.track);
         if let Some(layer) = track.and_then(|track| track.layers.get_mut(usize::from(place.layer))) {
-            layer.report = Some(CaptureReport::new(micros, ntp, rtp));
+            layer.captures.handle_report(CaptureReport::new(micros, ntp, rtp));
         }
     }
 
@@ -102,8 +102,27 @@ impl Plane {
         }
     }
 
+    /// A subscriber asks for packets of a slot again. Those of the lowest temporal layer go first, keyframes among them:
+    /// the budget may not suffice for all, and nothing else can be decoded without these.
+    fn handle_nack(&mut self, now: Instant, slot: SlotKey, lost: &LostSequences<'_>, out: &mut impl Egress) {
+        for is_base in [true, false] {
+            for sequence in lost.clone() {
+                if self.is_base(slot, sequence) == is_base {
+                    self.handle_lost(now, slot, sequence, out);
+                }
+            }
+        }
+    }
+
+    /// Whether a packet of a slot is one of the lowest temporal layer.
+    fn is_base(&self, slot: SlotKey, sequence: u16) -> bool {
+        let found = self.slots.get(slot).and_then(|slot| slot.find(sequence));
+        let frame = found.and_then(|found| self.tracks.get(found.epoch.track)?.frame(found.epoch.layer, found.index));
+        frame.is_some_and(|frame| frame.temporal == 0)
+    }
+
     /// A subscriber asks for a packet of a slot again.
-    fn handle_nack(&mut self, now: Instant, key: SlotKey, sequence: u16, out: &mut impl Egress) {
+    fn handle_lost(&mut self, now: Instant, key: SlotKey, sequence: u16, out: &mut impl Egress) {
         self.counters.nacks_in += 1;
         let Some(slot) = self.slots.get_mut(key) else { return };
         let Some(peer) = self.peers.get_mut(slot.peer).filter(|peer| peer.is_ready) else { return };
@@ -116,13 +135,12 @@ impl Plane {
             return;
         };
         let target = peer.sending.estimator().map(|_| peer.sending.target());
-        if slot.is_stale(found.place.index)
-            || !slot.rtx.allow(now, found.place.index, peer.rtt)
-            || !peer.budget.allow(now, len, target)
-        {
+        let index = found.place.index;
+        if slot.is_stale(index) || !slot.rtx.allows(now, index, peer.rtt) || !peer.budget.allow(now, len, target) {
             self.counters.rtx_refused += 1;
             return;
         }
+        slot.rtx.handle_repeat(now, index);
         self.repeat(now, key, &found, out);
     }
 
@@ -174,13 +192,21 @@ impl Plane {
         }
     }
 
-    /// A receiver that sends nothing measures its round trip (RFC 3611 4.4).
+    /// A receiver that sends nothing measures its round trip, or a sender tells of ours (RFC 3611 4.4, 4.5).
     fn handle_extended_report(&mut self, now: Instant, from: PeerKey, ssrc: u32, blocks: XrBlocks<'_>) {
+        let (ntp, ours) = (self.ntp(now), self.feedback_ssrc);
+        let Some(peer) = self.peers.get_mut(from) else { return };
         for block in blocks {
-            if let XrBlock::ReceiverReferenceTime(ntp) = block
-                && let Some(peer) = self.peers.get_mut(from)
-            {
-                peer.handle_reference_time(now, ssrc, ntp);
+            match block {
+                XrBlock::ReceiverReferenceTime(ntp) => peer.handle_reference_time(now, ssrc, ntp),
+                XrBlock::DelaySinceLast(answers) => {
+                    for answer in answers.filter(|answer| answer.ssrc == ours) {
+                        if let Some(rtt) = round_trip(ntp, answer.last_receiver_report, answer.delay_since_last) {
+                            peer.handle_rtt(now, rtt);
+                        }
+                    }
+                }
+                _ => {}
             }
         }
     }

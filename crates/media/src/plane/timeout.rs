@@ -15,7 +15,7 @@ use crate::inbound::stats::Figures;
 use crate::key::{Arena, PeerKey, TrackKey};
 use crate::outbound::Slot;
 use crate::plane::limits::Limits;
-use crate::plane::peer::Peer;
+use crate::plane::peer::{Peer, Reference};
 use crate::plane::timers::Timer;
 use crate::plane::{Plane, earlier, queue};
 use crate::trace::Call;
@@ -106,6 +106,7 @@ impl Plane {
             let Some(peer) = self.peers.get_mut(track.peer) else { continue };
             for (layer, at) in track.layers.iter_mut().zip(0_u8..) {
                 let Some(ssrc) = layer.ssrc.filter(|_| layer.keyframe_timeout().is_some()) else { continue };
+                layer.gate.set_rtt(peer.rtt);
                 if track.is_paused || !layer.gate.poll_request(now) || !peer.is_ready {
                     continue;
                 }
@@ -163,8 +164,10 @@ impl Plane {
         next
     }
 
-    /// Tells publishers of loss and jitter, and answers reference times.
+    /// Tells publishers of loss and jitter with a reference time, which they answer so that the round trip is known of
+    /// those too who only send (RFC 3611 4.4), and answers those of receivers.
     fn send_receiver_reports(&mut self, now: Instant, out: &mut impl Egress) -> Option<Instant> {
+        let ntp = self.ntp(now);
         for (key, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.is_ready) {
             let blocks = &mut self.scratch.reports;
             blocks.clear();
@@ -173,16 +176,17 @@ impl Plane {
                     .iter_mut()
                     .filter_map(|source| source.stats.report(now).map(|figures| report_block(source.ssrc, &figures))),
             );
-            let reference = peer.reference.take();
-            if blocks.is_empty() && reference.is_none() {
+            let answers = &mut self.scratch.answers;
+            answers.clear();
+            answers.extend(peer.references.drain(..).map(|reference| answer(now, &reference)));
+            if blocks.is_empty() && answers.is_empty() {
                 continue;
             }
             self.scratch.rtcp.clear();
             let mut writer = Writer::new(&mut self.scratch.rtcp);
-            writer.receiver_report(self.feedback_ssrc, blocks);
-            if let Some((ssrc, last_receiver_report, at)) = reference {
-                let delay_since_last = compact_span(now.saturating_duration_since(at));
-                writer.dlrr(self.feedback_ssrc, &[Dlrr { ssrc, last_receiver_report, delay_since_last }]);
+            writer.receiver_report(self.feedback_ssrc, blocks).dlrr(self.feedback_ssrc, answers);
+            if !blocks.is_empty() {
+                writer.receiver_reference_time(self.feedback_ssrc, ntp);
             }
             // Who measures by our feedback is told a bound only where policy sets one: senders keep to the lower.
             let bound = peer.limits.publish.max_bitrate;
@@ -275,7 +279,7 @@ fn sender_info(
 ) -> Option<SenderInfo> {
     let epoch = slot.live?;
     let track = tracks.get(epoch.track)?;
-    let report = track.layers.get(usize::from(epoch.layer))?.report?;
+    let report = track.layers.get(usize::from(epoch.layer))?.captures.at(micros)?;
     let offset = peers.get(track.peer)?.clock.offset()?;
     let timestamp = report.timestamp_at(micros, offset, slot.clock.rate())?;
     Some(SenderInfo {
@@ -285,6 +289,12 @@ fn sender_info(
         packet_count: slot.packets,
         octet_count: slot.octets,
     })
+}
+
+/// The answer to a receiver's reference time (RFC 3611 4.5).
+fn answer(now: Instant, reference: &Reference) -> Dlrr {
+    let delay_since_last = compact_span(now.saturating_duration_since(reference.at));
+    Dlrr { ssrc: reference.ssrc, last_receiver_report: reference.ntp, delay_since_last }
 }
 
 fn report_block(ssrc: u32, figures: &Figures) -> ReportBlock {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use roundtable_media::{Egress, PeerKey, Plane, PlaneEvent, SlotConfig, SlotKey, TrackCodec, TrackConfig, TrackKey};
 use roundtable_wire::ext::{read_mid, read_transport_sequence};
-use roundtable_wire::rtcp::{Packet, Writer, packets};
+use roundtable_wire::rtcp::{Packet, Writer, XrBlock, packets};
 use roundtable_wire::vp8::{Descriptor, PictureId};
 use roundtable_wire::{Codec, Extension, ExtensionMap, Kind, NtpTime, RtpHeader, RtpPacket};
 
@@ -28,11 +28,13 @@ pub(crate) const RRID: u8 = 3;
 pub(crate) const TWCC: u8 = 4;
 pub(crate) const LEVEL: u8 = 5;
 pub(crate) const ORIENTATION: u8 = 6;
+pub(crate) const CAPTURE: u8 = 7;
 /// Subscriber's extension ids.
 pub(crate) const OUT_MID: u8 = 9;
 pub(crate) const OUT_TWCC: u8 = 1;
 pub(crate) const OUT_LEVEL: u8 = 2;
 pub(crate) const OUT_ORIENTATION: u8 = 3;
+pub(crate) const OUT_CAPTURE: u8 = 4;
 
 pub(crate) struct Room {
     pub(crate) plane: Plane,
@@ -58,6 +60,7 @@ pub(crate) struct Sent {
     /// The sequence number with the rollover counter above it.
     pub(crate) index: u64,
     pub(crate) timestamp: u32,
+    pub(crate) csrcs: Vec<u32>,
     pub(crate) mid: Option<String>,
     pub(crate) transport_sequence: Option<u16>,
     pub(crate) extensions: Vec<(u8, Vec<u8>)>,
@@ -100,6 +103,7 @@ impl Egress for Wire {
             marker: packet.marker,
             index: u64::from(roc) << 16 | u64::from(packet.sequence),
             timestamp: packet.timestamp,
+            csrcs: packet.csrcs().collect(),
             mid: packet.extension(OUT_MID).and_then(read_mid).map(str::to_owned),
             transport_sequence: packet.extension(OUT_TWCC).and_then(read_transport_sequence),
             extensions: packet.extensions().map(|(id, data)| (id, data.to_vec())).collect(),
@@ -240,6 +244,7 @@ pub(crate) enum Report {
     Feedback { media_ssrc: u32, base: u16, received: usize },
     Remb(u64, Vec<u32>),
     Dlrr(Vec<roundtable_wire::rtcp::Dlrr>),
+    ReferenceTime(u32, NtpTime),
 }
 
 impl Report {
@@ -265,15 +270,11 @@ impl Report {
                 received: feedback.statuses().filter(|(_, arrival)| arrival.is_some()).count(),
             },
             Packet::Remb { bitrate_bps, ssrcs, .. } => Self::Remb(bitrate_bps, ssrcs.collect()),
-            Packet::ExtendedReport { blocks, .. } => {
-                let mut answers = Vec::new();
-                for block in blocks {
-                    if let roundtable_wire::rtcp::XrBlock::DelaySinceLast(all) = block {
-                        answers.extend(all);
-                    }
-                }
-                Self::Dlrr(answers)
-            }
+            Packet::ExtendedReport { ssrc, mut blocks } => match blocks.next()? {
+                XrBlock::DelaySinceLast(answers) => Self::Dlrr(answers.collect()),
+                XrBlock::ReceiverReferenceTime(ntp) => Self::ReferenceTime(ssrc, ntp),
+                _ => return None,
+            },
             _ => return None,
         })
     }
@@ -295,6 +296,8 @@ pub(crate) struct Source {
     pub(crate) epoch: Instant,
     pub(crate) picture: u16,
     pub(crate) tl0: u8,
+    /// The temporal layer of the next frame.
+    pub(crate) temporal: u8,
     pub(crate) key_idx: u8,
     pub(crate) packets_per_frame: usize,
     pub(crate) payload_len: usize,
@@ -321,7 +324,7 @@ impl Source {
         let timestamp = self.timestamp(now);
         if self.frames > 0 {
             self.picture = (self.picture + 1) & 0x7fff;
-            self.tl0 = self.tl0.wrapping_add(1);
+            self.tl0 = self.tl0.wrapping_add(u8::from(self.temporal == 0));
             self.key_idx = (self.key_idx + u8::from(key)) & 0x1f;
         }
         self.frames += 1;
@@ -388,7 +391,8 @@ impl Source {
                 start: part == 0,
                 picture_id: Some(PictureId::Long(self.picture)),
                 tl0_pic_idx: Some(self.tl0),
-                tid: Some(0),
+                tid: Some(self.temporal),
+                y: self.temporal > 0,
                 key_idx: Some(self.key_idx),
                 ..Descriptor::default()
             };
@@ -441,6 +445,7 @@ pub(crate) fn track_config(kind: Kind, mid: &str) -> TrackConfig {
             (Extension::TransportSequence, TWCC),
             (Extension::AudioLevel, LEVEL),
             (Extension::VideoOrientation, ORIENTATION),
+            (Extension::AbsCaptureTime, CAPTURE),
         ]),
         rids: vec![],
         ssrcs: vec![],
@@ -463,6 +468,7 @@ pub(crate) fn source(room: &Room, peer: PeerKey, track: TrackKey, kind: Kind, ss
         epoch: room.start,
         picture: ((ssrc * 31) & 0x7fff) as u16,
         tl0: (ssrc * 17) as u8,
+        temporal: 0,
         key_idx: (ssrc & 0x1f) as u8,
         packets_per_frame: 3,
         payload_len: 100,
@@ -521,6 +527,7 @@ pub(crate) fn slot_config(kind: Kind, ssrc: u32) -> SlotConfig {
             (Extension::TransportSequence, OUT_TWCC),
             (Extension::AudioLevel, OUT_LEVEL),
             (Extension::VideoOrientation, OUT_ORIENTATION),
+            (Extension::AbsCaptureTime, OUT_CAPTURE),
         ]),
     }
 }

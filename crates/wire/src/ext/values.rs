@@ -80,7 +80,7 @@ pub fn playout_delay(min: u16, max: u16) -> [u8; 3] {
 }
 
 /// Reads the element of [`crate::Extension::AbsCaptureTime`]: when the frame was captured by the capturer's clock, and how
-/// far the sender estimates that clock to be behind its own, in units of 2^-32 s.
+/// far the sender estimates that clock to be ahead of its own, in units of 2^-32 s.
 #[must_use]
 pub fn read_abs_capture_time(data: &[u8]) -> Option<(NtpTime, Option<i64>)> {
     let mut reader = Reader(data);
