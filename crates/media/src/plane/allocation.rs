@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use roundtable_wire::Kind;
 
-use crate::allocate::{self, Hints};
+use crate::allocate::{self, Cause, Hints};
 use crate::bwe::Bitrate;
 use crate::decision::{Decision, WishCause};
 use crate::event::PlaneEvent;
@@ -86,7 +86,7 @@ impl Plane {
         let demand = peer.sending.allocator.allocate(now, &budget, &candidates, &mut choices);
         self.scratch.candidates = recycled(candidates);
         peer.sending.set_demand(demand);
-        let mut awaits = false;
+        let (mut awaits, mut squeezed) = (false, false);
         for (choice, &(slot_key, track_key)) in choices.iter().zip(&shown) {
             let (Some(slot), Some(track)) = (self.slots.get_mut(slot_key), self.tracks.get_mut(track_key)) else {
                 continue;
@@ -95,6 +95,7 @@ impl Plane {
             let others = step.map_or(demand.used, |step| demand.used - step.rung.cost);
             let room = budget.target.scale(BRIDGE_SHARE) - others;
             slot.cause = choice.cause;
+            squeezed |= choice.cause == Cause::Squeezed;
             let bridge = bridge(slot, track, step, room);
             if bridge == Bridge::Nothing && slot.live.is_some() {
                 slot.abandon();
@@ -120,6 +121,9 @@ impl Plane {
         }
         peer.sending.choices = choices;
         peer.sending.set_awaiting(now, awaits);
+        if squeezed {
+            peer.sending.handle_squeeze(now);
+        }
         for (_, track) in shown.drain(..) {
             self.tell_wanted(now, track);
         }

@@ -96,7 +96,9 @@ impl Plane {
         let Some(peer) = self.peers.get_mut(from) else { return };
         let Some(slot) = peer.slot_of(block.ssrc).and_then(|slot| self.slots.get_mut(slot)) else { return };
         slot.fraction_lost = block.fraction_lost;
-        slot.audio.redundancy.handle_report(block.fraction_lost);
+        if !peer.sending.is_squeezed(now) {
+            slot.audio.redundancy.handle_report(block.fraction_lost);
+        }
         if let Some(rtt) = round_trip(ntp, block.last_sender_report, block.delay_since_last) {
             peer.handle_rtt(now, rtt);
         }
@@ -140,8 +142,13 @@ impl Plane {
             self.counters.rtx_refused += 1;
             return;
         }
+        // What was lost twice is sent twice: a third loss would be a picture that stands still (our own).
+        let twice = slot.rtx.has_sent(index) && peer.budget.allow(now, len, target);
         slot.rtx.handle_repeat(now, index);
         self.repeat(now, key, &found, out);
+        if twice {
+            self.repeat(now, key, &found, out);
+        }
     }
 
     /// A subscriber tells which of our packets have come to it, and when.

@@ -22,6 +22,8 @@ const SETTLED_QUEUE: Duration = Duration::from_millis(50);
 const KEYFRAME_QUIET: Duration = Duration::from_millis(600);
 /// One that is awaited is not to meet a probe, but some never come.
 const AWAITED_QUIET: Duration = Duration::from_secs(3);
+/// Reports of loss tell of a queue that overflowed for so long after that.
+const SQUEEZED_SPAN: Duration = Duration::from_secs(3);
 /// Bytes on the wire of a packet that has a number and nothing else.
 const BLANK: u16 = 80;
 /// What a path without feedback is taken to carry.
@@ -67,6 +69,8 @@ pub(crate) struct Sending {
     pub(crate) joining: Vec<SlotKey>,
     /// When a slot last began with a keyframe.
     begun: Option<Instant>,
+    /// When a picture last had to go down.
+    squeezed: Option<Instant>,
     /// Since when a slot waits for one.
     awaiting: Option<Instant>,
     /// When to look after it.
@@ -110,6 +114,7 @@ impl Sending {
             filler_back: 0,
             joining: Vec::new(),
             begun: None,
+            squeezed: None,
             awaiting: None,
             due: None,
         }
@@ -274,6 +279,16 @@ impl Sending {
     /// Whether a slot waits for a keyframe.
     pub(crate) fn set_awaiting(&mut self, now: Instant, awaits: bool) {
         self.awaiting = awaits.then(|| self.awaiting.unwrap_or(now));
+    }
+
+    /// A picture had to go down.
+    pub(crate) const fn handle_squeeze(&mut self, now: Instant) {
+        self.squeezed = Some(now);
+    }
+
+    /// Whether what is lost is the overflow of a queue, which is no longer filled: nothing is to be repeated for it.
+    pub(crate) fn is_squeezed(&self, now: Instant) -> bool {
+        self.squeezed.is_some_and(|squeezed| now < squeezed + SQUEEZED_SPAN)
     }
 
     /// What may be sent.
