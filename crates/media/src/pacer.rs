@@ -398,20 +398,28 @@ mod tests {
     }
 
     #[test]
-    fn a_long_queue_is_full_and_asks_for_lower_rungs_until_it_is_empty() {
+    fn a_long_queue_is_full_and_a_longer_one_asks_for_lower_rungs_until_it_is_short() {
         let start = Instant::now();
         let mut pacer = empty(start);
-        // Half a second at 1.05 Mbit/s is 54 packets.
-        (0..54).for_each(|frame| _ = pacer.handle_packet(start, video(frame)));
-        assert!(!pacer.is_full() && !pacer.is_congested());
-        pacer.handle_packet(start, video(54));
-        assert!(pacer.is_full() && pacer.is_congested());
+        // A quarter of a second at 1.05 Mbit/s is 27 packets, six tenths are 65.
+        (0..27).for_each(|frame| _ = pacer.handle_packet(start, video(frame)));
+        assert!(!pacer.is_full());
+        pacer.handle_packet(start, video(27));
+        assert!(pacer.is_full());
+        (28..65).for_each(|frame| _ = pacer.handle_packet(start, video(frame)));
+        assert!(!pacer.is_congested());
+        pacer.handle_packet(start, video(65));
+        assert!(pacer.is_congested());
         pacer.handle_left_out();
         assert_eq!(pacer.dropped(), 1);
-        assert_eq!(released(&mut pacer, start + ms(20)).len(), 2);
-        assert!(!pacer.is_full() && pacer.is_congested());
-        assert_eq!((0..2_000).map(|tick| released(&mut pacer, start + ms(tick)).len()).sum::<usize>(), 53);
-        assert!(!pacer.is_congested());
+        let left =
+            |pacer: &mut Pacer<u64>, to| (0..to).map(|tick| released(pacer, start + ms(tick)).len()).sum::<usize>();
+        left(&mut pacer, 360);
+        assert!(pacer.is_congested());
+        left(&mut pacer, 500);
+        assert!(!pacer.is_congested() && !pacer.is_full(), "less than two tenths of a second are left");
+        left(&mut pacer, 800);
+        assert_eq!(pacer.queue(), Duration::ZERO);
     }
 
     #[test]
@@ -436,7 +444,7 @@ mod tests {
         let dropped =
             (0..3_000).filter(|&frame| matches!(pacer.handle_packet(now, video(frame)), Admission::Dropped(_)));
         assert_eq!(dropped.count(), 3_000 - MAX_QUEUED);
-        let left: usize = (0..3_000).map(|tick| released(&mut pacer, start + ms(tick)).len()).sum();
+        let left: usize = (0..10_000).map(|tick| released(&mut pacer, start + ms(tick)).len()).sum();
         assert_eq!(left, MAX_QUEUED, "at the target this would take 19 s");
     }
 

@@ -227,7 +227,6 @@ impl Round {
         let (video, keeping) = (budget.target.scale(SPENT) - overhead, budget.target - overhead);
         let shown = budget.target.scale(1.0 / UP_MARGIN).max(budget.probed.unwrap_or(Bitrate::ZERO).scale(SPENT));
         let resuming = budget.target.scale(1.0 / RESUME_MARGIN) - overhead;
-        let video = if budget.proven { video } else { video.scale(GUESSED) };
         Self {
             video,
             keeping,
@@ -312,8 +311,8 @@ impl Round {
     fn fits(&self, candidate: &Candidate, track: &Track<'_>, index: usize, total: Bitrate) -> bool {
         let landing = track.rungs.get(index).map_or(Bitrate::ZERO, |rung| candidate.landing(track, rung));
         let lowest = || track.rungs.iter().filter(|rung| candidate.is_useful(rung)).map(|rung| rung.spatial).min();
-        if !self.proven && track.rungs.get(index).map(|rung| rung.spatial) > lowest() {
-            return false;
+        if !self.proven {
+            return track.rungs.get(index).map(|rung| rung.spatial) <= lowest() && total <= self.video.scale(GUESSED);
         }
         match candidate.before {
             // A track that must go down a step may not even keep what it has.

@@ -9,10 +9,15 @@ const SLOW_REPEAT: Duration = Duration::from_secs(1);
 /// A longer round trip is not waited for.
 const MAX_RTT: Duration = Duration::from_secs(1);
 
+/// Keyframes for those who join are so far apart: each can begin with the last one for so long.
+const JOIN_SPACING: Duration = Duration::from_millis(2500);
+
 /// How long who cannot decode may be kept waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Urgency {
-    /// Somebody joins, or could have a better picture.
+    /// Somebody has just joined, and begins with what is kept since the last keyframe, or has begun so.
+    Join,
+    /// Somebody could have a better picture.
     Patient,
     /// Somebody's picture stands still.
     Urgent,
@@ -21,7 +26,7 @@ pub(crate) enum Urgency {
 /// Decides when one layer of one published track is asked for a keyframe.
 ///
 /// The first wish is passed on at once, later urgent ones at most every `spacing`, patient ones at most every
-/// `patience`, so that keyframes do not eat up what the layer may cost. A request is repeated until a keyframe comes,
+/// `patience`, those of joiners no closer than [`JOIN_SPACING`], so that keyframes do not eat up what the layer may cost. A request is repeated until a keyframe comes,
 /// after two round trips at the earliest, and that keyframe fulfils every wish made before it.
 #[derive(Debug)]
 pub(crate) struct KeyframeGate {
@@ -56,7 +61,11 @@ impl KeyframeGate {
 
     /// Records that a subscriber cannot decode without a keyframe.
     pub(crate) fn handle_wish(&mut self, now: Instant, urgency: Urgency) {
-        let wait = if urgency == Urgency::Urgent { self.spacing.max(self.rtt * 3 / 2) } else { self.patience };
+        let wait = match urgency {
+            Urgency::Join => self.patience.max(JOIN_SPACING),
+            Urgency::Patient => self.patience,
+            Urgency::Urgent => self.spacing.max(self.rtt * 3 / 2),
+        };
         let after = |served: Option<Instant>| served.map_or(now, |served| (served + wait).max(now));
         match &mut self.state {
             State::Idle { served } => {

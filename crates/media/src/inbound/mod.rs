@@ -42,8 +42,6 @@ use crate::speaking::SpeakingDetector;
 const KEYFRAME_SPACING: Duration = Duration::from_millis(400);
 /// Of what a layer costs, keyframes that nobody needs urgently take at most this share, …
 const KEYFRAME_SHARE: f64 = 0.12;
-/// … and come no closer than this, as long as who joins can begin with the last one, …
-const MIN_KEYFRAME_PATIENCE: Duration = Duration::from_millis(2500);
 /// … but they are never kept waiting for longer.
 const MAX_KEYFRAME_PATIENCE: Duration = Duration::from_secs(4);
 /// Packets with parameter sets in front of an H.264 keyframe.
@@ -411,7 +409,7 @@ impl Layer {
     fn pace_keyframes(&mut self, bitrate: Bitrate) {
         let Some(gop) = self.gop.filter(|_| bitrate > Bitrate::ZERO) else { return };
         let span = bitrate.scale(KEYFRAME_SHARE).time_for(gop.key_bytes as f64);
-        self.gate.set_patience(span.clamp(MIN_KEYFRAME_PATIENCE, MAX_KEYFRAME_PATIENCE));
+        self.gate.set_patience(span.min(MAX_KEYFRAME_PATIENCE));
     }
 
     /// Starts anew with another SSRC; nothing of the old stream is asked for or sent again.

@@ -36,6 +36,8 @@ const OSN_LEN: usize = 2;
 const MAX_CATCH_UP: u64 = 512;
 /// Frames that tell of a change of what is forwarded.
 const ACTIVE_FRAMES: u8 = 8;
+/// For so long a slot that has begun to show anything is one of somebody who joins.
+const JOINING: Duration = Duration::from_secs(5);
 /// Keyframe requests that a subscriber may make for a slot in one period.
 const MAX_WISHES: u8 = 3;
 const WISH_PERIOD: Duration = Duration::from_secs(10);
@@ -81,6 +83,8 @@ pub(crate) struct Slot {
     wishes_since: Option<Instant>,
     /// When the owner or encoding began.
     began: Option<Instant>,
+    /// When it began to show its first owner.
+    joined: Option<Instant>,
     /// What the subscriber last said of its loss, in 1/256.
     pub(crate) fraction_lost: u8,
 }
@@ -160,6 +164,7 @@ impl Slot {
             wishes: 0,
             wishes_since: None,
             began: None,
+            joined: None,
             fraction_lost: 0,
             config,
         }
@@ -334,6 +339,7 @@ impl Slot {
             self.handle_target(&layer.reader, self.selector.current().unwrap_or(0), packet);
         }
         (self.mid_left, self.rtx_mid_left, self.began) = (MID_PACKETS, MID_PACKETS, Some(now));
+        self.joined.get_or_insert(now);
         self.reports = ReportSchedule { at: Some(now), sent: 0 };
         epoch
     }
@@ -536,6 +542,11 @@ impl Slot {
         }
         self.wishes = self.wishes.saturating_add(1);
         self.wishes <= MAX_WISHES
+    }
+
+    /// Whether the subscriber has just begun to see anything here, if it has at all.
+    pub(crate) fn has_just_joined(&self, now: Instant) -> bool {
+        self.joined.is_none_or(|joined| now < joined + JOINING)
     }
 
     /// Whether the keyframe it began with may still be under way, if what is sent takes `way` to be shown.

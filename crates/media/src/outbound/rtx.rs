@@ -45,6 +45,11 @@ impl Retransmitter {
         self.repeated(index).is_none_or(is_free)
     }
 
+    /// Whether the slot's packet `index` was sent again before, and may be so twice more.
+    pub(crate) fn may_send_twice(&self, index: u64) -> bool {
+        self.repeated(index).is_some_and(|repeat| repeat.count + 2 <= MAX_REPEATS)
+    }
+
     /// Records that the slot's packet `index` is sent again.
     pub(crate) fn handle_repeat(&mut self, now: Instant, index: u64) {
         if self.repeats.is_empty() {

@@ -111,7 +111,7 @@ impl Plane {
             awaits = true;
             let Some(state) = track.layers.get_mut(usize::from(layer)) else { continue };
             if !cache::may_begin(slot, track_key, layer) || !cache::is_fresh(now, state) {
-                state.gate.handle_wish(now, urgency(slot, track_key));
+                state.gate.handle_wish(now, urgency(now, slot, track_key));
                 let cause = if slot.live.is_none() { WishCause::Join } else { WishCause::Switch };
                 self.log.note(Some(slot_key), || Decision::Wish { track: track_key, layer, cause });
                 self.timers.schedule(Timer::Keyframe, state.keyframe_timeout());
@@ -142,7 +142,7 @@ impl Plane {
     /// A slot waits for a keyframe of an encoding.
     pub(super) fn want_keyframe(&mut self, now: Instant, slot: SlotKey, track: TrackKey, layer: u8) {
         if let Some(slot) = self.slots.get(slot) {
-            self.wish(now, track, layer, urgency(slot, track));
+            self.wish(now, track, layer, urgency(now, slot, track));
         }
     }
 
@@ -177,11 +177,15 @@ pub(super) fn awaited(slot: &Slot, track: &Track) -> Option<u8> {
 
 /// A better picture can wait, and so can who joins; who is to see another owner cannot, nor whose picture stands or
 /// stumbles meanwhile.
-fn urgency(slot: &Slot, track: TrackKey) -> Urgency {
+fn urgency(now: Instant, slot: &Slot, track: TrackKey) -> Urgency {
     let is_another = slot.live.is_some_and(|epoch| epoch.track != track);
     let is_stopped = slot.live.is_none() && slot.packets > 0;
     let is_squeezed = matches!(slot.selector.bridge(), Bridge::Only(_) | Bridge::Nothing);
-    if is_another || is_stopped || is_squeezed { Urgency::Urgent } else { Urgency::Patient }
+    match () {
+        () if is_another || is_stopped || is_squeezed => Urgency::Urgent,
+        () if slot.has_just_joined(now) => Urgency::Join,
+        () => Urgency::Patient,
+    }
 }
 
 /// What of the live encoding goes on until `step` can be followed, if it takes a keyframe; `room` is for it alone.

@@ -143,8 +143,8 @@ impl Plane {
             return;
         }
         // What was lost twice is sent twice: a third loss would be a picture that stands still (our own).
-        let twice = slot.rtx.has_sent(index) && peer.budget.allow(now, len, target);
-        slot.rtx.handle_repeat(now, index);
+        let twice = slot.rtx.may_send_twice(index) && peer.budget.allow(now, len, target);
+        (0..1 + u8::from(twice)).for_each(|_| slot.rtx.handle_repeat(now, index));
         self.repeat(now, key, &found, out);
         if twice {
             self.repeat(now, key, &found, out);

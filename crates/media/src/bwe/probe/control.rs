@@ -338,7 +338,8 @@ impl ProbeControl {
         let since = |then: Option<Instant>| then.map(|then| now.saturating_duration_since(then));
         let known = since(self.filled.map(|(at, _)| at)).is_some_and(|age| age < FILLED_AGE);
         let spaced = self.carried || since(self.last_end).is_none_or(|age| age >= BACKLOG_SPACING);
-        (context.backlog && calm >= CALM && !known && spaced).then(|| (context.estimate.scale(STEP_MAX), ProbeCause::Rung))
+        (context.backlog && calm >= CALM && !known && spaced)
+            .then(|| (context.estimate.scale(STEP_MAX), ProbeCause::Rung))
     }
 
     fn keep_warm(&self, now: Instant, context: &ProbeContext, calm: Duration) -> Option<(Bitrate, ProbeCause)> {
