@@ -456,6 +456,11 @@ impl Slot {
         self.ids.counts()
     }
 
+    /// Whether packets take dependency descriptors.
+    pub(crate) const fn takes_descriptors(&self) -> bool {
+        self.ids.takes_descriptors()
+    }
+
     /// The mid for a packet of media, which is counted.
     fn media_mid(&mut self) -> Option<Mid> {
         let tells = self.mid_left > 0;

@@ -64,6 +64,28 @@ fn on_a_clean_path_every_picture_of_every_codec_is_shown_and_no_number_is_wrong(
 }
 
 #[test]
+fn who_takes_no_descriptors_gets_of_av1_the_layer_that_can_be_put_together_without_and_of_others_the_best() {
+    for (media, best) in [(Media::Av1, 0), (Media::Vp9 { dependency: true }, 2), (Media::Vp8 { dependency: true }, 2)] {
+        let mut world = World::new(12);
+        let publisher = world.publish(media, clean());
+        let link = world.link(clean());
+        world.run_until(SECOND);
+        let (plain, full) = (world.subscribe_as(link, false), world.subscribe(link));
+        world.watch(plain, publisher, 720);
+        world.watch(full, publisher, 720);
+        world.run_until(11 * SECOND);
+        assert_faultless(&mut world, &format!("{media:?}"));
+        for (subscriber, best) in [(plain, best), (full, 2)] {
+            let slot = &world.subscribers[subscriber].receiver.slots[0];
+            let rate = fps(&slot.shown, 3 * SECOND, 11 * SECOND);
+            assert!((29.0..31.0).contains(&rate), "{media:?}: {rate} pictures a second");
+            assert!(slot.shown[60..].iter().all(|shown| shown.layer == best), "{media:?}: {best}");
+            assert_eq!(slot.plis.len(), 0, "{media:?}");
+        }
+    }
+}
+
+#[test]
 fn random_loss_to_the_subscriber_is_repaired() {
     for (loss, seed) in [(0.02, 1), (0.05, 2), (0.10, 3)] {
         for media in EVERY_MEDIA {
