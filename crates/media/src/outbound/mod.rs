@@ -223,7 +223,7 @@ impl Slot {
         let before = self.selector.current();
         let is_leaving = self.wanted.is_some();
         let choice = self.selector.choose(packet.layer, is_leaving, &layer.reader, &packet.frame, packet.timestamp);
-        if let Some(target) = self.selector.current().filter(|_| self.selector.current() != before) {
+        if let Some(target) = self.selector.target().filter(|_| self.selector.current() != before) {
             self.handle_target(&layer.reader, target, packet);
         }
         choice
@@ -237,7 +237,7 @@ impl Slot {
 
     /// Stays on `target` until the selector catches up: what is forwarded from this packet on is of the past.
     pub(crate) fn fall_behind(&mut self, reader: &FrameReader, target: u8, packet: &Prepared<'_>) {
-        self.selector.fall_behind(target);
+        self.selector.fall_behind(reader, target);
         self.handle_target(reader, target, packet);
     }
 
@@ -325,7 +325,7 @@ impl Slot {
             && self.config.kind == Kind::Video
         {
             self.selector.begin(owner.layer, &layer.reader);
-            self.handle_target(&layer.reader, self.selector.current().unwrap_or(0), packet);
+            self.handle_target(&layer.reader, self.selector.target().unwrap_or(0), packet);
         }
         (self.mid_left, self.rtx_mid_left, self.began) = (MID_PACKETS, MID_PACKETS, Some(now));
         self.reports = ReportSchedule { at: Some(now), sent: 0 };

@@ -100,7 +100,7 @@ impl Plane {
                 slot.abandon();
                 peer.sending.forget_queued(slot_key, slot.next_index());
             }
-            let goal = step.map(|step| Goal { layer: step.layer, target: step.target });
+            let goal = step.map(|Step { layer, spatial, rung, .. }| Goal { layer, spatial, temporal: rung.temporal });
             if slot.selector.set_goal(goal, bridge) {
                 let (cause, target) = (choice.cause, budget.target);
                 let rung = step.map(|Step { layer, rung, .. }| (LayerChoice::of(layer, &rung), rung.cost));
@@ -180,9 +180,9 @@ fn urgency(slot: &Slot, track: TrackKey) -> Urgency {
 
 /// What of the live encoding goes on until `step` can be followed, if it takes a keyframe; `room` is for it alone.
 fn bridge(slot: &Slot, track: &Track, step: Option<Step>, room: Bitrate) -> Bridge {
-    let (Some(step), Some(live), Some(current)) = (step, slot.live, slot.selector.current()) else {
-        return Bridge::Keep;
-    };
+    let (Some(step), Some(live)) = (step, slot.live) else { return Bridge::Keep };
+    let Some(layer) = track.layers.get(usize::from(live.layer)) else { return Bridge::Keep };
+    let Some(current) = slot.selector.target_in(&layer.reader) else { return Bridge::Keep };
     let of_live = || track.offer(slot.takes_descriptors()).steps.iter().filter(move |other| other.layer == live.layer);
     let Some(cost) = of_live().find(|other| other.target == current).map(|step| step.rung.cost) else {
         return Bridge::Keep;
@@ -190,7 +190,6 @@ fn bridge(slot: &Slot, track: &Track, step: Option<Step>, room: Bitrate) -> Brid
     if live.track != track.key {
         return Bridge::Keep;
     }
-    let Some(layer) = track.layers.get(usize::from(live.layer)) else { return Bridge::Keep };
     let same = || of_live().filter(|other| spatial(&layer.reader, other.target) == spatial(&layer.reader, current));
     if step.rung.cost >= cost {
         // Until there is a larger picture the one there is can be smoother.

@@ -244,7 +244,7 @@ impl Service<'_> {
 
 /// What the pacer needs to know of a packet.
 fn outgoing(item: Paced, slot: &Slot, packet: &Prepared<'_>) -> Outgoing<Paced> {
-    let target = slot.selector.current().unwrap_or(0);
+    let target = slot.selector.target().unwrap_or(0);
     let is_discardable = packet.frame.discardable >> target & 1 == 1;
     Outgoing {
         item,

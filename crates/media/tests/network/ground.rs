@@ -86,6 +86,31 @@ fn who_takes_no_descriptors_gets_of_av1_the_layer_that_can_be_put_together_witho
 }
 
 #[test]
+fn an_encoder_that_makes_other_spatial_layers_is_followed_without_a_break() {
+    for media in [Media::Av1, Media::Vp9 { dependency: true }] {
+        let mut world = World::new(13);
+        let publisher = world.publish(media, clean());
+        let link = world.link(clean());
+        world.run_until(SECOND);
+        for height in HEIGHTS {
+            let subscriber = world.subscribe(link);
+            world.watch(subscriber, publisher, height);
+        }
+        for (second, height, spatial) in [(5, 360, 2), (8, 180, 1), (11, 720, 3), (14, 360, 2)] {
+            world.at(second * SECOND, move |world| world.publishers[publisher].set_size(height, spatial));
+        }
+        world.run_until(17 * SECOND);
+        assert_faultless(&mut world, &format!("{media:?}"));
+        for (subscriber, height) in world.subscribers.iter().zip(HEIGHTS) {
+            let slot = &subscriber.receiver.slots[0];
+            let gap = longest_gap(&slot.shown, 3 * SECOND, 17 * SECOND);
+            assert!(gap < 0.3, "{media:?} {height}: {gap} s without a picture");
+            assert_eq!(slot.plis.len(), 0, "{media:?} {height}");
+        }
+    }
+}
+
+#[test]
 fn random_loss_to_the_subscriber_is_repaired() {
     for (loss, seed) in [(0.02, 1), (0.05, 2), (0.10, 3)] {
         for media in EVERY_MEDIA {
