@@ -62,9 +62,9 @@ pub(crate) struct Track {
     /// One for each rid, or one; never empty.
     pub(crate) layers: Vec<Layer>,
     ladder: Ladder,
-    /// What can be forwarded as of the last look, to those who take dependency descriptors …
+    /// What can be forwarded as of the last look, …
     offer: Offer,
-    /// … and to all others.
+    /// … and what of it can be put together without dependency descriptors by everybody.
     plain: Offer,
     offered: [usize; 3],
     pub(crate) demand: LayerDemand,
@@ -281,9 +281,9 @@ impl Track {
         std::mem::replace(&mut self.offered, after) != after
     }
 
-    /// What can be forwarded to a subscriber who takes dependency descriptors, or does not.
-    pub(crate) const fn offer(&self, takes_descriptors: bool) -> &Offer {
-        if takes_descriptors { &self.offer } else { &self.plain }
+    /// What can be forwarded to a subscriber who can put all layers of AV1 together, or only the lowest.
+    pub(crate) const fn offer(&self, takes_layers: bool) -> &Offer {
+        if takes_layers { &self.offer } else { &self.plain }
     }
 
     /// Compares what is wanted of the track with what its publisher was told; returns what it is to be told now.
@@ -345,8 +345,8 @@ impl Track {
 }
 
 /// Whether a step can be put together without dependency descriptors. Payloads of AV1 do not say where one spatial layer
-/// of a picture ends and the next one begins: libwebrtc takes the highest of them for the whole picture, so that it never
-/// sees a keyframe and asks for one for ever.
+/// of a picture ends and the next one begins: Firefox manages, but Chromium takes the highest of them for the whole
+/// picture, so that it never sees a keyframe and asks for one for ever.
 fn is_plain(layers: &[Layer], step: &Step) -> bool {
     let codec = layers.get(usize::from(step.layer)).and_then(|layer| layer.codec);
     step.spatial == 0 || codec != Some(Codec::Av1)

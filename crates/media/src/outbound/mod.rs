@@ -79,6 +79,9 @@ pub(crate) struct Slot {
     pub(crate) reports: ReportSchedule,
     wishes: u8,
     wishes_since: Option<Instant>,
+    /// The subscriber takes no dependency descriptors and asked for keyframes in vain: it gets nothing that takes one to
+    /// be put together.
+    is_plain: bool,
     /// When the owner or encoding began.
     began: Option<Instant>,
     /// What the subscriber last said of its loss, in 1/256.
@@ -157,6 +160,7 @@ impl Slot {
             reports: ReportSchedule::default(),
             wishes: 0,
             wishes_since: None,
+            is_plain: false,
             began: None,
             fraction_lost: 0,
             config,
@@ -456,9 +460,9 @@ impl Slot {
         self.ids.counts()
     }
 
-    /// Whether packets take dependency descriptors.
-    pub(crate) const fn takes_descriptors(&self) -> bool {
-        self.ids.takes_descriptors()
+    /// Whether all layers of AV1 are of use: with descriptors, or as long as nothing speaks against it.
+    pub(crate) const fn takes_layers(&self) -> bool {
+        self.ids.takes_descriptors() || !self.is_plain
     }
 
     /// The mid for a packet of media, which is counted.
@@ -535,6 +539,18 @@ impl Slot {
         }
         self.wishes = self.wishes.saturating_add(1);
         self.wishes <= MAX_WISHES
+    }
+
+    /// Whether a subscriber without descriptors has just shown, by more keyframe requests than are passed on, that it
+    /// cannot put spatial layers of AV1 together. What it is sent now is another thing, so it may ask anew.
+    pub(crate) fn gives_up_layers(&mut self) -> bool {
+        let is_layered = self.live.is_some_and(|epoch| epoch.codec == Codec::Av1)
+            && self.selector.current().is_some_and(|current| current.spatial() > 0);
+        let gives_up = is_layered && self.wishes > MAX_WISHES && self.takes_layers() && !self.ids.takes_descriptors();
+        if gives_up {
+            (self.is_plain, self.wishes) = (true, 1);
+        }
+        gives_up
     }
 
     /// Whether the keyframe it began with may still be under way, if what is sent takes `way` to be shown.

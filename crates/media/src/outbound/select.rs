@@ -39,6 +39,10 @@ impl Current {
         Self { target, version: reader.version(), spatial, temporal }
     }
 
+    pub(crate) const fn spatial(&self) -> u8 {
+        self.spatial
+    }
+
     /// The same, or what is left of it, as `reader` numbers it now.
     fn renumbered(self, reader: &FrameReader) -> Self {
         if self.version == reader.version() {

@@ -75,7 +75,7 @@ impl Plane {
             .filter_map(|&(slot_key, track)| Some((slot_key, self.slots.get(slot_key)?, self.tracks.get(track)?)))
             .map(|(slot_key, slot, track)| allocate::Track {
                 key: slot_key.value(),
-                rungs: if track.is_paused { &[] } else { &track.offer(slot.takes_descriptors()).rungs },
+                rungs: if track.is_paused { &[] } else { &track.offer(slot.takes_layers()).rungs },
                 hints: bounded(slot.hints, limits),
                 class: track.class,
                 spoke: track.spoke,
@@ -90,7 +90,7 @@ impl Plane {
             let (Some(slot), Some(track)) = (self.slots.get_mut(slot_key), self.tracks.get_mut(track_key)) else {
                 continue;
             };
-            let steps = &track.offer(slot.takes_descriptors()).steps;
+            let steps = &track.offer(slot.takes_layers()).steps;
             let step = choice.rung.and_then(|rung| steps.get(rung)).copied();
             let others = step.map_or(demand.used, |step| demand.used - step.rung.cost);
             let room = budget.target.scale(BRIDGE_SHARE) - others;
@@ -183,7 +183,7 @@ fn bridge(slot: &Slot, track: &Track, step: Option<Step>, room: Bitrate) -> Brid
     let (Some(step), Some(live)) = (step, slot.live) else { return Bridge::Keep };
     let Some(layer) = track.layers.get(usize::from(live.layer)) else { return Bridge::Keep };
     let Some(current) = slot.selector.target_in(&layer.reader) else { return Bridge::Keep };
-    let of_live = || track.offer(slot.takes_descriptors()).steps.iter().filter(move |other| other.layer == live.layer);
+    let of_live = || track.offer(slot.takes_layers()).steps.iter().filter(move |other| other.layer == live.layer);
     let Some(cost) = of_live().find(|other| other.target == current).map(|step| step.rung.cost) else {
         return Bridge::Keep;
     };

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use roundtable_wire::codec::{av1::AggregationHeader, vp9};
+use roundtable_wire::codec::vp9;
 use roundtable_wire::dependency::StructureHistory;
 use roundtable_wire::{Codec, Kind, RtpPacket, Unwrapper32, newer16, rtx, vp8};
 
@@ -32,7 +32,6 @@ pub(crate) enum Fault {
     TimestampLead,
     Marker,
     Interleaved,
-    Unassembled,
     PictureId,
     Tl0,
     Vp9Reference,
@@ -59,8 +58,6 @@ struct Seen {
     tl0: Option<u8>,
     is_flexible: bool,
     frame_number: Option<u16>,
-    /// It is of AV1, has no descriptor, and does not go on with a unit of the packet before.
-    looks_first: bool,
 }
 
 /// What a frame said it needs.
@@ -170,7 +167,6 @@ impl Checker {
             tl0: None,
             is_flexible: false,
             frame_number: None,
-            looks_first: false,
         };
         if let Some(piece) = piece {
             self.read_payload(index, codec, payload, &piece, &mut seen);
@@ -205,11 +201,7 @@ impl Checker {
                 }
                 Err(_) => self.fault(Fault::BadDescriptor, format!("VP9 at {index}")),
             },
-            Codec::Av1 => match AggregationHeader::parse(payload) {
-                Ok(header) => seen.looks_first = !self.has_dependency && !header.continues,
-                Err(_) => self.fault(Fault::BadDescriptor, format!("AV1 at {index}")),
-            },
-            Codec::H264 { .. } | Codec::Opus | Codec::Red => {}
+            Codec::H264 { .. } | Codec::Av1 | Codec::Opus | Codec::Red => {}
         }
     }
 
@@ -285,10 +277,6 @@ impl Checker {
         let follows = if from.key() == to.key() { to.part == from.part + 1 } else { to.part == 0 };
         if !follows || from.key() != to.key() && from.part + 1 != from.parts && !is_cut {
             fault(Fault::Interleaved, "parts of frames".to_owned());
-        }
-        // Of a picture without descriptors libwebrtc takes what follows the last packet that looks like the first.
-        if is_same && b.looks_first {
-            fault(Fault::Unassembled, "a picture in two".to_owned());
         }
         if a.codec == b.codec {
             check_pictures(a, b, &from, &to, is_same, &mut fault);

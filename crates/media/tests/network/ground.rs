@@ -64,24 +64,25 @@ fn on_a_clean_path_every_picture_of_every_codec_is_shown_and_no_number_is_wrong(
 }
 
 #[test]
-fn who_takes_no_descriptors_gets_of_av1_the_layer_that_can_be_put_together_without_and_of_others_the_best() {
-    for (media, best) in [(Media::Av1, 0), (Media::Vp9 { dependency: true }, 2), (Media::Vp8 { dependency: true }, 2)] {
+fn who_takes_no_descriptors_gets_the_best_layer_but_the_lowest_of_av1_if_it_cannot_put_others_together() {
+    for (media, ends_by_marker) in [(Media::Av1, true), (Media::Av1, false), (Media::Vp9 { dependency: true }, false)] {
         let mut world = World::new(12);
         let publisher = world.publish(media, clean());
         let link = world.link(clean());
         world.run_until(SECOND);
-        let (plain, full) = (world.subscribe_as(link, false), world.subscribe(link));
-        world.watch(plain, publisher, 720);
-        world.watch(full, publisher, 720);
-        world.run_until(11 * SECOND);
+        let subscriber = world.subscribe_as(link, false);
+        world.watch(subscriber, publisher, 720);
+        world.subscribers[subscriber].receiver.slots[0].ends_by_marker = ends_by_marker;
+        world.run_until(21 * SECOND);
         assert_faultless(&mut world, &format!("{media:?}"));
-        for (subscriber, best) in [(plain, best), (full, 2)] {
-            let slot = &world.subscribers[subscriber].receiver.slots[0];
-            let rate = fps(&slot.shown, 3 * SECOND, 11 * SECOND);
-            assert!((29.0..31.0).contains(&rate), "{media:?}: {rate} pictures a second");
-            assert!(slot.shown[60..].iter().all(|shown| shown.layer == best), "{media:?}: {best}");
-            assert_eq!(slot.plis.len(), 0, "{media:?}");
-        }
+        let slot = &world.subscribers[subscriber].receiver.slots[0];
+        let rate = fps(&slot.shown, 8 * SECOND, 21 * SECOND);
+        assert!((29.0..31.0).contains(&rate), "{media:?} {ends_by_marker}: {rate} pictures a second");
+        let best = if ends_by_marker { 0 } else { 2 };
+        let settled = slot.shown.iter().filter(|shown| shown.at_us > 8 * SECOND);
+        assert!(settled.clone().all(|shown| shown.layer == best), "{media:?} {ends_by_marker}: {best}");
+        let late = slot.plis.iter().filter(|&&at| at > 8 * SECOND).count();
+        assert_eq!((late, slot.plis.is_empty()), (0, !ends_by_marker), "{media:?}: {:?}", slot.plis);
     }
 }
 
