@@ -62,10 +62,10 @@ pub(crate) struct Track {
     /// One for each rid, or one; never empty.
     pub(crate) layers: Vec<Layer>,
     ladder: Ladder,
-    /// What can be forwarded, in the order of its cost, as of the last look.
-    pub(crate) steps: Vec<Step>,
-    /// What the allocator needs to know of `steps`, one for each.
-    pub(crate) rungs: Vec<Rung>,
+    /// What can be forwarded as of the last look, …
+    offer: Offer,
+    /// … and what of it can be put together without dependency descriptors by everybody.
+    plain: Offer,
     offered: [usize; 3],
     pub(crate) demand: LayerDemand,
     /// Slots that show the track or are to show it.
@@ -86,11 +86,21 @@ pub(crate) struct Track {
     pub(crate) codec: Option<Codec>,
 }
 
+/// What can be forwarded, in the order of its cost.
+#[derive(Debug, Default)]
+pub(crate) struct Offer {
+    pub(crate) steps: Vec<Step>,
+    /// What the allocator needs to know of `steps`, one for each.
+    pub(crate) rungs: Vec<Rung>,
+}
+
 /// One encoding of a track.
 #[derive(Debug)]
 pub(crate) struct Layer {
     /// The SSRC of the media, once it is known.
     pub(crate) ssrc: Option<u32>,
+    /// The codec of the newest packet.
+    codec: Option<Codec>,
     window: Window,
     compactor: Compactor,
     pub(crate) nacks: NackList,
@@ -165,8 +175,8 @@ impl Track {
             copied: CopiedIds::new(&config.extensions),
             config,
             ladder: Ladder::new(layers.len()),
-            steps: Vec::new(),
-            rungs: Vec::new(),
+            offer: Offer::default(),
+            plain: Offer::default(),
             offered: [0; 3],
             demand: LayerDemand::new(layers.len()),
             layers,
@@ -230,6 +240,9 @@ impl Track {
     fn observe(&mut self, now: Instant, packet: &RtpPacket<'_>, prepared: &Prepared<'_>, len: usize) {
         let at = prepared.layer;
         let Some(layer) = self.layers.get_mut(usize::from(at)) else { return };
+        if prepared.is_newest {
+            layer.codec = Some(prepared.codec);
+        }
         if layer.targets_version != layer.reader.version() {
             layer.targets_version = layer.reader.version();
             layer.handle_targets(prepared.index);
@@ -262,18 +275,18 @@ impl Track {
 
     /// Looks what there is to forward. Returns whether something appeared, proved to last, or disappeared.
     pub(crate) fn look(&mut self, now: Instant) -> bool {
-        self.ladder.steps(now, &mut self.steps);
-        self.rungs.clear();
-        self.rungs.extend(self.steps.iter().map(|step| step.rung));
-        let after = self.offer(now);
+        self.ladder.steps(now, &mut self.offer.steps);
+        self.offer.handle_steps();
+        self.plain.steps.clear();
+        self.plain.steps.extend(self.offer.steps.iter().filter(|step| is_plain(&self.layers, step)));
+        self.plain.handle_steps();
+        let after = self.offer.extent(now);
         std::mem::replace(&mut self.offered, after) != after
     }
 
-    /// How many rungs there are, live ones, and such as have lasted.
-    fn offer(&self, now: Instant) -> [usize; 3] {
-        let alive = || self.rungs.iter().filter_map(|rung| rung.alive);
-        let lasting = alive().filter(|&since| now.saturating_duration_since(since) >= LAYER_ALIVE);
-        [self.rungs.len(), alive().count(), lasting.count()]
+    /// What can be forwarded to a subscriber who can put all layers of AV1 together, or only the lowest.
+    pub(crate) const fn offer(&self, takes_layers: bool) -> &Offer {
+        if takes_layers { &self.offer } else { &self.plain }
     }
 
     /// Compares what is wanted of the track with what its publisher was told; returns what it is to be told now.
@@ -355,10 +368,33 @@ impl Track {
     }
 }
 
+/// Whether a step can be put together without dependency descriptors. Payloads of AV1 do not say where one spatial layer
+/// of a picture ends and the next one begins: Firefox manages, but Chromium takes the highest of them for the whole
+/// picture, so that it never sees a keyframe and asks for one for ever.
+fn is_plain(layers: &[Layer], step: &Step) -> bool {
+    let codec = layers.get(usize::from(step.layer)).and_then(|layer| layer.codec);
+    step.spatial == 0 || codec != Some(Codec::Av1)
+}
+
+impl Offer {
+    fn handle_steps(&mut self) {
+        self.rungs.clear();
+        self.rungs.extend(self.steps.iter().map(|step| step.rung));
+    }
+
+    /// How many rungs there are, live ones, and such as have lasted.
+    fn extent(&self, now: Instant) -> [usize; 3] {
+        let alive = || self.rungs.iter().filter_map(|rung| rung.alive);
+        let lasting = alive().filter(|&since| now.saturating_duration_since(since) >= LAYER_ALIVE);
+        [self.rungs.len(), alive().count(), lasting.count()]
+    }
+}
+
 impl Layer {
     fn new() -> Self {
         Self {
             ssrc: None,
+            codec: None,
             window: Window::default(),
             compactor: Compactor::default(),
             nacks: NackList::default(),

@@ -151,6 +151,11 @@ impl SlotIds {
         self.transport_sequence != 0
     }
 
+    /// Whether packets take dependency descriptors.
+    pub(crate) const fn takes_descriptors(&self) -> bool {
+        self.copied.0[DEPENDENCY] != 0
+    }
+
     /// Writes the elements that were negotiated; the writer leaves out those with id 0.
     pub(crate) fn write(&self, writer: &mut ExtensionWriter<'_>, elements: &Elements<'_>) {
         writer.push(self.transport_sequence, &elements.transport_sequence.to_be_bytes());

@@ -81,6 +81,9 @@ pub(crate) struct Slot {
     pub(crate) reports: ReportSchedule,
     wishes: u8,
     wishes_since: Option<Instant>,
+    /// The subscriber takes no dependency descriptors and asked for keyframes in vain: it gets nothing that takes one to
+    /// be put together.
+    is_plain: bool,
     /// When the owner or encoding began.
     began: Option<Instant>,
     /// When it began to show its first owner.
@@ -163,6 +166,7 @@ impl Slot {
             reports: ReportSchedule::default(),
             wishes: 0,
             wishes_since: None,
+            is_plain: false,
             began: None,
             joined: None,
             fraction_lost: 0,
@@ -234,7 +238,7 @@ impl Slot {
         let before = self.selector.current();
         let is_leaving = self.wanted.is_some();
         let choice = self.selector.choose(packet.layer, is_leaving, &layer.reader, &packet.frame, packet.timestamp);
-        if let Some(target) = self.selector.current().filter(|_| self.selector.current() != before) {
+        if let Some(target) = self.selector.target().filter(|_| self.selector.current() != before) {
             self.handle_target(&layer.reader, target, packet);
         }
         choice
@@ -248,7 +252,7 @@ impl Slot {
 
     /// Stays on `target` until the selector catches up: what is forwarded from this packet on is of the past.
     pub(crate) fn fall_behind(&mut self, reader: &FrameReader, target: u8, packet: &Prepared<'_>) {
-        self.selector.fall_behind(target);
+        self.selector.fall_behind(reader, target);
         self.handle_target(reader, target, packet);
     }
 
@@ -336,7 +340,7 @@ impl Slot {
             && self.config.kind == Kind::Video
         {
             self.selector.begin(owner.layer, &layer.reader);
-            self.handle_target(&layer.reader, self.selector.current().unwrap_or(0), packet);
+            self.handle_target(&layer.reader, self.selector.target().unwrap_or(0), packet);
         }
         (self.mid_left, self.rtx_mid_left, self.began) = (MID_PACKETS, MID_PACKETS, Some(now));
         self.joined.get_or_insert(now);
@@ -468,6 +472,11 @@ impl Slot {
         self.ids.counts()
     }
 
+    /// Whether all layers of AV1 are of use: with descriptors, or as long as nothing speaks against it.
+    pub(crate) const fn takes_layers(&self) -> bool {
+        self.ids.takes_descriptors() || !self.is_plain
+    }
+
     /// The mid for a packet of media, which is counted.
     fn media_mid(&mut self) -> Option<Mid> {
         let tells = self.mid_left > 0;
@@ -547,6 +556,18 @@ impl Slot {
     /// Whether the subscriber has just begun to see anything here, if it has at all.
     pub(crate) fn has_just_joined(&self, now: Instant) -> bool {
         self.joined.is_none_or(|joined| now < joined + JOINING)
+    }
+
+    /// Whether a subscriber without descriptors has just shown, by more keyframe requests than are passed on, that it
+    /// cannot put spatial layers of AV1 together. What it is sent now is another thing, so it may ask anew.
+    pub(crate) fn gives_up_layers(&mut self) -> bool {
+        let is_layered = self.live.is_some_and(|epoch| epoch.codec == Codec::Av1)
+            && self.selector.current().is_some_and(|current| current.spatial() > 0);
+        let gives_up = is_layered && self.wishes > MAX_WISHES && self.takes_layers() && !self.ids.takes_descriptors();
+        if gives_up {
+            (self.is_plain, self.wishes) = (true, 1);
+        }
+        gives_up
     }
 
     /// Whether the keyframe it began with may still be under way, if what is sent takes `way` to be shown.

@@ -6,13 +6,50 @@
 
 use crate::inbound::frame::{FrameInfo, FrameReader};
 
-/// What is to be forwarded of a track.
+/// What is to be forwarded of a track. It names layers, as decode targets may be numbered anew at any keyframe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Goal {
     /// The encoding.
     pub(crate) layer: u8,
-    /// The decode target of it.
-    pub(crate) target: u8,
+    /// The highest layers of it.
+    pub(crate) spatial: u8,
+    pub(crate) temporal: u8,
+}
+
+impl Goal {
+    /// The decode target of these layers, or of the highest below them.
+    pub(crate) fn target(&self, reader: &FrameReader) -> Option<u8> {
+        reader.target_for(self.spatial, self.temporal)
+    }
+}
+
+/// The decode target that is being forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Current {
+    target: u8,
+    /// The version of the reader's targets by which it is numbered, and its layers, to find it in another one.
+    version: u32,
+    spatial: u8,
+    temporal: u8,
+}
+
+impl Current {
+    fn new(reader: &FrameReader, target: u8) -> Self {
+        let (spatial, temporal) = layers(reader, target);
+        Self { target, version: reader.version(), spatial, temporal }
+    }
+
+    pub(crate) const fn spatial(&self) -> u8 {
+        self.spatial
+    }
+
+    /// The same, or what is left of it, as `reader` numbers it now.
+    fn renumbered(self, reader: &FrameReader) -> Self {
+        if self.version == reader.version() {
+            return self;
+        }
+        Self::new(reader, reader.target_for(self.spatial, self.temporal).unwrap_or(0))
+    }
 }
 
 /// What is forwarded of the old encoding until the keyframe of another one comes.
@@ -34,8 +71,8 @@ pub(crate) enum Bridge {
 pub(crate) struct Selector {
     goal: Option<Goal>,
     bridge: Bridge,
-    /// The decode target of the live encoding that is being forwarded.
-    current: Option<u8>,
+    /// What is being forwarded of the live encoding.
+    current: Option<Current>,
     /// The frame decided about last, and how.
     frame: Option<(u64, Choice)>,
     /// The timestamp of the picture that belongs to.
@@ -65,8 +102,18 @@ impl Selector {
     }
 
     /// What is being forwarded of the live encoding.
-    pub(crate) const fn current(&self) -> Option<u8> {
+    pub(crate) const fn current(&self) -> Option<Current> {
         self.current
+    }
+
+    /// The decode target that is being forwarded, as it was numbered when the last frame was decided about.
+    pub(crate) fn target(&self) -> Option<u8> {
+        self.current.map(|current| current.target)
+    }
+
+    /// The decode target that is being forwarded, as `reader` numbers it, which is that of the live encoding.
+    pub(crate) fn target_in(&self, reader: &FrameReader) -> Option<u8> {
+        self.current.map(|current| current.renumbered(reader).target)
     }
 
     /// What is forwarded of the old encoding until the goal can be followed.
@@ -75,8 +122,8 @@ impl Selector {
     }
 
     /// Stays on `target` until [`Selector::catch_up`]: what is forwarded meanwhile is of the past.
-    pub(crate) const fn fall_behind(&mut self, target: u8) {
-        (self.current, self.is_behind) = (Some(target), true);
+    pub(crate) fn fall_behind(&mut self, reader: &FrameReader, target: u8) {
+        (self.current, self.is_behind) = (Some(Current::new(reader, target)), true);
     }
 
     /// Whether frames of the past are being forwarded.
@@ -109,15 +156,17 @@ impl Selector {
     /// The encoding whose keyframe would be waited for if `goal` were the goal.
     pub(crate) fn awaited_for(&self, goal: Goal, live: Option<(u8, &FrameReader)>) -> Option<u8> {
         let Some((layer, reader)) = live.filter(|(layer, _)| *layer == goal.layer) else { return Some(goal.layer) };
-        let Some(current) = self.current else { return Some(layer) };
-        let is_same = current == goal.target || spatial(reader, current) == spatial(reader, goal.target);
-        (!is_same && !reader.covers(current, goal.target)).then_some(layer)
+        let Some(current) = self.target_in(reader) else { return Some(layer) };
+        let target = goal.target(reader)?;
+        let is_same = spatial(reader, current) == spatial(reader, target);
+        (!is_same && !reader.covers(current, target)).then_some(layer)
     }
 
     /// Starts with a keyframe of the encoding `layer`, of which all decode targets can be had.
     pub(crate) fn begin(&mut self, layer: u8, reader: &FrameReader) {
-        let wanted = self.goal.filter(|goal| goal.layer == layer).map(|goal| goal.target);
-        self.current = wanted.or(self.current).or_else(|| reader.target_for(u8::MAX, u8::MAX)).or(Some(0));
+        let wanted = self.goal.filter(|goal| goal.layer == layer).and_then(|goal| goal.target(reader));
+        let known = wanted.or_else(|| self.target_in(reader)).or_else(|| reader.target_for(u8::MAX, u8::MAX));
+        self.current = Some(Current::new(reader, known.unwrap_or(0)));
         self.frame = None;
     }
 
@@ -141,11 +190,13 @@ impl Selector {
         {
             return choice;
         }
-        let Some(current) = self.current else { return Choice::Stop };
+        let Some(current) = self.renumber(reader) else { return Choice::Stop };
+        let goal = self.goal.filter(|goal| goal.layer == layer).and_then(|goal| goal.target(reader));
+        let goal = goal.filter(|&goal| follows(reader, frame, current, goal));
         let wanted = match self.goal {
             _ if is_leaving || self.is_behind => Some(current),
             None => None,
-            Some(goal) if goal.layer == layer && follows(reader, frame, current, goal.target) => Some(goal.target),
+            Some(_) if goal.is_some() => goal,
             Some(_) => match self.bridge {
                 Bridge::Keep => Some(current),
                 Bridge::More(target) | Bridge::Only(target) => Some(target),
@@ -161,7 +212,7 @@ impl Selector {
         let is_cut = is_within && spatial(reader, wanted) < spatial(reader, current);
         let may = current != wanted && !is_cut && may_move(reader, frame, current, wanted);
         let target = if may { wanted } else { current };
-        self.current = Some(target);
+        self.current = Some(Current::new(reader, target));
         let choice = match (frame.is_known, frame.present >> target & 1, frame.discardable >> target & 1) {
             (true, 0, _) => Choice::LeaveOut,
             (true, _, 1) if self.is_full => Choice::Shed,
@@ -169,6 +220,16 @@ impl Selector {
         };
         self.frame = Some((frame.number, choice));
         choice
+    }
+
+    /// The decode target that is being forwarded. If targets are numbered anew, it is found by its layers, and the
+    /// bridge is of use no more.
+    fn renumber(&mut self, reader: &FrameReader) -> Option<u8> {
+        let current = self.current?.renumbered(reader);
+        if self.current.replace(current) != Some(current) {
+            self.bridge = Bridge::Keep;
+        }
+        Some(current.target)
     }
 }
 
@@ -184,5 +245,10 @@ fn may_move(reader: &FrameReader, frame: &FrameInfo, current: u8, wanted: u8) ->
 
 /// The spatial layer of a decode target.
 pub(crate) fn spatial(reader: &FrameReader, target: u8) -> u8 {
-    reader.targets().get(usize::from(target)).map_or(0, |target| target.spatial)
+    layers(reader, target).0
+}
+
+/// The spatial and the temporal layer of a decode target.
+pub(crate) fn layers(reader: &FrameReader, target: u8) -> (u8, u8) {
+    reader.targets().get(usize::from(target)).map_or((0, 0), |target| (target.spatial, target.temporal))
 }

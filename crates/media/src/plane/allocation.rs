@@ -75,7 +75,7 @@ impl Plane {
             .filter_map(|&(slot_key, track)| Some((slot_key, self.slots.get(slot_key)?, self.tracks.get(track)?)))
             .map(|(slot_key, slot, track)| allocate::Track {
                 key: slot_key.value(),
-                rungs: if track.is_paused { &[] } else { &track.rungs },
+                rungs: if track.is_paused { &[] } else { &track.offer(slot.takes_layers()).rungs },
                 hints: bounded(slot.hints, limits),
                 class: track.class,
                 spoke: track.spoke,
@@ -91,7 +91,8 @@ impl Plane {
             let (Some(slot), Some(track)) = (self.slots.get_mut(slot_key), self.tracks.get_mut(track_key)) else {
                 continue;
             };
-            let step = choice.rung.and_then(|rung| track.steps.get(rung)).copied();
+            let steps = &track.offer(slot.takes_layers()).steps;
+            let step = choice.rung.and_then(|rung| steps.get(rung)).copied();
             let others = step.map_or(demand.used, |step| demand.used - step.rung.cost);
             let room = budget.target.scale(BRIDGE_SHARE) - others;
             slot.cause = choice.cause;
@@ -101,7 +102,7 @@ impl Plane {
                 slot.abandon();
                 peer.sending.forget_queued(slot_key, slot.next_index());
             }
-            let goal = step.map(|step| Goal { layer: step.layer, target: step.target });
+            let goal = step.as_ref().map(goal_of);
             if slot.selector.set_goal(goal, bridge) {
                 let (cause, target) = (choice.cause, budget.target);
                 let rung = step.map(|Step { layer, rung, .. }| (LayerChoice::of(layer, &rung), rung.cost));
@@ -188,21 +189,23 @@ fn urgency(now: Instant, slot: &Slot, track: TrackKey) -> Urgency {
     }
 }
 
+const fn goal_of(step: &Step) -> Goal {
+    Goal { layer: step.layer, spatial: step.spatial, temporal: step.rung.temporal }
+}
+
 /// What of the live encoding goes on until `step` can be followed, if it takes a keyframe; `room` is for it alone.
 fn bridge(slot: &Slot, track: &Track, step: Option<Step>, room: Bitrate) -> Bridge {
-    let (Some(step), Some(live), Some(current)) = (step, slot.live, slot.selector.current()) else {
-        return Bridge::Keep;
-    };
-    let of_live = || track.steps.iter().filter(move |other| other.layer == live.layer);
+    let (Some(step), Some(live)) = (step, slot.live) else { return Bridge::Keep };
+    let Some(layer) = track.layers.get(usize::from(live.layer)) else { return Bridge::Keep };
+    let Some(current) = slot.selector.target_in(&layer.reader) else { return Bridge::Keep };
+    let of_live = || track.offer(slot.takes_layers()).steps.iter().filter(move |other| other.layer == live.layer);
     let Some(cost) = of_live().find(|other| other.target == current).map(|step| step.rung.cost) else {
         return Bridge::Keep;
     };
     if live.track != track.key {
         return Bridge::Keep;
     }
-    let Some(layer) = track.layers.get(usize::from(live.layer)) else { return Bridge::Keep };
-    let goal = Goal { layer: step.layer, target: step.target };
-    if slot.selector.awaited_for(goal, Some((live.layer, &layer.reader))).is_none() {
+    if slot.selector.awaited_for(goal_of(&step), Some((live.layer, &layer.reader))).is_none() {
         return Bridge::Keep; // There is nothing to wait for.
     }
     let same = || of_live().filter(|other| spatial(&layer.reader, other.target) == spatial(&layer.reader, current));

@@ -105,5 +105,8 @@ fn bytes_of(track: &Track, layer: u8, numbers: RangeInclusive<u64>, target: u8) 
 
 /// The spatial layer of what a slot is to show.
 fn goal_spatial(slot: &Slot, layer: &Layer) -> u8 {
-    slot.selector.goal().map_or(u8::MAX, |goal| spatial(&layer.reader, goal.target))
+    slot.selector
+        .goal()
+        .and_then(|goal| goal.target(&layer.reader))
+        .map_or(u8::MAX, |target| spatial(&layer.reader, target))
 }

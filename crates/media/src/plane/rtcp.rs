@@ -177,9 +177,16 @@ impl Plane {
         let Some(slot) = self.slots.get_mut(slot_key) else { return };
         let Some(peer) = self.peers.get(from) else { return };
         let way = UNDER_WAY + peer.rtt + peer.sending.queue();
-        if slot.config.kind == Kind::Audio || slot.has_just_begun(now, way) || !slot.may_wish(now) {
+        if slot.config.kind == Kind::Audio || slot.has_just_begun(now, way) {
             return;
         }
+        let may_wish = slot.may_wish(now);
+        if slot.gives_up_layers() {
+            self.allocate(now, from);
+        } else if !may_wish {
+            return;
+        }
+        let Some(slot) = self.slots.get(slot_key) else { return };
         // Who waits for another owner or encoding has made its wish to that one already; it is repeated there.
         let layer = slot.selector.goal().map(|goal| goal.layer).or(slot.live.map(|epoch| epoch.layer));
         if let (Some(track), Some(layer)) = (slot.subject(), layer) {

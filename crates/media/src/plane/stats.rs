@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::allocate::{Cause, Rung};
 use crate::bwe::{Bitrate, EstimatorState, SendSideEstimator};
 use crate::key::{PeerKey, SlotKey, TrackKey};
-use crate::outbound::select::spatial;
+use crate::outbound::select::{Goal, layers};
 use crate::plane::Plane;
 
 /// How one layer of a track is received.
@@ -113,20 +113,18 @@ impl Plane {
             rtt: self.peers.get(slot.peer)?.rtt,
             live: slot.live.map(|epoch| epoch.track),
             wanted: slot.wanted,
-            chosen: self.choice(slot.subject(), slot.selector.goal().map(|goal| (goal.layer, goal.target))),
+            chosen: slot.selector.goal().map(|Goal { layer, spatial, temporal }| LayerChoice {
+                layer,
+                spatial,
+                temporal,
+            }),
             current: slot.live.and_then(|epoch| {
-                self.choice(Some(epoch.track), slot.selector.current().map(|target| (epoch.layer, target)))
+                let reader = &self.tracks.get(epoch.track)?.layers.get(usize::from(epoch.layer))?.reader;
+                let (spatial, temporal) = layers(reader, slot.selector.target_in(reader)?);
+                Some(LayerChoice { layer: epoch.layer, spatial, temporal })
             }),
             cause: slot.cause,
         })
-    }
-
-    /// Names an encoding and a decode target of a track by their layers.
-    fn choice(&self, track: Option<TrackKey>, of: Option<(u8, u8)>) -> Option<LayerChoice> {
-        let (layer, target) = of?;
-        let reader = &self.tracks.get(track?)?.layers.get(usize::from(layer))?.reader;
-        let temporal = reader.targets().get(usize::from(target)).map_or(0, |target| target.temporal);
-        Some(LayerChoice { layer, spatial: spatial(reader, target), temporal })
     }
 
     /// What the path to a peer carries; `None` if it receives nothing.

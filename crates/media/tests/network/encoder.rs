@@ -2,7 +2,7 @@
 //! that are simulcast, dependent on key pictures (`L3T3_KEY`) or always (`L3T3`).
 
 use roundtable_wire::dependency::{
-    ChainDiffs, Descriptor, Dti, Dtis, FrameDiffs, Mandatory, Resolution, Structure, Template,
+    ChainDiffs, Descriptor, Dti, Dtis, FrameDiffs, MAX_TEMPLATES, Mandatory, Resolution, Structure, Template,
 };
 
 /// How spatial layers of one stream depend on each other.
@@ -62,7 +62,17 @@ impl Encoder {
     /// An encoder whose largest picture is `height` lines high.
     pub(crate) fn new(scheme: Scheme, spatial: u8, temporal: u8, height: u32) -> Self {
         let mut encoder = Self::bare(scheme, spatial, temporal, dummy());
-        encoder.structure = encoder.describe(height);
+        encoder.structure = encoder.describe(0, height);
+        encoder
+    }
+
+    /// The encoder set up anew with other spatial layers, as libwebrtc does when the size of the camera changes: it
+    /// goes on counting frames, and its templates are numbered behind those of before.
+    pub(crate) fn rebuilt(&self, spatial: u8, height: u32) -> Self {
+        let mut encoder = Self::bare(self.scheme, spatial, self.temporal, dummy());
+        (encoder.number, encoder.picture) = (self.number, self.picture);
+        let behind = usize::from(self.structure.id()) + self.structure.templates().len();
+        encoder.structure = encoder.describe((behind % MAX_TEMPLATES) as u8, height);
         encoder
     }
 
@@ -157,7 +167,7 @@ impl Encoder {
     }
 
     /// The structure whose templates fit all frames that come while every layer is active.
-    fn describe(&self, height: u32) -> Structure {
+    fn describe(&self, id: u8, height: u32) -> Structure {
         let mut model = Self::bare(self.scheme, self.spatial, self.temporal, dummy());
         let mut templates: Vec<Template> = Vec::new();
         for picture in 0..9 {
@@ -172,7 +182,7 @@ impl Encoder {
         let protected_by: Vec<u8> = (0..self.spatial * self.temporal).map(|target| target / self.temporal).collect();
         let sizes = (0..u32::from(self.spatial)).rev().map(|down| height >> down);
         let sizes: Vec<_> = sizes.map(|height| Resolution { width: height * 16 / 9, height }).collect();
-        Structure::new(0, templates, &protected_by, &sizes).expect("a valid structure")
+        Structure::new(id, templates, &protected_by, &sizes).expect("a valid structure")
     }
 
     /// Writes the descriptor of one packet of a frame.
@@ -192,7 +202,7 @@ impl Encoder {
             mandatory: Mandatory {
                 is_start,
                 is_end,
-                template_id: self.structure.id() + at as u8,
+                template_id: (usize::from(self.structure.id()) + at) as u8 % MAX_TEMPLATES as u8,
                 frame_number: frame.number as u16,
             },
             structure: (frame.is_key && frame.spatial == 0 && is_start).then(|| self.structure.clone()),

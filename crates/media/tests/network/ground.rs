@@ -64,6 +64,54 @@ fn on_a_clean_path_every_picture_of_every_codec_is_shown_and_no_number_is_wrong(
 }
 
 #[test]
+fn who_takes_no_descriptors_gets_the_best_layer_but_the_lowest_of_av1_if_it_cannot_put_others_together() {
+    for (media, ends_by_marker) in [(Media::Av1, true), (Media::Av1, false), (Media::Vp9 { dependency: true }, false)] {
+        let mut world = World::new(12);
+        let publisher = world.publish(media, clean());
+        let link = world.link(clean());
+        world.run_until(SECOND);
+        let subscriber = world.subscribe_as(link, false);
+        world.watch(subscriber, publisher, 720);
+        world.subscribers[subscriber].receiver.slots[0].ends_by_marker = ends_by_marker;
+        world.run_until(21 * SECOND);
+        assert_faultless(&mut world, &format!("{media:?}"));
+        let slot = &world.subscribers[subscriber].receiver.slots[0];
+        let rate = fps(&slot.shown, 8 * SECOND, 21 * SECOND);
+        assert!((29.0..31.0).contains(&rate), "{media:?} {ends_by_marker}: {rate} pictures a second");
+        let best = if ends_by_marker { 0 } else { 2 };
+        let settled = slot.shown.iter().filter(|shown| shown.at_us > 8 * SECOND);
+        assert!(settled.clone().all(|shown| shown.layer == best), "{media:?} {ends_by_marker}: {best}");
+        let late = slot.plis.iter().filter(|&&at| at > 8 * SECOND).count();
+        assert_eq!((late, slot.plis.is_empty()), (0, !ends_by_marker), "{media:?}: {:?}", slot.plis);
+    }
+}
+
+#[test]
+fn an_encoder_that_makes_other_spatial_layers_is_followed_without_a_break() {
+    for media in [Media::Av1, Media::Vp9 { dependency: true }] {
+        let mut world = World::new(13);
+        let publisher = world.publish(media, clean());
+        let link = world.link(clean());
+        world.run_until(SECOND);
+        for height in HEIGHTS {
+            let subscriber = world.subscribe(link);
+            world.watch(subscriber, publisher, height);
+        }
+        for (second, height, spatial) in [(5, 360, 2), (8, 180, 1), (11, 720, 3), (14, 360, 2)] {
+            world.at(second * SECOND, move |world| world.publishers[publisher].set_size(height, spatial));
+        }
+        world.run_until(17 * SECOND);
+        assert_faultless(&mut world, &format!("{media:?}"));
+        for (subscriber, height) in world.subscribers.iter().zip(HEIGHTS) {
+            let slot = &subscriber.receiver.slots[0];
+            let gap = longest_gap(&slot.shown, 3 * SECOND, 17 * SECOND);
+            assert!(gap < 0.3, "{media:?} {height}: {gap} s without a picture");
+            assert_eq!(slot.plis.len(), 0, "{media:?} {height}");
+        }
+    }
+}
+
+#[test]
 fn random_loss_to_the_subscriber_is_repaired() {
     for (loss, seed) in [(0.02, 1), (0.05, 2), (0.10, 3)] {
         for media in EVERY_MEDIA {

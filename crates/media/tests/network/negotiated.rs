@@ -74,7 +74,13 @@ pub(crate) fn in_extensions() -> ExtensionMap {
     ])
 }
 
-pub(crate) fn slot_config(kind: Kind, ssrc: u32) -> SlotConfig {
+/// A slot of a subscriber who takes dependency descriptors, or does not.
+pub(crate) fn slot_config(kind: Kind, ssrc: u32, takes_descriptors: bool) -> SlotConfig {
+    let mut extensions =
+        map(&[(Extension::Mid, OUT_MID), (Extension::TransportSequence, OUT_TWCC), (Extension::AudioLevel, OUT_LEVEL)]);
+    if takes_descriptors {
+        extensions.set(Extension::DependencyDescriptor, OUT_DEPENDENCY);
+    }
     SlotConfig {
         kind,
         mid: format!("s{ssrc}"),
@@ -82,12 +88,7 @@ pub(crate) fn slot_config(kind: Kind, ssrc: u32) -> SlotConfig {
         rtx_ssrc: (kind == Kind::Video).then_some(ssrc + 1),
         cname: format!("seat{ssrc}"),
         codecs: out_codecs(kind),
-        extensions: map(&[
-            (Extension::Mid, OUT_MID),
-            (Extension::TransportSequence, OUT_TWCC),
-            (Extension::AudioLevel, OUT_LEVEL),
-            (Extension::DependencyDescriptor, OUT_DEPENDENCY),
-        ]),
+        extensions,
     }
 }
 

@@ -251,6 +251,15 @@ impl Publisher {
         }
     }
 
+    /// The camera's pictures have another size, of which the encoder makes so many spatial layers.
+    pub(crate) fn set_size(&mut self, height: u32, spatial: u8) {
+        self.spatial_active = spatial;
+        for stream in &mut self.streams {
+            stream.encoder = stream.encoder.take().map(|encoder| encoder.rebuilt(spatial, height));
+            stream.needs_key = true;
+        }
+    }
+
     /// Sends one packet of sound.
     pub(crate) fn speak(&mut self, now_us: u64, out: &mut Vec<Rc<[u8]>>) {
         if self.audio.is_none() {

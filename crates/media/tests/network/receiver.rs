@@ -87,6 +87,8 @@ struct Partial {
 pub(crate) struct SlotReceiver {
     kind: Kind,
     pub(crate) ssrc: u32,
+    /// Like Chromium with AV1 and without descriptors it sees of a picture the frame that ends it, and no other.
+    pub(crate) ends_by_marker: bool,
     sequences: Unwrapper16,
     received: u64,
     first: Option<u64>,
@@ -231,6 +233,7 @@ impl SlotReceiver {
         Self {
             kind,
             ssrc,
+            ends_by_marker: false,
             sequences: Unwrapper16::new(),
             received: 0,
             first: None,
@@ -267,7 +270,7 @@ impl SlotReceiver {
             self.media_bytes += (size + OVERHEAD) as u64;
             let highest = self.sequences.highest();
             let number = self.sequences.unwrap(packet.sequence);
-            if self.note(now_us, number, highest) {
+            if self.note(now_us, number, highest) && self.may_end(packet.marker, packet.payload) {
                 self.take(now_us, number, packet.payload_type, packet.payload, rtt_us);
             }
             return;
@@ -277,8 +280,16 @@ impl SlotReceiver {
         let number = self.sequences.peek(sequence);
         if self.missing.remove(&number).is_some() {
             self.repaired += 1;
-            self.take(now_us, number, packet.payload_type, payload, rtt_us);
+            if self.may_end(packet.marker, payload) {
+                self.take(now_us, number, packet.payload_type, payload, rtt_us);
+            }
         }
+    }
+
+    /// Whether a packet is of use: to one who knows frames by the marker only, the last packets of others are not.
+    fn may_end(&self, marker: bool, payload: &[u8]) -> bool {
+        let ends = Piece::read(payload).is_some_and(|piece| piece.part + 1 == piece.parts);
+        marker || !ends || !self.ends_by_marker || self.kind == Kind::Audio
     }
 
     /// Keeps the list of what is missing; false for what is here already. `highest` came before.

@@ -59,6 +59,7 @@ pub(crate) struct Subscriber {
     /// In the order of the receiver's slots.
     pub(crate) slots: Vec<Seat>,
     pub(crate) joined_us: u64,
+    takes_descriptors: bool,
     /// By the sample: bytes of video received so far, retransmissions aside.
     pub(crate) received: Vec<u64>,
     downlink: usize,
@@ -194,6 +195,11 @@ impl World {
 
     /// A subscriber behind a link, whose way back is as long and wide.
     pub(crate) fn subscribe(&mut self, downlink: usize) -> usize {
+        self.subscribe_as(downlink, true)
+    }
+
+    /// Adds a subscriber who takes dependency descriptors, or does not.
+    pub(crate) fn subscribe_as(&mut self, downlink: usize, takes_descriptors: bool) -> usize {
         let at = self.subscribers.len();
         let now = self.now();
         let peer = self.plane.add_peer(now);
@@ -207,6 +213,7 @@ impl World {
             receiver: Receiver::new(self.now_us),
             slots: Vec::new(),
             joined_us: self.now_us,
+            takes_descriptors,
             received: Vec::new(),
             downlink,
             back,
@@ -219,10 +226,11 @@ impl World {
     /// Shows the camera of a publisher at a height to a subscriber, and lets it hear the microphone.
     pub(crate) fn watch(&mut self, subscriber: usize, publisher: usize, height: u16) {
         let (video, audio) = (self.publishers[publisher].video, self.publishers[publisher].audio);
-        let has_dependency = !matches!(
+        let is_described = !matches!(
             self.publishers[publisher].media,
             Media::Vp8 { dependency: false } | Media::Vp9 { dependency: false }
         );
+        let has_dependency = is_described && self.subscribers[subscriber].takes_descriptors;
         let slot = self.seat(subscriber, Kind::Video, has_dependency);
         self.hint(subscriber, slot, Hints { height, ..Hints::default() });
         self.assign(subscriber, slot, video);
@@ -300,7 +308,8 @@ impl World {
         let ssrc = self.next_ssrc;
         self.next_ssrc += 2;
         let (now, peer) = (self.now(), self.subscribers[subscriber].peer);
-        let key = self.plane.add_slot(now, peer, slot_config(kind, ssrc));
+        let takes_descriptors = self.subscribers[subscriber].takes_descriptors;
+        let key = self.plane.add_slot(now, peer, slot_config(kind, ssrc, takes_descriptors));
         let checker = Checker::new(kind, ssrc, has_dependency);
         let subscriber = &mut self.subscribers[subscriber];
         subscriber.slots.push(Seat { key, kind, checker, ssrc });

@@ -40,6 +40,8 @@ const TEMPORAL_SHARE: f64 = 1.02;
 pub(crate) struct Step {
     pub(crate) layer: u8,
     pub(crate) target: u8,
+    /// The spatial layer of the target; that of the rung is its place among all encodings.
+    pub(crate) spatial: u8,
     pub(crate) rung: Rung,
 }
 
@@ -147,7 +149,7 @@ impl Ladder {
                     fps: layer.fps(target).unwrap_or(usual_fps),
                     alive: layer.spatial_alive(now, place.spatial),
                 };
-                steps.push(Step { layer: place.layer, target, rung });
+                steps.push(Step { layer: place.layer, target, spatial: place.spatial, rung });
             }
         }
         steps.sort_unstable_by_key(|step| (step.rung.cost, step.rung.spatial, step.rung.temporal));
