@@ -15,9 +15,9 @@ const JOIN_SPACING: Duration = Duration::from_millis(2500);
 /// How long who cannot decode may be kept waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Urgency {
-    /// Somebody has just joined, and begins with what is kept since the last keyframe, or has begun so.
+    /// Somebody who has just joined sees something, and could have a better picture.
     Join,
-    /// Somebody could have a better picture.
+    /// Somebody joins, or could have a better picture.
     Patient,
     /// Somebody's picture stands still.
     Urgent,

@@ -553,9 +553,9 @@ impl Slot {
         self.wishes <= MAX_WISHES
     }
 
-    /// Whether the subscriber has just begun to see anything here, if it has at all.
+    /// Whether the subscriber has just begun to see anything here.
     pub(crate) fn has_just_joined(&self, now: Instant) -> bool {
-        self.joined.is_none_or(|joined| now < joined + JOINING)
+        self.joined.is_some_and(|joined| now < joined + JOINING)
     }
 
     /// Whether a subscriber without descriptors has just shown, by more keyframe requests than are passed on, that it

@@ -207,9 +207,9 @@ impl Selector {
             self.stop();
             return Choice::Stop;
         };
-        // A picture that was begun with more layers ends with the highest of them.
+        // A picture ends with the highest of the layers it was begun with.
         let is_within = self.picture.replace(timestamp) == Some(timestamp);
-        let is_cut = is_within && spatial(reader, wanted) < spatial(reader, current);
+        let is_cut = is_within && spatial(reader, wanted) != spatial(reader, current);
         let may = current != wanted && !is_cut && may_move(reader, frame, current, wanted);
         let target = if may { wanted } else { current };
         self.current = Some(Current::new(reader, target));
