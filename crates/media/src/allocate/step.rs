@@ -44,7 +44,8 @@ pub(super) struct Candidate {
     weight: f64,
     priority: u8,
     spoke: u64,
-    rise: bool,
+    /// By how much it may go up, after it had to go down.
+    rise: Bitrate,
     rise_spatial: bool,
     now: Instant,
 }
@@ -135,8 +136,8 @@ impl Candidate {
             return true;
         }
         let alive = rung.alive.is_some_and(|since| self.now.saturating_duration_since(since) >= LAYER_ALIVE);
-        let same = track.rungs.get(before).is_some_and(|before| before.spatial == rung.spatial);
-        self.rise && alive && (same || self.rise_spatial)
+        let Some(before) = track.rungs.get(before) else { return false };
+        alive && rung.cost - before.cost <= self.rise && (before.spatial == rung.spatial || self.rise_spatial)
     }
 
     /// The step that brings most for its cost, of those that `fits` allows.
@@ -223,7 +224,7 @@ impl Round {
             } else {
                 Bitrate::ZERO
             };
-            let paused = !candidate.had && !candidate.rise;
+            let paused = !candidate.had && candidate.rise < rung.cost;
             if total <= limit + grace && !paused {
                 candidate.chosen = Some(index);
                 used = total;

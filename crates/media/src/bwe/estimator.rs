@@ -131,7 +131,7 @@ impl SendSideEstimator {
         self.received.sort_unstable_by_key(|report| (report.arrival_micros, report.sequence));
         self.acked.handle_received(&self.received);
         let (acked, limited, max) = (self.acked.bps(), self.alr.is_limited(), self.config.max.as_f64());
-        let recent = self.acked.recent_bps();
+        let recent = self.acked.recent();
         let context = DelayContext { acked, recent, rtt: self.rtt, limited, max };
         self.delay.handle_received(now, &self.received, &context);
         let found = self.probes.handle_reports(now, &self.reports);
@@ -171,7 +171,7 @@ impl SendSideEstimator {
 
     /// The start is a guess: if the first probes told nothing it gives way to what arrives.
     fn correct_start(&mut self, now: Instant, cluster: &ProbeCluster) {
-        let arrives = self.acked.recent_bps().or(self.acked.bps());
+        let arrives = self.acked.recent().map(|recent| recent.bps).or(self.acked.bps());
         if let Some(bps) = arrives.filter(|_| cluster.cause == ProbeCause::Initial && !self.proven) {
             let bps = bps.min(self.delay.rate());
             self.delay.set_rate(now, bps);

@@ -139,7 +139,10 @@ impl Aimd {
         };
         // Overuse is only told of while a queue stands, so what just arrived is what the path carries, less or more than
         // on average: a rung that was taken a moment ago does not count as the old one.
-        let acked = context.recent.unwrap_or(acked);
+        //
+        // Unless little was sent in so short a time, as between two pictures. Then what arrives is what arrived before, by as
+        // much less as the last packets were held up: a path shared with others must not take all from who uses little.
+        let acked = context.recent.map_or(acked, |recent| recent.bps.max(recent.slowed * acked.min(self.rate)));
         let mut rate = (DECREASE * acked - DECREASE_BPS).max(0.0);
         if rate > self.rate {
             rate = self.capacity.estimate().map_or(rate, |estimate| DECREASE * estimate);

@@ -18,6 +18,7 @@ use self::aimd::Aimd;
 use self::inter_arrival::InterArrival;
 use self::standing::StandingQueue;
 use self::trendline::Trendline;
+use super::acked::Recent;
 use super::sent_log::Report;
 
 pub use self::aimd::Trend;
@@ -49,7 +50,7 @@ pub enum Usage {
 pub(crate) struct DelayContext {
     pub(crate) acked: Option<f64>,
     /// What arrived in a time so short that it counts only while a queue stands.
-    pub(crate) recent: Option<f64>,
+    pub(crate) recent: Option<Recent>,
     pub(crate) rtt: Duration,
     pub(crate) limited: bool,
     pub(crate) max: f64,

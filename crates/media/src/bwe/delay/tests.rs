@@ -8,6 +8,7 @@ use super::link_capacity::LinkCapacity;
 use super::standing::StandingQueue;
 use super::trendline::Trendline;
 use super::{DelayContext, DelayHalf, Usage};
+use crate::bwe::acked::Recent;
 use crate::bwe::sent_log::Report;
 
 fn ms(ms: u64) -> Duration {
@@ -185,8 +186,26 @@ fn a_cut_takes_what_just_arrived_rather_than_the_average() {
     let start = Instant::now();
     let mut aimd = Aimd::new(start, 2e6, 30e3);
     // A rung was taken 150 ms ago: on average much less arrived.
-    aimd.update(start, Usage::Overuse, &DelayContext { recent: Some(1e6), ..context(400e3) });
+    aimd.update(
+        start,
+        Usage::Overuse,
+        &DelayContext { recent: Some(Recent { bps: 1e6, slowed: 1.0 }), ..context(400e3) },
+    );
     assert!((aimd.rate() - 845e3).abs() < 1.0, "{}", aimd.rate());
+}
+
+#[test]
+fn a_cut_between_two_pictures_takes_the_average_as_much_less_as_packets_were_held_up() {
+    let start = Instant::now();
+    // Since the last picture there was only sound: that is not what the path carries.
+    let sound = |slowed| DelayContext { recent: Some(Recent { bps: 40e3, slowed }), ..context(200e3) };
+    let mut aimd = Aimd::new(start, 400e3, 30e3);
+    aimd.update(start, Usage::Overuse, &sound(0.9));
+    assert!((aimd.rate() - (0.85 * 180e3 - 5e3)).abs() < 1.0, "{}", aimd.rate());
+    // What arrived on average before the last cut is no reason not to cut again.
+    let mut aimd = Aimd::new(start, 100e3, 30e3);
+    aimd.update(start, Usage::Overuse, &sound(1.0));
+    assert!((aimd.rate() - 80e3).abs() < 1.0, "{}", aimd.rate());
 }
 
 #[test]
