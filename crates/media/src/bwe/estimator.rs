@@ -132,7 +132,8 @@ impl SendSideEstimator {
         self.acked.handle_received(&self.received);
         let (acked, limited, max) = (self.acked.bps(), self.alr.is_limited(), self.config.max.as_f64());
         let recent = self.acked.recent();
-        let context = DelayContext { acked, recent, rtt: self.rtt, limited, max };
+        let lost = self.reports.iter().any(|report| report.arrival_micros.is_none());
+        let context = DelayContext { acked, recent, rtt: self.rtt, limited, lost, max };
         self.delay.handle_received(now, &self.received, &context);
         let found = self.probes.handle_reports(now, &self.reports);
         if let Some((cluster, outcome)) = found {

@@ -6,6 +6,7 @@
 mod aimd;
 mod inter_arrival;
 mod link_capacity;
+mod rivals;
 mod standing;
 mod trendline;
 
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use self::aimd::Aimd;
 use self::inter_arrival::InterArrival;
+use self::rivals::Rivals;
 use self::standing::StandingQueue;
 use self::trendline::Trendline;
 use super::acked::Recent;
@@ -53,6 +55,8 @@ pub(crate) struct DelayContext {
     pub(crate) recent: Option<Recent>,
     pub(crate) rtt: Duration,
     pub(crate) limited: bool,
+    /// Whether something was lost that the last reports told of.
+    pub(crate) lost: bool,
     pub(crate) max: f64,
 }
 
@@ -62,6 +66,7 @@ pub(crate) struct DelayHalf {
     groups: InterArrival,
     trendline: Trendline,
     standing: StandingQueue,
+    rivals: Rivals,
     aimd: Aimd,
     usage: Usage,
     last_packet: Option<Instant>,
@@ -73,6 +78,7 @@ impl DelayHalf {
             groups: InterArrival::default(),
             trendline: Trendline::default(),
             standing: StandingQueue::default(),
+            rivals: Rivals::default(),
             aimd: Aimd::new(now, start, min),
             usage: Usage::Normal,
             last_packet: None,
@@ -107,8 +113,17 @@ impl DelayHalf {
             Usage::Overuse => Usage::Normal,
             usage => usage,
         };
-        self.usage = usage;
-        self.aimd.update(now, usage, context);
+        if let Some(bps) = self.rivals.handle_queue(now, self.standing.queue(), context.recent) {
+            self.aimd.set_rate(now, bps.max(self.aimd.rate()));
+        }
+        self.standing.hold_base(self.rivals.are_there());
+        if self.rivals.are_there() {
+            self.usage = Usage::Normal;
+            self.aimd.update_beside(now, context);
+        } else {
+            self.usage = usage;
+            self.aimd.update(now, usage, context);
+        }
     }
 
     /// Puts the rate where something else than delay has shown it to be.
@@ -136,8 +151,11 @@ impl DelayHalf {
         self.aimd.rate()
     }
 
-    /// The rate at which to send: less than the path carries while a queue has to drain (our own).
+    /// The rate at which to send: less than the path carries while a queue has to drain (our own), unless others keep it.
     pub(crate) fn send_rate(&self) -> f64 {
+        if self.rivals.are_there() {
+            return self.aimd.rate();
+        }
         let excess = self.queue().saturating_sub(DRAIN_FROM).as_secs_f64();
         self.aimd.rate() * (1.0 - (excess / DRAIN_SPAN.as_secs_f64()).min(DRAIN_MOST))
     }

@@ -45,6 +45,8 @@ pub(super) struct StandingQueue {
     before: Option<f64>,
     current: Option<(f64, f64)>,
     jitter: f64,
+    /// Whether the least delay is not to be forgotten.
+    held: bool,
 }
 
 impl StandingQueue {
@@ -61,7 +63,7 @@ impl StandingQueue {
             self.recent.pop_front();
         }
         match &mut self.current {
-            Some((began, least)) if (*began..*began + BASE_MS).contains(&delta.at_ms) => {
+            Some((began, least)) if self.held || (*began..*began + BASE_MS).contains(&delta.at_ms) => {
                 *least = least.min(delta.delay_ms);
             }
             Some((_, least)) => {
@@ -90,6 +92,11 @@ impl StandingQueue {
     pub(super) fn queue(&self) -> Duration {
         // A number and not negative, and far below the range of a duration.
         Duration::from_secs_f64(self.queue_ms().map_or(0.0, |ms| (ms / 1e3).clamp(0.0, 60.0)))
+    }
+
+    /// Keeps the least delay for as long as `held`, however long it has not been seen.
+    pub(super) const fn hold_base(&mut self, held: bool) {
+        self.held = held;
     }
 
     /// Forgets the groups, and what was least.
