@@ -33,11 +33,17 @@ const RESUME_MARGIN: f64 = 1.25;
 pub(crate) const LAYER_ALIVE: Duration = Duration::from_millis(500);
 /// Between two moves of one track to other spatial layers, unless it must go down.
 const SPATIAL_SPACING: Duration = Duration::from_secs(1);
-/// After a step down a track stays there for this long, …
+/// After a step down a track waits for this long …
 const HOLD_START: Duration = Duration::from_secs(2);
-/// … twice as long each time it had to go down so soon after going up, …
+/// … to go up by so much, and for as much longer or shorter as the step is larger or smaller. So all who share a path get
+/// back the same number of bits a second, as flows that increase additively do, and who has little is there before who
+/// has much (S4). …
+const HOLD_STEP: Bitrate = Bitrate::kbps(400);
+/// … The smallest step waits for this long. …
+const HOLD_LEAST: Duration = Duration::from_millis(1500);
+/// … The wait is twice as long each time it had to go down so soon after going up, …
 const HOLD_RELAPSE: Duration = Duration::from_secs(10);
-/// … up to this …
+/// … up to this, which is also the longest that any step waits, …
 const HOLD_MAX: Duration = Duration::from_secs(30);
 /// … or this if it was paused: the lowest rung costs little, and no picture is worse than one that comes and goes, …
 const HOLD_PAUSED_MAX: Duration = Duration::from_secs(8);
@@ -349,19 +355,26 @@ impl Memory {
         self.chosen.filter(|_| patient).map(|(spatial, _)| spatial)
     }
 
-    /// Whether the track may move up, and to another spatial layer.
-    fn may_rise(&self, now: Instant, class: Class, useful: Option<(u8, u8)>, target: Bitrate) -> (bool, bool) {
+    /// By how much the track may move up, whether it may in its spatial layer whatever that costs, and whether to another one.
+    fn may_rise(&self, now: Instant, class: Class, useful: Option<(u8, u8)>, target: Bitrate) -> (Bitrate, bool, bool) {
         let over = |then: Option<Instant>, span| then.is_none_or(|then| now.saturating_duration_since(then) >= span);
         // Who begins to speak does not wait for what went wrong before, nor who is to be larger or smoother.
         let grown = self.useful.zip(useful).is_some_and(|(before, now)| now.0 > before.0 || now.1 > before.1);
         let promoted = self.class.is_some_and(|before| class < before) || grown;
         let hold = if self.chosen.is_none() { self.hold.min(HOLD_PAUSED_MAX) } else { self.hold };
         // Nor does one whose path has become another.
-        let changed = target >= self.failed.scale(HOLD_VOID);
-        let calm = promoted || over(self.down, if changed { HOLD_START } else { hold });
+        let hold = if target >= self.failed.scale(HOLD_VOID) { HOLD_START } else { hold };
+        let rise = match self.down.map(|down| now.saturating_duration_since(down)) {
+            Some(passed) if !promoted && passed < HOLD_LEAST => Bitrate::ZERO,
+            // A hold is at least as long as its start.
+            Some(passed) if !promoted && passed < HOLD_MAX => {
+                HOLD_STEP.scale(passed.as_secs_f64() / hold.max(HOLD_START).as_secs_f64())
+            }
+            Some(_) | None => Bitrate::bps(u64::MAX),
+        };
         // More pictures of the same encoding cost nothing to try.
-        let smoother = calm || self.chosen.is_some() && over(self.down, HOLD_START);
-        (smoother, promoted || calm && over(self.spatial, SPATIAL_SPACING))
+        let smoother = self.chosen.is_some() && over(self.down, HOLD_START);
+        (rise, smoother, promoted || over(self.spatial, SPATIAL_SPACING))
     }
 }
 

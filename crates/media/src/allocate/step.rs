@@ -53,7 +53,9 @@ pub(super) struct Candidate {
     weight: f64,
     priority: u8,
     spoke: u64,
-    rise: bool,
+    /// By how much it may go up, after it had to go down.
+    rise: Bitrate,
+    rise_temporal: bool,
     rise_spatial: bool,
     now: Instant,
 }
@@ -92,7 +94,7 @@ impl Candidate {
         let serves = |rung: &Rung| top.is_some_and(|top| rung.spatial <= top) && rung.fps <= fps;
         let before = alive.filter(|&place| wanted && track.rungs.get(place).is_some_and(serves));
         let useful = top.map(|top| (top, track.hints.max_fps));
-        let (rise, rise_spatial) = memory.may_rise(now, class, useful, budget.target);
+        let (rise, rise_temporal, rise_spatial) = memory.may_rise(now, class, useful, budget.target);
         let base = match class {
             Class::Screen => 8.0,
             Class::Dominant => 4.0,
@@ -117,6 +119,7 @@ impl Candidate {
             priority: track.hints.priority,
             spoke: track.spoke,
             rise,
+            rise_temporal,
             rise_spatial: rise_spatial && budget.settled,
             now,
         }
@@ -149,8 +152,10 @@ impl Candidate {
             return true;
         }
         let alive = rung.alive.is_some_and(|since| self.now.saturating_duration_since(since) >= LAYER_ALIVE);
-        let same = track.rungs.get(before).is_some_and(|before| before.spatial == rung.spatial);
-        self.rise && alive && (same || self.rise_spatial)
+        let Some(before) = track.rungs.get(before) else { return false };
+        let fits = rung.cost - before.cost <= self.rise;
+        let may = if before.spatial == rung.spatial { fits || self.rise_temporal } else { fits && self.rise_spatial };
+        alive && may
     }
 
     /// What room a rung takes beyond its cost. Who goes down to a smaller picture waits for its keyframe, which is as large
@@ -257,7 +262,7 @@ impl Round {
             } else {
                 Bitrate::ZERO
             };
-            let paused = !candidate.had && !candidate.rise;
+            let paused = !candidate.had && candidate.rise < rung.cost;
             if total <= limit + grace && !paused {
                 candidate.chosen = Some(index);
                 used = total;

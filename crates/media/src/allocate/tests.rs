@@ -166,9 +166,9 @@ fn a_rung_that_no_longer_fits_is_left_at_once_and_taken_again_with_room_to_spare
     assert_eq!(stage.cause(), Cause::Kept);
     assert_eq!(stage.at(20.1, &budget(1210)), [Some((2, 1))]);
     assert_eq!(stage.cause(), Cause::Squeezed);
-    assert_eq!(stage.at(22.0, &budget(1400)), [Some((2, 1))], "it is held for two seconds");
-    assert_eq!(stage.at(22.2, &budget(1320)), [Some((2, 1))], "1.10 times 1215 are 1337");
-    assert_eq!(stage.at(22.3, &budget(1340)), [Some((2, 2))]);
+    assert_eq!(stage.at(22.4, &budget(1400)), [Some((2, 1))], "470 kbit/s are held for 2.35 seconds");
+    assert_eq!(stage.at(22.5, &budget(1320)), [Some((2, 1))], "1.10 times 1215 are 1337");
+    assert_eq!(stage.at(22.6, &budget(1340)), [Some((2, 2))]);
     assert_eq!(stage.cause(), Cause::Room);
 }
 
@@ -178,6 +178,22 @@ fn a_probe_stands_for_room_to_spare() {
     stage.at(0.0, &budget(1000));
     assert_eq!(stage.at(5.0, &budget(1300)), [Some((2, 1))]);
     assert_eq!(stage.at(5.1, &Budget { probed: Some(kbps(1300)), ..budget(1300) }), [Some((2, 2))]);
+}
+
+/// Seconds after a step down, to the tenth, until the step up that is possible then is taken.
+fn held(low: u64, high: u64) -> f64 {
+    let mut stage = Stage::cameras(1);
+    let before = stage.at(0.0, &budget(high));
+    assert_ne!(stage.at(20.0, &budget(low)), before);
+    let back = (1..100).find(|tenths| stage.at(20.0 + f64::from(*tenths) / 10.0, &budget(high)) == before);
+    f64::from(back.unwrap()) / 10.0
+}
+
+#[test]
+fn who_has_little_goes_up_again_sooner_than_who_has_much() {
+    assert!((held(220, 300) - 1.5).abs() < 0.01, "65 kbit/s: {}", held(220, 300));
+    assert!((held(700, 1000) - 1.8).abs() < 0.01, "350 kbit/s: {}", held(700, 1000));
+    assert!((held(1250, 1400) - 2.4).abs() < 0.01, "470 kbit/s: {}", held(1250, 1400));
 }
 
 #[test]
@@ -195,12 +211,12 @@ fn who_relapses_is_held_twice_as_long_each_time() {
         holds.push((at - down).round() as u32);
         at += 0.5;
     }
-    assert_eq!(holds, [4, 8, 16, 30, 30, 30]);
+    assert_eq!(holds, [5, 9, 19, 30, 30, 30], "of 470 kbit/s, where 400 wait 4, 8 and 16 seconds");
     stage.at(at, &little);
     stage.at(at + 31.0, &plenty);
     let calm = at + 120.0;
     stage.at(calm, &little);
-    assert_eq!(stage.at(calm + 2.1, &budget(900)), [Some((2, 1))], "after a calm minute it starts anew");
+    assert_eq!(stage.at(calm + 2.4, &budget(900)), [Some((2, 1))], "after a calm minute it starts anew");
 }
 
 #[test]
@@ -245,12 +261,12 @@ fn no_larger_picture_is_begun_while_something_waits() {
 #[test]
 fn on_a_path_of_twice_the_rate_the_long_hold_is_void() {
     let mut stage = Stage::cameras(1);
-    for at in [0.0, 5.0] {
+    for at in [0.0, 6.0] {
         stage.at(at, &budget(1400));
         stage.at(at + 0.5, &budget(420));
     }
-    assert_eq!(stage.at(8.0, &budget(1500)), [Some((1, 2))]);
-    assert_eq!(stage.at(8.0, &budget(2900)), [Some((2, 2))]);
+    assert_eq!(stage.at(9.0, &budget(1500)), [Some((1, 2))]);
+    assert_eq!(stage.at(9.0, &budget(2900)), [Some((2, 2))]);
 }
 
 #[test]

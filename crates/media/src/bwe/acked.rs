@@ -32,6 +32,15 @@ pub(crate) struct AckedRate {
     bps: Option<f64>,
 }
 
+/// What arrived in a time so short that it counts only while a queue stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Recent {
+    /// Bits per second. With a queue of our own making this is what the path carries.
+    pub(crate) bps: f64,
+    /// The time in which the packets left, as a share of that in which they arrived; at most 1.
+    pub(crate) slowed: f64,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Packet {
     sent: i64,
@@ -54,15 +63,18 @@ impl AckedRate {
         self.bps
     }
 
-    /// Bits per second of the last 150 ms. While a queue stands this is what the path carries, however short the time.
-    pub(crate) fn recent_bps(&self) -> Option<f64> {
+    /// What arrived in the last 150 ms.
+    pub(crate) fn recent(&self) -> Option<Recent> {
         let last = self.window.back()?;
         let recent = self.window.iter().rev().take_while(|packet| packet.arrival + RECENT_SPAN >= last.arrival);
         let (count, bytes, first) = recent
             .fold((0, 0.0, last), |(count, bytes, _), packet| (count + 1, bytes + f64::from(packet.size), packet));
         let span = last.arrival - first.arrival;
         let enough = count >= RECENT_PACKETS && span >= RECENT_SPAN / 2;
-        enough.then(|| (bytes - f64::from(first.size)) * 8e6 / span as f64)
+        enough.then(|| Recent {
+            bps: (bytes - f64::from(first.size)) * 8e6 / span as f64,
+            slowed: ((last.sent - first.sent) as f64 / span as f64).clamp(0.0, 1.0),
+        })
     }
 
     fn insert(&mut self, packet: Packet) {

@@ -141,9 +141,10 @@ impl SendSideEstimator {
         self.received.sort_unstable_by_key(|report| (report.arrival_micros, report.sequence));
         self.acked.handle_received(&self.received);
         let (acked, limited, max) = (self.acked.bps(), self.alr.is_limited(), self.config.max.as_f64());
-        let recent = self.acked.recent_bps();
+        let recent = self.acked.recent();
         let probing = self.probes.was_active(now, PROBE_WAKE);
-        let context = DelayContext { acked, recent, rtt: self.rtt, limited, max, probing };
+        let lost = self.reports.iter().any(|report| report.arrival_micros.is_none());
+        let context = DelayContext { acked, recent, rtt: self.rtt, limited, lost, max, probing };
         self.delay.handle_received(now, &self.received, &context);
         let found = self.probes.handle_reports(now, &self.reports);
         if let Some((cluster, outcome)) = found {
@@ -182,7 +183,7 @@ impl SendSideEstimator {
 
     /// The start is a guess: if the first probes told nothing it gives way to what arrives.
     fn correct_start(&mut self, now: Instant, cluster: &ProbeCluster) {
-        let arrives = self.acked.recent_bps().or(self.acked.bps());
+        let arrives = self.acked.recent().map(|recent| recent.bps).or(self.acked.bps());
         if let Some(bps) = arrives.filter(|_| cluster.cause == ProbeCause::Initial && !self.proven) {
             let bps = bps.min(self.delay.rate());
             self.delay.set_rate(now, bps);

@@ -152,6 +152,9 @@ fn what_arrives_is_measured_despite_a_pause_of_the_receiver() {
     let steady = rate.bps().unwrap();
     assert!((steady - 960e3).abs() < 1e3, "1200 bytes each 10 ms: {steady}");
 
+    let recent = rate.recent().unwrap();
+    assert!((recent.bps - 960e3).abs() < 1e3 && (recent.slowed - 1.0).abs() < 1e-9, "{recent:?}");
+
     // For 300 ms nothing is received, then all at once.
     let mut late = stream(100, 30, 10, 30);
     late.iter_mut().for_each(|report| report.arrival_micros = Some(1_330_000));
@@ -162,6 +165,16 @@ fn what_arrives_is_measured_despite_a_pause_of_the_receiver() {
 }
 
 #[test]
+fn packets_that_come_slower_than_they_left_tell_by_how_much() {
+    let mut rate = AckedRate::default();
+    let mut slow = stream(0, 60, 10, 30);
+    slow.iter_mut().enumerate().for_each(|(at, report)| report.arrival_micros = Some(at as i64 * 12_500));
+    rate.handle_received(&slow);
+    let recent = rate.recent().unwrap();
+    assert!((recent.slowed - 0.8).abs() < 1e-9 && (recent.bps - 768e3).abs() < 1e3, "{recent:?}");
+}
+
+#[test]
 fn arrivals_that_go_back_far_begin_a_new_measurement() {
     let mut rate = AckedRate::default();
     rate.handle_received(&stream(0, 100, 10, 1_000_000));
@@ -169,7 +182,7 @@ fn arrivals_that_go_back_far_begin_a_new_measurement() {
     back[4].arrival_micros = Some(i64::MAX / 4);
     rate.handle_received(&back);
     assert_eq!(rate.bps(), None);
-    assert_eq!(rate.recent_bps(), None);
+    assert_eq!(rate.recent(), None);
 }
 
 #[test]

@@ -79,8 +79,10 @@ impl Plane {
             self.counters.paced_lost += 1;
             return;
         };
-        if !item.is_repeat && slot.rtx.has_sent(item.index) {
-            return; // It was missed while it waited, and sent again before it was sent.
+        // What was missed while it waited was sent again before it was sent; but of what is stale nothing was, and the
+        // number is still to come.
+        if !item.is_repeat && slot.rtx.has_sent(item.index) && !slot.is_stale(item.index) {
+            return;
         }
         let departure = Departure { ntp, transport_sequence: peer.sending.sequence() };
         let len = if item.is_repeat {

@@ -3,6 +3,7 @@
 
 mod sim;
 
+use sim::cross::Cross;
 use sim::link::LinkConfig;
 use sim::rival::Rival;
 use sim::rng::Rng;
@@ -14,6 +15,8 @@ const SEEDS: u64 = 20;
 const TABLE_SEEDS: u64 = 2;
 const ALL_TOP: f64 = 1_215e3;
 const EVERY: f64 = 1.0;
+/// The share of seeds of which fairness is demanded: it hangs on who happens to look first.
+const NEARLY: f64 = 0.95;
 
 /// Whose figures are taken, on how many seeds.
 #[derive(Debug, Clone, Copy)]
@@ -271,64 +274,73 @@ fn s4_setup(rival: Rival, seed: u64) -> Setup {
     setup
 }
 
+/// The parts of an S4 run in which the capacity stays, without the first five seconds of each, in milliseconds.
+fn s4_phases() -> [(u64, u64); 5] {
+    [0, 1, 2, 3, 4].map(|phase| (phase * 25_000 + 5_000, (phase + 1) * 25_000))
+}
+
 /// RFC 8867 5.2: two flows share a link whose capacity changes.
 fn s4(case: Case) -> Card {
     let rival = case.rival;
-    let rates = S4_RATES;
     let runs = case.outcomes(|seed| s4_setup(rival, seed));
+    let rates =
+        |run: &Outcome| s4_phases().map(|(from, to)| [0, 1].map(|side: usize| run.seen[side].mean_rate(from, to)));
+    let fairness = |run: &Outcome| rates(run).map(|rates| jain(&rates));
     let mut card = Card::new("S4 RFC 8867 5.2");
     card.at_least(
         "Jain of two, mean of phases",
         "≥ 0.9",
         0.9,
-        0.85, // Not yet on all: see «What is missing» in docs/MEDIA.md.
-        each(&runs, |run| {
-            let phases = (0..5).map(|phase| {
-                let (from, to) = (phase * 25_000 + 5_000, (phase + 1) * 25_000);
-                jain(&[run.seen[0].mean_rate(from, to), run.seen[1].mean_rate(from, to)])
-            });
-            phases.sum::<f64>() / 5.0
-        }),
+        NEARLY,
+        each(&runs, |run| fairness(run).iter().sum::<f64>() / 5.0),
     );
+    card.shown("Jain of two, least of phases", each(&runs, |run| fairness(run).into_iter().fold(1.0, f64::min)));
     card.shown(
         "use of the link, mean of phases",
         each(&runs, |run| {
-            (0..5_u64)
-                .map(|phase| {
-                    let (from, to) = (phase * 25_000 + 5_000, (phase + 1) * 25_000);
-                    (run.seen[0].mean_rate(from, to) + run.seen[1].mean_rate(from, to)) / rates[phase as usize]
-                })
-                .sum::<f64>()
-                / 5.0
+            rates(run).iter().zip(S4_RATES).map(|(rates, bps)| (rates[0] + rates[1]) / bps).sum::<f64>() / 5.0
         }),
+    );
+    card.shown(
+        "switches a minute and flow",
+        each(&runs, |run| {
+            let moves = |seen: &Seen| s4_phases().iter().map(|&(from, to)| seen.switches(from, to)).sum::<usize>();
+            run.seen.iter().map(moves).sum::<usize>() as f64 * 60.0 / 200.0
+        }),
+    );
+    card.at_most(
+        "frozen, share of the time",
+        "≤ 0.1",
+        0.1,
+        0.9,
+        each(&runs, |run| run.seen.iter().map(|seen| seen.frozen(0, 5_000, 125_000)).sum::<u64>() as f64 / 240e3),
     );
     card
 }
 
 /// RFC 8867 5.4: flows of one kind compete, the last of them late.
 fn s4_late_comer(case: Case) -> Card {
+    const JOINS: [u64; 3] = [0, 10_000, 30_000];
     let rival = case.rival;
     let mut card = Card::new("S4 RFC 8867 5.4");
     let runs = case.outcomes(|seed| {
         let mut setup = Setup::new(rival, seed, LinkConfig::new(2e6, 50.0), 70_000);
-        setup.joins = vec![0, 10_000, 30_000];
+        setup.joins = JOINS.to_vec();
         setup
     });
+    let fairness = |run: &Outcome, from: u64, to: u64| {
+        jain(&[0, 1, 2].map(|side: usize| run.seen[side].mean_rate(from - JOINS[side], to - JOINS[side])))
+    };
     card.at_most(
         "late comer of three: Jain ≥ 0.85 after, s",
         "≤ 20",
         20.0,
-        EVERY,
+        NEARLY,
         each(&runs, |run| {
-            let fair = (30_000..65_000).step_by(1_000).find(|&at| {
-                jain(&[0, 1, 2].map(|side: usize| {
-                    let joined = [0, 10_000, 30_000][side];
-                    run.seen[side].mean_rate(at - joined, at - joined + 5_000)
-                })) >= 0.85
-            });
-            seconds(fair, 30_000)
+            seconds((30_000..65_000).step_by(1_000).find(|&at| fairness(run, at, at + 5_000) >= 0.85), 30_000)
         }),
     );
+    card.shown("Jain of three from 20 s after the last on", each(&runs, |run| fairness(run, 50_000, 70_000)));
     card
 }
 
@@ -455,9 +467,53 @@ fn s9(case: Case) -> Card {
     card
 }
 
+fn s12_setup(rival: Rival, seed: u64, cross: Cross) -> Setup {
+    let mut setup = Setup::new(rival, seed, LinkConfig::new(2e6, 50.0), 120_000);
+    setup.tracks = vec![720, 720];
+    // Both begin in another order with each seed.
+    let (ours, theirs) = if seed.is_multiple_of(2) { (0, 10_000) } else { (10_000, 0) };
+    setup.joins = vec![ours];
+    setup.cross = Some((theirs, cross));
+    setup
+}
+
+/// RFC 8867 5.6 and its like: the flow of somebody else shares the bottleneck.
+fn s12(case: Case) -> Card {
+    let rival = case.rival;
+    let mut card = Card::new("S12 beside others on 2 M");
+    // Not yet on all: see «What is missing» in docs/MEDIA.md.
+    for (cross, least, most, queue, frozen, demanded) in [
+        (Cross::Tcp, "TCP: share", "TCP: share, too", "TCP: queue p50, ms", "TCP: frozen, share of the time", 0.6),
+        (
+            Cross::Browser(Rival::Ours),
+            "browser: share",
+            "browser: share, too",
+            "browser: queue p50, ms",
+            "browser: frozen, share of the time",
+            0.8,
+        ),
+    ] {
+        let runs = case.outcomes(|seed| s12_setup(rival, seed, cross));
+        let shares = each(&runs, |run| run.share(40_000, 110_000));
+        card.at_least(least, "≥ 0.3", 0.3, demanded, shares.clone());
+        card.at_most(most, "≤ 0.7", 0.7, demanded, shares);
+        card.shown(queue, each(&runs, |run| percentile(&run.queue_ms[40_000..110_000], 0.5)));
+        card.shown(
+            frozen,
+            each(&runs, |run| {
+                (0..2).map(|track| run.seen[0].frozen(track, 40_000, 110_000)).sum::<u64>() as f64 / 140e3
+            }),
+        );
+    }
+    // It fills the queue and stays there, which no browser does: beside it even more is lost.
+    let runs = case.outcomes(|seed| s12_setup(rival, seed, Cross::Browser(Rival::Family)));
+    card.shown("rtc-interceptor Gcc: share", each(&runs, |run| run.share(40_000, 110_000)));
+    card
+}
+
 type Scenario = fn(Case) -> Card;
 
-const SCENARIOS: [Scenario; 10] = [s1, s2, s3, s4, s4_late_comer, s5, s6, s7, s8, s9];
+const SCENARIOS: [Scenario; 11] = [s1, s2, s3, s4, s4_late_comer, s5, s6, s7, s8, s9, s12];
 
 #[test]
 fn s1_a_path_that_dips_to_a_tenth_is_followed_down_and_up() {
@@ -482,6 +538,11 @@ fn s4_rfc_8867_5_2_two_flows_share_a_capacity_that_changes() {
 #[test]
 fn s4_rfc_8867_5_4_a_late_comer_gets_its_share_of_competing_flows() {
     s4_late_comer(Case::OURS).assert();
+}
+
+#[test]
+fn s12_a_download_and_the_picture_of_a_browser_leave_room_and_get_some() {
+    s12(Case::OURS).assert();
 }
 
 #[test]
@@ -540,6 +601,7 @@ fn the_same_seed_gives_the_same_run() {
         Ok("s5") => s5_setup(Rival::Ours, seed, 0.10),
         Ok("s7") => s7_setup(Rival::Ours, seed),
         Ok("s8") => s8_setup(Rival::Ours, seed),
+        Ok("s12") => s12_setup(Rival::Ours, seed, Cross::Tcp),
         Ok("s9") => s9_setup(Rival::Ours, seed),
         _ => s1_setup(Rival::Ours, seed),
     };

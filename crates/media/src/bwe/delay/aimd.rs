@@ -31,6 +31,15 @@ const CUT_MAX: Duration = Duration::from_millis(200);
 const CUT_SHOWN: Duration = Duration::from_millis(500);
 /// … unless less than this share of it arrives.
 const CUT_AGAIN: f64 = 0.5;
+/// Beside flows that fill the queue the rate is this share of itself after a loss, once a round trip, …
+///
+/// This and the next are what made the share beside CUBIC (RFC 9438) a third to a half of 2 Mbit/s (S12). TCP gives way by
+/// 0.7, but from a rate that it uses up, while we send the next rung below ours.
+const BESIDE_DECREASE: f64 = 0.92;
+/// … and grows by so many bits per second each second, …
+const BESIDE_BPS: f64 = 250_000.0;
+/// … to no more than this many times what arrives: enough for the next rung, as there are no probes in a full queue.
+const BESIDE_FACTOR: f64 = 2.2;
 /// The size of a packet near capacity is guessed from so many frames a second …
 const FRAMES_PER_SECOND: f64 = 30.0;
 /// … of packets of at most so many bits.
@@ -90,6 +99,22 @@ impl Aimd {
         self.rate = self.rate.clamp(self.min, context.max.max(self.min));
     }
 
+    /// Follows losses rather than queues: beside flows that fill the queue anyhow (our own).
+    pub(super) fn update_beside(&mut self, now: Instant, context: &DelayContext) {
+        let passed = now.saturating_duration_since(self.changed).min(Duration::from_secs(1)).as_secs_f64();
+        self.changed = now;
+        if context.lost {
+            if self.cut.is_none_or(|cut| now.saturating_duration_since(cut) >= context.rtt) {
+                self.finish_cut(now, BESIDE_DECREASE * self.rate);
+            }
+        } else {
+            self.trend = Trend::Increase;
+            let limit = context.acked.map_or(self.rate, |acked| BESIDE_FACTOR * acked + ACKED_BPS);
+            self.rate = (self.rate + BESIDE_BPS * passed).min(limit.max(self.rate));
+        }
+        self.rate = self.rate.clamp(self.min, context.max.max(self.min));
+    }
+
     pub(super) fn set_rate(&mut self, now: Instant, bps: f64) {
         self.rate = bps.max(self.min);
         self.changed = now;
@@ -137,7 +162,10 @@ impl Aimd {
         };
         // Overuse is only told of while a queue stands, so what just arrived is what the path carries, less or more than
         // on average: a rung that was taken a moment ago does not count as the old one.
-        let acked = context.recent.unwrap_or(acked);
+        //
+        // Unless little was sent in so short a time, as between two pictures. Then what arrives is what arrived before, by as
+        // much less as the last packets were held up: a path shared with others must not take all from who uses little.
+        let acked = context.recent.map_or(acked, |recent| recent.bps.max(recent.slowed * acked.min(self.rate)));
         let mut rate = (DECREASE * acked - DECREASE_BPS).max(0.0);
         if rate > self.rate {
             rate = self.capacity.estimate().map_or(rate, |estimate| DECREASE * estimate);

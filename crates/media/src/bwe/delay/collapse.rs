@@ -36,7 +36,7 @@ impl Collapse {
         size: u16,
         late: Lateness,
     ) -> Option<f64> {
-        self.least.handle(at, delay);
+        self.least.handle(at, delay, false);
         let excess = delay - expected - self.least.get()?;
         if excess <= late.ms {
             self.run = None;

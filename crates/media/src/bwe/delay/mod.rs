@@ -7,6 +7,7 @@ mod aimd;
 mod collapse;
 mod inter_arrival;
 mod link_capacity;
+mod rivals;
 mod standing;
 mod trendline;
 
@@ -18,8 +19,10 @@ use std::time::{Duration, Instant};
 use self::aimd::Aimd;
 use self::collapse::Collapse;
 use self::inter_arrival::InterArrival;
+use self::rivals::Rivals;
 use self::standing::StandingQueue;
 use self::trendline::Trendline;
+use super::acked::Recent;
 use super::sent_log::Report;
 
 pub use self::aimd::Trend;
@@ -55,9 +58,11 @@ pub enum Usage {
 pub(crate) struct DelayContext {
     pub(crate) acked: Option<f64>,
     /// What arrived in a time so short that it counts only while a queue stands.
-    pub(crate) recent: Option<f64>,
+    pub(crate) recent: Option<Recent>,
     pub(crate) rtt: Duration,
     pub(crate) limited: bool,
+    /// Whether something was lost that the last reports told of.
+    pub(crate) lost: bool,
     pub(crate) max: f64,
     /// Whether a probe is in flight or just was, so that a queue may be its own.
     pub(crate) probing: bool,
@@ -70,6 +75,7 @@ pub(crate) struct DelayHalf {
     trendline: Trendline,
     standing: StandingQueue,
     collapse: Collapse,
+    rivals: Rivals,
     aimd: Aimd,
     usage: Usage,
     last_packet: Option<Instant>,
@@ -82,6 +88,7 @@ impl DelayHalf {
             trendline: Trendline::default(),
             standing: StandingQueue::default(),
             collapse: Collapse::default(),
+            rivals: Rivals::default(),
             aimd: Aimd::new(now, start, min),
             usage: Usage::Normal,
             last_packet: None,
@@ -103,7 +110,7 @@ impl DelayHalf {
         for report in received {
             let Some(arrival) = report.arrival_micros else { continue };
             if let Some(rate) = self.collapsed(report, arrival) {
-                (collapsed, recent) = (true, Some(rate));
+                (collapsed, recent) = (true, Some(Recent { bps: rate, slowed: 0.0 }));
             }
             let Some(delta) = self.groups.handle_packet(now, report.sent_micros, arrival, report.expected_ms) else {
                 continue;
@@ -125,8 +132,17 @@ impl DelayHalf {
             Usage::Overuse => Usage::Normal,
             usage => usage,
         };
-        self.usage = usage;
-        self.aimd.update(now, usage, &DelayContext { recent, ..*context });
+        if let Some(bps) = self.rivals.handle_queue(now, self.standing.queue(), context.recent) {
+            self.aimd.set_rate(now, bps.max(self.aimd.rate()));
+        }
+        self.standing.hold_base(self.rivals.are_there());
+        if self.rivals.are_there() {
+            self.usage = Usage::Normal;
+            self.aimd.update_beside(now, context);
+        } else {
+            self.usage = usage;
+            self.aimd.update(now, usage, &DelayContext { recent, ..*context });
+        }
     }
 
     /// The rate that arrives, if this packet shows that it has fallen far below ours.
@@ -163,8 +179,11 @@ impl DelayHalf {
         self.aimd.rate()
     }
 
-    /// The rate at which to send: less than the path carries while a queue has to drain (our own).
+    /// The rate at which to send: less than the path carries while a queue has to drain (our own), unless others keep it.
     pub(crate) fn send_rate(&self) -> f64 {
+        if self.rivals.are_there() {
+            return self.aimd.rate();
+        }
         let excess = self.queue().saturating_sub(DRAIN_FROM).as_secs_f64();
         self.aimd.rate() * (1.0 - (excess / DRAIN_SPAN.as_secs_f64()).min(DRAIN_MOST))
     }

@@ -43,6 +43,8 @@ pub(super) struct StandingQueue {
     recent: VecDeque<Group>,
     least: Least,
     jitter: f64,
+    /// Whether the least delay is not to be forgotten.
+    held: bool,
 }
 
 /// The least delay of the last ten to twenty seconds, in milliseconds.
@@ -63,10 +65,10 @@ pub(super) struct Lateness {
 }
 
 impl Least {
-    /// Takes a delay as of `at` of the receiver's clock.
-    pub(super) fn handle(&mut self, at: f64, delay: f64) {
+    /// Takes a delay as of `at` of the receiver's clock; nothing is forgotten while it is `held`.
+    pub(super) fn handle(&mut self, at: f64, delay: f64, held: bool) {
         match &mut self.current {
-            Some((began, least)) if (*began..*began + BASE_MS).contains(&at) => *least = least.min(delay),
+            Some((began, least)) if held || (*began..*began + BASE_MS).contains(&at) => *least = least.min(delay),
             Some((_, least)) => {
                 self.before = Some(*least);
                 self.current = Some((at, delay));
@@ -93,7 +95,7 @@ impl StandingQueue {
         {
             self.recent.pop_front();
         }
-        self.least.handle(delta.at_ms, delta.delay_ms);
+        self.least.handle(delta.at_ms, delta.delay_ms, self.held);
     }
 
     /// Whether all of the last groups were late.
@@ -114,6 +116,11 @@ impl StandingQueue {
     pub(super) fn queue(&self) -> Duration {
         // A number and not negative, and far below the range of a duration.
         Duration::from_secs_f64(self.queue_ms().map_or(0.0, |ms| (ms / 1e3).clamp(0.0, 60.0)))
+    }
+
+    /// Keeps the least delay for as long as `held`, however long it has not been seen.
+    pub(super) const fn hold_base(&mut self, held: bool) {
+        self.held = held;
     }
 
     /// Forgets the groups, and what was least.

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use super::aimd::{Aimd, Trend};
 use super::inter_arrival::{Delta, InterArrival};
 use super::link_capacity::LinkCapacity;
+use super::rivals::Rivals;
 use super::standing::StandingQueue;
 use super::trendline::Trendline;
 use super::{DelayContext, DelayHalf, Usage};
+use crate::bwe::acked::Recent;
 use crate::bwe::sent_log::Report;
 
 fn ms(ms: u64) -> Duration {
@@ -15,7 +17,15 @@ fn ms(ms: u64) -> Duration {
 }
 
 fn context(acked: f64) -> DelayContext {
-    DelayContext { acked: Some(acked), recent: None, rtt: ms(100), limited: false, max: 20e6, probing: false }
+    DelayContext {
+        acked: Some(acked),
+        recent: None,
+        rtt: ms(100),
+        limited: false,
+        lost: false,
+        max: 20e6,
+        probing: false,
+    }
 }
 
 /// Gives (sent, arrival) in milliseconds; returns the deltas as (send, arrival).
@@ -130,6 +140,89 @@ fn a_queue_that_stays_full_is_deep_until_it_has_stood_for_two_spans() {
 }
 
 #[test]
+fn the_least_delay_is_not_forgotten_while_it_is_held() {
+    let mut queue = standing([50.0; 50], 0.0);
+    queue.hold_base(true);
+    for group in 50..2_000_u32 {
+        let at_ms = f64::from(group) * 20.0;
+        queue.handle_group(&Delta {
+            send_ms: 20.0,
+            arrival_ms: 20.0,
+            caught_up_ms: 0.0,
+            at_ms,
+            delay_ms: 250.0,
+            expected_ms: 0.0,
+        });
+    }
+    assert_eq!(queue.queue(), ms(200));
+}
+
+/// Gives a queue and what arrives each 50 ms; returns when others were found out, in milliseconds, and the rate then.
+fn found_out(rivals: &mut Rivals, start: Instant, told: &[(u64, f64)]) -> Option<(u64, f64)> {
+    let mut steps = told.iter().zip(0_u64..);
+    steps.find_map(|(&(queue_ms, bps), step)| {
+        let recent = Some(Recent { bps, slowed: 1.0 });
+        Some((step * 50, rivals.handle_queue(start + ms(step * 50), ms(queue_ms), recent)?))
+    })
+}
+
+#[test]
+fn a_queue_that_stays_while_less_and_less_of_ours_arrives_is_somebody_elses() {
+    let start = Instant::now();
+    let told: Vec<(u64, f64)> = (0..60).map(|step| (250, 1e6 * 0.95_f64.powi(step))).collect();
+    let mut rivals = Rivals::default();
+    let (at, bps) = found_out(&mut rivals, start, &told).unwrap();
+    assert!((1_500..2_500).contains(&at) && (bps - 0.5 * 1e6 * 0.95_f64.powi(5)).abs() < 1.0, "{at} {bps}");
+    assert!(rivals.are_there());
+    // TCP makes room after a loss; who is gone leaves no queue.
+    let later = start + ms(10_000);
+    found_out(&mut rivals, later, &[(20, 500e3); 20]);
+    found_out(&mut rivals, later + ms(1_000), &[(200, 500e3); 20]);
+    assert!(rivals.are_there());
+    found_out(&mut rivals, later + ms(2_000), &[(20, 500e3); 32]);
+    assert!(!rivals.are_there());
+}
+
+#[test]
+fn a_lone_flows_queue_gives_what_the_path_carries_and_is_not_somebody_elses() {
+    let start = Instant::now();
+    // The path falls to a third when the queue begins; afterwards less is sent, but it is the queue that arrives.
+    let fell: Vec<(u64, f64)> = (0..150).map(|step| (250, if step < 4 { 1e6 } else { 300e3 })).collect();
+    assert_eq!(found_out(&mut Rivals::default(), start, &fell), None);
+    // It is drained, and less arrives while there is none.
+    let drained: Vec<(u64, f64)> = (0..400).map(|step| if step % 60 < 20 { (100, 300e3) } else { (0, 90e3) }).collect();
+    assert_eq!(found_out(&mut Rivals::default(), start, &drained), None);
+}
+
+#[test]
+fn others_are_believed_in_for_a_minute() {
+    let start = Instant::now();
+    let told: Vec<(u64, f64)> = (0..60).map(|step| (250, 1e6 * 0.95_f64.powi(step))).collect();
+    let mut rivals = Rivals::default();
+    found_out(&mut rivals, start, &told).unwrap();
+    found_out(&mut rivals, start + ms(50_000), &[(250, 400e3)]);
+    assert!(rivals.are_there());
+    found_out(&mut rivals, start + ms(63_000), &[(250, 400e3)]);
+    assert!(!rivals.are_there(), "a longer path looks the same");
+}
+
+#[test]
+fn beside_others_the_rate_follows_losses_once_a_round_trip() {
+    let start = Instant::now();
+    let mut aimd = Aimd::new(start, 1e6, 30e3);
+    let lost = DelayContext { lost: true, ..context(900e3) };
+    aimd.update_beside(start, &lost);
+    aimd.update_beside(start + ms(50), &lost);
+    assert!((aimd.rate() - 920e3).abs() < 1.0, "{}", aimd.rate());
+    aimd.update_beside(start + ms(100), &lost);
+    assert!((aimd.rate() - 846.4e3).abs() < 1.0, "{}", aimd.rate());
+    aimd.update_beside(start + ms(600), &context(900e3));
+    assert!((aimd.rate() - 971.4e3).abs() < 1.0, "a quarter of a megabit more each second: {}", aimd.rate());
+    (0..60).for_each(|at| aimd.update_beside(start + ms(1_000 + at * 500), &context(400e3)));
+    assert!((aimd.rate() - 971.4e3).abs() < 1.0, "no further than 2.2 times what arrives: {}", aimd.rate());
+}
+
+#[test]
 fn link_capacity_takes_probes_sooner_than_overuse_and_notices_another_path() {
     let mut capacity = LinkCapacity::default();
     assert!(!capacity.is_above(f64::MAX) && !capacity.is_below(0.0), "nothing is known");
@@ -200,8 +293,26 @@ fn a_cut_takes_what_just_arrived_rather_than_the_average() {
     let start = Instant::now();
     let mut aimd = Aimd::new(start, 2e6, 30e3);
     // A rung was taken 150 ms ago: on average much less arrived.
-    aimd.update(start, Usage::Overuse, &DelayContext { recent: Some(1e6), ..context(400e3) });
+    aimd.update(
+        start,
+        Usage::Overuse,
+        &DelayContext { recent: Some(Recent { bps: 1e6, slowed: 1.0 }), ..context(400e3) },
+    );
     assert!((aimd.rate() - 845e3).abs() < 1.0, "{}", aimd.rate());
+}
+
+#[test]
+fn a_cut_between_two_pictures_takes_the_average_as_much_less_as_packets_were_held_up() {
+    let start = Instant::now();
+    // Since the last picture there was only sound: that is not what the path carries.
+    let sound = |slowed| DelayContext { recent: Some(Recent { bps: 40e3, slowed }), ..context(200e3) };
+    let mut aimd = Aimd::new(start, 400e3, 30e3);
+    aimd.update(start, Usage::Overuse, &sound(0.9));
+    assert!((aimd.rate() - (0.85 * 180e3 - 5e3)).abs() < 1.0, "{}", aimd.rate());
+    // What arrived on average before the last cut is no reason not to cut again.
+    let mut aimd = Aimd::new(start, 100e3, 30e3);
+    aimd.update(start, Usage::Overuse, &sound(1.0));
+    assert!((aimd.rate() - 80e3).abs() < 1.0, "{}", aimd.rate());
 }
 
 #[test]

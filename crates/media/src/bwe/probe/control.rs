@@ -58,7 +58,8 @@ const SUFFICIENT: f64 = 1.15;
 const FALL: f64 = 0.66;
 /// … at this share of what was …
 const FALL_SHARE: f64 = 0.85;
-/// … if it is over within this long.
+/// … if it is over within this long. It may be over for a part only, or not at all: the probe obeys [`STEP_MAX`], since
+/// one for what a wide path carried fills the narrow one that it has become for 200 ms (S1).
 const FALL_WITHIN: Duration = Duration::from_secs(5);
 const KEEP_WARM_INTERVAL: Duration = Duration::from_secs(5);
 const KEEP_WARM_FACTOR: f64 = 2.0;
@@ -306,7 +307,7 @@ impl ProbeControl {
     fn recovery(&self, now: Instant, context: &ProbeContext, calm: Duration) -> Option<(Bitrate, ProbeCause)> {
         let fall = self.fall?;
         let useful = fall.from.min(self.demand.desired.scale(RUNG_MARGIN));
-        let rate = useful.scale(FALL_SHARE);
+        let rate = useful.scale(FALL_SHARE).min(context.estimate.scale(STEP_MAX));
         let recent = now.saturating_duration_since(fall.at) < FALL_WITHIN;
         let fell = context.estimate < useful.scale(FALL);
         (recent && fell && calm >= CALM).then_some((rate, ProbeCause::Recovery))

@@ -224,14 +224,19 @@ fn there_is_no_probe_on_a_path_that_is_not_calm_nor_for_what_is_known() {
 }
 
 #[test]
-fn after_a_deep_fall_there_is_one_probe_for_most_of_what_was() {
+fn after_a_deep_fall_there_is_one_probe_for_most_of_what_was_but_for_no_more_than_twice() {
     let mut drive = Drive::new(kbps(2000), demand(300, None, 2000));
     drive.run(0, 1_000, 1000);
     drive.context.estimate = kbps(500);
     drive.control.handle_estimate(drive.start + ms(1_000), kbps(2000), kbps(500));
     drive.asked.clear();
     drive.run(1_000, 6_000, 500);
-    assert_eq!(drive.of(ProbeCause::Recovery), [(1_000, 1_700)]);
+    assert_eq!(drive.of(ProbeCause::Recovery), [(1_000, 1_000)]);
+    drive.asked.clear();
+    drive.context.estimate = kbps(1000);
+    drive.control.handle_estimate(drive.start + ms(6_000), kbps(2000), kbps(1000));
+    drive.run(6_000, 8_000, 1000);
+    assert_eq!(drive.of(ProbeCause::Recovery), [(6_000, 1_700)]);
     drive.asked.clear();
     drive.control.handle_estimate(drive.start + ms(10_000), kbps(500), kbps(450));
     drive.run(10_000, 14_000, 500);

@@ -1,5 +1,6 @@
 //! Seeded virtual-time simulation of subscribers behind one link.
 
+pub mod cross;
 pub mod link;
 pub mod receiver;
 pub mod rival;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use roundtable_media::allocate::Hints;
 
+use self::cross::{Cross, Flow};
 use self::link::{Link, LinkConfig};
 use self::receiver::{Back, Receiver};
 use self::rival::Rival;
@@ -38,6 +40,8 @@ pub struct Setup {
     /// Viewport heights: a track for each.
     pub tracks: Vec<u16>,
     pub millis: u64,
+    /// Who else uses the link, from which millisecond on.
+    pub cross: Option<(u64, Cross)>,
     /// Prints what happens.
     pub trace: bool,
 }
@@ -45,7 +49,7 @@ pub struct Setup {
 impl Setup {
     pub fn new(rival: Rival, seed: u64, link: LinkConfig, millis: u64) -> Self {
         let trace = std::env::var_os("SIM_TRACE").is_some();
-        Self { seed, rival, link, events: Vec::new(), joins: vec![0], tracks: vec![720], millis, trace }
+        Self { seed, rival, link, events: Vec::new(), joins: vec![0], tracks: vec![720], millis, cross: None, trace }
     }
 }
 
@@ -69,6 +73,8 @@ pub struct Outcome {
     pub seen: Vec<Seen>,
     /// Each millisecond.
     pub queue_ms: Vec<f64>,
+    /// Each 100 ms: bits per second of the cross flow that arrived.
+    pub cross: Vec<f64>,
 }
 
 struct Side {
@@ -90,6 +96,7 @@ pub fn run(setup: &Setup) -> Outcome {
     let mut events = setup.events.iter().peekable();
     let mut tracks = setup.tracks.clone();
     let (mut wire, mut backs) = (Vec::new(), Vec::new());
+    let (mut cross, mut cross_bytes) = (None, 0);
     for ms in 0..setup.millis {
         let now_us = ms * 1000;
         let now = origin + Duration::from_micros(now_us);
@@ -111,7 +118,15 @@ pub fn run(setup: &Setup) -> Outcome {
                 *side = Some(Side::new(setup, index, now, now_us, &tracks));
             }
         }
+        if let Some((_, kind)) = setup.cross.filter(|(at, _)| *at == ms) {
+            cross = Some(Flow::new(kind, sides.len(), now, now_us, setup.link.delay_ms, setup.seed));
+        }
         while let Some((at, packet)) = forward.poll(now_us) {
+            if let Some(cross) = cross.as_mut().filter(|_| packet.to == sides.len()) {
+                cross_bytes += u64::from(packet.size);
+                cross.handle_arrival(at, now_us, &packet);
+                continue;
+            }
             let Some(side) = sides.get_mut(packet.to).and_then(Option::as_mut) else { continue };
             if let Some(back) = side.receiver.handle_packet(at, &packet) {
                 side.back.send(now_us, back, 60);
@@ -124,6 +139,13 @@ pub fn run(setup: &Setup) -> Outcome {
                 forward.send(now_us, packet, size);
             }
         }
+        if let Some(cross) = &mut cross {
+            cross.step(now, now_us, &mut wire);
+            for packet in wire.drain(..) {
+                let size = packet.size;
+                forward.send(now_us, packet, size);
+            }
+        }
         outcome.queue_ms.push(forward.queue_ms());
         if ms == 10_000 {
             for side in sides.iter_mut().flatten() {
@@ -131,6 +153,7 @@ pub fn run(setup: &Setup) -> Outcome {
             }
         }
         if ms % 100 == 99 {
+            outcome.cross.push(std::mem::take(&mut cross_bytes) as f64 * 80.0);
             for side in sides.iter_mut().flatten() {
                 let bytes = side.receiver.media_bytes;
                 side.seen.rate.push((bytes - side.bytes) as f64 * 80.0);
@@ -227,6 +250,15 @@ impl Side {
             plis: self.receiver.plis,
             ..self.seen
         }
+    }
+}
+
+impl Outcome {
+    /// The first subscriber's share of what arrived between two milliseconds, which count from when each began.
+    pub fn share(&self, from: u64, to: u64) -> f64 {
+        let ours = self.seen[0].mean_rate(from, to);
+        let part = &self.cross[(from / 100) as usize..(to / 100) as usize];
+        ours / (ours + part.iter().sum::<f64>() / part.len() as f64)
     }
 }
 
