@@ -25,6 +25,8 @@ const RTT_MAX: Duration = Duration::from_secs(10);
 const PROBE_WAKE: Duration = Duration::from_millis(400);
 /// A probe adds to the queue there is: together they must not be taken for overuse.
 const CALM_QUEUE: Duration = Duration::from_millis(30);
+/// One that stands for so long is not ours: others send as well, and it says nothing about when to probe or to rise.
+const OWN_QUEUE: Duration = Duration::from_secs(3);
 /// What a probe found is believed for this long.
 const PROBED_AGE: Duration = Duration::from_secs(5);
 
@@ -44,6 +46,8 @@ pub struct SendSideEstimator {
     remb: Option<Bitrate>,
     probed: Option<(Instant, Bitrate)>,
     proven: bool,
+    /// When there was last no queue to speak of.
+    short: Instant,
     fallen: Option<Reason>,
     target: Bitrate,
     reason: Reason,
@@ -72,6 +76,7 @@ impl SendSideEstimator {
             remb: None,
             probed: None,
             proven: false,
+            short: now,
             fallen: None,
             target: start,
             reason: Reason::Start,
@@ -146,6 +151,9 @@ impl SendSideEstimator {
         let lost = self.reports.iter().any(|report| report.arrival_micros.is_none());
         let context = DelayContext { acked, recent, rtt: self.rtt, limited, lost, max, probing };
         self.delay.handle_received(now, &self.received, &context);
+        if self.delay.queue() <= CALM_QUEUE {
+            self.short = now;
+        }
         let found = self.probes.handle_reports(now, &self.reports);
         if let Some((cluster, outcome)) = found {
             self.apply_probe(now, &cluster, outcome);
@@ -218,11 +226,17 @@ impl SendSideEstimator {
         }
     }
 
+    /// Whether a queue stands that will be gone soon.
+    fn is_waiting(&self, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.short);
+        self.delay.queue() > CALM_QUEUE && passed < OWN_QUEUE
+    }
+
     fn is_calm(&self, now: Instant) -> bool {
         self.delay.usage() != Usage::Overuse
             && self.delay.trend() != Trend::Decrease
             && !self.delay.is_queueing()
-            && self.delay.queue() <= CALM_QUEUE
+            && !self.is_waiting(now)
             && self.loss.state() != LossState::Decreasing
             && !self.backoff.is_silent(now)
             && !self.backoff.is_late()
@@ -314,8 +328,8 @@ impl Estimator for SendSideEstimator {
         self.target
     }
 
-    fn is_settled(&self) -> bool {
-        !self.probes.is_active() && self.delay.queue() <= CALM_QUEUE
+    fn is_settled(&self, now: Instant) -> bool {
+        !self.probes.is_active() && !self.is_waiting(now)
     }
 
     fn pacing(&self) -> Bitrate {

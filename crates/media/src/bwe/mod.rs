@@ -131,7 +131,7 @@ pub trait Estimator {
     /// Takes what the tracks could use.
     fn set_demand(&mut self, demand: Demand);
     /// Whether no queue stands on the path and no probe is in flight.
-    fn is_settled(&self) -> bool {
+    fn is_settled(&self, _now: Instant) -> bool {
         true
     }
     /// Returns a probe that is to be sent now. `keyframe` says that one was begun, and whether much of it still waits.

@@ -264,7 +264,7 @@ impl Sending {
             audio_slots,
             red,
             retransmissions: Bitrate::bps(self.repeated.measure(now)),
-            settled: estimator.is_settled() && self.pacer.queue() <= SETTLED_QUEUE,
+            settled: estimator.is_settled(now) && self.pacer.queue() <= SETTLED_QUEUE,
             congested: self.pacer.is_congested() && self.begun.is_none_or(|begun| now >= begun + KEYFRAME_GRACE),
         }
     }

@@ -16,6 +16,9 @@ const FALLING_BEHIND: f64 = 0.5;
 pub(super) struct Collapse {
     least: Least,
     run: Option<Run>,
+    /// The run has been judged. The next one begins when packets are in time again: a queue that stays is somebody else's
+    /// doing, too.
+    judged: bool,
 }
 
 /// All in milliseconds.
@@ -39,7 +42,10 @@ impl Collapse {
         self.least.handle(at, delay, false);
         let excess = delay - expected - self.least.get()?;
         if excess <= late.ms {
-            self.run = None;
+            (self.run, self.judged) = (None, false);
+            return None;
+        }
+        if self.judged {
             return None;
         }
         let run = self.run.get_or_insert(Run { began: at, excess, packets: 0, bits: 0.0 });
@@ -51,6 +57,7 @@ impl Collapse {
         if run.packets < MIN_PACKETS || span < late.span_ms {
             return None;
         }
+        self.judged = true;
         let run = self.run.take()?;
         (excess - run.excess >= FALLING_BEHIND * span).then_some(run.bits * 1e3 / span)
     }

@@ -314,7 +314,7 @@ impl Subscriber {
             red: false,
             retransmissions: Bitrate::from_f64(self.rtx_bps),
             congested: stepping,
-            settled: self.estimator.is_settled() && self.pacer.queue() <= Duration::from_millis(100),
+            settled: self.estimator.is_settled(now) && self.pacer.queue() <= Duration::from_millis(100),
         };
         if !forced && !self.allocator.is_due(now, &budget) {
             return;
