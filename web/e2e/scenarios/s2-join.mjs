@@ -16,7 +16,7 @@ function settledS(samples, joinedAt) {
 }
 
 scenario("s2", "a join over 600 kbit/s, 1.5 Mbit/s and 5 Mbit/s", (verdict) =>
-  withStage({ links: RATES.length }, async (stage) => {
+  withStage(verdict, { links: RATES.length }, async (stage) => {
     const publisher = await stage.publisher();
     const began = Date.now();
     /** @type {{ rate: string, firstMs: number, settled: number, freezes: number, longestStoodS: number, height: number }[]} */
