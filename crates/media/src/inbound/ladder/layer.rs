@@ -258,7 +258,11 @@ impl Layer {
     /// What a target costs, as said or measured.
     pub(super) fn cost(&self, now: Instant, target: u8) -> Option<Bitrate> {
         let said = self.said_at.is_some_and(|at| now < at + SAID_AGE).then(|| self.said(target)).flatten();
-        said.or_else(|| self.measured(target))
+        match (said, self.measured(target)) {
+            // Of easy pictures an encoder makes less than it may.
+            (Some(said), Some(measured)) => Some(said.min(measured)),
+            (said, measured) => said.or(measured),
+        }
     }
 
     /// What a spatial layer usually costs with all its temporal layers, however long ago that was said.
