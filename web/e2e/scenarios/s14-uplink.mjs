@@ -30,7 +30,7 @@ scenario("s14", "a publisher's uplink dips", (verdict) =>
     place.searchParams.set("fps", String(SMALL.fps));
     await neighbour.enter(place.href);
     const watcher = await stage.watcher("Watcher", { dense: true });
-    await untilTop(watcher);
+    await untilTop(watcher, publisher);
     await sleepUntil(Date.now() + BEFORE_MS);
     const fell = await emulator.set(0, "up", "rate=300k");
     await sleepUntil(fell + DIP_MS);

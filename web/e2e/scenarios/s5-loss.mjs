@@ -27,7 +27,7 @@ scenario("s5", "2, 5 and 10 % of the packets lost", (verdict) =>
     await emulator.set(0, "down", "rate=5M delay=20ms queue=300ms");
     const publisher = await stage.publisher();
     const watcher = await stage.watcher("Watcher", { dense: true, detour: emulator.fronts[0] ?? "" });
-    await untilTop(watcher);
+    await untilTop(watcher, publisher);
     const began = Date.now();
     await sleepUntil(began + LOSSLESS_MS);
     const lossless = change(await received(watcher), began, began + LOSSLESS_MS);

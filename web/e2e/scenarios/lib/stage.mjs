@@ -89,7 +89,7 @@ async function openStage(id, { links = 1, seed = 1, firefox = false }, clearing)
     /** The room's address. */
     room,
     /**
-     * Somebody with a camera, once its top layer is sent.
+     * Somebody with a camera. Its top layer may come only when somebody watches.
      * @param {Omit<import("./page.mjs").Preparation, "watches">} [preparation] @param {Browser} [browser]
      */
     async publisher(preparation = {}, browser = "chromium") {
@@ -97,16 +97,6 @@ async function openStage(id, { links = 1, seed = 1, firefox = false }, clearing)
       const publisher = await guest("Publisher", browser, { meter: browser === "chromium", ...preparation });
       await publisher.enter(room);
       await publisher.evaluate(watch);
-      await until(
-        "the publisher sends its top layer",
-        async () => (await topHeight(publisher)) >= CAMERA.height,
-        {
-          timeout: TOP_MS,
-          interval: 500,
-        },
-      ).catch(async (error) => {
-        throw new Void(`${error.message}; ${JSON.stringify((await sent(publisher)).at(-1)?.encodings)}`);
-      });
       return publisher;
     },
     /**
@@ -135,18 +125,32 @@ export function sent(guest) {
   return guest.evaluate(() => window.scenario.sent);
 }
 
-/** @param {Guest} publisher */
-async function topHeight(publisher) {
-  return Math.max(0, ...((await sent(publisher)).at(-1)?.encodings ?? []).map(({ height }) => height));
-}
-
-/** Waits until somebody sees the camera in full. @param {Guest} watcher */
-export async function untilTop(watcher) {
+/** Waits until somebody sees the camera in full; void if the machine is too slow to send it. @param {Guest} watcher @param {Guest} publisher */
+export async function untilTop(watcher, publisher) {
+  const began = Date.now();
+  await untilTopSent(publisher);
   await until(
     `${watcher.name} sees ${CAMERA.height} rows`,
     async () => ((await received(watcher)).at(-1)?.height ?? 0) >= CAMERA.height,
     { timeout: TOP_MS, interval: 250 },
-  );
+  ).catch(async (error) => {
+    const list = await sent(publisher);
+    requireSpeed(list, began, Date.now());
+    requireAttention(list, began, Date.now());
+    throw error;
+  });
+}
+
+/** Waits until the camera is sent in full to those who watch; void if it never is. @param {Guest} publisher */
+export async function untilTopSent(publisher) {
+  const last = async () => (await sent(publisher)).at(-1)?.encodings ?? [];
+  await until(
+    "the publisher sends its top layer",
+    async () => (await last()).some(({ height }) => height >= CAMERA.height),
+    { timeout: TOP_MS, interval: 500 },
+  ).catch(async (error) => {
+    throw new Void(`${error.message}; ${JSON.stringify(await last())}`);
+  });
 }
 
 /** Milliseconds from pressing join to the first picture. @param {Guest} watcher */

@@ -255,14 +255,11 @@ impl Layer {
         told.filter(|&fps| fps > 0).map(f32::from)
     }
 
-    /// What a target costs, as said or measured.
+    /// What a target costs: what is measured, and until enough is what the publisher says. Of easy pictures encoders make
+    /// half of what they say they may, and they share it out among temporal layers otherwise than they say.
     pub(super) fn cost(&self, now: Instant, target: u8) -> Option<Bitrate> {
-        let said = self.said_at.is_some_and(|at| now < at + SAID_AGE).then(|| self.said(target)).flatten();
-        match (said, self.measured(target)) {
-            // Of easy pictures an encoder makes less than it may.
-            (Some(said), Some(measured)) => Some(said.min(measured)),
-            (said, measured) => said.or(measured),
-        }
+        let is_recent = |at| now < at + SAID_AGE;
+        self.measured(target).or_else(|| self.said_at.filter(|&at| is_recent(at)).and_then(|_| self.said(target)))
     }
 
     /// What a spatial layer usually costs with all its temporal layers, however long ago that was said.

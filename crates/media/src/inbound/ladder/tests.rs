@@ -223,24 +223,31 @@ fn full_svc_costs_all_layers_up_to_the_target_and_key_mode_its_own() {
         }
         assert_near(stream.ladder.bitrate(0).as_bps() / 1000, kbps(9, 1.0));
         assert!(stream.steps().iter().all(|step| step.rung.spatial == step.target / 3));
-        stream
     };
     check(true, [1, 3, 9]);
-    let mut key = check(false, [1, 2, 6]);
+    check(false, [1, 2, 6]);
+}
 
-    // What the publisher says includes the lower layers; in key mode they are not forwarded.
+#[test]
+fn what_is_said_of_a_spatial_layer_includes_the_lower_ones_which_key_mode_does_not_forward() {
     let layers: Vec<_> = [(0, [50, 75, 100]), (1, [150, 225, 300]), (2, [500, 750, 1000])]
         .iter()
         .map(|(id, rates)| SpatialLayer::new(0, *id, rates, None).unwrap())
         .collect();
     let said = LayersAllocation::new(0, 1, &layers).unwrap();
-    key.ladder.handle_allocation(key.now, &said, 0);
-    let cost = key.cost_kbps(0, 8);
-    assert!((740..800).contains(&cost), "700 and what is around the payload: {cost}");
-    let mut full = check(true, [1, 3, 9]);
-    full.ladder.handle_allocation(full.now, &said, 0);
-    let cost = full.cost_kbps(0, 8);
-    assert!((1110..1160).contains(&cost), "1000 and what is around the payload: {cost}");
+    let cost = |is_full: bool| {
+        let mut stream = Stream::new(1);
+        stream.ladder.handle_targets(0, &grid(&SIZES));
+        // Not enough to be measured.
+        stream.run(Duration::from_millis(700), |temporal| {
+            svc(temporal, |layer, target| layer == target || is_full && layer < target)
+        });
+        stream.ladder.handle_allocation(stream.now, &said, 0);
+        stream.cost_kbps(0, 8)
+    };
+    let (key, full) = (cost(false), cost(true));
+    assert!((740..800).contains(&key), "700 and what is around the payload: {key}");
+    assert!((1110..1160).contains(&full), "1000 and what is around the payload: {full}");
 }
 
 #[test]
@@ -295,49 +302,48 @@ fn a_sleeping_layer_counts_as_alive_and_is_waited_for() {
 }
 
 #[test]
-fn what_the_publisher_says_is_believed_for_five_seconds() {
+fn what_the_publisher_says_counts_until_enough_is_measured() {
     let mut stream = simulcast_stream(false);
-    stream.run(Duration::from_secs(5), simulcast);
-    let measured = stream.cost_kbps(1, 2);
+    stream.run(Duration::from_millis(500), simulcast);
     let layer = |stream, rates: &[u32], (width, height): (u16, u16)| {
         let size = LayerSize { width: width.into(), height: height.into(), max_frame_rate: 20 };
         SpatialLayer::new(stream, 0, rates, Some(size)).unwrap()
     };
     let layers = [
         layer(0, &[60, 90, 150], SIZES[0]),
-        layer(1, &[100, 150, 200], SIZES[1]),
+        layer(1, &[200, 300, 400], SIZES[1]),
         layer(2, &[600, 900, 1200], SIZES[2]),
     ];
     let said = LayersAllocation::new(1, 3, &layers).unwrap();
     stream.ladder.handle_allocation(stream.now, &said, 1);
     let cost = stream.cost_kbps(1, 2);
-    assert!((220..240).contains(&cost), "200 and what is around the payload: {cost}");
+    assert!((430..460).contains(&cost), "400 and what is around the payload: {cost}");
     assert!((1270..1310).contains(&stream.cost_kbps(2, 2)), "all streams are told on each");
     assert_eq!(stream.steps().last().map(|step| step.rung.height), Some(720));
-    stream.run(Duration::from_millis(4900), simulcast);
-    assert_eq!(stream.cost_kbps(1, 2), cost);
-    stream.run(Duration::from_millis(200), simulcast);
-    assert_near(stream.cost_kbps(1, 2), measured as f64);
 
     // Of a publisher that numbers its streams otherwise only the stream itself is believed.
     stream.ladder.handle_allocation(stream.now, &said, 0);
     assert_eq!(stream.cost_kbps(0, 2), cost);
-    assert_near(stream.cost_kbps(1, 2), measured as f64);
+
+    stream.run(Duration::from_secs(6), simulcast);
+    for (layer, packets) in [(0, 1), (1, 3), (2, 8)] {
+        stream.ladder.handle_allocation(stream.now, &said, 1);
+        assert_near(stream.cost_kbps(layer, 2), kbps(packets, 1.0));
+    }
 }
 
 #[test]
-fn an_encoder_that_needs_less_than_it_may_costs_what_it_needs() {
-    let mut stream = simulcast_stream(true);
-    let layer = |stream, kbps| SpatialLayer::new(stream, 0, &[kbps / 2, kbps * 3 / 4, kbps], None).unwrap();
-    let said = LayersAllocation::new(0, 3, &[layer(0, 1500), layer(1, 4500), layer(2, 9000)]).unwrap();
+fn what_the_publisher_says_is_believed_for_five_seconds() {
+    let mut stream = simulcast_stream(false);
+    let layers =
+        [(0, 90), (1, 300), (2, 900)].map(|(stream, kbps)| SpatialLayer::new(stream, 0, &[kbps], None).unwrap());
+    let said = LayersAllocation::new(0, 3, &layers).unwrap();
     stream.ladder.handle_allocation(stream.now, &said, 0);
-    assert!(stream.cost_kbps(1, 2) > 4500, "nothing is measured yet");
-    stream.run(Duration::from_secs(8), simulcast);
-    let before = [0, 1, 2].map(|target| stream.cost_kbps(1, target));
-    stream.ladder.handle_allocation(stream.now, &said, 0);
-    for (target, before) in (0..).zip(before) {
-        assert_eq!(stream.cost_kbps(1, target), before, "as when nothing had been said lately");
-    }
+    assert!((300..350).contains(&stream.cost_kbps(1, 2)));
+    stream.pass(Duration::from_millis(4900));
+    assert!((300..350).contains(&stream.cost_kbps(1, 2)));
+    stream.pass(Duration::from_millis(200));
+    assert_eq!(stream.cost_kbps(1, 2), 500, "the usual");
 }
 
 #[test]
