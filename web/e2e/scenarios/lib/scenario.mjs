@@ -33,7 +33,8 @@ export function scenario(id, title, play) {
       why = error.message;
     }
     const judged = GUARDS_ONLY ? verdict.broken : verdict.failures;
-    const state = why !== "" ? "VOID" : judged.length > 0 ? "FAIL" : "PASS";
+    const passed = verdict.failures.length > 0 ? "HELD" : "PASS";
+    const state = why !== "" ? "VOID" : judged.length > 0 ? "FAIL" : passed;
     await write(state, why);
     if (state === "VOID") t.skip(`VOID: ${why}`);
     else assert.deepEqual(judged, []);
