@@ -14,7 +14,7 @@ use roundtable_protocol::schema;
 const USAGE: &str = "\
 cargo xtask COMMAND
 
-  test      everything that must hold: format, lints, tests, documentation, the web part, browsers
+  test      everything that must hold: format, lints, tests, documentation, the web part, browsers, bad links
   fuzz      [SECONDS] looks for bytes that break a parser, in all fuzz targets together
   scenarios [NAME]...
             browsers over bad links, each for minutes; those whose ids begin with a NAME, or all

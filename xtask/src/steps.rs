@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Failure, capture, cargo, git, npm, run, tools};
+use crate::{Failure, capture, cargo, git, npm, run, scenarios, tools};
 
 /// One thing that must hold.
 struct Step {
@@ -30,6 +30,7 @@ const STEPS: &[Step] = &[
     Step { name: "page in git", needs: &["web build"], run: page_in_git },
     Step { name: "release build", needs: &[], run: || run(cargo(&["build", "--release"])) },
     Step { name: "browsers", needs: &["web packages", "release build"], run: || run(npm(&["run", "e2e"])) },
+    Step { name: "bad links", needs: &["web packages", "release build"], run: scenarios::guard },
 ];
 
 /// The page as it lies in git.

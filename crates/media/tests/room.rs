@@ -626,6 +626,33 @@ fn hostile_bytes_are_dropped_and_nobody_else_notices() {
 }
 
 #[test]
+fn encodings_larger_than_any_that_is_wanted_stop_and_smaller_ones_go_on() {
+    let mut room = Room::default();
+    let (peer, track, mut layers) = simulcast(&mut room);
+    let viewer = room.peer();
+    let slot = room.slot(viewer, Kind::Video, SLOT);
+    room.assign(slot, track, 1);
+    let wanted = |room: &mut Room| {
+        let told = room.events().into_iter().filter_map(|event| match event {
+            PlaneEvent::LayersWanted { layers, .. } => Some(layers),
+            _ => None,
+        });
+        told.collect::<Vec<_>>()
+    };
+    run_layers(&mut room, peer, &mut layers, [true; 3], 300);
+    assert_eq!(owner(room.take(SLOT).last().unwrap()), 30);
+    assert_eq!(wanted(&mut room), [0; 0], "nobody shows the smaller ones, but one may have to");
+    for (height, left) in [(360, 0b011), (180, 0b001)] {
+        room.plane.set_hints(room.now, slot, Hints { height, ..Hints::default() });
+        run_layers(&mut room, peer, &mut layers, [true; 3], 300);
+        assert_eq!(wanted(&mut room), [left]);
+    }
+    room.plane.set_hints(room.now, slot, Hints { visible: false, ..Hints::default() });
+    run_layers(&mut room, peer, &mut layers, [true; 3], 300);
+    assert_eq!(wanted(&mut room), [0], "nobody looks");
+}
+
+#[test]
 fn what_policy_forbids_is_not_sent_whatever_the_subscriber_asks_for() {
     let mut room = Room::default();
     let (peer, track, mut layers) = simulcast(&mut room);

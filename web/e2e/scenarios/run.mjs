@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
 import { fileURLToPath } from "node:url";
-import { RESULTS } from "./lib/scenario.mjs";
+import { RESULTS } from "./lib/stage.mjs";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const HEAD = "| scenario | outcome | figures | load |\n|---|---|---|---|";

@@ -1,7 +1,15 @@
 // S14: a publisher's own uplink dips; who watches follows, and another publisher is not affected.
 import { between, change, percentile } from "./lib/figures.mjs";
 import { scenario } from "./lib/scenario.mjs";
-import { received, requireSpeed, sent, sleepUntil, untilTop, withStage } from "./lib/stage.mjs";
+import {
+  received,
+  requireAttention,
+  requireSpeed,
+  sent,
+  sleepUntil,
+  untilTop,
+  withStage,
+} from "./lib/stage.mjs";
 
 const BEFORE_MS = 10_000;
 const DIP_MS = 20_000;
@@ -10,7 +18,7 @@ const AFTER_MS = 30_000;
 const SMALL = { width: 320, fps: 10 };
 
 scenario("s14", "a publisher's uplink dips", (verdict) =>
-  withStage({}, async (stage) => {
+  withStage(verdict, {}, async (stage) => {
     const { emulator } = stage;
     await emulator.set(0, "up", "rate=3M delay=20ms queue=300ms");
     await emulator.set(0, "down", "delay=20ms");
@@ -22,7 +30,7 @@ scenario("s14", "a publisher's uplink dips", (verdict) =>
     place.searchParams.set("fps", String(SMALL.fps));
     await neighbour.enter(place.href);
     const watcher = await stage.watcher("Watcher", { dense: true });
-    await untilTop(watcher);
+    await untilTop(watcher, publisher);
     await sleepUntil(Date.now() + BEFORE_MS);
     const fell = await emulator.set(0, "up", "rate=300k");
     await sleepUntil(fell + DIP_MS);
@@ -47,5 +55,6 @@ scenario("s14", "a publisher's uplink dips", (verdict) =>
     );
     verdict.raw = { fell, rose, samples, list };
     requireSpeed(list, fell - BEFORE_MS, fell);
+    requireAttention(samples, fell, rose + AFTER_MS);
   }),
 );

@@ -1,7 +1,7 @@
 // S2: joining over links of 600 kbit/s, 1.5 and 5 Mbit/s.
 import { change, percentile } from "./lib/figures.mjs";
 import { scenario } from "./lib/scenario.mjs";
-import { firstFrameMs, received, requireSpeed, sent, sleepUntil, withStage } from "./lib/stage.mjs";
+import { firstFrameMs, received, requireSpeed, sent, sleepUntil, untilTop, withStage } from "./lib/stage.mjs";
 
 const RATES = ["600k", "1.5M", "5M"];
 const JOINS = 3;
@@ -16,8 +16,10 @@ function settledS(samples, joinedAt) {
 }
 
 scenario("s2", "a join over 600 kbit/s, 1.5 Mbit/s and 5 Mbit/s", (verdict) =>
-  withStage({ links: RATES.length }, async (stage) => {
+  withStage(verdict, { links: RATES.length }, async (stage) => {
     const publisher = await stage.publisher();
+    // They come to a call that is going on.
+    await untilTop(await stage.watcher("Watcher", { dense: true }), publisher);
     const began = Date.now();
     /** @type {{ rate: string, firstMs: number, settled: number, freezes: number, longestStoodS: number, height: number }[]} */
     const joins = [];

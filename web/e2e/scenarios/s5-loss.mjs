@@ -1,7 +1,15 @@
 // S5: random loss of 2, 5 and 10 % on 5 Mbit/s.
 import { change } from "./lib/figures.mjs";
 import { scenario } from "./lib/scenario.mjs";
-import { received, requireSpeed, sent, sleepUntil, untilTop, withStage } from "./lib/stage.mjs";
+import {
+  received,
+  requireAttention,
+  requireSpeed,
+  sent,
+  sleepUntil,
+  untilTop,
+  withStage,
+} from "./lib/stage.mjs";
 
 const LOSSLESS_MS = 15_000;
 const STEP_MS = 45_000;
@@ -13,13 +21,13 @@ const STEPS = [
 ];
 
 scenario("s5", "2, 5 and 10 % of the packets lost", (verdict) =>
-  withStage({}, async (stage) => {
+  withStage(verdict, {}, async (stage) => {
     const { emulator } = stage;
     await emulator.set(0, "up", "delay=20ms");
     await emulator.set(0, "down", "rate=5M delay=20ms queue=300ms");
     const publisher = await stage.publisher();
     const watcher = await stage.watcher("Watcher", { dense: true, detour: emulator.fronts[0] ?? "" });
-    await untilTop(watcher);
+    await untilTop(watcher, publisher);
     const began = Date.now();
     await sleepUntil(began + LOSSLESS_MS);
     const lossless = change(await received(watcher), began, began + LOSSLESS_MS);
@@ -39,5 +47,6 @@ scenario("s5", "2, 5 and 10 % of the packets lost", (verdict) =>
     }
     verdict.raw = { lossless, steps };
     requireSpeed(await sent(publisher), began, Date.now());
+    requireAttention(await received(watcher), began, Date.now());
   }),
 );

@@ -1,7 +1,15 @@
 // S8: a minute of a small picture, then a large one, on 3 Mbit/s.
 import { carriedBps, change, moves, secondsUntil } from "./lib/figures.mjs";
 import { scenario } from "./lib/scenario.mjs";
-import { CAMERA, received, requireSpeed, sent, sleepUntil, withStage } from "./lib/stage.mjs";
+import {
+  CAMERA,
+  received,
+  requireAttention,
+  requireSpeed,
+  sent,
+  sleepUntil,
+  withStage,
+} from "./lib/stage.mjs";
 
 const IDLE_MS = 60_000;
 const AFTER_MS = 15_000;
@@ -9,7 +17,7 @@ const AFTER_MS = 15_000;
 const IDLE_BPS = 300_000;
 
 scenario("s8", "small for a minute, then large", (verdict) =>
-  withStage({}, async (stage) => {
+  withStage(verdict, {}, async (stage) => {
     const { emulator } = stage;
     await emulator.set(0, "up", "delay=20ms");
     await emulator.set(0, "down", "rate=3M delay=20ms queue=300ms");
@@ -37,5 +45,6 @@ scenario("s8", "small for a minute, then large", (verdict) =>
     verdict.note("frozen s", change(samples, grew, grew + AFTER_MS).frozenS);
     verdict.raw = { samples, began, grew };
     requireSpeed(await sent(publisher), began, Date.now());
+    requireAttention(samples, began, Date.now());
   }),
 );

@@ -300,6 +300,14 @@ impl Track {
         Some(told)
     }
 
+    /// Some encodings, and all with smaller pictures than the largest of them.
+    pub(crate) fn with_smaller(&self, layers: u8) -> u8 {
+        let largest =
+            self.offer.steps.iter().filter(|step| layers >> step.layer & 1 == 1).map(|step| step.rung.spatial).max();
+        let smaller = self.offer.steps.iter().filter(|step| Some(step.rung.spatial) < largest);
+        smaller.fold(layers, |layers, step| layers | 1 << step.layer)
+    }
+
     /// What an encoding costs, all of it.
     pub(crate) fn bitrate(&self, layer: u8) -> Bitrate {
         self.ladder.bitrate(layer)

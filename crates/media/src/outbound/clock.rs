@@ -20,6 +20,8 @@ pub(crate) struct Past {
     pub(crate) timestamp: u32,
     /// What its newest frame is moved by.
     pub(crate) moved: u32,
+    /// How far apart its frames are.
+    pub(crate) step: u32,
 }
 
 /// Counts RTP ticks from the birth of a slot, through every owner and every pause.
@@ -55,14 +57,17 @@ impl SlotClock {
     /// The timestamps for an owner who begins in the past with a frame that was captured at `capture`: the one that
     /// belongs to that, and how far that of the newest frame is moved, which lies `span` behind the first one.
     ///
-    /// There are `frames` of the past, a step of `step` apart, and none may go back behind what was sent; `None` if the
-    /// newest one had to be moved further than a frame lasts.
+    /// There are `frames` of the past, at most a step of `step` apart, and none may go back behind what was sent; `None` if
+    /// the newest one had to be moved further than a frame lasts.
     pub(crate) fn begin_in_the_past(&self, now: i64, capture: i64, span: u32, frames: u64, step: u64) -> Option<Past> {
         let first = self.at(capture.min(now));
         let newest = first + u64::from(span);
-        let least = self.last.map_or(0, |(last, _)| last + frames * step);
-        let moved = least.saturating_sub(newest);
-        (moved <= u64::from(self.rate / REPLAY_STEPS)).then_some(Past { timestamp: first as u32, moved: moved as u32 })
+        let last = self.last.map_or(0, |(last, _)| last);
+        // Clocks of two encodings are a few milliseconds apart, which must not cost a keyframe.
+        let room = (newest + u64::from(self.rate / REPLAY_STEPS)).checked_sub(last)?;
+        let step = step.min(room / frames.max(1));
+        let moved = (last + frames * step).saturating_sub(newest);
+        (step > 0).then_some(Past { timestamp: first as u32, moved: moved as u32, step: step as u32 })
     }
 
     /// Whether the owner's next timestamp has leapt: it cannot be from the clock of the one before.
@@ -144,12 +149,18 @@ mod tests {
     fn an_owner_begins_in_the_past_if_its_newest_frame_need_not_be_moved_far() {
         let mut clock = SlotClock::new(0, 90_000, 0);
         let past = |clock: &SlotClock, span| clock.begin_in_the_past(2 * SECOND, SECOND, span, 5, 90);
-        assert_eq!(past(&clock, 45_000), Some(Past { timestamp: 90_000, moved: 0 }));
+        assert_eq!(past(&clock, 45_000), Some(Past { timestamp: 90_000, moved: 0, step: 90 }));
         clock.handle_sent(SECOND, 135_000);
-        assert_eq!(past(&clock, 45_450), Some(Past { timestamp: 90_000, moved: 0 }));
-        assert_eq!(past(&clock, 45_000), Some(Past { timestamp: 90_000, moved: 450 }));
-        assert_eq!(past(&clock, 44_550), Some(Past { timestamp: 90_000, moved: 900 }));
-        assert_eq!(past(&clock, 44_549), None);
+        assert_eq!(past(&clock, 45_450), Some(Past { timestamp: 90_000, moved: 0, step: 90 }));
+        assert_eq!(past(&clock, 45_000), Some(Past { timestamp: 90_000, moved: 450, step: 90 }));
+        assert_eq!(past(&clock, 44_550), Some(Past { timestamp: 90_000, moved: 900, step: 90 }));
+        assert_eq!(
+            past(&clock, 44_549),
+            Some(Past { timestamp: 90_000, moved: 896, step: 89 }),
+            "closer to each other"
+        );
+        assert_eq!(past(&clock, 44_105), Some(Past { timestamp: 90_000, moved: 900, step: 1 }));
+        assert_eq!(past(&clock, 44_104), None);
     }
 
     #[test]

@@ -131,11 +131,12 @@ impl Plane {
         self.scratch.shown = shown;
     }
 
-    /// Tells the room which encodings of a track are wanted, if that is something new.
+    /// Tells the room which encodings of a track are wanted, if that is something new. Those smaller than a wanted one
+    /// are too: a failing link falls back to them at once, and browsers make keyframes on all encodings when one starts.
     pub(super) fn tell_wanted(&mut self, now: Instant, key: TrackKey) {
         let wanted = self.wanted_layers(key);
         let Some(track) = self.tracks.get_mut(key).filter(|track| track.config.kind == Kind::Video) else { return };
-        if let Some(layers) = track.handle_wanted(now, wanted) {
+        if let Some(layers) = track.handle_wanted(now, track.with_smaller(wanted)) {
             queue(&mut self.events, &mut self.counters, PlaneEvent::LayersWanted { track: key, layers });
         }
     }

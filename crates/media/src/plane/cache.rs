@@ -86,7 +86,9 @@ impl Plane {
         let lowest = state.reader.target_for(goal_spatial(slot, state), 0).unwrap_or(0);
         let Some(bytes) = bytes_of(track, layer, gop.first..=newest, lowest) else { return false };
         let target = peer.sending.target();
-        if target.time_for(bytes as f64) > target.time_for(gop.key_bytes as f64) + if slot.packets > 0 { ANSWER_PLI } else { ANSWER } {
+        if target.time_for(bytes as f64)
+            > target.time_for(gop.key_bytes as f64) + if slot.packets > 0 { ANSWER_PLI } else { ANSWER }
+        {
             return false;
         }
         let mut service = Service { now, micros, ntp, track, key, slot, sending: &mut peer.sending, capture: None };

@@ -148,7 +148,7 @@ impl Service<'_> {
         let span = last.wrapping_sub(first.timestamp);
         let place =
             self.slot.clock.begin_in_the_past(self.micros, captured, span, u64::from(pictures), u64::from(step))?;
-        let last = last.wrapping_add(place.moved);
+        let (last, step) = (last.wrapping_add(place.moved), place.step);
         let mut served = Served { switched: true, from_cache: true, ..Served::default() };
         let epoch = self.slot.begin_at(self.now, place.timestamp, owner, self.track, first);
         self.sending.handle_begun(self.now, self.key, self.slot.stale_before());

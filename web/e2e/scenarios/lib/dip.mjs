@@ -4,6 +4,7 @@ import {
   between,
   carriedBps,
   change,
+  fitting,
   moves,
   percentile,
   secondsUntil,
@@ -14,6 +15,7 @@ import {
   choices,
   encoded,
   received,
+  requireAttention,
   requireSpeed,
   sent,
   sleepUntil,
@@ -46,7 +48,7 @@ export function playDip(
   { codec, mode, seal = false, publishes = "chromium", watches = "chromium" },
 ) {
   const firefox = publishes === "firefox" || watches === "firefox";
-  return withStage({ firefox }, async (stage) => {
+  return withStage(verdict, { firefox }, async (stage) => {
     const { emulator } = stage;
     await emulator.set(0, "up", PATH);
     await emulator.set(0, "down", `${WIDE.settings} ${PATH}`);
@@ -62,7 +64,7 @@ export function playDip(
       { dense: true, seal, detour: emulator.fronts[0] ?? "" },
       watches,
     );
-    await Promise.all([untilTop(watcher), untilTop(other)]);
+    await Promise.all([untilTop(watcher, publisher), untilTop(other, publisher)]);
     await sleepUntil(Date.now() + BEFORE_MS);
     const fell = await emulator.set(0, "down", NARROW.settings);
     await sleepUntil(fell + DIP_MS);
@@ -73,27 +75,30 @@ export function playDip(
     const [samples, beside, made] = [await received(watcher), await received(other), await sent(publisher)];
     const rows = await emulator.rows(0, "down");
     const times = { fell, rose, end };
-    judge(verdict, { samples, rows, times, rates: choices(encoded(made, fell + SETTLED_MS, rose), mode) });
+    judge(verdict, { samples, rows, times, rungs: choices(encoded(made, fell + SETTLED_MS, rose), mode) });
     const others = change(beside, fell, end);
-    verdict.atMost("other: freezes", others.freezes, 0);
-    verdict.atMost("other: key frames", others.keyFrames, 1);
+    verdict.atMost("other: freezes", others.freezes, 0, 1);
+    verdict.atMost("other: key frames", others.keyFrames, 1, 10);
     verdict.raw = {
+      rungs: choices(encoded(made, fell + SETTLED_MS, rose), mode),
       ...{ times, samples, beside, rows: between(rows, fell - BEFORE_MS, end) },
       made: encoded(made, fell, end),
     };
     verdict.note("encoder fps", requireSpeed(made, fell - BEFORE_MS / 2, end));
+    for (const seen of [samples, beside, made]) requireAttention(seen, fell, end);
   });
 }
 
 /**
  * @param {import("./figures.mjs").Verdict} verdict
- * @param {{ samples: import("./figures.mjs").Sample[], rows: import("./figures.mjs").LinkRow[], times: { fell: number, rose: number, end: number }, rates: number[] }} run
+ * @param {{ samples: import("./figures.mjs").Sample[], rows: import("./figures.mjs").LinkRow[], times: { fell: number, rose: number, end: number }, rungs: import("./figures.mjs").Rung[] }} run
  */
-function judge(verdict, { samples, rows, times: { fell, rose, end }, rates }) {
+function judge(verdict, { samples, rows, times: { fell, rose, end }, rungs }) {
   const before = change(samples, fell - BEFORE_MS / 2, fell);
   const whole = change(samples, fell, end);
   const settled = change(samples, fell + SETTLED_MS, rose);
-  const best = bestRung(rates, NARROW.bps);
+  const fit = fitting(rungs, NARROW.bps);
+  const best = bestRung(fit);
   const queue = percentile(
     between(rows, fell, rose).map(({ queueMs }) => queueMs),
     0.95,
@@ -101,23 +106,25 @@ function judge(verdict, { samples, rows, times: { fell, rose, end }, rates }) {
   const isTop = moves(samples, CAMERA.height);
   const atFullRate = (/** @type {import("./figures.mjs").Sample} */ sample) =>
     isTop(sample) && change(samples, sample.at - 1000, sample.at).fps >= 0.9 * before.fps;
-  verdict.atMost("down s", secondsUntilFits(rows, fell, rose, NARROW.bps), 2);
+  verdict.atMost("down s", secondsUntilFits(rows, fell, rose, NARROW.bps), 2, 4);
   verdict.note(
     "smaller picture s",
     secondsUntil(samples, fell, rose, ({ height }) => height < CAMERA.height),
   );
-  verdict.atMost("frozen s", Math.max(whole.frozenS, whole.stoodS), 1);
+  verdict.atMost("frozen s", Math.max(whole.frozenS, whole.stoodS), 1, 4);
   verdict.note("freezes", whole.freezes);
   verdict.note("fps in the dip", settled.fps);
   // What comes while the picture stands still is of no use to anybody.
   const usefulBps = settled.videoBps * (1 - Math.min(1, settled.stoodS / settled.seconds));
-  verdict.atLeast("of best that fits", best > 0 ? usefulBps / best : Number.NaN, 0.9);
+  verdict.atLeast("of best that fits", usefulBps / best.bps, 0.9, 0.4);
+  verdict.note("rows that fit", best.height);
+  verdict.note("of most bits that fit", usefulBps / Math.max(0, ...fit.map(({ bps }) => bps)));
   verdict.note("of the link", carriedBps(rows, fell + SETTLED_MS, rose) / NARROW.bps);
-  verdict.atMost("queue p95 ms", queue, 150);
+  verdict.atMost("queue p95 ms", queue, 150, 280);
   verdict.note(
     "drops",
     between(rows, fell, rose).reduce((sum, row) => sum + row.dropped, 0),
   );
-  verdict.atMost("top back s", secondsUntil(samples, rose, end, isTop, 1000), 8);
+  verdict.atMost("top back s", secondsUntil(samples, rose, end, isTop, 1000), 8, 20);
   verdict.atMost("full rate back s", secondsUntil(samples, rose, end, atFullRate, 1000), 8);
 }

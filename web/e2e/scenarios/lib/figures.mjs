@@ -24,10 +24,14 @@
  * @typedef {{ stream: string, spatial: number, temporal: number, frames: number, bytes: number }} Layer
  */
 
+/** @typedef {{ bps: number, fps: number, height: number }} Rung something a server can choose */
+
 /** Headers of RTP, SRTP, UDP and IP, as a share of the video they carry. */
 const WIRE = 1.07;
 /** Opus and its headers. */
 const AUDIO_BPS = 60_000;
+/** Fewer frames a second are no motion. */
+const SLOW_FPS = 10;
 /** Over this time a rate is taken. */
 const WINDOW_MS = 500;
 /** Between two samples of a page. */
@@ -53,6 +57,11 @@ export function sampleAt(samples, at) {
   const found = samples.findLast((sample) => sample.at <= at) ?? samples[0];
   if (found === undefined) throw new Error("nothing was sampled");
   return found;
+}
+
+/** The longest a page was kept from looking, in milliseconds. @param {readonly { at: number }[]} samples */
+export function longestWait(samples) {
+  return Math.max(0, ...samples.map(({ at }, index) => at - (samples[index - 1]?.at ?? at) - SAMPLE_MS));
 }
 
 /** What happened between two times. @param {readonly Sample[]} samples @param {number} from @param {number} to */
@@ -143,18 +152,24 @@ export function carriedBps(rows, from, to) {
 }
 
 /**
- * Bits a second of every rung a server could choose, from the layers of a stretch of time.
+ * Every rung a server could choose, from the layers of a stretch of time. A stream that was off for a part of it
+ * counts as if it had gone on.
  * @param {readonly Layer[]} layers @param {number} seconds @param {boolean} keyMode spatial layers stand on each other in key frames only
+ * @param {(layer: Layer) => number} heightOf @returns {Rung[]}
  */
-export function rungs(layers, seconds, keyMode) {
+export function rungs(layers, seconds, keyMode, heightOf) {
+  const all = picturesPerSecond(layers, seconds);
   return layers.map((top) => {
-    const below = layers.filter(
-      (layer) =>
-        layer.stream === top.stream &&
-        layer.temporal <= top.temporal &&
-        (keyMode ? layer.spatial === top.spatial : layer.spatial <= top.spatial),
-    );
-    return (below.reduce((sum, layer) => sum + layer.bytes, 0) * 8) / seconds;
+    const stream = layers.filter((layer) => layer.stream === top.stream);
+    const secondsOn = seconds * (picturesPerSecond(stream, seconds) / all || 1);
+    const slower = stream.filter((layer) => layer.temporal <= top.temporal);
+    const own = slower.filter((layer) => layer.spatial === top.spatial);
+    const below = keyMode ? own : slower.filter((layer) => layer.spatial <= top.spatial);
+    return {
+      bps: (below.reduce((sum, layer) => sum + layer.bytes, 0) * 8) / secondsOn,
+      fps: own.reduce((sum, layer) => sum + layer.frames, 0) / secondsOn,
+      height: heightOf(top),
+    };
   });
 }
 
@@ -171,9 +186,23 @@ export function picturesPerSecond(layers, seconds) {
   return Math.max(0, ...pictures.values()) / seconds;
 }
 
-/** The most video that fits beside the sound; 0 if nothing does. @param {readonly number[]} rates @param {number} capBps */
-export function bestRung(rates, capBps) {
-  return Math.max(0, ...rates.filter((rate) => rate * WIRE + AUDIO_BPS <= capBps));
+/** Those that fit beside the sound. @param {readonly Rung[]} rungs @param {number} capBps */
+export function fitting(rungs, capBps) {
+  return rungs.filter(({ bps }) => bps * WIRE + AUDIO_BPS <= capBps);
+}
+
+/**
+ * What a rung is worth to who watches, as the server weighs it: the logarithm of its size and its motion, and of motion
+ * once more where it is so slow that a smaller picture is better. @param {Rung} rung
+ */
+export function worth({ height, fps }) {
+  return Math.log2(height) + 0.5 * Math.log2(fps / 30) + Math.min(0, Math.log2(fps / SLOW_FPS));
+}
+
+/** The one worth most; none if there is none. @param {readonly Rung[]} rungs @returns {Rung} */
+export function bestRung(rungs) {
+  const none = { bps: Number.NaN, fps: 0, height: 0 };
+  return rungs.reduce((best, rung) => (worth(rung) > worth(best) ? rung : best), none);
 }
 
 /**
@@ -187,31 +216,45 @@ export function heightChanges(samples) {
 
 /** Collects what is judged, and against what. */
 export class Verdict {
-  /** @type {{ name: string, value: number, limit: string, holds: boolean | null }[]} */
+  /** @param {string} id of the scenario */
+  constructor(id) {
+    this.id = id;
+  }
+
+  /** @type {{ name: string, value: number, limit: string, holds: boolean | null, isBroken: boolean }[]} */
   figures = [];
 
   /** What else is worth keeping. @type {object} */
   raw = {};
 
-  /** @param {string} name @param {number} value @param {number} limit */
-  atMost(name, value, limit) {
-    this.figures.push({ name, value, limit: `≤ ${limit}`, holds: value <= limit });
+  /**
+   * What is demanded; `guard` is what holds on every machine that is fast enough, see {@link Verdict.broken}.
+   * @param {string} name @param {number} value @param {number} limit @param {number} [guard]
+   */
+  atMost(name, value, limit, guard) {
+    const isBroken = guard !== undefined && !(value <= guard);
+    this.figures.push({ name, value, limit: `≤ ${limit}`, holds: value <= limit, isBroken });
   }
 
-  /** @param {string} name @param {number} value @param {number} limit */
-  atLeast(name, value, limit) {
-    this.figures.push({ name, value, limit: `≥ ${limit}`, holds: value >= limit });
+  /** The same. @param {string} name @param {number} value @param {number} limit @param {number} [guard] */
+  atLeast(name, value, limit, guard) {
+    const isBroken = guard !== undefined && !(value >= guard);
+    this.figures.push({ name, value, limit: `≥ ${limit}`, holds: value >= limit, isBroken });
   }
 
   /** For information only. @param {string} name @param {number} value */
   note(name, value) {
-    this.figures.push({ name, value, limit: "", holds: null });
+    this.figures.push({ name, value, limit: "", holds: null, isBroken: false });
   }
 
+  /** What is not as demanded. */
   get failures() {
-    return this.figures
-      .filter(({ holds }) => holds === false)
-      .map(({ name, value, limit }) => `${name}: ${show(value)}, not ${limit}`);
+    return this.figures.filter(({ holds }) => holds === false).map(told);
+  }
+
+  /** What is not even as its guard demands: no noise of the machine explains that. */
+  get broken() {
+    return this.figures.filter(({ isBroken }) => isBroken).map(told);
   }
 
   /** The figures as one cell of a table. */
@@ -224,6 +267,11 @@ export class Verdict {
       })
       .join("; ");
   }
+}
+
+/** @param {{ name: string, value: number, limit: string }} figure */
+function told({ name, value, limit }) {
+  return `${name}: ${show(value)}, not ${limit}`;
 }
 
 /** @param {number} value */

@@ -2,15 +2,13 @@
 import assert from "node:assert/strict";
 import { mkdir, writeFile } from "node:fs/promises";
 import { cpus, loadavg } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { Verdict } from "./figures.mjs";
-import { Void } from "./stage.mjs";
+import { RESULTS, Void } from "./stage.mjs";
 
-/** Where rows and raw figures go. */
-export const RESULTS =
-  process.env.SCENARIO_RESULTS ??
-  fileURLToPath(new URL("../../../../test-results/scenarios/", import.meta.url));
+/** Judges by the guards only: what holds on any machine that is fast enough, for the test command. */
+const GUARDS_ONLY = process.env.SCENARIO_GUARDS === "1";
 /** The longest a scenario may take. */
 const TIMEOUT_MS = 240_000;
 
@@ -22,7 +20,7 @@ const TIMEOUT_MS = 240_000;
  */
 export function scenario(id, title, play) {
   test(`${id}: ${title}`, { timeout: TIMEOUT_MS }, async (t) => {
-    const verdict = new Verdict();
+    const verdict = new Verdict(id);
     const loadBefore = loadavg()[0] ?? 0;
     let why = "";
     try {
@@ -34,10 +32,12 @@ export function scenario(id, title, play) {
       }
       why = error.message;
     }
-    const state = why !== "" ? "VOID" : verdict.failures.length > 0 ? "FAIL" : "PASS";
+    const judged = GUARDS_ONLY ? verdict.broken : verdict.failures;
+    const passed = verdict.failures.length > 0 ? "HELD" : "PASS";
+    const state = why !== "" ? "VOID" : judged.length > 0 ? "FAIL" : passed;
     await write(state, why);
     if (state === "VOID") t.skip(`VOID: ${why}`);
-    else assert.deepEqual(verdict.failures, []);
+    else assert.deepEqual(judged, []);
 
     /** @param {string} outcome @param {string} reason */
     async function write(outcome, reason) {
@@ -51,8 +51,8 @@ export function scenario(id, title, play) {
         (_, value) => (value === Number.POSITIVE_INFINITY ? "never" : value),
         1,
       );
-      await writeFile(new URL(`${id}.json`, `file://${RESULTS}/`), `${text}\n`);
-      await writeFile(new URL(`${id}.md`, `file://${RESULTS}/`), `${row}\n`);
+      await writeFile(join(RESULTS, `${id}.json`), `${text}\n`);
+      await writeFile(join(RESULTS, `${id}.md`), `${row}\n`);
       t.diagnostic(row);
     }
   });

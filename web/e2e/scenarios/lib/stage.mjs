@@ -1,9 +1,12 @@
 // Everything a scenario plays with: the server, the links, the browsers, who publishes and who watches.
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { launchChromium, launchFirefox } from "../../lib/browsers.mjs";
 import { machineAddress, startServer } from "../../lib/server.mjs";
 import { sleep, until } from "../../lib/wait.mjs";
 import { startEmulator } from "./emulator.mjs";
-import { between, picturesPerSecond, rungs } from "./figures.mjs";
+import { between, longestWait, picturesPerSecond, rungs } from "./figures.mjs";
 import { awaitFirstFrame, prepared, watch } from "./page.mjs";
 
 /**
@@ -17,12 +20,22 @@ import { awaitFirstFrame, prepared, watch } from "./page.mjs";
  * @typedef {"chromium" | "firefox"} Browser
  */
 
+/** Where rows, raw figures and traces go. */
+export const RESULTS =
+  process.env.SCENARIO_RESULTS ??
+  fileURLToPath(new URL("../../../../test-results/scenarios/", import.meta.url));
 /** The camera of a scenario: what Chromium's fake one is asked for. */
 export const CAMERA = { width: 1280, height: 720, fps: Number(process.env.SCENARIO_FPS ?? 30) };
 /** An encoder slower than this share of the camera says nothing about the server. */
 const VOID_BELOW = 0.8;
+/** Pages that are kept from running for longer say nothing either. */
+const VOID_ABOVE_MS = 150;
 /** How much of a simulcast layer each of its rungs is, in libvpx and OpenH264, where nobody counts. */
-const TEMPORAL_SHARES = [0.4, 0.6, 1];
+const TEMPORAL_SHARES = [
+  { bits: 0.4, frames: 0.25 },
+  { bits: 0.6, frames: 0.5 },
+  { bits: 1, frames: 1 },
+];
 /** How long the top layer may take to come, at the publisher and then at a watcher. */
 const TOP_MS = 40_000;
 
@@ -32,24 +45,26 @@ export class Void extends Error {}
 /** @typedef {Awaited<ReturnType<typeof openStage>>} Stage */
 
 /**
- * Opens a stage, plays on it, and clears it whatever happens.
+ * Opens a stage, plays on it, and clears it whatever happens. What the server was told is recorded as `ID.trace`.
  * @template T
+ * @param {import("./figures.mjs").Verdict} verdict
  * @param {{ links?: number, seed?: number, firefox?: boolean }} options
  * @param {(stage: Stage) => Promise<T>} play
  */
-export async function withStage(options, play) {
+export async function withStage(verdict, options, play) {
   /** @type {(() => Promise<unknown>)[]} */
   const clearing = [];
   try {
-    return await play(await openStage(options, clearing));
+    return await play(await openStage(verdict.id, options, clearing));
   } finally {
     for (const clear of clearing.reverse()) await clear().catch(() => {});
   }
 }
 
-/** @param {{ links?: number, seed?: number, firefox?: boolean }} options @param {(() => Promise<unknown>)[]} clearing */
-async function openStage({ links = 1, seed = 1, firefox = false }, clearing) {
-  const server = await startServer();
+/** @param {string} id @param {{ links?: number, seed?: number, firefox?: boolean }} options @param {(() => Promise<unknown>)[]} clearing */
+async function openStage(id, { links = 1, seed = 1, firefox = false }, clearing) {
+  await mkdir(RESULTS, { recursive: true });
+  const server = await startServer(["--record-trace", join(RESULTS, `${id}.trace`)]);
   clearing.push(() => server.stop());
   // Firefox does not speak from its own address to one that is loopback.
   const listen = firefox ? machineAddress() : "127.0.0.1";
@@ -74,7 +89,7 @@ async function openStage({ links = 1, seed = 1, firefox = false }, clearing) {
     /** The room's address. */
     room,
     /**
-     * Somebody with a camera, once its top layer is sent.
+     * Somebody with a camera. Its top layer may come only when somebody watches.
      * @param {Omit<import("./page.mjs").Preparation, "watches">} [preparation] @param {Browser} [browser]
      */
     async publisher(preparation = {}, browser = "chromium") {
@@ -82,16 +97,6 @@ async function openStage({ links = 1, seed = 1, firefox = false }, clearing) {
       const publisher = await guest("Publisher", browser, { meter: browser === "chromium", ...preparation });
       await publisher.enter(room);
       await publisher.evaluate(watch);
-      await until(
-        "the publisher sends its top layer",
-        async () => (await topHeight(publisher)) >= CAMERA.height,
-        {
-          timeout: TOP_MS,
-          interval: 500,
-        },
-      ).catch(async (error) => {
-        throw new Void(`${error.message}; ${JSON.stringify((await sent(publisher)).at(-1)?.encodings)}`);
-      });
       return publisher;
     },
     /**
@@ -120,18 +125,32 @@ export function sent(guest) {
   return guest.evaluate(() => window.scenario.sent);
 }
 
-/** @param {Guest} publisher */
-async function topHeight(publisher) {
-  return Math.max(0, ...((await sent(publisher)).at(-1)?.encodings ?? []).map(({ height }) => height));
-}
-
-/** Waits until somebody sees the camera in full. @param {Guest} watcher */
-export async function untilTop(watcher) {
+/** Waits until somebody sees the camera in full; void if the machine is too slow to send it. @param {Guest} watcher @param {Guest} publisher */
+export async function untilTop(watcher, publisher) {
+  const began = Date.now();
+  await untilTopSent(publisher);
   await until(
     `${watcher.name} sees ${CAMERA.height} rows`,
     async () => ((await received(watcher)).at(-1)?.height ?? 0) >= CAMERA.height,
     { timeout: TOP_MS, interval: 250 },
-  );
+  ).catch(async (error) => {
+    const list = await sent(publisher);
+    requireSpeed(list, began, Date.now());
+    requireAttention(list, began, Date.now());
+    throw error;
+  });
+}
+
+/** Waits until the camera is sent in full to those who watch; void if it never is. @param {Guest} publisher */
+export async function untilTopSent(publisher) {
+  const last = async () => (await sent(publisher)).at(-1)?.encodings ?? [];
+  await until(
+    "the publisher sends its top layer",
+    async () => (await last()).some(({ height }) => height >= CAMERA.height),
+    { timeout: TOP_MS, interval: 500 },
+  ).catch(async (error) => {
+    throw new Void(`${error.message}; ${JSON.stringify(await last())}`);
+  });
 }
 
 /** Milliseconds from pressing join to the first picture. @param {Guest} watcher */
@@ -171,7 +190,9 @@ export function encoded(list, from, to) {
     const frames = now.frames - before.frames;
     return {
       rid: now.rid,
-      height: now.height,
+      ssrc: now.ssrc,
+      // One that is off has no height now.
+      height: Math.max(...window.map(({ encodings }) => heightIn(encodings, now.ssrc))),
       fps: frames / seconds,
       bps: ((now.bytes - before.bytes) * 8) / seconds,
       keyFrames: now.keyFrames - before.keyFrames,
@@ -185,6 +206,11 @@ export function encoded(list, from, to) {
     return { ...now, frames: now.frames - (before?.frames ?? 0), bytes: now.bytes - (before?.bytes ?? 0) };
   });
   return { seconds, encodings, layers };
+}
+
+/** @param {Sent["encodings"]} encodings @param {number} ssrc */
+function heightIn(encodings, ssrc) {
+  return encodings.find((encoding) => encoding.ssrc === ssrc)?.height ?? 0;
 }
 
 /** Voids a run whose encoder could not keep up. @param {readonly Sent[]} list @param {number} from @param {number} to */
@@ -201,8 +227,22 @@ export function requireSpeed(list, from, to) {
   return fps;
 }
 
-/** What a server could choose from. @param {ReturnType<typeof encoded>} made @param {string | undefined} mode */
+/** Voids a run in which a page had to wait for the machine. @param {readonly { at: number }[]} samples @param {number} from @param {number} to */
+export function requireAttention(samples, from, to) {
+  const waited = longestWait(between(samples, from, to));
+  if (waited > VOID_ABOVE_MS) throw new Void(`a page was kept from running for ${waited} ms`);
+}
+
+/**
+ * What a server could choose from.
+ * @param {ReturnType<typeof encoded>} made @param {string | undefined} mode @returns {import("./figures.mjs").Rung[]}
+ */
 export function choices({ seconds, encodings, layers }, mode) {
-  if (layers.length > 0) return rungs(layers, seconds, mode?.endsWith("_KEY") ?? false);
-  return encodings.flatMap(({ bps }) => TEMPORAL_SHARES.map((share) => bps * share));
+  const highest = Math.max(0, ...layers.map(({ spatial }) => spatial));
+  const heightOf = (/** @type {import("./figures.mjs").Layer} */ { stream, spatial }) =>
+    (encodings.find(({ ssrc }) => String(ssrc) === stream)?.height ?? 0) / 2 ** (highest - spatial);
+  if (layers.length > 0) return rungs(layers, seconds, mode?.endsWith("_KEY") ?? false, heightOf);
+  return encodings.flatMap(({ bps, fps, height }) =>
+    TEMPORAL_SHARES.map(({ bits, frames }) => ({ bps: bps * bits, fps: fps * frames, height })),
+  );
 }

@@ -4,7 +4,9 @@ import {
   bestRung,
   carriedBps,
   change,
+  fitting,
   heightChanges,
+  longestWait,
   moves,
   percentile,
   picturesPerSecond,
@@ -87,11 +89,27 @@ test("rungs are layers with those they stand on", () => {
   ) => ({
     ...{ stream, spatial, temporal, frames: 10, bytes: 1000 * (spatial + 1) },
   });
-  const simulcast = [layer("a", 0, 0), layer("a", 0, 1), layer("b", 0, 0)];
-  expect(rungs(simulcast, 1, false)).toEqual([8_000, 16_000, 8_000]);
+  const bitsOf = (/** @type {import("../lib/figures.mjs").Layer[]} */ layers, keyMode = false) =>
+    rungs(layers, 1, keyMode, ({ spatial }) => 90 << spatial).map(({ bps }) => bps);
+  const simulcast = [layer("a", 0, 0), layer("a", 0, 1), layer("b", 0, 0), layer("b", 0, 1)];
+  expect(bitsOf(simulcast)).toEqual([8_000, 16_000, 8_000, 16_000]);
   const scalable = [layer("a", 0, 0), layer("a", 1, 0), layer("a", 1, 1)];
-  expect(rungs(scalable, 1, false)).toEqual([8_000, 24_000, 40_000]);
-  expect(rungs(scalable, 1, true)).toEqual([8_000, 16_000, 32_000]);
+  expect(bitsOf(scalable)).toEqual([8_000, 24_000, 40_000]);
+  expect(bitsOf(scalable, true)).toEqual([8_000, 16_000, 32_000]);
+  const sizes = rungs(scalable, 1, false, ({ spatial }) => 90 << spatial);
+  expect(sizes.map(({ height, fps }) => [height, fps])).toEqual([
+    [90, 10],
+    [180, 10],
+    [180, 20],
+  ]);
+});
+
+test("a stream that was off half of the time costs as if it had gone on", () => {
+  const on = { stream: "a", spatial: 0, temporal: 0, frames: 60, bytes: 6000 };
+  const off = { stream: "b", spatial: 0, temporal: 0, frames: 30, bytes: 6000 };
+  const [whole, half] = rungs([on, off], 2, false, () => 180);
+  expect(whole).toEqual({ bps: 24_000, fps: 30, height: 180 });
+  expect(half).toEqual({ bps: 48_000, fps: 30, height: 180 });
 });
 
 test("a picture of several spatial layers is one picture", () => {
@@ -103,10 +121,17 @@ test("a picture of several spatial layers is one picture", () => {
   expect(picturesPerSecond([], 2)).toBe(0);
 });
 
-test("the best rung is the largest that fits beside the sound", () => {
-  expect(bestRung([150_000, 220_000, 500_000], 300_000)).toBe(220_000);
-  expect(bestRung([150_000, 230_000], 300_000)).toBe(150_000);
-  expect(bestRung([500_000], 300_000)).toBe(0);
+test("what fits beside the sound is a choice, and of those motion is worth more than size", () => {
+  const rung = (/** @type {number} */ kbps, /** @type {number} */ height, /** @type {number} */ fps) => ({
+    ...{ bps: kbps * 1000, height, fps },
+  });
+  const small = rung(150, 180, 30);
+  const slow = rung(220, 360, 5);
+  const large = rung(230, 360, 15);
+  expect(fitting([small, slow, large], 300_000)).toEqual([small, slow]);
+  expect(bestRung([small, slow])).toBe(small);
+  expect(bestRung([small, slow, large])).toBe(large);
+  expect(bestRung([]).bps).toBeNaN();
 });
 
 test("changes of size are counted from the first picture on", () => {
@@ -120,11 +145,26 @@ test("a percentile is one of the values", () => {
 });
 
 test("a verdict fails for what does not hold and for what could not be measured", () => {
-  const verdict = new Verdict();
+  const verdict = new Verdict("x");
   verdict.atMost("down s", 1.5, 2);
   verdict.atLeast("share", Number.NaN, 0.9);
   verdict.atMost("back s", Number.POSITIVE_INFINITY, 8);
   verdict.note("fps", 30);
   expect(verdict.failures).toEqual(["share: NaN, not ≥ 0.9", "back s: never, not ≤ 8"]);
   expect(String(verdict)).toBe("down s 1.50 (≤ 2) ✓; share NaN (≥ 0.9) ✗; back s never (≤ 8) ✗; fps 30");
+});
+
+test("a guard is broken by what is far from the demand", () => {
+  const verdict = new Verdict("x");
+  verdict.atMost("frozen s", 1.5, 1, 4);
+  verdict.atMost("back s", Number.POSITIVE_INFINITY, 8, 20);
+  verdict.atLeast("share", 0.7, 0.9, 0.4);
+  verdict.atMost("queue ms", 900, 150);
+  expect(verdict.failures).toHaveLength(4);
+  expect(verdict.broken).toEqual(["back s: never, not ≤ 8"]);
+});
+
+test("a page that looks late was kept from running", () => {
+  expect(longestWait([{ at: 0 }, { at: 250 }, { at: 900 }, { at: 1150 }])).toBe(400);
+  expect(longestWait([])).toBe(0);
 });

@@ -14,8 +14,6 @@ use crate::inbound::frame::{FrameInfo, Target};
 const MAX_TARGETS: usize = 32;
 /// What a publisher says is believed this long.
 const SAID_AGE: Duration = Duration::from_secs(5);
-/// … and at least this share of it is expected to come, though less is measured.
-const SAID_SHARE: f64 = 0.6;
 /// Bytes of a packet beyond RTP: IPv4 (20), UDP (8), and an SRTP tag of 16 as with AES-GCM; 20 more with IPv6.
 const OVERHEAD: usize = 20 + 8 + 16;
 /// Bytes of a packet beyond its payload: those and an RTP header with its usual extensions, …
@@ -257,14 +255,11 @@ impl Layer {
         told.filter(|&fps| fps > 0).map(f32::from)
     }
 
-    /// What a target costs, as said or measured.
+    /// What a target costs: what is measured, and until enough is what the publisher says. Of easy pictures encoders make
+    /// half of what they say they may, and they share it out among temporal layers otherwise than they say.
     pub(super) fn cost(&self, now: Instant, target: u8) -> Option<Bitrate> {
-        let said = self.said_at.is_some_and(|at| now < at + SAID_AGE).then(|| self.said(target)).flatten();
-        match (self.measured(target), said) {
-            // What is said is an aim; going from one to the other and back would be steps up and down.
-            (Some(measured), Some(said)) => Some(measured.max(said.scale(SAID_SHARE))),
-            (measured, said) => measured.or(said),
-        }
+        let is_recent = |at| now < at + SAID_AGE;
+        self.measured(target).or_else(|| self.said_at.filter(|&at| is_recent(at)).and_then(|_| self.said(target)))
     }
 
     /// What a spatial layer usually costs with all its temporal layers, however long ago that was said.

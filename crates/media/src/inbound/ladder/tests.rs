@@ -226,30 +226,28 @@ fn full_svc_costs_all_layers_up_to_the_target_and_key_mode_its_own() {
     };
     check(true, [1, 3, 9]);
     check(false, [1, 2, 6]);
-    // Long enough to see which frames are in which targets, and too short for a rate.
-    let begun = |is_full: bool| {
-        let mut stream = Stream::new(1);
-        stream.ladder.handle_targets(0, &grid(&SIZES));
-        stream.run(Duration::from_millis(600), |temporal| {
-            svc(temporal, |layer, target| layer == target || is_full && layer < target)
-        });
-        stream
-    };
-    let mut key = begun(false);
+}
 
-    // What the publisher says includes the lower layers; in key mode they are not forwarded.
+#[test]
+fn what_is_said_of_a_spatial_layer_includes_the_lower_ones_which_key_mode_does_not_forward() {
     let layers: Vec<_> = [(0, [50, 75, 100]), (1, [150, 225, 300]), (2, [500, 750, 1000])]
         .iter()
         .map(|(id, rates)| SpatialLayer::new(0, *id, rates, None).unwrap())
         .collect();
     let said = LayersAllocation::new(0, 1, &layers).unwrap();
-    key.ladder.handle_allocation(key.now, &said, 0);
-    let cost = key.cost_kbps(0, 8);
-    assert!((740..800).contains(&cost), "700 and what is around the payload: {cost}");
-    let mut full = begun(true);
-    full.ladder.handle_allocation(full.now, &said, 0);
-    let cost = full.cost_kbps(0, 8);
-    assert!((1090..1160).contains(&cost), "1000 and what is around the payload: {cost}");
+    let cost = |is_full: bool| {
+        let mut stream = Stream::new(1);
+        stream.ladder.handle_targets(0, &grid(&SIZES));
+        // Not enough to be measured.
+        stream.run(Duration::from_millis(700), |temporal| {
+            svc(temporal, |layer, target| layer == target || is_full && layer < target)
+        });
+        stream.ladder.handle_allocation(stream.now, &said, 0);
+        stream.cost_kbps(0, 8)
+    };
+    let (key, full) = (cost(false), cost(true));
+    assert!((740..800).contains(&key), "700 and what is around the payload: {key}");
+    assert!((1090..1160).contains(&full), "1000 and what is around the payload: {full}");
 }
 
 #[test]
@@ -303,8 +301,10 @@ fn a_sleeping_layer_counts_as_alive_and_is_waited_for() {
     assert!(stream.ladder.is_live(stream.now, 2));
 }
 
-/// What a publisher of three streams says of them, on the stream that is named.
-fn said(stream: u8) -> LayersAllocation {
+#[test]
+fn what_the_publisher_says_counts_until_enough_is_measured() {
+    let mut stream = simulcast_stream(false);
+    stream.run(Duration::from_millis(500), simulcast);
     let layer = |stream, rates: &[u32], (width, height): (u16, u16)| {
         let size = LayerSize { width: width.into(), height: height.into(), max_frame_rate: 20 };
         SpatialLayer::new(stream, 0, rates, Some(size)).unwrap()
@@ -314,40 +314,36 @@ fn said(stream: u8) -> LayersAllocation {
         layer(1, &[200, 300, 400], SIZES[1]),
         layer(2, &[600, 900, 1200], SIZES[2]),
     ];
-    LayersAllocation::new(stream, 3, &layers).unwrap()
-}
-
-#[test]
-fn what_the_publisher_says_is_believed_until_it_is_measured() {
-    let mut stream = simulcast_stream(false);
-    stream.ladder.handle_allocation(stream.now, &said(1), 1);
+    let said = LayersAllocation::new(1, 3, &layers).unwrap();
+    stream.ladder.handle_allocation(stream.now, &said, 1);
     let cost = stream.cost_kbps(1, 2);
     assert!((430..460).contains(&cost), "400 and what is around the payload: {cost}");
     assert!((1270..1310).contains(&stream.cost_kbps(2, 2)), "all streams are told on each");
     assert_eq!(stream.steps().last().map(|step| step.rung.height), Some(720));
-    stream.run(Duration::from_secs(4), simulcast);
-    let measured = stream.cost_kbps(1, 2);
-    assert_near(measured, kbps(3, 1.0));
 
-    // What is said is an aim: six tenths of it are expected whatever is measured, for five seconds.
-    let mut lazy = simulcast_stream(false);
-    lazy.run(Duration::from_secs(4), |temporal| simulcast(temporal).into_iter().take(1).collect());
-    let measured = lazy.cost_kbps(0, 2);
-    let loud = SpatialLayer::new(0, 0, &[400, 600, 1000], None).unwrap();
-    lazy.ladder.handle_allocation(lazy.now, &LayersAllocation::new(0, 1, &[loud]).unwrap(), 0);
-    let expected = lazy.cost_kbps(0, 2);
-    assert!(measured < 500 && (630..680).contains(&expected), "{measured}, then {expected}");
-    lazy.run(Duration::from_millis(5100), |temporal| simulcast(temporal).into_iter().take(1).collect());
-    assert_near(lazy.cost_kbps(0, 2), measured as f64);
+    // Of a publisher that numbers its streams otherwise only the stream itself is believed.
+    stream.ladder.handle_allocation(stream.now, &said, 0);
+    assert_eq!(stream.cost_kbps(0, 2), cost);
+
+    stream.run(Duration::from_secs(6), simulcast);
+    for (layer, packets) in [(0, 1), (1, 3), (2, 8)] {
+        stream.ladder.handle_allocation(stream.now, &said, 1);
+        assert_near(stream.cost_kbps(layer, 2), kbps(packets, 1.0));
+    }
 }
 
 #[test]
-fn of_a_publisher_that_numbers_its_streams_otherwise_only_the_stream_itself_is_believed() {
+fn what_the_publisher_says_is_believed_for_five_seconds() {
     let mut stream = simulcast_stream(false);
-    let usual = stream.cost_kbps(1, 2);
-    stream.ladder.handle_allocation(stream.now, &said(1), 0);
-    assert!((430..460).contains(&stream.cost_kbps(0, 2)));
-    assert_eq!(stream.cost_kbps(1, 2), usual);
+    let layers =
+        [(0, 90), (1, 300), (2, 900)].map(|(stream, kbps)| SpatialLayer::new(stream, 0, &[kbps], None).unwrap());
+    let said = LayersAllocation::new(0, 3, &layers).unwrap();
+    stream.ladder.handle_allocation(stream.now, &said, 0);
+    assert!((300..350).contains(&stream.cost_kbps(1, 2)));
+    stream.pass(Duration::from_millis(4900));
+    assert!((300..350).contains(&stream.cost_kbps(1, 2)));
+    stream.pass(Duration::from_millis(200));
+    assert_eq!(stream.cost_kbps(1, 2), 500, "the usual");
 }
 
 #[test]
