@@ -21,7 +21,7 @@ pub use self::cost::CostMeter;
 /// The share of the target that is spent.
 const SPENT: f64 = 0.95;
 /// What an open audio slot costs, …
-const AUDIO: Bitrate = Bitrate::kbps(40);
+pub(crate) const AUDIO: Bitrate = Bitrate::kbps(40);
 /// … this many times as much with redundancy (RFC 2198).
 const RED_FACTOR: f64 = 1.7;
 /// A higher rung needs so many times its total …

@@ -3,6 +3,7 @@
 use roundtable_wire::red::{Block, MAX_OFFSET, MAX_REDUNDANT_LEN, write};
 
 use crate::audio::recent::Recent;
+use crate::bwe::Bitrate;
 
 /// Frames that are repeated at most.
 pub(crate) const MAX_DISTANCE: usize = 2;
@@ -16,6 +17,8 @@ const TWO_UNTIL: f32 = 10.24;
 const FORGET: f32 = 0.4;
 /// More than this share is not remembered: a queue that overflowed once is no reason to repeat everything for a minute.
 const MOST: f32 = 25.6;
+/// A frame that is repeated costs this share of what a packet costs without.
+const FRAME_COST: f64 = 0.7;
 /// A payload longer than this would not fit a packet any more.
 const MAX_PAYLOAD: usize = 1150;
 
@@ -25,6 +28,8 @@ pub(crate) struct Redundancy {
     /// What of the reports is remembered: a rise at once, a fall slowly.
     loss: f32,
     distance: usize,
+    /// How many frames less than the most the path has no room for.
+    unaffordable: usize,
 }
 
 impl Redundancy {
@@ -41,9 +46,18 @@ impl Redundancy {
         };
     }
 
+    /// Sets what there is for this sound, and what it costs without redundancy, in bits per second: on a path for little
+    /// more than sound, redundancy is what makes packets be lost.
+    pub(crate) fn set_room(&mut self, room: Bitrate, cost: Bitrate) {
+        let fits = |&frames: &usize| cost.scale(1.0 + FRAME_COST * frames as f64) <= room;
+        let most = (1..=MAX_DISTANCE).take_while(fits).count();
+        self.unaffordable = MAX_DISTANCE - most;
+    }
+
     /// How many frames are repeated in a packet: the second only where somebody is heard.
-    pub(crate) const fn distance(&self, has_voice: bool) -> usize {
-        if self.distance > 1 && !has_voice { 1 } else { self.distance }
+    pub(crate) fn distance(&self, has_voice: bool) -> usize {
+        let most = (MAX_DISTANCE - self.unaffordable).min(if has_voice { 2 } else { 1 });
+        self.distance.min(most)
     }
 }
 
@@ -123,6 +137,16 @@ mod tests {
         let mut redundancy = Redundancy::default();
         redundancy.handle_report(60);
         assert_eq!((redundancy.distance(true), redundancy.distance(false)), (2, 1));
+    }
+
+    #[test]
+    fn nothing_is_repeated_that_the_path_has_no_room_for() {
+        let mut redundancy = Redundancy::default();
+        redundancy.handle_report(60);
+        for (kbps, expected) in [(40, 0), (67, 0), (68, 1), (95, 1), (96, 2), (5000, 2)] {
+            redundancy.set_room(Bitrate::kbps(kbps), Bitrate::kbps(40));
+            assert_eq!(redundancy.distance(true), expected, "{kbps} kbit/s");
+        }
     }
 
     #[test]

@@ -23,6 +23,9 @@ use crate::plane::{LayerChoice, Plane, queue};
 /// what the target leaves.
 const BRIDGE_SHARE: f64 = 0.9;
 
+/// Redundancy may make sound take this share of a path (our own).
+const SOUND_SHARE: f64 = 0.5;
+
 impl Plane {
     /// Whether the budget of a subscriber has changed enough, or enough time has passed, to choose anew.
     pub(super) fn is_allocation_due(&mut self, now: Instant, peer: PeerKey) -> bool {
@@ -66,6 +69,13 @@ impl Plane {
                     red |= slot.audio.redundancy.distance(true) > 0;
                 }
                 (Kind::Video, Some(track)) => shown.push((slot_key, track)),
+            }
+        }
+        let (room, cost) = (peer.sending.target().scale(SOUND_SHARE), allocate::AUDIO.scale(f64::from(audio_slots)));
+        for &slot_key in &peer.slots {
+            let sound = self.slots.get_mut(slot_key).filter(|slot| slot.config.kind == Kind::Audio);
+            if let Some(slot) = sound {
+                slot.audio.redundancy.set_room(room, cost);
             }
         }
         let limits = peer.limits.receive;

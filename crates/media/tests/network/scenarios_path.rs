@@ -226,4 +226,5 @@ pub(crate) fn s9(report: &mut Report, seed: u64) {
     report.most("layer", 0.0, f64::from(top.unwrap_or(0)));
     report.tell("fps", fps(mine, 12 * SECOND, 72 * SECOND));
     check_wire(report, &mut world);
+    tell_story(&mut world, seed, 0, 72 * SECOND);
 }
