@@ -108,7 +108,8 @@ impl Plane {
             slot.cause = choice.cause;
             squeezed |= choice.cause == Cause::Squeezed;
             let bridge = bridge(slot, track, step, room);
-            if bridge == Bridge::Nothing && slot.live.is_some() {
+            // What still waits of a picture that is not to be shown would only be in the way.
+            if (bridge == Bridge::Nothing || step.is_none()) && slot.live.is_some() {
                 slot.abandon();
                 peer.sending.forget_queued(slot_key, slot.next_index());
             }
