@@ -26,9 +26,7 @@ const DEPTH_MIN: f64 = 10.0 * 1200.0;
 /// … of which those do not count that the target does not carry in this time: ten packets would keep a slow path busy
 /// for a third of a second.
 const DEPTH_MIN_SPAN: Duration = Duration::from_millis(60);
-/// A path that carries less than this share of what it did has a queue that is full of what was sent before: …
-const COLLAPSED: f64 = 0.5;
-/// … nothing is sent for so long, as it would be lost (our own).
+/// Nothing is sent for so long on a path that has just collapsed.
 const DEBT: Duration = Duration::from_millis(80);
 /// A queue longer than this is drained somewhat faster (our own, longer than usual: a keyframe of the next rung takes 200
 /// to 400 ms of a path that the rung just fits, and is no reason for haste), …
@@ -148,11 +146,14 @@ impl<T> Pacer<T> {
     /// Changes what the path is taken to carry, and at what rate to send: less while a queue has to drain.
     pub fn set_target(&mut self, now: Instant, capacity: Bitrate, pacing: Bitrate) {
         self.refill(now);
-        if capacity < self.capacity.scale(COLLAPSED) {
-            self.tokens = self.tokens.min(-capacity.bytes_in(DEBT));
-        }
         (self.capacity, self.target) = (capacity, pacing);
         self.tokens = self.tokens.min(self.depth());
+    }
+
+    /// The path carries far less than it did, and its queue is full of what was sent before: nothing is sent for a moment, as
+    /// it would be lost (our own).
+    pub fn handle_collapse(&mut self) {
+        self.tokens = self.tokens.min(-self.capacity.bytes_in(DEBT));
     }
 
     /// Begins a probe; one that is being sent is given up.

@@ -288,8 +288,10 @@ impl Pair {
         let source = sim::source(&room, peer, track, Kind::Audio, 10);
         let viewer = room.peer();
         let mut config = slot_config(Kind::Audio, PAIR_SLOT);
+        // Nobody here tells what arrives, and a path that is silent has no room for redundancy.
+        config.codecs.iter_mut().for_each(|codec| codec.transport_cc = false);
         if takes_red {
-            config.codecs.push(red(OUT_RED));
+            config.codecs.push(TrackCodec { transport_cc: false, ..red(OUT_RED) });
         }
         let slot = room.plane.add_slot(room.now, viewer, config);
         room.assign(slot, track, 1);

@@ -148,7 +148,8 @@ impl Candidate {
     /// Whether the track may go to `rung` now, leaving the budget aside.
     fn may_take(&self, track: &Track<'_>, index: usize, rung: &Rung) -> bool {
         let Some(before) = self.before else { return true };
-        if index <= before {
+        let is_larger = self.before_spatial.is_some_and(|before| rung.spatial > before);
+        if index <= before && !is_larger {
             return true;
         }
         let alive = rung.alive.is_some_and(|since| self.now.saturating_duration_since(since) >= LAYER_ALIVE);

@@ -109,7 +109,8 @@ impl Plane {
             squeezed |= choice.cause == Cause::Squeezed;
             let bridge = bridge(slot, track, step, room);
             // What still waits of a picture that is not to be shown would only be in the way.
-            if (bridge == Bridge::Nothing || step.is_none()) && slot.live.is_some() {
+            let is_out = bridge == Bridge::Nothing || step.is_none() && choice.cause == Cause::Squeezed;
+            if is_out && slot.live.is_some() {
                 slot.abandon();
                 peer.sending.forget_queued(slot_key, slot.next_index());
             }

@@ -24,6 +24,8 @@ const KEYFRAME_QUIET: Duration = Duration::from_millis(600);
 const AWAITED_QUIET: Duration = Duration::from_secs(3);
 /// Reports of loss tell of a queue that overflowed for so long after that.
 const SQUEEZED_SPAN: Duration = Duration::from_secs(3);
+/// A target that falls below this share of what it was has collapsed.
+const COLLAPSED: f64 = 0.5;
 /// Bytes on the wire of a packet that has a number and nothing else.
 const BLANK: u16 = 80;
 /// What a path without feedback is taken to carry.
@@ -69,6 +71,8 @@ pub(crate) struct Sending {
     pub(crate) joining: Vec<SlotKey>,
     /// When a slot last began with a keyframe.
     begun: Option<Instant>,
+    /// The target of a measured path when it was last looked at.
+    paced: Option<Bitrate>,
     /// When a picture last had to go down.
     squeezed: Option<Instant>,
     /// Since when a slot waits for one.
@@ -114,6 +118,7 @@ impl Sending {
             filler_back: 0,
             joining: Vec::new(),
             begun: None,
+            paced: None,
             squeezed: None,
             awaiting: None,
             due: None,
@@ -141,7 +146,13 @@ impl Sending {
 
     fn set_pace(&mut self, now: Instant) {
         let estimator = self.path.estimator();
-        self.pacer.set_target(now, estimator.target(), estimator.pacing());
+        let target = estimator.target();
+        self.pacer.set_target(now, target, estimator.pacing());
+        let measured = matches!(self.path, Path::Measured(_)).then_some(target);
+        let before = std::mem::replace(&mut self.paced, measured);
+        if before.is_some_and(|before| target < before.scale(COLLAPSED)) {
+            self.pacer.handle_collapse();
+        }
     }
 
     /// Packets take another way from now on.

