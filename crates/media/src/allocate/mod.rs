@@ -5,7 +5,6 @@
 //! track gets its lowest rung; then, again and again, the step is taken that brings most for its cost. A rung that no
 //! longer fits is left at once; a higher one is taken only with room to spare, and later the more often it went wrong.
 
-mod cost;
 mod step;
 
 #[cfg(test)]
@@ -15,8 +14,6 @@ use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
 use crate::bwe::{Bitrate, Demand};
-
-pub use self::cost::CostMeter;
 
 /// The share of the target that is spent.
 const SPENT: f64 = 0.95;

@@ -55,6 +55,7 @@ pub(super) struct Candidate {
     spoke: u64,
     /// By how much it may go up, after it had to go down.
     rise: Bitrate,
+    /// Whether it may have more pictures whatever they cost, and larger ones at all.
     rise_temporal: bool,
     rise_spatial: bool,
     now: Instant,
@@ -159,13 +160,16 @@ impl Candidate {
         alive && may
     }
 
+    /// The lowest spatial layer that is of use.
+    fn lowest(&self, track: &Track<'_>) -> Option<u8> {
+        track.rungs.iter().filter(|rung| self.is_useful(rung)).map(|rung| rung.spatial).min()
+    }
+
     /// What room a rung takes beyond its cost. Who goes down to a smaller picture waits for its keyframe, which is as large
     /// as its encoding, so all of that has to fit, unless there is none smaller.
     fn landing(&self, track: &Track<'_>, rung: &Rung) -> Bitrate {
-        let lowest = track.rungs.iter().filter(|rung| self.is_useful(rung)).map(|rung| rung.spatial).min();
-        if self.before_spatial.is_none_or(|before| rung.spatial >= before)
-            || lowest.is_none_or(|lowest| rung.spatial <= lowest)
-        {
+        let goes_down = self.before_spatial.is_some_and(|before| rung.spatial < before);
+        if !goes_down || Some(rung.spatial) <= self.lowest(track) {
             return Bitrate::ZERO;
         }
         let alike = track.rungs.iter().filter(|other| other.spatial == rung.spatial);
@@ -315,16 +319,15 @@ impl Round {
     }
 
     fn fits(&self, candidate: &Candidate, track: &Track<'_>, index: usize, total: Bitrate) -> bool {
-        let landing = track.rungs.get(index).map_or(Bitrate::ZERO, |rung| candidate.landing(track, rung));
-        let lowest = || track.rungs.iter().filter(|rung| candidate.is_useful(rung)).map(|rung| rung.spatial).min();
+        let Some(rung) = track.rungs.get(index) else { return false };
         if !self.proven {
-            return track.rungs.get(index).map(|rung| rung.spatial) <= lowest() && total <= self.video.scale(GUESSED);
+            return Some(rung.spatial) <= candidate.lowest(track) && total <= self.video.scale(GUESSED);
         }
         match candidate.before {
+            Some(before) if index < before => total + candidate.landing(track, rung) <= self.video,
             // A track that must go down a step may not even keep what it has.
-            Some(before) if self.congested => index < before && total + landing <= self.video,
+            Some(_) if self.congested => false,
             Some(before) if index == before => total <= self.keeping,
-            Some(before) if index < before => total + landing <= self.video,
             _ => total <= self.rising,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Allocator, Budget, Cause, Choice, Class, CostMeter, Hints, Rung, Track};
+use super::{Allocator, Budget, Cause, Choice, Class, Hints, Rung, Track};
 use crate::bwe::{Bitrate, Demand};
 
 const fn kbps(kbps: u64) -> Bitrate {
@@ -402,23 +402,4 @@ fn tracks_that_go_are_forgotten_and_nonsense_does_no_harm() {
     assert_eq!(stage.choices[0].rung, None);
     stage.tracks.clear();
     assert!(stage.at(3.0, &budget(1000)).is_empty());
-}
-
-#[test]
-fn a_rung_costs_what_is_said_else_what_was_measured_else_the_usual() {
-    let start = Instant::now();
-    let at = |seconds: f64| start + secs(seconds);
-    let mut meter = CostMeter::new(start, kbps(500));
-    assert_eq!(meter.cost(at(1.0)), kbps(500));
-    // 1000 bytes each 10 ms are 800 kbit/s; a keyframe of 50 kB comes once.
-    for tick in 1..=400_u32 {
-        meter.handle_packet(at(f64::from(tick) / 100.0), 1000);
-    }
-    assert!((meter.cost(at(4.0)).as_f64() - 800e3).abs() < 20e3, "{}", meter.cost(at(4.0)));
-    meter.handle_packet(at(4.0), 50_000);
-    (401..=440_u32).for_each(|tick| meter.handle_packet(at(f64::from(tick) / 100.0), 1000));
-    assert!(meter.cost(at(4.4)) < kbps(1100), "one burst moves it little: {}", meter.cost(at(4.4)));
-    meter.handle_said(at(5.0), kbps(700));
-    assert_eq!(meter.cost(at(9.9)), kbps(700));
-    assert_ne!(meter.cost(at(10.0)), kbps(700), "what was said long ago is not believed");
 }

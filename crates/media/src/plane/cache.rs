@@ -24,7 +24,8 @@ const MAX_BYTES: usize = 300_000;
 /// may take as much longer than the keyframe alone.
 const ANSWER: Duration = Duration::from_millis(250);
 
-const ANSWER_PLI: Duration = Duration::from_millis(100);
+/// … or so much where something was shown: there it is in the way of what comes now.
+const ANSWER_SHOWN: Duration = Duration::from_millis(100);
 
 /// Whether one can begin with the last keyframe of an encoding.
 pub(super) fn is_fresh(now: Instant, layer: &Layer) -> bool {
@@ -86,9 +87,8 @@ impl Plane {
         let lowest = state.reader.target_for(goal_spatial(slot, state), 0).unwrap_or(0);
         let Some(bytes) = bytes_of(track, layer, gop.first..=newest, lowest) else { return false };
         let target = peer.sending.target();
-        if target.time_for(bytes as f64)
-            > target.time_for(gop.key_bytes as f64) + if slot.packets > 0 { ANSWER_PLI } else { ANSWER }
-        {
+        let answer = if slot.packets > 0 { ANSWER_SHOWN } else { ANSWER };
+        if target.time_for(bytes as f64) > target.time_for(gop.key_bytes as f64) + answer {
             return false;
         }
         let mut service = Service { now, micros, ntp, track, key, slot, sending: &mut peer.sending, capture: None };

@@ -71,12 +71,12 @@ pub(crate) struct Sending {
     pub(crate) joining: Vec<SlotKey>,
     /// When a slot last began with a keyframe.
     begun: Option<Instant>,
-    /// The target of a measured path when it was last looked at.
-    paced: Option<Bitrate>,
-    /// When a picture last had to go down.
-    squeezed: Option<Instant>,
     /// Since when a slot waits for one.
     awaiting: Option<Instant>,
+    /// When a picture last had to go down.
+    squeezed: Option<Instant>,
+    /// The target of a measured path when it was last looked at.
+    paced: Option<Bitrate>,
     /// When to look after it.
     pub(crate) due: Option<Instant>,
 }
@@ -144,6 +144,7 @@ impl Sending {
         self.set_pace(now);
     }
 
+    /// Has the pacer follow the estimator.
     fn set_pace(&mut self, now: Instant) {
         let estimator = self.path.estimator();
         let target = estimator.target();
