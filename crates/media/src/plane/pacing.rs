@@ -165,7 +165,7 @@ impl Plane {
         let len = if let (Some((found, packet)), Some(stream)) = (repeated, stream) {
             slot.send_again(stream, &found, &packet, departure, out)
         } else {
-            // Nothing further back is known: the next probe begins with the newest again.
+            // Nothing further back is known, or it is too long: the next probe begins with the newest again.
             (peer.sending.filler_at, peer.sending.filler_back) = (at + 1, 0);
             let stream = padding_stream(slot)?;
             slot.send_padding(stream, bytes.min(MAX_PADDING) as u8, departure, out)
