@@ -8,7 +8,7 @@ use std::time::Duration;
 use roundtable_media::allocate::Hints;
 use roundtable_media::bwe::Bitrate;
 use roundtable_media::{DropReason, Limits, PeerKey, PeerLimits, PlaneEvent, TrackKey};
-use roundtable_wire::rtcp::Dlrr;
+use roundtable_wire::rtcp::{Dlrr, ReportBlock};
 use roundtable_wire::{Kind, NtpTime, RtpPacket};
 
 use sim::{LEVEL, MID, RID, RRID, Report, Room, Source, assert_continuous, source, track_config};
@@ -450,6 +450,32 @@ fn publishers_without_transport_wide_feedback_are_given_a_generous_bound() {
     let reports = room.take_rtcp(peer);
     assert!(reports.contains(&Report::Remb(8_000_000, vec![10])));
     assert!(reports.contains(&Report::Fir(10, 1)), "without PLI, FIR asks: {reports:?}");
+}
+
+#[test]
+fn who_reports_but_never_with_feedback_gets_all_there_is_and_who_says_nothing_gets_nothing() {
+    for reports in [true, false] {
+        let mut room = Room::default();
+        let mut source = room.publish(Kind::Video, 10);
+        let viewer = room.peer();
+        let slot = room.measured_slot(viewer, Kind::Video, SLOT);
+        room.assign(slot, source.track, 1);
+        room.frame(&mut source, true);
+        for _ in 0..6 {
+            room.run(&mut [&mut source], 50, 20);
+            if reports {
+                let block = ReportBlock { ssrc: SLOT, ..ReportBlock::default() };
+                room.rtcp(viewer, |writer| {
+                    writer.receiver_report(5, &[block]);
+                });
+            }
+        }
+        let estimator = room.plane.send_stats(viewer).expect("a subscriber").estimator;
+        assert_eq!(estimator.is_none(), reports, "{estimator:?}");
+        room.take(SLOT);
+        room.run(&mut [&mut source], 50, 20);
+        assert_eq!(room.take(SLOT).len(), if reports { 60 } else { 0 });
+    }
 }
 
 #[test]

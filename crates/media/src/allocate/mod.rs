@@ -361,10 +361,12 @@ impl Memory {
         let hold = if self.chosen.is_none() { self.hold.min(HOLD_PAUSED_MAX) } else { self.hold };
         // Nor does one whose path has become another.
         let hold = if target >= self.failed.scale(HOLD_VOID) { HOLD_START } else { hold };
+        // What was paused comes back in one step, however large.
+        let longest = if self.chosen.is_none() { hold } else { HOLD_MAX };
         let rise = match self.down.map(|down| now.saturating_duration_since(down)) {
             Some(passed) if !promoted && passed < HOLD_LEAST => Bitrate::ZERO,
             // A hold is at least as long as its start.
-            Some(passed) if !promoted && passed < HOLD_MAX => {
+            Some(passed) if !promoted && passed < longest => {
                 HOLD_STEP.scale(passed.as_secs_f64() / hold.max(HOLD_START).as_secs_f64())
             }
             Some(_) | None => Bitrate::bps(u64::MAX),

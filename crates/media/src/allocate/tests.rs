@@ -344,6 +344,17 @@ fn what_was_paused_comes_back_with_more_room_and_is_held_for_eight_seconds_at_mo
 }
 
 #[test]
+fn what_was_paused_comes_back_in_one_step_however_large() {
+    let mut stage = Stage::cameras(1);
+    stage.ladder.truncate(1);
+    stage.ladder[0].cost = kbps(1_200);
+    assert_eq!(stage.at(0.0, &budget(2_000)), [Some((0, 0))]);
+    assert_eq!(stage.at(12.0, &budget(500)), [None]);
+    assert_eq!(stage.at(13.9, &budget(2_000)), [None], "not sooner than others");
+    assert_eq!(stage.at(14.1, &budget(2_000)), [Some((0, 0))], "though that is all at once");
+}
+
+#[test]
 fn audio_redundancy_and_retransmissions_are_paid_first() {
     for (budget, expected) in [
         (Budget { audio_slots: 0, ..budget(250) }, Some((1, 1))),

@@ -96,6 +96,7 @@ impl Plane {
         let Some(peer) = self.peers.get_mut(from) else { return };
         let Some(slot) = peer.slot_of(block.ssrc).and_then(|slot| self.slots.get_mut(slot)) else { return };
         slot.fraction_lost = block.fraction_lost;
+        peer.sending.handle_report(now, peer.limits.receive.max_bitrate);
         if !peer.sending.is_squeezed(now) {
             slot.audio.redundancy.handle_report(block.fraction_lost);
         }
@@ -155,7 +156,7 @@ impl Plane {
     fn handle_feedback(&mut self, now: Instant, from: PeerKey, feedback: &Feedback<'_>, out: &mut impl Egress) {
         self.counters.feedback_in += 1;
         if let Some(peer) = self.peers.get_mut(from) {
-            peer.sending.handle_feedback(now, feedback);
+            peer.sending.handle_feedback(now, peer.limits.receive.max_bitrate, feedback);
             self.look_after(now, from, out);
         }
     }

@@ -30,6 +30,10 @@ const COLLAPSED: f64 = 0.5;
 const BLANK: u16 = 80;
 /// What a path without feedback is taken to carry.
 const UNMEASURED: Bitrate = Bitrate::kbps(1_000_000);
+/// One who negotiated transport-wide feedback is taken to never give any after so many reports of what it received, …
+const REPORTS_WITHOUT: u8 = 3;
+/// … if packets with transport-wide numbers have been sent for so long.
+const FEEDBACK_WAIT: Duration = Duration::from_secs(2);
 /// What waits is looked at this often.
 pub(crate) const PACE_INTERVAL: Duration = Duration::from_millis(5);
 /// Probes are thought of this often while nothing is known of the path, …
@@ -56,6 +60,7 @@ pub(crate) struct Paced {
 #[derive(Debug)]
 pub(crate) struct Sending {
     path: Path,
+    silent: Silent,
     pub(crate) pacer: Pacer<Paced>,
     pub(crate) allocator: Allocator,
     pub(crate) choices: Vec<Choice>,
@@ -88,6 +93,19 @@ enum Path {
     Measured(Box<SendSideEstimator>),
 }
 
+/// Whether the subscriber gives the feedback it negotiated.
+#[derive(Debug, Clone, Copy)]
+enum Silent {
+    /// Nothing was sent yet that it could tell of.
+    Unknown,
+    /// It was sent packets since `since`, and has told how it receives them so many times, but not by feedback.
+    Waiting { since: Instant, reports: u8 },
+    /// It does.
+    No,
+    /// It does not: its path is not measured.
+    Yes,
+}
+
 impl Path {
     fn estimator(&self) -> &dyn Estimator {
         match self {
@@ -108,6 +126,7 @@ impl Sending {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             path: Path::Unmeasured(NullEstimator::new(UNMEASURED)),
+            silent: Silent::Unknown,
             pacer: Pacer::new(now, UNMEASURED),
             allocator: Allocator::new(),
             choices: Vec::new(),
@@ -127,7 +146,7 @@ impl Sending {
 
     /// Measures the path from now on; `max` bounds what is sent on it.
     pub(crate) fn measure(&mut self, now: Instant, max: Bitrate) {
-        if let Path::Unmeasured(_) = self.path {
+        if matches!(self.path, Path::Unmeasured(_)) && !matches!(self.silent, Silent::Yes) {
             let default = EstimatorConfig::default();
             let config = EstimatorConfig { max: default.max.min(max), ..default };
             self.path = Path::Measured(Box::new(SendSideEstimator::new(now, config)));
@@ -190,6 +209,9 @@ impl Sending {
             return;
         }
         let size = (len + OVERHEAD).min(usize::from(u16::MAX)) as u16;
+        if let Silent::Unknown = self.silent {
+            self.silent = Silent::Waiting { since: now, reports: 0 };
+        }
         if let Path::Measured(estimator) = &mut self.path {
             estimator.handle_sent(now, &SentPacket { sequence: self.sequence, size, probe, filler });
         }
@@ -201,8 +223,23 @@ impl Sending {
         self.repeated.bytes += len as u64;
     }
 
-    /// Takes a feedback message of the subscriber.
-    pub(crate) fn handle_feedback(&mut self, now: Instant, feedback: &Feedback<'_>) {
+    /// Takes a report on a slot. Who reports, but never with feedback, receives: its path is not measured any more, else
+    /// it would be taken for one that carries nothing.
+    pub(crate) fn handle_report(&mut self, now: Instant, max: Bitrate) {
+        let Silent::Waiting { since, reports } = &mut self.silent else { return };
+        *reports = reports.saturating_add(1);
+        if *reports >= REPORTS_WITHOUT && now.saturating_duration_since(*since) >= FEEDBACK_WAIT {
+            self.silent = Silent::Yes;
+            self.path = Path::Unmeasured(NullEstimator::new(max.min(UNMEASURED)));
+            self.set_pace(now);
+        }
+    }
+
+    /// Takes a feedback message of the subscriber; `max` bounds what is sent to it.
+    pub(crate) fn handle_feedback(&mut self, now: Instant, max: Bitrate, feedback: &Feedback<'_>) {
+        if let Silent::Yes = std::mem::replace(&mut self.silent, Silent::No) {
+            self.measure(now, max);
+        }
         self.path.estimator_mut().handle_feedback(now, feedback);
         self.set_pace(now);
     }

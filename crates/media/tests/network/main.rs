@@ -79,6 +79,7 @@ scenarios! {
         s11_every_switch_of_av1 = "S11 AV1" => scenarios_switch::av1, SWITCH_SEEDS;
         s11_every_switch_of_h264 = "S11 H264" => scenarios_switch::h264, SWITCH_SEEDS;
         s6_a_burst_of_loss_is_repaired_without_a_keyframe = "S6" => scenarios_path::s6, SEEDS;
+        one_encoding_pauses_where_it_does_not_fit_and_nowhere_else = "one encoding" => scenarios_path::plain, SEEDS;
         s9_a_path_that_carries_hardly_anything_carries_sound = "S9" => scenarios_path::s9, SEEDS;
         s10_a_crowd_of_joiners_costs_few_keyframes = "S10" => scenarios_room::s10, SEEDS;
         s1_a_path_that_dips_to_a_tenth_is_followed_down_and_up = "S1" => scenarios_path::s1, SEEDS;

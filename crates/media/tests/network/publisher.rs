@@ -20,6 +20,8 @@ use crate::rng::Rng;
 
 /// What Chromium gives three encodings of 180, 360 and 720 lines.
 pub(crate) const RATES: [f64; 3] = [148e3, 355e3, 1175e3];
+/// What one encoding has that is not one of several.
+const PLAIN_RATE: f64 = 1_400e3;
 /// What the layers of full SVC add.
 pub(crate) const SVC_RATES: [f64; 3] = [148e3, 250e3, 700e3];
 pub(crate) const HEIGHTS: [u16; 3] = [180, 360, 720];
@@ -57,12 +59,14 @@ pub(crate) enum Media {
     Av1,
     /// Three encodings.
     H264 { temporal: u8 },
+    /// One encoding of VP8 without layers, of which nothing is said: what a simple publisher sends.
+    Plain,
 }
 
 impl Media {
     pub(crate) fn codec(self) -> Codec {
         match self {
-            Self::Vp8 { .. } => Codec::Vp8,
+            Self::Vp8 { .. } | Self::Plain => Codec::Vp8,
             Self::Vp9 { .. } => VP9,
             Self::Av1 => Codec::Av1,
             Self::H264 { .. } => H264,
@@ -73,13 +77,17 @@ impl Media {
         matches!(self, Self::Vp8 { .. } | Self::H264 { .. })
     }
 
-    fn has_dependency(self) -> bool {
-        !matches!(self, Self::Vp8 { dependency: false } | Self::Vp9 { dependency: false })
+    pub(crate) fn has_dependency(self) -> bool {
+        !matches!(self, Self::Vp8 { dependency: false } | Self::Vp9 { dependency: false } | Self::Plain)
     }
 
     /// What each layer adds.
     pub(crate) fn rates(self) -> [f64; 3] {
-        if self == Self::Av1 { SVC_RATES } else { RATES }
+        match self {
+            Self::Av1 => SVC_RATES,
+            Self::Plain => [PLAIN_RATE, 0.0, 0.0],
+            Self::Vp8 { .. } | Self::Vp9 { .. } | Self::H264 { .. } => RATES,
+        }
     }
 
     fn encoder(self, layer: usize) -> Encoder {
@@ -88,6 +96,7 @@ impl Media {
             Self::Vp9 { .. } => Encoder::new(Scheme::Key, 3, 3, 720),
             Self::Av1 => Encoder::new(Scheme::Full, 3, 3, 720),
             Self::H264 { temporal } => Encoder::new(Scheme::Single, 1, temporal, HEIGHTS[layer].into()),
+            Self::Plain => Encoder::new(Scheme::Single, 1, 1, 720),
         }
     }
 }
@@ -182,7 +191,7 @@ impl Publisher {
             streams,
             sound,
             last_sound: Vec::new(),
-            spatial_active: 3,
+            spatial_active: if media == Media::Plain { 1 } else { 3 },
             wanted: 0b111,
             affordable: 3,
             last_key_us: None,

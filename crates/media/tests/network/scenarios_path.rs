@@ -2,6 +2,7 @@
 
 use roundtable_media::allocate::Hints;
 
+use crate::checker::Fault;
 use crate::figures::{
     Report, SECOND, fps, freezes, jain, layer_at, longest_gap, mean_layer, percentile, seconds_to_layer, switches,
 };
@@ -215,6 +216,39 @@ pub(crate) fn s8(report: &mut Report, seed: u64) {
     report.tell("freezes", freezes(mine, 62 * SECOND, 72 * SECOND).0 as f64);
     check_wire(report, &mut world);
     tell_story(&mut world, seed, 60 * SECOND, 72 * SECOND);
+}
+
+/// One encoding and nothing below it, which after a while costs far more than was ever sent: a wide path is enough for it,
+/// and for good; on a narrow one it is paused, and comes back.
+pub(crate) fn plain(report: &mut Report, seed: u64) {
+    let (dip, back, end) = (32, 42, 62);
+    let down = LinkConfig::stepped(&[(0, 5e6), (dip, 700e3), (back, 5e6)], 20);
+    let mut world = World::new(seed);
+    expect_story(&mut world, seed);
+    let publisher = world.publish(Media::Plain, uplink());
+    let whole = std::mem::replace(&mut world.publishers[publisher].rates, [60e3, 0.0, 0.0]);
+    let link = world.link(down);
+    let (first, late) = (world.subscribe(link), world.link(LinkConfig::new(5e6, 20)));
+    world.watch(first, publisher, 720);
+    world.run_until(4 * SECOND);
+    world.publishers[publisher].rates = whole;
+    world.run_until(12 * SECOND);
+    let late = world.subscribe(late);
+    world.watch(late, publisher, 720);
+    world.run_until(end * SECOND);
+    let mine = shown(&world, first);
+    report.most("longest gap s", 0.5, longest_gap(mine, 2 * SECOND, dip * SECOND));
+    report.most("late first s", 1.5, seconds_to_layer(shown(&world, late), 12 * SECOND, |_| true));
+    report.most("back s", 8.0, seconds_to_layer(mine, back * SECOND, |_| true));
+    report.least("fps at the end", 29.0, fps(mine, (end - 8) * SECOND, end * SECOND));
+    report.most("queue p95 ms", 150.0, percentile(&queue_ms(&world, link, dip, end), 0.95));
+    // A picture that is given up in the middle has no end.
+    let is_end = |fault: &Fault| matches!(fault, Fault::Marker | Fault::Interleaved);
+    let others = world.faults().into_iter().filter(|(fault, _)| !is_end(fault));
+    let faults: Vec<String> = others.map(|(fault, text)| format!("{fault:?}: {text}")).collect();
+    report.most("wire faults", 0.0, faults.len() as f64);
+    faults.into_iter().take(1).for_each(|fault| report.remark(fault));
+    tell_story(&mut world, seed, 0, end * SECOND);
 }
 
 /// Hardly anything: 80 to 120 kbit/s.

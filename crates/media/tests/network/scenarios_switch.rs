@@ -80,6 +80,7 @@ fn is_reached(shown: &[Shown], span: std::ops::Range<u64>, (spatial, temporal): 
     let temporal = match media {
         Media::H264 { temporal: layers } => temporal.min(layers - 1),
         Media::Vp8 { .. } | Media::Vp9 { .. } | Media::Av1 => temporal,
+        Media::Plain => 0,
     };
     let within: Vec<&Shown> = shown.iter().filter(|shown| span.contains(&shown.at_us)).collect();
     let highest = within.iter().map(|shown| shown.temporal).max();

@@ -226,10 +226,7 @@ impl World {
     /// Shows the camera of a publisher at a height to a subscriber, and lets it hear the microphone.
     pub(crate) fn watch(&mut self, subscriber: usize, publisher: usize, height: u16) {
         let (video, audio) = (self.publishers[publisher].video, self.publishers[publisher].audio);
-        let is_described = !matches!(
-            self.publishers[publisher].media,
-            Media::Vp8 { dependency: false } | Media::Vp9 { dependency: false }
-        );
+        let is_described = self.publishers[publisher].media.has_dependency();
         let has_dependency = is_described && self.subscribers[subscriber].takes_descriptors;
         let slot = self.seat(subscriber, Kind::Video, has_dependency);
         self.hint(subscriber, slot, Hints { height, ..Hints::default() });

@@ -16,6 +16,11 @@ const ACKED_BPS: f64 = 10_000.0;
 /// A probe that filled the path bounds growth for this long (our own): else a rate that is not used up grows past what
 /// the path was just found to carry, and a rung is taken that does not fit.
 const CEILING_AGE: Duration = Duration::from_secs(15);
+/// If so many times the rate arrives, though nothing queues, the rate is wrong: more was sent than was meant to be, and
+/// was carried (our own) …
+const REFUTED: f64 = 1.10;
+/// … so it becomes this many times what arrives.
+const REFUTED_MARGIN: f64 = 1.08;
 /// Growth per second far from capacity, …
 const GROWTH: f64 = 1.08;
 /// … at least by this much.
@@ -118,6 +123,13 @@ impl Aimd {
     pub(super) fn set_rate(&mut self, now: Instant, bps: f64) {
         self.rate = bps.max(self.min);
         self.changed = now;
+    }
+
+    /// Takes what arrives without any sign that the path does not carry it.
+    pub(super) fn handle_carried(&mut self, now: Instant, bps: f64) {
+        if bps > REFUTED * self.rate {
+            self.set_rate(now, REFUTED_MARGIN * bps);
+        }
     }
 
     pub(super) fn handle_probe(&mut self, now: Instant, bps: f64, saturated: bool, acked: Option<f64>) {

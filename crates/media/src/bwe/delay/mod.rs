@@ -141,6 +141,10 @@ impl DelayHalf {
             self.aimd.update_beside(now, context);
         } else {
             self.usage = usage;
+            let is_calm = usage == Usage::Normal && !context.lost && !context.probing && !self.is_queueing();
+            if let Some((acked, recent)) = context.acked.zip(recent).filter(|_| is_calm) {
+                self.aimd.handle_carried(now, acked.min(recent.bps));
+            }
             self.aimd.update(now, usage, &DelayContext { recent, ..*context });
         }
     }

@@ -326,6 +326,24 @@ fn a_probe_that_filled_the_path_bounds_growth_for_a_while() {
 }
 
 #[test]
+fn a_rate_that_less_is_sent_than_arrives_is_wrong_unless_something_queues() {
+    let start = Instant::now();
+    for (late, refuted) in [(0, true), (3_000, false)] {
+        let mut half = DelayHalf::new(start, 1e6, 30e3);
+        for at in 0..300_i64 {
+            let (sent, arrival) = (at * 5_000, at * 5_000 + at * late);
+            let (probe, expected_ms, recovered) = (None, 0, false);
+            let (sequence, arrival_micros) = (at.unsigned_abs(), Some(arrival));
+            let report =
+                Report { sequence, sent_micros: sent, arrival_micros, size: 1200, probe, expected_ms, recovered };
+            let recent = Some(Recent { bps: 1.6e6, slowed: 1.0 });
+            half.handle_received(start + ms(sequence * 5), &[report], &DelayContext { recent, ..context(1.5e6) });
+        }
+        assert_eq!(half.rate() > 1.5e6, refuted, "{}", half.rate());
+    }
+}
+
+#[test]
 fn jitter_without_a_queue_leaves_the_rate_alone_and_a_queue_cuts_it() {
     let start = Instant::now();
     let run = |delay: &dyn Fn(i64) -> i64| {

@@ -61,6 +61,8 @@ const FALL_SHARE: f64 = 0.85;
 /// … if it is over within this long. It may be over for a part only, or not at all: the probe obeys [`STEP_MAX`], since
 /// one for what a wide path carried fills the narrow one that it has become for 200 ms (S1).
 const FALL_WITHIN: Duration = Duration::from_secs(5);
+/// What is used counts as paused below this share of what is wanted: it is for sound at most.
+const PAUSED: f64 = 0.1;
 const KEEP_WARM_INTERVAL: Duration = Duration::from_secs(5);
 const KEEP_WARM_FACTOR: f64 = 2.0;
 const KEEP_WARM_MARGIN: f64 = 1.25;
@@ -214,7 +216,11 @@ impl ProbeControl {
             _ => bytes.min(context.estimate.bytes_in(MAX_BUSY)),
         };
         let media = self.demand.used.as_f64() / rate.as_f64().max(1.0);
-        if cause != ProbeCause::Initial && !self.meter.affords(now, bytes * (1.0 - media.min(1.0))) {
+        // One whose video is paused would else never learn that it may come back: what is not used may be spent.
+        let unused =
+            if self.demand.used < self.demand.desired.scale(PAUSED) { context.estimate } else { Bitrate::ZERO };
+        let filler = bytes * (1.0 - media.min(1.0));
+        if cause != ProbeCause::Initial && !self.meter.affords(now, filler, unused) {
             return None;
         }
         if cause == ProbeCause::Recovery {

@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use super::super::Bitrate;
+
 /// The sums of this long are compared.
 const WINDOW: Duration = Duration::from_secs(10);
 /// The sums decay in steps of this, as it costs an exponential function.
 const STEP: Duration = Duration::from_millis(100);
 /// Filler may be this share of what is sent, …
 const SHARE: f64 = 0.10;
-/// … but one probe of this many bytes is always affordable: with less, one whose video is paused would never learn that
-/// it may come back.
+/// … but one probe of this many bytes is always affordable.
 const ALWAYS: f64 = 6_000.0;
 
 /// Bytes sent, and bytes sent for probes alone. Both decay, so that old ones count ever less.
@@ -33,10 +34,11 @@ impl Meter {
         }
     }
 
-    /// Whether `bytes` more may be spent.
-    pub(super) fn affords(&mut self, now: Instant, bytes: f64) -> bool {
+    /// Whether `bytes` more may be spent, if `rate` could be sent.
+    pub(super) fn affords(&mut self, now: Instant, bytes: f64, rate: Bitrate) -> bool {
         self.decay(now);
-        self.filler + bytes <= (self.sent * SHARE).max(ALWAYS)
+        let sent = self.sent.max(rate.bytes_in(WINDOW));
+        self.filler + bytes <= (sent * SHARE).max(ALWAYS)
     }
 
     fn decay(&mut self, now: Instant) {

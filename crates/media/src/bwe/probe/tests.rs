@@ -107,13 +107,16 @@ fn a_probe_is_over_when_something_else_leaves_though_its_filler_was_smaller() {
 fn filler_is_a_tenth_of_what_is_sent_but_one_probe_is_always_affordable() {
     let start = Instant::now();
     let mut meter = Meter::new(start);
-    assert!(meter.affords(start, 6_000.0) && !meter.affords(start, 6_001.0));
+    let none = Bitrate::ZERO;
+    assert!(meter.affords(start, 6_000.0, none) && !meter.affords(start, 6_001.0, none));
+    assert!(meter.affords(start, 100_000.0, kbps(800)), "or of what could be sent");
+    assert!(!meter.affords(start, 100_001.0, kbps(800)));
     (0..1000).for_each(|_| meter.handle_sent(start, 1000, false));
-    assert!(meter.affords(start, 100_000.0) && !meter.affords(start, 100_001.0));
+    assert!(meter.affords(start, 100_000.0, none) && !meter.affords(start, 100_001.0, none));
     (0..90).for_each(|_| meter.handle_sent(start, 1000, true));
-    assert!(!meter.affords(start, 20_000.0));
-    assert!(!meter.affords(start + ms(600_000), 6_001.0), "what was long ago does not count");
-    assert!(meter.affords(start + ms(600_000), 5_900.0));
+    assert!(!meter.affords(start, 20_000.0, none));
+    assert!(!meter.affords(start + ms(600_000), 6_001.0, none), "what was long ago does not count");
+    assert!(meter.affords(start + ms(600_000), 5_900.0, none));
 }
 
 /// A controller that is asked each 5 ms, with a path that answers all or nothing.
@@ -194,6 +197,15 @@ fn a_rung_is_probed_less_often_the_more_often_it_failed() {
     let gaps: Vec<u64> = rung.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
     assert!(gaps.windows(2).all(|pair| pair[0] <= pair[1]), "{gaps:?}");
     assert!((5000..=5110).contains(gaps.last().unwrap()), "{gaps:?}");
+}
+
+#[test]
+fn who_sees_nothing_is_probed_for_until_there_is_room() {
+    let mut drive = Drive::new(kbps(1000), demand(0, Some(2500), 2500));
+    drive.run(0, 120_000, 1000); // What was sent is long forgotten.
+    drive.asked.clear();
+    drive.run(120_000, 126_000, 2000);
+    assert!(drive.context.estimate >= kbps(1900), "{:?}: {:?}", drive.context.estimate, drive.asked);
 }
 
 #[test]
