@@ -120,7 +120,7 @@ impl Plane {
                 let rung = step.map(|Step { layer, rung, .. }| (LayerChoice::of(layer, &rung), rung.cost));
                 self.log.note(Some(slot_key), || Decision::Choice { track: track_key, rung, cause, target });
             }
-            let Some(layer) = awaited(slot, track) else { continue };
+            let Some(layer) = cache::awaited(slot, track) else { continue };
             awaits = true;
             let Some(state) = track.layers.get_mut(usize::from(layer)) else { continue };
             if !cache::may_begin(slot, track_key, layer) || !cache::is_fresh(now, state) {
@@ -180,13 +180,6 @@ fn layers_of(slot: &Slot, track: TrackKey) -> u8 {
     let live = slot.live.filter(|epoch| epoch.track == track).map(|epoch| epoch.layer);
     let goal = slot.selector.goal().filter(|_| slot.subject() == Some(track)).map(|goal| goal.layer);
     live.into_iter().chain(goal).fold(0, |layers, layer| layers | 1 << layer)
-}
-
-/// The encoding whose keyframe a slot waits for.
-pub(super) fn awaited(slot: &Slot, track: &Track) -> Option<u8> {
-    let live = slot.live.filter(|epoch| epoch.track == track.key);
-    let live = live.and_then(|epoch| Some((epoch.layer, &track.layers.get(usize::from(epoch.layer))?.reader)));
-    slot.selector.awaits(live)
 }
 
 /// A better picture can wait, and so can who joins; who is to see another owner cannot, nor whose picture stands or
