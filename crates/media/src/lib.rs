@@ -11,12 +11,14 @@
 pub mod allocate;
 mod audio;
 pub mod bwe;
+mod carried;
 mod config;
 mod counters;
 mod decision;
 mod descriptor;
 mod event;
 mod feedback;
+mod frame;
 mod inbound;
 mod key;
 mod outbound;
