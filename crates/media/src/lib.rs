@@ -25,13 +25,14 @@ mod outbound;
 pub mod pacer;
 mod packet;
 mod plane;
+pub mod replay;
 mod ring;
 mod speaking;
 pub mod trace;
 
-pub use config::{MAX_LAYERS, SlotConfig, TrackCodec, TrackConfig};
+pub use config::{Limits, MAX_LAYERS, PeerLimits, SlotConfig, TrackCodec, TrackConfig};
 pub use counters::{Counters, DropReason};
-pub use decision::{Decided, Decision, WishCause};
+pub use decision::{Decided, Decision, LayerChoice, WishCause};
 pub use event::{CannotDecode, Egress, PlaneEvent};
 pub use key::{PeerKey, SlotKey, TrackKey};
-pub use plane::{LayerChoice, LayerStats, Limits, PeerLimits, Plane, SendStats, SlotStats};
+pub use plane::{LayerStats, Plane, SendStats, SlotStats};

@@ -6,7 +6,8 @@ use roundtable_wire::Kind;
 
 use crate::allocate::{self, Cause, Hints};
 use crate::bwe::Bitrate;
-use crate::decision::{Decision, WishCause};
+use crate::config::Limits;
+use crate::decision::{Decision, LayerChoice, WishCause};
 use crate::event::PlaneEvent;
 use crate::inbound::Track;
 use crate::inbound::keyframe::Urgency;
@@ -15,9 +16,8 @@ use crate::key::{PeerKey, SlotKey, TrackKey};
 use crate::outbound::Slot;
 use crate::outbound::select::{Bridge, Goal, spatial};
 use crate::plane::cache;
-use crate::plane::limits::Limits;
 use crate::plane::timers::Timer;
-use crate::plane::{LayerChoice, Plane, queue};
+use crate::plane::{Plane, queue};
 
 /// The old encoding goes on in its lowest layer while a lower one is waited for, if that takes at most this share of
 /// what the target leaves.
