@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use roundtable_media::trace::{Summary, TraceError, replay};
+use roundtable_media::replay::{Summary, replay};
+use roundtable_media::trace::TraceError;
 use roundtable_media::{Decided, Egress, PeerKey};
 
 /// What is printed, and how.

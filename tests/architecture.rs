@@ -1,13 +1,17 @@
 //! Keeps the house as `docs/ARCHITECTURE.md` draws it: reads the sources and fails where they break a rule.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "architecture/circles.rs"]
+mod circles;
 #[path = "architecture/rules.rs"]
 mod rules;
 #[path = "architecture/source.rs"]
 mod source;
 
+use circles::check_circles;
 use rules::{Breach, check_length, check_manifest, check_source};
 
 /// Folders that hold no sources of ours.
@@ -73,6 +77,20 @@ fn the_sources_keep_the_rules() {
 }
 
 #[test]
+fn no_modules_import_each_other_in_a_circle() {
+    let sources = files(&["rs"]);
+    let for_tests: Vec<String> = sources.iter().flat_map(declared_for_tests).collect();
+    let mut crates: BTreeMap<String, Vec<&(String, String)>> = BTreeMap::new();
+    for source in sources.iter().filter(|(path, _)| !is_for_tests(path, &for_tests)) {
+        if let Some((root, _)) = format!("/{}", source.0).split_once("/src/") {
+            crates.entry(format!("{root}/src/").trim_start_matches('/').to_owned()).or_default().push(source);
+        }
+    }
+    assert!(crates.contains_key("src/") && crates.contains_key("crates/media/src/"), "the sources were not found");
+    assert_none(&crates.iter().flat_map(|(folder, sources)| check_circles(folder, sources)).collect::<Vec<_>>());
+}
+
+#[test]
 fn the_crates_depend_downwards() {
     let manifests = files(&["toml"]);
     assert_none(&manifests.iter().flat_map(|(path, text)| check_manifest(path, text)).collect::<Vec<_>>());
@@ -110,6 +128,25 @@ fn an_import_that_points_down_is_fine() {
     assert_eq!(lines("src/hub/rooms.rs", "use super::Hub;\nuse crate::hub::Presence;"), [] as [usize; 0]);
     assert_eq!(lines("src/lib.rs", "pub use crate::server::Server;"), [] as [usize; 0]);
     assert_eq!(lines("crates/media/src/plane.rs", "use crate::shard::Anything;"), [] as [usize; 0]);
+}
+
+#[test]
+fn a_circle_of_modules_is_found() {
+    let check = |sources: &[(&str, &str)], expected: &[&str]| {
+        let sources: Vec<_> = sources.iter().map(|(path, text)| (format!("src/{path}"), (*text).to_owned())).collect();
+        let found = check_circles("src/", &sources.iter().collect::<Vec<_>>());
+        let found: Vec<_> = found.iter().map(|Breach { path, line, .. }| format!("{path}:{line}")).collect();
+        assert_eq!(found, expected, "{sources:?}");
+    };
+    let b = ("b.rs", "\nuse crate::{c::{D, E}, x};");
+    check(&[("a.rs", "use crate::b::B;"), b, ("c.rs", "use super::x;"), ("x.rs", "")], &[]);
+    let c = ("c.rs", "fn f() { crate::a::g(); }");
+    check(&[("a.rs", "use crate::b::B;"), b, c, ("x.rs", "")], &["src/a.rs:1", "src/b.rs:2", "src/c.rs:1"]);
+    check(&[("a/mod.rs", "use self::b::B;"), ("a/b.rs", "use super::A;"), ("a/c.rs", "use crate::a::b::B;")], &[]);
+    let by_others = [("a/x.rs", "use crate::b::y;"), ("a/z.rs", ""), ("b/y.rs", ""), ("b/w.rs", "use crate::a::z::Z;")];
+    check(&by_others, &["src/a/x.rs:1", "src/b/w.rs:1"]);
+    let passed_on = [("a/mod.rs", "pub use self::b::B;"), ("a/b.rs", "use super::c;"), ("a/c.rs", "use super::B;")];
+    check(&passed_on, &["src/a/b.rs:1", "src/a/c.rs:1"]);
 }
 
 #[test]

@@ -182,7 +182,7 @@ fn write(mut file: File, chunks: &Receiver<Vec<u8>>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use roundtable_media::trace::replay;
+    use roundtable_media::replay::replay;
     use roundtable_media::{Egress, PeerKey};
 
     struct Nowhere;

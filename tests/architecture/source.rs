@@ -44,32 +44,57 @@ pub(crate) fn heads(code: &str, root: &str) -> Vec<(usize, String)> {
         let Some(path) = rest.trim_start().strip_prefix("::") else { continue };
         let path = path.trim_start();
         match path.strip_prefix('{') {
-            Some(group) => found.extend(members(group).into_iter().map(|name| (at, name))),
+            Some(group) => found.extend(members(group).into_iter().filter_map(leading_name).map(|name| (at, name))),
             None => found.extend(leading_name(path).map(|name| (at, name))),
         }
     }
     found
 }
 
-/// The leading names of the members of a group whose opening brace was taken.
-fn members(group: &str) -> Vec<String> {
-    let (mut depth, mut start, mut names) = (0_usize, 0, Vec::new());
+/// Every path that begins with `root`, name by name; groups give one for each member.
+pub(crate) fn paths(code: &str, root: &str) -> Vec<(usize, Vec<String>)> {
+    let mut found = Vec::new();
+    for at in words(code, root).filter(|&at| !code[..at].trim_end().ends_with("::")) {
+        let mut paths = Vec::new();
+        unfold(&[], &code[at..], &mut paths);
+        found.extend(paths.into_iter().map(|path| (at, path)));
+    }
+    found
+}
+
+fn unfold(before: &[String], tree: &str, found: &mut Vec<Vec<String>>) {
+    let tree = tree.trim_start();
+    if let Some(group) = tree.strip_prefix('{') {
+        return members(group).into_iter().for_each(|member| unfold(before, member, found));
+    }
+    let Some(name) = leading_name(tree) else { return found.push(before.to_vec()) };
+    let rest = tree[name.len()..].trim_start().strip_prefix("::");
+    let path = [before, &[name]].concat();
+    match rest {
+        Some(rest) => unfold(&path, rest, found),
+        None => found.push(path),
+    }
+}
+
+/// The members of a group whose opening brace was taken.
+fn members(group: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut members) = (0_usize, 0, Vec::new());
     for (at, c) in group.char_indices() {
         match c {
             '{' => depth += 1,
             '}' if depth == 0 => {
-                names.extend(leading_name(group[start..at].trim()));
-                return names;
+                members.push(group[start..at].trim());
+                return members;
             }
             '}' => depth -= 1,
             ',' if depth == 0 => {
-                names.extend(leading_name(group[start..at].trim()));
+                members.push(group[start..at].trim());
                 start = at + 1;
             }
             _ => {}
         }
     }
-    names
+    members
 }
 
 fn leading_name(path: &str) -> Option<String> {

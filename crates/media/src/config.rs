@@ -1,6 +1,8 @@
-//! What the plane is told about tracks and slots, as it was negotiated.
+//! What the plane is told about tracks and slots, as it was negotiated, and about peers, as policy bounds them.
 
 use roundtable_wire::{Codec, ExtensionMap, Kind};
+
+use crate::bwe::Bitrate;
 
 /// One payload type of an m-line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +58,32 @@ pub struct SlotConfig {
     pub codecs: Vec<TrackCodec>,
     /// The subscriber's header extension ids.
     pub extensions: ExtensionMap,
+}
+
+/// Bounds of what flows in one direction. The default bounds nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// All media together.
+    pub max_bitrate: Bitrate,
+    /// Lines of a picture: of the smaller side, as encoders count them.
+    pub max_height: u16,
+    /// Pictures a second.
+    pub max_fps: u8,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_bitrate: Bitrate::kbps(1_000_000), max_height: u16::MAX, max_fps: u8::MAX }
+    }
+}
+
+/// What a peer may receive and publish, whatever it asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PeerLimits {
+    /// Towards the peer.
+    pub receive: Limits,
+    /// From the peer.
+    pub publish: Limits,
 }
 
 /// Simulcast encodings of one track.

@@ -3,13 +3,29 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::allocate::Cause;
+use crate::allocate::{Cause, Rung};
 use crate::bwe::{Bitrate, EstimatorState, LossState, ProbeCause, ProbeCluster, ProbeFinding, Reason, Trend, Usage};
 use crate::key::{PeerKey, SlotKey, TrackKey};
-use crate::plane::LayerChoice;
 
 /// Decisions of one call that are kept; more are left out.
 const MAX_LOGGED: usize = 65_536;
+
+/// An encoding, and what of it is forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerChoice {
+    /// The encoding, in the order of the rids.
+    pub layer: u8,
+    /// The highest spatial layer within it.
+    pub spatial: u8,
+    /// The highest temporal layer.
+    pub temporal: u8,
+}
+
+impl LayerChoice {
+    pub(crate) const fn of(layer: u8, rung: &Rung) -> Self {
+        Self { layer, spatial: rung.spatial, temporal: rung.temporal }
+    }
+}
 
 /// Why a keyframe is wished for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

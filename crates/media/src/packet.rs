@@ -4,10 +4,9 @@ use roundtable_wire::dependency::Layout;
 use roundtable_wire::vp8::PictureId;
 use roundtable_wire::{Codec, RtpPacket};
 
+use crate::carried::{Carried, CopiedIds};
 use crate::descriptor::{Descriptor, Ids};
-use crate::inbound::Note;
-use crate::inbound::frame::FrameInfo;
-use crate::outbound::extmap::{Carried, CopiedIds};
+use crate::frame::FrameInfo;
 
 /// Bytes of an RTP header with the usual extensions.
 const HEADER_LEN: usize = 32;
@@ -31,6 +30,14 @@ pub(crate) struct Prepared<'a> {
     pub(crate) descriptor: Descriptor,
     pub(crate) ids: Ids,
     pub(crate) carried: Carried<'a>,
+}
+
+/// What is remembered of a kept packet, so that it need not be read in its turn again.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Note {
+    pub(crate) ids: Ids,
+    pub(crate) frame: FrameInfo,
+    pub(crate) layout: Option<Layout>,
 }
 
 impl<'a> Prepared<'a> {

@@ -4,7 +4,7 @@ mod sim;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use roundtable_media::trace::replay;
+use roundtable_media::replay::replay;
 use roundtable_media::{PeerKey, PlaneEvent, SlotKey, TrackCodec, TrackKey};
 use roundtable_wire::red::{Block, Blocks, write};
 use roundtable_wire::rtcp::ReportBlock;

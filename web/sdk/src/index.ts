@@ -9,6 +9,7 @@ export {
 } from "./errors.ts";
 export { isRoomId, MAX_CHAT_BYTES, MAX_SEATS } from "./limits.ts";
 export { LocalParticipant } from "./local.ts";
+export type { Place } from "./place.ts";
 export { browserPlatform, type Clock, type Platform, type SocketLike } from "./platform.ts";
 export type {
   ChatMessage,
@@ -26,4 +27,4 @@ export { RemoteParticipant, RemoteTrackPublication } from "./remote.ts";
 export { Room, type RoomOptions, type RoomPhase, signalUrl } from "./room.ts";
 export { RoomEvent, type RoomEvents } from "./room_events.ts";
 export type { ConnectionStats, ReceivedStats, SentStats } from "./stats.ts";
-export type { Place, ViewWish } from "./views.ts";
+export type { ViewWish } from "./views.ts";

@@ -1,8 +1,14 @@
 // How much of an element is seen: what observers of the browser tell, as one figure.
-import type { Place } from "./views.ts";
 
 /** What is about to be scrolled into view counts as seen, so that its picture is there in time. */
 const MARGIN = "20%";
+
+/** One place in which a track is shown. Sides are in pixels of the device. */
+export interface Place {
+  readonly visible: boolean;
+  readonly width: number;
+  readonly height: number;
+}
 
 /** Watches an element until the function returned is called. Where the browser has no observers it counts as seen. */
 export function watchPlace(element: Element, callback: (place: Place) => void): () => void {

@@ -1,6 +1,5 @@
 // Everything the SDK takes from its surroundings, so that tests can give something else.
-import { watchPlace } from "./place.ts";
-import type { Place } from "./views.ts";
+import { type Place, watchPlace } from "./place.ts";
 
 /** A timer that can be cleared. */
 export type TimerHandle = unknown;

@@ -1,4 +1,5 @@
 // How the page looks at the tracks of others, so that the server sends no more of them than is seen.
+import type { Place } from "./place.ts";
 import type { Clock, TimerHandle } from "./platform.ts";
 import type { TrackId, ViewChange } from "./protocol.ts";
 
@@ -10,13 +11,6 @@ export const SAY_AGAIN_MS = 1_000;
 const MAX_CHANGES = 128;
 /** Sides beyond this are told as this. */
 const MAX_SIDE = 65_535;
-
-/** One place in which a track is shown. Sides are in pixels of the device. */
-export interface Place {
-  readonly visible: boolean;
-  readonly width: number;
-  readonly height: number;
-}
 
 /** What a page can wish beyond what its elements tell. */
 export interface ViewWish {

@@ -1,7 +1,7 @@
 // A browser without a browser: a clock that is set by hand, sockets and peer connections that remember.
+import type { Place } from "../src/place.ts";
 import type { Clock, Platform, SocketLike } from "../src/platform.ts";
 import type { ClientMessage, RoomState, ServerMessage, Welcome } from "../src/protocol.ts";
-import type { Place } from "../src/views.ts";
 
 export class FakeClock implements Clock {
   #now = 0;

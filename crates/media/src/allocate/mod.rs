@@ -13,14 +13,15 @@ mod tests;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
+use crate::audio::red::FRAME_COST;
 use crate::bwe::{Bitrate, Demand};
 
 /// The share of the target that is spent.
 const SPENT: f64 = 0.95;
 /// What an open audio slot costs, …
 pub(crate) const AUDIO: Bitrate = Bitrate::kbps(40);
-/// … this many times as much with redundancy (RFC 2198).
-const RED_FACTOR: f64 = 1.7;
+/// … this many times as much with redundancy (RFC 2198), of mostly one frame.
+const RED_FACTOR: f64 = 1.0 + FRAME_COST;
 /// A higher rung needs so many times its total …
 const UP_MARGIN: f64 = 1.10;
 /// … unless a probe has shown it to fit.

@@ -15,9 +15,7 @@ use std::time::Instant;
 use crate::audio::dominant::{Dominance, Speaker};
 use crate::audio::loudest::{Loudest, Loudness};
 use crate::audio::recent::Recent;
-use crate::audio::red::Redundancy;
 use crate::audio::silence::SilenceGate;
-use crate::outbound::rewrite::Epoch;
 
 /// With more open microphones than this only the loudest are forwarded.
 pub(crate) const MANY_MICROPHONES: usize = 8;
@@ -45,14 +43,4 @@ pub(crate) struct TrackAudio {
     pub(crate) is_closed: bool,
     /// When it last ceased to be one of the loudest.
     pub(crate) left: Option<Instant>,
-}
-
-/// What an audio slot keeps.
-#[derive(Debug, Default)]
-pub(crate) struct SlotAudio {
-    /// Whether the plane itself puts those on it who speak and have no seat.
-    pub(crate) is_voice: bool,
-    /// How the owner's numbers ran when its packets were last held back.
-    pub(crate) resume: Option<Epoch>,
-    pub(crate) redundancy: Redundancy,
 }

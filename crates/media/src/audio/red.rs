@@ -18,7 +18,7 @@ const FORGET: f32 = 0.4;
 /// More than this share is not remembered: a queue that overflowed once is no reason to repeat everything for a minute.
 const MOST: f32 = 25.6;
 /// A frame that is repeated costs this share of what a packet costs without.
-const FRAME_COST: f64 = 0.7;
+pub(crate) const FRAME_COST: f64 = 0.7;
 /// A payload longer than this would not fit a packet any more.
 const MAX_PAYLOAD: usize = 1150;
 

@@ -28,8 +28,8 @@ pub use self::delay::{Trend, Usage};
 pub use self::estimator::SendSideEstimator;
 pub use self::loss::LossState;
 pub use self::null::NullEstimator;
-pub use self::probe::{Demand, ProbeCause, ProbeCluster, ProbeFinding, ProbeId};
-pub use self::sent_log::{HISTORY_AGE, HISTORY_LEN, SentPacket};
+pub use self::probe::{Demand, ProbeCause, ProbeCluster, ProbeFinding};
+pub use self::sent_log::{HISTORY_AGE, HISTORY_LEN, ProbeId, SentPacket};
 
 /// The least a target can be.
 pub const MIN_TARGET: Bitrate = Bitrate::kbps(30);

@@ -1,12 +1,11 @@
 //! Remembers what was sent under which transport-wide number, and joins it with the feedback that comes back.
 
+use std::num::NonZeroU16;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use roundtable_wire::Unwrapper16;
 use roundtable_wire::twcc::{Feedback, REFERENCE_MICROS};
-
-use super::probe::ProbeId;
 
 /// Numbers that are remembered; an older one is forgotten when a newer one needs its place.
 pub const HISTORY_LEN: usize = 4096;
@@ -18,6 +17,31 @@ const HISTORY_LEN_START: usize = 128;
 /// Reference times this far from zero (34 years) are not summed up further, so that no sum of times overflows however
 /// often a lying receiver has its clock come round.
 const MAX_REFERENCE: i64 = 1 << 34;
+
+/// Names one probe; packets sent for it carry it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ProbeId(NonZeroU16);
+
+impl ProbeId {
+    /// The first one.
+    pub const FIRST: Self = Self(NonZeroU16::MIN);
+
+    /// The one after it; they come round.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.checked_add(1).unwrap_or(NonZeroU16::MIN))
+    }
+
+    /// Its number, never zero.
+    pub(crate) const fn number(self) -> u16 {
+        self.0.get()
+    }
+
+    /// Zero names none.
+    pub(crate) fn from_number(number: u16) -> Option<Self> {
+        NonZeroU16::new(number).map(Self)
+    }
+}
 
 /// One packet as it was handed to the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 
 use roundtable_wire::NtpTime;
 
+use crate::carried::CaptureTime;
+
 /// The offset is the smallest seen within one to two of these, so that it follows drifting clocks.
 const TURN_MICROS: i64 = 30_000_000;
 /// An offset this much above the smallest means that the publisher's clock was set back.
@@ -81,31 +83,6 @@ impl Captures {
         let stated = self.stated?;
         let micros = stated.ntp_micros + ticks_to_micros(timestamp.wrapping_sub(stated.rtp), rate);
         Some(CaptureTime { captured: ntp_of(micros), ahead: Some(0) })
-    }
-}
-
-/// When a packet says that it was captured (abs-capture-time).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CaptureTime {
-    /// By the capturer's clock.
-    pub(crate) captured: NtpTime,
-    /// How far that is ahead of the sender's clock, in 2^-32 s, if the sender knows.
-    pub(crate) ahead: Option<i64>,
-}
-
-impl CaptureTime {
-    /// The same by the sender's clock. Who says nothing of an offset is the capturer.
-    pub(crate) const fn by_sender(self) -> NtpTime {
-        let ahead = match self.ahead {
-            Some(ahead) => ahead,
-            None => 0,
-        };
-        NtpTime(self.captured.0.wrapping_sub(ahead.cast_unsigned()))
-    }
-
-    /// The same as we say it, whom the sender's clock is `ahead` of if that is known.
-    pub(crate) fn forwarded(self, ahead: Option<i64>) -> Self {
-        Self { ahead: ahead.map(|ahead| ahead.wrapping_add(self.ahead.unwrap_or(0))), ..self }
     }
 }
 

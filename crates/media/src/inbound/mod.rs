@@ -4,7 +4,6 @@ pub(crate) mod bind;
 pub(crate) mod clock;
 mod compact;
 pub(crate) mod demand;
-pub(crate) mod frame;
 pub(crate) mod keyframe;
 pub(crate) mod ladder;
 pub(crate) mod loss;
@@ -14,27 +13,25 @@ mod window;
 
 use std::time::{Duration, Instant};
 
-use roundtable_wire::dependency::Layout;
 use roundtable_wire::layers_allocation::LayersAllocation;
 use roundtable_wire::{Codec, Extension, Kind, RtpPacket};
 
 use crate::allocate::{Class, LAYER_ALIVE, Rung};
 use crate::audio::TrackAudio;
 use crate::bwe::Bitrate;
+use crate::carried::CopiedIds;
 use crate::config::{MAX_LAYERS, TrackCodec, TrackConfig};
-use crate::descriptor::Ids;
+use crate::frame::{FrameInfo, FrameReader, Piece};
 use crate::inbound::clock::Captures;
 use crate::inbound::compact::Compactor;
 use crate::inbound::demand::LayerDemand;
-use crate::inbound::frame::{FrameInfo, FrameReader, Piece};
 use crate::inbound::keyframe::KeyframeGate;
 use crate::inbound::ladder::{Ladder, Step};
 use crate::inbound::loss::{NackList, Repair};
 use crate::inbound::size::vp8_size;
 use crate::inbound::window::{Arrival, Window};
 use crate::key::{PeerKey, SlotKey, TrackKey};
-use crate::outbound::extmap::CopiedIds;
-use crate::packet::{PictureCounter, Prepared};
+use crate::packet::{Note, PictureCounter, Prepared};
 use crate::ring::Ring;
 use crate::speaking::SpeakingDetector;
 
@@ -131,14 +128,6 @@ pub(crate) struct Gop {
     /// Bytes since, and those of the keyframe.
     pub(crate) bytes: usize,
     pub(crate) key_bytes: usize,
-}
-
-/// What is remembered of a kept packet, so that it need not be read in its turn again.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Note {
-    pub(crate) ids: Ids,
-    pub(crate) frame: FrameInfo,
-    pub(crate) layout: Option<Layout>,
 }
 
 /// What a packet turned out to be.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use roundtable_wire::Codec;
 
 use crate::audio::recent::{Recent, primary};
-use crate::audio::red::{Frame, build};
+use crate::audio::red::{Frame, Redundancy, build};
 use crate::event::Egress;
 use crate::key::TrackKey;
 use crate::outbound::rewrite::{Epoch, Owner};
@@ -17,6 +17,16 @@ use crate::packet::Prepared;
 /// than this, in ticks: its clock has then stood still meanwhile.
 const RESUME_SLACK: i32 = 12_000;
 const RATE: i64 = 48_000;
+
+/// What an audio slot keeps.
+#[derive(Debug, Default)]
+pub(crate) struct SlotAudio {
+    /// Whether the plane itself puts those on it who speak and have no seat.
+    pub(crate) is_voice: bool,
+    /// How the owner's numbers ran when its packets were last held back.
+    pub(crate) resume: Option<Epoch>,
+    pub(crate) redundancy: Redundancy,
+}
 
 /// What an audio slot does with a packet.
 #[derive(Debug)]

@@ -1,88 +1,10 @@
 //! Header extensions of a slot: which are written, with whose ids, and what is in them.
 
 use roundtable_wire::dependency::{self, Layout};
-use roundtable_wire::ext::{
-    abs_capture_time, abs_send_time, read_abs_capture_time, read_audio_level, short_abs_capture_time,
-};
-use roundtable_wire::{Extension, ExtensionMap, ExtensionWriter, NtpTime, RtpPacket};
+use roundtable_wire::ext::{abs_capture_time, abs_send_time, short_abs_capture_time};
+use roundtable_wire::{Extension, ExtensionMap, ExtensionWriter, NtpTime};
 
-use crate::inbound::clock::CaptureTime;
-
-/// Extensions that pass from publisher to subscriber, the last two changed; the rest ends here or is made anew.
-const COPIED: [Extension; 7] = [
-    Extension::AudioLevel,
-    Extension::VideoOrientation,
-    Extension::PlayoutDelay,
-    Extension::VideoContentType,
-    Extension::ColorSpace,
-    Extension::DependencyDescriptor,
-    Extension::AbsCaptureTime,
-];
-const AUDIO_LEVEL: usize = 0;
-const ORIENTATION: usize = 1;
-const DEPENDENCY: usize = 5;
-const CAPTURE: usize = 6;
-/// The longest element that is copied: of dependency descriptors, all (RFC 8285 4.3).
-const MAX_COPIED_LEN: usize = dependency::MAX_LEN;
-
-/// The elements of one packet that are copied, borrowed from it.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Carried<'a> {
-    elements: [Option<&'a [u8]>; COPIED.len()],
-    /// When the packet says that it was captured; as subscribers are told once [`Track`](crate::inbound::Track) has
-    /// seen to it.
-    pub(crate) capture: Option<CaptureTime>,
-}
-
-impl<'a> Carried<'a> {
-    /// Reads what `packet` carries by the ids of its publisher.
-    pub(crate) fn read(packet: &RtpPacket<'a>, ids: &CopiedIds) -> Self {
-        let mut elements = [None; COPIED.len()];
-        for (id, data) in packet.extensions() {
-            if let Some(at) = ids.0.iter().position(|&copied| copied == id)
-                && data.len() <= MAX_COPIED_LEN
-            {
-                // As many elements as ids.
-                elements[at] = Some(data);
-            }
-        }
-        let capture = elements[CAPTURE].take().and_then(read_abs_capture_time);
-        Self { elements, capture: capture.map(|(captured, ahead)| CaptureTime { captured, ahead }) }
-    }
-
-    /// Whether there is voice, and the level in −dBov, if the packet tells them (RFC 6464).
-    pub(crate) fn audio_level(&self) -> Option<(bool, u8)> {
-        self.elements[AUDIO_LEVEL].and_then(read_audio_level)
-    }
-
-    /// The video orientation, if the packet tells it.
-    pub(crate) fn orientation(&self) -> Option<u8> {
-        self.elements[ORIENTATION].and_then(<[u8]>::first).copied()
-    }
-
-    /// The dependency descriptor, if there is one.
-    pub(crate) const fn dependency(&self) -> Option<&'a [u8]> {
-        self.elements[DEPENDENCY]
-    }
-
-    /// The frame number of the dependency descriptor, if there is one.
-    pub(crate) fn frame_number(&self) -> Option<u16> {
-        match self.elements[DEPENDENCY] {
-            Some([_, high, low, ..]) => Some(u16::from_be_bytes([*high, *low])),
-            Some(_) | None => None,
-        }
-    }
-}
-
-/// The ids of [`COPIED`] in one m-line; 0 for those not negotiated, which no element has.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct CopiedIds([u8; COPIED.len()]);
-
-impl CopiedIds {
-    pub(crate) fn new(map: &ExtensionMap) -> Self {
-        Self(COPIED.map(|extension| map.id(extension).unwrap_or(0)))
-    }
-}
+use crate::carried::{CAPTURE, CaptureTime, Carried, CopiedIds, DEPENDENCY, MAX_COPIED_LEN, ORIENTATION};
 
 /// A longer mid would need two-byte extensions, which not everybody takes: it is then sent on no packet.
 const MAX_MID_LEN: usize = 16;
@@ -210,7 +132,7 @@ fn write_dependency(writer: &mut ExtensionWriter<'_>, id: u8, data: &[u8], eleme
 #[cfg(test)]
 mod tests {
     use super::*;
-    use roundtable_wire::RtpHeader;
+    use roundtable_wire::{RtpHeader, RtpPacket};
 
     fn map(ids: &[(Extension, u8)]) -> ExtensionMap {
         let mut map = ExtensionMap::default();

@@ -4,7 +4,7 @@
 //! it is followed at a keyframe, until which a [`Bridge`] says what of the old encoding goes on. The decision is made
 //! once a frame, with its first packet that comes.
 
-use crate::inbound::frame::{FrameInfo, FrameReader};
+use crate::frame::{FrameInfo, FrameReader};
 
 /// What is to be forwarded of a track. It names layers, as decode targets may be numbered anew at any keyframe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use roundtable_wire::Kind;
 
 use crate::allocate::{self, Cause, Hints};
 use crate::bwe::Bitrate;
-use crate::decision::{Decision, WishCause};
+use crate::config::Limits;
+use crate::decision::{Decision, LayerChoice, WishCause};
 use crate::event::PlaneEvent;
 use crate::inbound::Track;
 use crate::inbound::keyframe::Urgency;
@@ -15,9 +16,8 @@ use crate::key::{PeerKey, SlotKey, TrackKey};
 use crate::outbound::Slot;
 use crate::outbound::select::{Bridge, Goal, spatial};
 use crate::plane::cache;
-use crate::plane::limits::Limits;
 use crate::plane::timers::Timer;
-use crate::plane::{LayerChoice, Plane, queue};
+use crate::plane::{Plane, queue};
 
 /// The old encoding goes on in its lowest layer while a lower one is waited for, if that takes at most this share of
 /// what the target leaves.
@@ -120,7 +120,7 @@ impl Plane {
                 let rung = step.map(|Step { layer, rung, .. }| (LayerChoice::of(layer, &rung), rung.cost));
                 self.log.note(Some(slot_key), || Decision::Choice { track: track_key, rung, cause, target });
             }
-            let Some(layer) = awaited(slot, track) else { continue };
+            let Some(layer) = cache::awaited(slot, track) else { continue };
             awaits = true;
             let Some(state) = track.layers.get_mut(usize::from(layer)) else { continue };
             if !cache::may_begin(slot, track_key, layer) || !cache::is_fresh(now, state) {
@@ -180,13 +180,6 @@ fn layers_of(slot: &Slot, track: TrackKey) -> u8 {
     let live = slot.live.filter(|epoch| epoch.track == track).map(|epoch| epoch.layer);
     let goal = slot.selector.goal().filter(|_| slot.subject() == Some(track)).map(|goal| goal.layer);
     live.into_iter().chain(goal).fold(0, |layers, layer| layers | 1 << layer)
-}
-
-/// The encoding whose keyframe a slot waits for.
-pub(super) fn awaited(slot: &Slot, track: &Track) -> Option<u8> {
-    let live = slot.live.filter(|epoch| epoch.track == track.key);
-    let live = live.and_then(|epoch| Some((epoch.layer, &track.layers.get(usize::from(epoch.layer))?.reader)));
-    slot.selector.awaits(live)
 }
 
 /// A better picture can wait, and so can who joins; who is to see another owner cannot, nor whose picture stands or

@@ -13,7 +13,6 @@ use crate::key::{PeerKey, SlotKey, TrackKey};
 use crate::outbound::Slot;
 use crate::outbound::select::spatial;
 use crate::plane::Plane;
-use crate::plane::allocation::awaited;
 use crate::plane::forward::{Service, capture_time};
 
 /// A keyframe is of use for this long.
@@ -26,6 +25,13 @@ const ANSWER: Duration = Duration::from_millis(250);
 
 /// … or so much where something was shown: there it is in the way of what comes now.
 const ANSWER_SHOWN: Duration = Duration::from_millis(100);
+
+/// The encoding whose keyframe a slot waits for.
+pub(super) fn awaited(slot: &Slot, track: &Track) -> Option<u8> {
+    let live = slot.live.filter(|epoch| epoch.track == track.key);
+    let live = live.and_then(|epoch| Some((epoch.layer, &track.layers.get(usize::from(epoch.layer))?.reader)));
+    slot.selector.awaits(live)
+}
 
 /// Whether one can begin with the last keyframe of an encoding.
 pub(super) fn is_fresh(now: Instant, layer: &Layer) -> bool {

@@ -6,8 +6,8 @@ use roundtable_wire::{Kind, NtpTime};
 
 use crate::decision;
 use crate::event::{Egress, PlaneEvent};
+use crate::frame::FrameInfo;
 use crate::inbound::Track;
-use crate::inbound::frame::FrameInfo;
 use crate::key::{SlotKey, TrackKey};
 use crate::outbound::clock::REPLAY_STEPS;
 use crate::outbound::rewrite::{Epoch, Owner, Place, Shift};

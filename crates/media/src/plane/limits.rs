@@ -3,36 +3,10 @@
 use std::time::Instant;
 
 use crate::allocate::{Class, Hints};
-use crate::bwe::Bitrate;
+use crate::config::PeerLimits;
 use crate::key::{PeerKey, SlotKey, TrackKey};
 use crate::plane::Plane;
 use crate::trace::Call;
-
-/// Bounds of what flows in one direction. The default bounds nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// All media together.
-    pub max_bitrate: Bitrate,
-    /// Lines of a picture: of the smaller side, as encoders count them.
-    pub max_height: u16,
-    /// Pictures a second.
-    pub max_fps: u8,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { max_bitrate: Bitrate::kbps(1_000_000), max_height: u16::MAX, max_fps: u8::MAX }
-    }
-}
-
-/// What a peer may receive and publish, whatever it asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PeerLimits {
-    /// Towards the peer.
-    pub receive: Limits,
-    /// From the peer.
-    pub publish: Limits,
-}
 
 impl Plane {
     /// Sets what policy allows a peer.

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use roundtable_wire::NtpTime;
 
+use crate::config::PeerLimits;
 use crate::feedback::ArrivalLog;
 use crate::inbound::bind::Sources;
 use crate::inbound::clock::PublisherClock;
 use crate::key::{SlotKey, TrackKey};
 use crate::outbound::rtx::Budget;
-use crate::plane::limits::PeerLimits;
 use crate::plane::publishing::Inflow;
 use crate::plane::sending::Sending;
 

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::allocate::{Cause, Rung};
+use crate::allocate::Cause;
 use crate::bwe::{Bitrate, EstimatorState, SendSideEstimator};
+use crate::decision::LayerChoice;
 use crate::key::{PeerKey, SlotKey, TrackKey};
 use crate::outbound::select::{Goal, layers};
 use crate::plane::Plane;
@@ -46,23 +47,6 @@ pub struct SlotStats {
     pub current: Option<LayerChoice>,
     /// Why the allocator chose so.
     pub cause: Cause,
-}
-
-/// An encoding, and what of it is forwarded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LayerChoice {
-    /// The encoding, in the order of the rids.
-    pub layer: u8,
-    /// The highest spatial layer within it.
-    pub spatial: u8,
-    /// The highest temporal layer.
-    pub temporal: u8,
-}
-
-impl LayerChoice {
-    pub(super) const fn of(layer: u8, rung: &Rung) -> Self {
-        Self { layer, spatial: rung.spatial, temporal: rung.temporal }
-    }
 }
 
 /// What one subscriber's path carries, and what of it is used.

@@ -6,6 +6,7 @@ use roundtable_wire::rtcp::{Dlrr, FirEntry, ReportBlock, SenderInfo, Writer};
 use roundtable_wire::time::compact_span;
 use roundtable_wire::{Kind, NtpTime};
 
+use crate::config::Limits;
 use crate::decision::{Decision, WishCause};
 use crate::event::{Egress, PlaneEvent};
 use crate::inbound::Track;
@@ -14,7 +15,6 @@ use crate::inbound::loss::Repair;
 use crate::inbound::stats::Figures;
 use crate::key::{Arena, PeerKey, TrackKey};
 use crate::outbound::Slot;
-use crate::plane::limits::Limits;
 use crate::plane::peer::{Peer, Reference};
 use crate::plane::timers::Timer;
 use crate::plane::{Plane, earlier, queue};

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::bwe::{Bitrate, EstimatorState, ProbeId};
-use crate::decision::{Decided, Decision};
+use crate::decision::{Decided, Decision, LayerChoice};
 use crate::event::PlaneEvent;
 use crate::key::{PeerKey, SlotKey, TrackKey};
-use crate::plane::{LayerChoice, Plane};
+use crate::plane::Plane;
 
 /// A target that moved by less than this share since it was told is not told again, unless something else bounds it.
 const ESTIMATE_STEP: f64 = 0.03;

@@ -7,9 +7,8 @@ use roundtable_wire::{Codec, Extension, ExtensionMap, Kind};
 use super::bytes::{Problem, Reader, TraceError, put_bytes, put_number};
 use crate::allocate::{Class, Hints};
 use crate::bwe::Bitrate;
-use crate::config::{SlotConfig, TrackCodec, TrackConfig};
+use crate::config::{Limits, PeerLimits, SlotConfig, TrackCodec, TrackConfig};
 use crate::key::{Key, PeerKey, SlotKey, TrackKey};
-use crate::plane::{Limits, PeerLimits};
 
 /// The seven bits of a payload type.
 const MAX_PAYLOAD_TYPE: u64 = 0x7f;

@@ -1,9 +1,9 @@
-//! Recording and replay: everything a [`Plane`] is told, as bytes, and what follows from it, decision by decision.
+//! Traces: everything a [`Plane`](crate::Plane) is told, as bytes.
 //!
-//! A plane is a pure function of what it is told and when. [`Plane::record`] writes that down: its start, then each
-//! call with its time and its arguments. [`replay`] makes the same plane from the start, makes the same calls and hears
-//! the same decisions. Of a packet's payload only what forwarding reads is kept (`blank`), so a trace holds nobody's
-//! media; what was a key is a number, which is the same at each replay.
+//! A plane is a pure function of what it is told and when. [`Plane::record`](crate::Plane::record) writes that down: its
+//! start, then each call with its time and its arguments. [`replay`](crate::replay) makes the same plane from the start,
+//! makes the same calls and hears the same decisions. Of a packet's payload only what forwarding reads is kept (`blank`),
+//! so a trace holds nobody's media; what was a key is a number, which is the same at each replay.
 //!
 //! A trace is `rttrace`, the version, the start, and calls until it ends: the number of the call, the nanoseconds since
 //! the one before, the arguments. Nanoseconds, as what is due at a fraction of a microsecond is due at the same call.
@@ -11,27 +11,24 @@
 mod blank;
 mod bytes;
 mod field;
+mod read;
 mod record;
-mod replay;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
-use std::time::Instant;
 
 use self::bytes::{Reader, put_number};
 use self::field::Field;
 use crate::allocate::{Class, Hints};
-use crate::config::{SlotConfig, TrackConfig};
-use crate::event::Egress;
+use crate::config::{PeerLimits, SlotConfig, TrackConfig};
 use crate::key::{PeerKey, SlotKey, TrackKey};
-use crate::plane::{PeerLimits, Plane};
 
 pub(crate) use self::blank::blank;
 pub use self::bytes::{Problem, TraceError};
+pub(crate) use self::read::{Calls, Next};
 pub(crate) use self::record::Recorder;
 pub use self::record::Recording;
-pub use self::replay::{Summary, replay};
 
 /// How every trace begins.
 const MAGIC: &[u8] = b"rttrace";
@@ -101,31 +98,6 @@ calls! {
 }
 
 impl Call<'_> {
-    /// Tells a plane the same again.
-    fn apply(self, plane: &mut Plane, now: Instant, out: &mut impl Egress) {
-        match self {
-            Self::AddPeer {} => _ = plane.add_peer(now),
-            Self::RemovePeer { peer } => plane.remove_peer(now, peer),
-            Self::SetPeerReady { peer, ready } => plane.set_peer_ready(now, peer, ready),
-            Self::HandlePathChange { peer } => plane.handle_path_change(now, peer),
-            Self::AddTrack { peer, config } => _ = plane.add_track(now, peer, config),
-            Self::RemoveTrack { track } => plane.remove_track(now, track),
-            Self::SetTrackPaused { track, paused } => plane.set_track_paused(now, track, paused),
-            Self::AddSlot { peer, config } => _ = plane.add_slot(now, peer, config),
-            // Whoever assigned it heard that it cannot be decoded; nothing follows from that here.
-            Self::Assign { slot, track, generation } => _ = plane.assign(now, slot, track, generation),
-            Self::SetHints { slot, hints } => plane.set_hints(now, slot, hints),
-            Self::SetLimits { peer, limits } => plane.set_limits(now, peer, limits),
-            Self::SetTrackClass { track, class, spoke } => plane.set_track_class(now, track, class, spoke),
-            Self::HandleRtp { from, packet } => plane.handle_rtp(now, from, &packet, out),
-            Self::HandleRtcp { from, compound } => plane.handle_rtcp(now, from, &compound, out),
-            Self::HandleTimeout {} => plane.handle_timeout(now, out),
-            Self::SetMaxTalkers { most } => plane.set_max_talkers(now, usize::try_from(most).unwrap_or(usize::MAX)),
-            Self::SetVoiceSlot { slot } => plane.set_voice_slot(now, slot),
-            Self::SetAudible { peer, track, audible } => plane.set_audible(now, peer, track, audible),
-        }
-    }
-
     /// Writes the call and how long after the last one it came.
     fn write(&self, nanos: u64, out: &mut Vec<u8>) {
         put_number(out, self.number());

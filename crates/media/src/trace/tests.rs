@@ -8,9 +8,11 @@ use roundtable_wire::{Codec, Extension, ExtensionMap, Kind};
 
 use super::*;
 use crate::bwe::Bitrate;
-use crate::config::TrackCodec;
+use crate::config::{Limits, TrackCodec};
+use crate::event::Egress;
 use crate::key::Key;
-use crate::plane::Limits;
+use crate::plane::Plane;
+use crate::replay::{Summary, replay};
 
 /// Calls of a plane that change it and are not recorded, with the reason.
 const NOT_RECORDED: [&str; 4] = [

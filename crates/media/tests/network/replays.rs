@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use roundtable_media::allocate::Cause;
 use roundtable_media::bwe::{Bitrate, ProbeCause, ProbeFinding};
-use roundtable_media::trace::{Summary, replay};
+use roundtable_media::replay::{Summary, replay};
 use roundtable_media::{Decided, Decision, Egress, PeerKey, WishCause};
 
 use crate::figures::SECOND;

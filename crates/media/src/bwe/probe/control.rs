@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::super::Bitrate;
-use super::super::sent_log::{Report, SentPacket};
+use super::super::sent_log::{ProbeId, Report, SentPacket};
 use super::meter::Meter;
 use super::result::{ProbeOutcome, ProbeResult};
-use super::{Demand, ProbeCause, ProbeCluster, ProbeId};
+use super::{Demand, ProbeCause, ProbeCluster};
 
 const MIN_PACKETS: u16 = 10;
 /// Shorter ones measure the pacer's ticks and the sizes of single packets rather than the path.

@@ -7,37 +7,11 @@ mod result;
 #[cfg(test)]
 mod tests;
 
-use std::num::NonZeroU16;
-
 use super::Bitrate;
+use super::sent_log::ProbeId;
 
 pub(crate) use self::control::{ProbeContext, ProbeControl};
 pub(crate) use self::result::ProbeOutcome;
-
-/// Names one probe; packets sent for it carry it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ProbeId(NonZeroU16);
-
-impl ProbeId {
-    /// The first one.
-    pub const FIRST: Self = Self(NonZeroU16::MIN);
-
-    /// The one after it; they come round.
-    #[must_use]
-    pub fn next(self) -> Self {
-        Self(self.0.checked_add(1).unwrap_or(NonZeroU16::MIN))
-    }
-
-    /// Its number, never zero.
-    pub(crate) const fn number(self) -> u16 {
-        self.0.get()
-    }
-
-    /// Zero names none.
-    pub(crate) fn from_number(number: u16) -> Option<Self> {
-        NonZeroU16::new(number).map(Self)
-    }
-}
 
 /// Why a probe is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,7 +1,7 @@
 //! Measures what became of one probe.
 
-use super::super::sent_log::Report;
-use super::{ProbeCluster, ProbeId};
+use super::super::sent_log::{ProbeId, Report};
+use super::ProbeCluster;
 
 /// Fewer packets received tell nothing.
 const MIN_RECEIVED: u32 = 4;

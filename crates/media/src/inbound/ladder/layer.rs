@@ -7,8 +7,8 @@ use roundtable_wire::layers_allocation::{MAX_TEMPORAL_LAYERS, SpatialLayer};
 use super::MAX_SPATIAL;
 use super::meter::Meter;
 use crate::bwe::Bitrate;
+use crate::frame::{FrameInfo, Target};
 use crate::inbound::STOPPED_AFTER;
-use crate::inbound::frame::{FrameInfo, Target};
 
 /// Decode targets that are measured, as many as a structure can have.
 const MAX_TARGETS: usize = 32;

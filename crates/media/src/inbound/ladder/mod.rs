@@ -17,7 +17,7 @@ use self::layer::Layer;
 use crate::allocate::Rung;
 use crate::bwe::Bitrate;
 use crate::config::MAX_LAYERS;
-use crate::inbound::frame::{FrameInfo, Target};
+use crate::frame::{FrameInfo, Target};
 
 /// Spatial layers of one encoding that are told apart; higher ones count as the highest.
 const MAX_SPATIAL: usize = 8;

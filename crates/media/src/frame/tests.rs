@@ -8,7 +8,7 @@ use roundtable_wire::vp8;
 
 use super::*;
 
-const VECTORS: &str = include_str!("../../../../wire/tests/data/chromium_descriptors.txt");
+const VECTORS: &str = include_str!("../../../wire/tests/data/chromium_descriptors.txt");
 const VP9: Codec = Codec::Vp9 { profile: 0 };
 const H264: Codec = Codec::H264 { profile_level_id: [0x42, 0xe0, 0x1f], packetization_mode: 1 };
 

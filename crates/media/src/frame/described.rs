@@ -6,7 +6,7 @@ use roundtable_wire::dependency::{
     Dti, Dtis, Frame, Layout, MANDATORY_LEN, MAX_TEMPLATES, Mandatory, Structure, StructureHistory,
 };
 
-use crate::inbound::frame::{Covers, Target, has};
+use crate::frame::{Covers, Target, has};
 
 /// Frames whose targets are remembered for those that need them. Chromium looks back less than 20; a frame that needs
 /// one further back is taken to need what nobody holds.

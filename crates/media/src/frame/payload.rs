@@ -5,7 +5,7 @@
 use roundtable_wire::codec::{av1, h264};
 use roundtable_wire::{Codec, starts_keyframe, vp8, vp9};
 
-use crate::inbound::frame::{Covers, FrameInfo, Piece, Target};
+use crate::frame::{Covers, FrameInfo, Piece, Target};
 
 /// Spatial layers, as many as VP9 can number.
 const MAX_SPATIAL: u8 = 8;
