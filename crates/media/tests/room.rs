@@ -472,6 +472,8 @@ fn who_reports_but_never_with_feedback_gets_all_there_is_and_who_says_nothing_ge
         }
         let estimator = room.plane.send_stats(viewer).expect("a subscriber").estimator;
         assert_eq!(estimator.is_none(), reports, "{estimator:?}");
+        room.frame(&mut source, true); // Who was paused waits for one.
+        room.advance(50);
         room.take(SLOT);
         room.run(&mut [&mut source], 50, 20);
         assert_eq!(room.take(SLOT).len(), if reports { 60 } else { 0 });
@@ -525,7 +527,7 @@ fn who_comes_long_after_a_keyframe_asks_for_another() {
     let mut room = Room::default();
     let mut source = room.publish(Kind::Video, 10);
     room.frame(&mut source, true);
-    room.run(&mut [&mut source], 33, 90);
+    room.run(&mut [&mut source], 33, 120);
     room.take_plis(source.peer);
     let viewer = room.peer();
     let slot = room.slot(viewer, Kind::Video, SLOT);

@@ -9,14 +9,18 @@ const SLOW_REPEAT: Duration = Duration::from_secs(1);
 /// A longer round trip is not waited for.
 const MAX_RTT: Duration = Duration::from_secs(1);
 
-/// Keyframes for those who join are so far apart: each can begin with the last one for so long.
-const JOIN_SPACING: Duration = Duration::from_millis(2500);
+/// Keyframes for a crowd of joiners are so far apart, which are three in ten seconds: meanwhile each can begin with the
+/// last one.
+const JOIN_SPACING: Duration = Duration::from_millis(3400);
+/// So many who come within so long are a crowd: fewer need not wait for each other.
+const CROWD: usize = 3;
+const CROWD_SPAN: Duration = JOIN_SPACING;
 
 /// How long who cannot decode may be kept waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Urgency {
-    /// Somebody who has just joined sees something, and could have a better picture.
-    Join,
+    /// One of a crowd that has just joined sees something, and could have a better picture.
+    Crowd,
     /// Somebody joins, or could have a better picture.
     Patient,
     /// Somebody's picture stands still.
@@ -26,8 +30,9 @@ pub(crate) enum Urgency {
 /// Decides when one layer of one published track is asked for a keyframe.
 ///
 /// The first wish is passed on at once, later urgent ones at most every `spacing`, patient ones at most every
-/// `patience`, those of joiners no closer than [`JOIN_SPACING`], so that keyframes do not eat up what the layer may cost. A request is repeated until a keyframe comes,
-/// after two round trips at the earliest, and that keyframe fulfils every wish made before it.
+/// `patience`, those of a crowd no closer than [`JOIN_SPACING`], and whoever is patient waits with it, so that keyframes
+/// do not eat up what the layer may cost. A request is repeated until a keyframe comes, after two round trips at the
+/// earliest, and that keyframe fulfils every wish made before it.
 #[derive(Debug)]
 pub(crate) struct KeyframeGate {
     spacing: Duration,
@@ -41,7 +46,30 @@ enum State {
     /// Nobody waits. `served` is when the request for the last keyframe left, or when that came unasked.
     Idle { served: Option<Instant> },
     /// Somebody waits. The next request leaves at `ask_at`; `asked` have gone unanswered, the last one at `served`.
-    Waiting { ask_at: Instant, asked: u8, served: Option<Instant> },
+    Waiting { ask_at: Instant, is_urgent: bool, asked: u8, served: Option<Instant> },
+}
+
+/// Notices when many come to a track at once.
+#[derive(Debug, Default)]
+pub(crate) struct Joins {
+    /// The last ones, the youngest first.
+    last: [Option<Instant>; CROWD],
+}
+
+impl Joins {
+    /// Notes that somebody comes.
+    pub(crate) fn handle_join(&mut self, now: Instant) {
+        self.last.rotate_right(1);
+        if let Some(youngest) = self.last.first_mut() {
+            *youngest = Some(now);
+        }
+    }
+
+    /// Whether a crowd has come, and may go on to.
+    pub(crate) fn is_crowd(&self, now: Instant) -> bool {
+        let oldest = self.last.last().copied().flatten();
+        oldest.is_some_and(|oldest| now.saturating_duration_since(oldest) < CROWD_SPAN)
+    }
 }
 
 impl KeyframeGate {
@@ -62,7 +90,7 @@ impl KeyframeGate {
     /// Records that a subscriber cannot decode without a keyframe.
     pub(crate) fn handle_wish(&mut self, now: Instant, urgency: Urgency) {
         let wait = match urgency {
-            Urgency::Join => self.patience.max(JOIN_SPACING),
+            Urgency::Crowd => self.patience.max(JOIN_SPACING),
             Urgency::Patient => self.patience,
             Urgency::Urgent => self.spacing.max(self.rtt * 3 / 2),
         };
@@ -70,9 +98,16 @@ impl KeyframeGate {
         match &mut self.state {
             State::Idle { served } => {
                 let served = *served;
-                self.state = State::Waiting { ask_at: after(served), asked: 0, served };
+                let is_urgent = urgency == Urgency::Urgent;
+                self.state = State::Waiting { ask_at: after(served), is_urgent, asked: 0, served };
             }
-            State::Waiting { ask_at, asked: 0, served } => *ask_at = after(*served).min(*ask_at),
+            State::Waiting { ask_at, is_urgent: false, asked: 0, served } if urgency == Urgency::Crowd => {
+                *ask_at = after(*served).max(*ask_at);
+            }
+            State::Waiting { ask_at, is_urgent, asked: 0, served } => {
+                *is_urgent |= urgency == Urgency::Urgent;
+                *ask_at = after(*served).min(*ask_at);
+            }
             State::Waiting { .. } => {}
         }
     }
@@ -91,9 +126,10 @@ impl KeyframeGate {
     #[must_use]
     pub(crate) fn poll_request(&mut self, now: Instant) -> bool {
         match self.state {
-            State::Waiting { ask_at, asked, .. } if ask_at <= now => {
+            State::Waiting { ask_at, is_urgent, asked, .. } if ask_at <= now => {
                 let asked = asked.saturating_add(1);
-                self.state = State::Waiting { ask_at: now + self.repeat(asked), asked, served: Some(now) };
+                let ask_at = now + self.repeat(asked);
+                self.state = State::Waiting { ask_at, is_urgent, asked, served: Some(now) };
                 true
             }
             State::Waiting { .. } | State::Idle { .. } => false,
@@ -186,6 +222,29 @@ mod tests {
         assert_eq!(gate.poll_timeout(), None);
         gate.handle_wish(start, Urgency::Urgent);
         assert_eq!(gate.poll_timeout(), Some(start + Duration::from_millis(400)));
+    }
+
+    #[test]
+    fn a_crowd_waits_longer_and_others_with_it_but_nobody_whose_picture_stands_still() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut joins = Joins::default();
+        for (ms, is_crowd) in [(0, false), (1000, false), (3300, true), (5000, false), (6000, true)] {
+            joins.handle_join(at(ms));
+            assert_eq!(joins.is_crowd(at(ms)), is_crowd, "{ms}");
+        }
+        assert!(!joins.is_crowd(at(6700)), "it is over");
+
+        let mut gate = KeyframeGate::new(Duration::from_millis(400));
+        gate.set_patience(Duration::from_secs(1));
+        gate.handle_keyframe(start);
+        gate.handle_wish(at(100), Urgency::Patient);
+        assert_eq!(gate.poll_timeout(), Some(at(1000)));
+        gate.handle_wish(at(200), Urgency::Crowd);
+        assert_eq!(gate.poll_timeout(), Some(at(3400)));
+        gate.handle_wish(at(300), Urgency::Urgent);
+        gate.handle_wish(at(350), Urgency::Crowd);
+        assert_eq!(gate.poll_timeout(), Some(at(400)));
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::frame::{FrameInfo, FrameReader, Piece};
 use crate::inbound::clock::Captures;
 use crate::inbound::compact::Compactor;
 use crate::inbound::demand::LayerDemand;
-use crate::inbound::keyframe::KeyframeGate;
+use crate::inbound::keyframe::{Joins, KeyframeGate};
 use crate::inbound::ladder::{Ladder, Step};
 use crate::inbound::loss::{NackList, Repair};
 use crate::inbound::size::vp8_size;
@@ -74,6 +74,8 @@ pub(crate) struct Track {
     pub(crate) ahead: Option<i64>,
     /// When its publisher was last asked for a keyframe.
     pub(crate) asked: Option<Instant>,
+    /// Who has come to it lately.
+    pub(crate) joins: Joins,
     /// What it is to the room, and when its publisher spoke last.
     pub(crate) class: Class,
     pub(crate) spoke: u64,
@@ -174,6 +176,7 @@ impl Track {
             is_paused: false,
             ahead: None,
             asked: None,
+            joins: Joins::default(),
             class: Class::Other,
             spoke: 0,
             speaking: SpeakingDetector::default(),

@@ -122,9 +122,10 @@ impl Plane {
             }
             let Some(layer) = cache::awaited(slot, track) else { continue };
             awaits = true;
+            let urgency = urgency(now, slot, track);
             let Some(state) = track.layers.get_mut(usize::from(layer)) else { continue };
             if !cache::may_begin(slot, track_key, layer) || !cache::is_fresh(now, state) {
-                state.gate.handle_wish(now, urgency(now, slot, track_key));
+                state.gate.handle_wish(now, urgency);
                 let cause = if slot.live.is_none() { WishCause::Join } else { WishCause::Switch };
                 self.log.note(Some(slot_key), || Decision::Wish { track: track_key, layer, cause });
                 self.timers.schedule(Timer::Keyframe, state.keyframe_timeout());
@@ -155,8 +156,8 @@ impl Plane {
 
     /// A slot waits for a keyframe of an encoding.
     pub(super) fn want_keyframe(&mut self, now: Instant, slot: SlotKey, track: TrackKey, layer: u8) {
-        if let Some(slot) = self.slots.get(slot) {
-            self.wish(now, track, layer, urgency(now, slot, track));
+        if let (Some(slot), Some(state)) = (self.slots.get(slot), self.tracks.get(track)) {
+            self.wish(now, track, layer, urgency(now, slot, state));
         }
     }
 
@@ -182,15 +183,15 @@ fn layers_of(slot: &Slot, track: TrackKey) -> u8 {
     live.into_iter().chain(goal).fold(0, |layers, layer| layers | 1 << layer)
 }
 
-/// A better picture can wait, and so can who joins; who is to see another owner cannot, nor whose picture stands or
+/// A better picture can wait, and so can a crowd that joins; who is to see another owner cannot, nor whose picture stands or
 /// stumbles meanwhile.
-fn urgency(now: Instant, slot: &Slot, track: TrackKey) -> Urgency {
-    let is_another = slot.live.is_some_and(|epoch| epoch.track != track);
+fn urgency(now: Instant, slot: &Slot, track: &Track) -> Urgency {
+    let is_another = slot.live.is_some_and(|epoch| epoch.track != track.key);
     let is_stopped = slot.live.is_none() && slot.packets > 0;
     let is_squeezed = matches!(slot.selector.bridge(), Bridge::Only(_) | Bridge::Nothing);
     match () {
         () if is_another || is_stopped || is_squeezed => Urgency::Urgent,
-        () if slot.has_just_joined(now) => Urgency::Join,
+        () if slot.has_just_joined(now) && track.joins.is_crowd(now) => Urgency::Crowd,
         () => Urgency::Patient,
     }
 }

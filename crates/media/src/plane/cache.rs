@@ -16,7 +16,7 @@ use crate::plane::Plane;
 use crate::plane::forward::{Service, capture_time};
 
 /// A keyframe is of use for this long.
-const MAX_AGE: Duration = Duration::from_millis(2500);
+const MAX_AGE: Duration = Duration::from_millis(3500);
 /// More than this many bytes take longer than a new keyframe.
 const MAX_BYTES: usize = 300_000;
 /// What a new keyframe takes beside its own bytes: the way to the publisher and back, and its next frame. What is kept

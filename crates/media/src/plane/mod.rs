@@ -304,6 +304,9 @@ impl Plane {
             }
         }
         self.resubscribe(slot, before);
+        if let Some(track) = self.tracks.get_mut(track) {
+            track.joins.handle_join(now);
+        }
         // Before keys exist a keyframe would be made in vain, and the next one would have to wait for it: a peer that
         // is not ready chooses, and so asks, when it becomes so.
         self.allocate(now, peer);
