@@ -372,7 +372,13 @@ impl Slot {
     ) -> usize {
         let Outlet { epoch, place, orientation } = outlet;
         let is_whole = place.takes(packet) && !self.is_stale(place.index);
-        let packet = &if is_whole { *packet } else { packet.blank() };
+        let blank; // Made only where it is needed: a packet is large to copy.
+        let packet = if is_whole {
+            packet
+        } else {
+            blank = packet.blank();
+            &blank
+        };
         let ids = epoch.ids_out(packet.ids, *place);
         // Audio starts a talk spurt with its first packet (RFC 3551 4.1); a switch is one.
         let starts_spurt = self.config.kind == Kind::Audio && packet.index == epoch.first;
