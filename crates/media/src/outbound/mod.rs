@@ -174,6 +174,13 @@ impl Slot {
         }
     }
 
+    /// Whether a packet is of an encoding of the owner that is not shown, and none to begin with: of those that
+    /// [`Slot::decide`] skips nearly all are.
+    pub(crate) fn passes_over(&self, key: TrackKey, packet: &Prepared<'_>) -> bool {
+        let is_other = |epoch: &Epoch| epoch.track == key && epoch.layer != packet.layer && epoch.codec == packet.codec;
+        !packet.frame.starts_keyframe && self.live.as_ref().is_some_and(is_other)
+    }
+
     /// Decides about a packet of a track.
     pub(crate) fn decide(&mut self, micros: i64, key: TrackKey, track: &Track, packet: &Prepared<'_>) -> Decision {
         match self.live {

@@ -68,7 +68,9 @@ impl Plane {
         for at in (first..count).chain(0..first) {
             let Some(track) = self.tracks.get(key) else { break };
             let Some(&slot_key) = track.subscribers.get(at) else { break };
-            let Some(slot) = self.slots.get_mut(slot_key) else { continue };
+            let Some(slot) = self.slots.get_mut(slot_key).filter(|slot| !slot.passes_over(key, packet)) else {
+                continue;
+            };
             let Some(peer) = self.peers.get_mut(slot.peer).filter(|peer| peer.is_ready) else { continue };
             let sending = &mut peer.sending;
             let served = Service { now, micros, ntp, track, key: slot_key, slot, sending, capture }.serve(packet, out);
