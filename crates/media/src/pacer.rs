@@ -103,6 +103,10 @@ pub struct Pacer<T> {
     target: Bitrate,
     /// What the chosen rungs cost; no end of it before that is told.
     used: Bitrate,
+    /// At what rate to send while no queue has to drain faster, and the least bytes that the bucket holds: what follows from
+    /// the rates, so that it need not be worked out for each packet.
+    base_rate: Bitrate,
+    least_depth: f64,
     updated: Instant,
     /// Bytes that may leave; below zero after audio and filler that did not wait.
     tokens: f64,
@@ -130,6 +134,8 @@ impl<T> Pacer<T> {
             capacity: target,
             target,
             used: Bitrate::bps(u64::MAX),
+            base_rate: target,
+            least_depth: 0.0,
             updated: now,
             tokens: 0.0,
             retransmissions: VecDeque::new(),
@@ -139,6 +145,7 @@ impl<T> Pacer<T> {
             dropped: 0,
             congested: false,
         };
+        pacer.adapt();
         pacer.tokens = pacer.depth();
         pacer
     }
@@ -147,6 +154,7 @@ impl<T> Pacer<T> {
     pub fn set_target(&mut self, now: Instant, capacity: Bitrate, pacing: Bitrate) {
         self.refill(now);
         (self.capacity, self.target) = (capacity, pacing);
+        self.adapt();
         self.tokens = self.tokens.min(self.depth());
     }
 
@@ -162,8 +170,9 @@ impl<T> Pacer<T> {
     }
 
     /// Sets what all that is chosen costs.
-    pub const fn set_used(&mut self, used: Bitrate) {
+    pub fn set_used(&mut self, used: Bitrate) {
         self.used = used;
+        self.adapt();
     }
 
     /// Takes a packet, and gives it back if it may leave at once.
@@ -264,14 +273,16 @@ impl<T> Pacer<T> {
         self.tokens >= f64::from(size)
     }
 
-    fn base_rate(&self) -> Bitrate {
+    /// Works out what follows from the rates.
+    fn adapt(&mut self) {
         let is_roomy = self.used.scale(ROOMY) <= self.target;
-        self.target.scale(if is_roomy { ROOMY_FACTOR } else { RATE_FACTOR }).max(RATE_MIN)
+        self.base_rate = self.target.scale(if is_roomy { ROOMY_FACTOR } else { RATE_FACTOR }).max(RATE_MIN);
+        self.least_depth = self.target.bytes_in(DEPTH_MIN_SPAN).clamp(2.0 * FILLER_MAX, DEPTH_MIN);
     }
 
     /// Faster than the base rate if that would leave the queues longer than they may be.
     fn rate(&self) -> Bitrate {
-        let base = self.base_rate();
+        let base = self.base_rate;
         if self.queued_bytes <= 0.0 || base.time_for(self.queued_bytes) <= QUEUE_LIMIT {
             return base;
         }
@@ -279,8 +290,7 @@ impl<T> Pacer<T> {
     }
 
     fn depth(&self) -> f64 {
-        let least = self.target.bytes_in(DEPTH_MIN_SPAN).clamp(2.0 * FILLER_MAX, DEPTH_MIN);
-        self.rate().bytes_in(DEPTH).max(least)
+        self.rate().bytes_in(DEPTH).max(self.least_depth)
     }
 
     fn refill(&mut self, now: Instant) {
@@ -294,8 +304,11 @@ impl<T> Pacer<T> {
 
     /// Accounts for a packet that leaves; returns the probe it counts for.
     fn spend(&mut self, size: u16) -> Option<ProbeId> {
-        // Audio and probes go below zero, but not further than a bucket.
-        self.tokens = (self.tokens - f64::from(size)).max(-self.depth());
+        self.tokens -= f64::from(size);
+        if self.tokens < 0.0 {
+            // Audio and probes go below zero, but not further than a bucket.
+            self.tokens = self.tokens.max(-self.depth());
+        }
         let probe = self.probe.as_mut()?;
         let id = probe.cluster.id;
         probe.packets = probe.packets.saturating_add(1);
@@ -440,7 +453,7 @@ mod tests {
             1 => Some(12),
             _ => Some(size),
         });
-        assert_eq!(pacer.queue(), pacer.base_rate().time_for(2.0 * 1212.0));
+        assert_eq!(pacer.queue(), pacer.base_rate.time_for(2.0 * 1212.0));
         assert_eq!((0..80).flat_map(|tick| released(&mut pacer, start + ms(tick))).collect::<Vec<_>>(), [1, 2, 4, 5]);
     }
 

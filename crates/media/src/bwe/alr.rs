@@ -37,10 +37,10 @@ impl AlrDetector {
         self.updated = self.updated.max(now);
         self.budget = (self.budget.min(limit) + share.bytes_in(passed)).min(limit) - f64::from(bytes);
         self.budget = self.budget.max(-limit);
-        let left = self.budget / limit.max(1.0);
-        if left > ENTER {
+        let whole = limit.max(1.0);
+        if self.budget > ENTER * whole {
             self.limited = true;
-        } else if left < LEAVE {
+        } else if self.budget < LEAVE * whole {
             self.limited = false;
         }
     }

@@ -319,10 +319,16 @@ impl LossHalf {
         let favour = distance / (BIAS_SOFTNESS + distance.abs());
         let kbps = model.bps / 1e3;
         let bias = favour * (BIAS * kbps + BIAS_LOG * (1.0 + kbps).ln());
+        // Of all rates up to the model's the same share is lost, and logarithms are dear.
+        let carried = logarithms(probability(model.inherent, model.bps, 0.0));
         self.weighted()
             .map(|(weight, observation)| {
-                let probability = probability(model.inherent, model.bps, observation.bps);
-                let likelihood = observation.lost * probability.ln() + observation.received * (1.0 - probability).ln();
+                let (of_lost, of_received) = if observation.bps > model.bps {
+                    logarithms(probability(model.inherent, model.bps, observation.bps))
+                } else {
+                    carried
+                };
+                let likelihood = observation.lost * of_lost + observation.received * of_received;
                 weight * (likelihood + bias * (observation.lost + observation.received))
             })
             .sum()
@@ -342,6 +348,11 @@ impl Hold {
 fn probability(inherent: f64, bps: f64, rate: f64) -> f64 {
     let above = if rate > bps { (rate - bps) / rate } else { 0.0 };
     (inherent + (1.0 - inherent) * above).clamp(PROBABILITY_MIN, 1.0 - PROBABILITY_MIN)
+}
+
+/// Of a share that is lost, and of the rest.
+fn logarithms(probability: f64) -> (f64, f64) {
+    (probability.ln(), (1.0 - probability).ln())
 }
 
 fn feasible(inherent: f64, bps: f64) -> f64 {

@@ -115,18 +115,17 @@ fn write_capture(writer: &mut ExtensionWriter<'_>, id: u8, capture: &CaptureTime
 
 /// Copies a dependency descriptor with another frame number, and with the decode targets that are still fed.
 fn write_dependency(writer: &mut ExtensionWriter<'_>, id: u8, data: &[u8], elements: &Elements<'_>) {
-    let mut copy = [0; MAX_COPIED_LEN];
-    let rewritten = elements.layout.filter(|_| elements.active.is_some());
-    let len = rewritten.map_or(0, |layout| layout.rewrite(data, elements.frame, elements.active, &mut copy));
-    let len = if len > 0 {
-        len
-    } else {
-        let Some(place) = copy.get_mut(..data.len()) else { return };
-        place.copy_from_slice(data);
-        dependency::set_frame_number(place, elements.frame);
-        data.len()
-    };
-    writer.push(id, copy.get(..len).unwrap_or_default());
+    if let Some(layout) = elements.layout
+        && elements.active.is_some()
+    {
+        let mut copy = [0; MAX_COPIED_LEN];
+        let len = layout.rewrite(data, elements.frame, elements.active, &mut copy);
+        if len > 0 {
+            writer.push(id, copy.get(..len).unwrap_or_default());
+            return;
+        }
+    }
+    writer.push_changed(id, data, |place| dependency::set_frame_number(place, elements.frame));
 }
 
 #[cfg(test)]

@@ -175,6 +175,13 @@ impl Slot {
         }
     }
 
+    /// Whether a packet is of an encoding of the owner that is not shown, and none to begin with: of those that
+    /// [`Slot::decide`] skips nearly all are.
+    pub(crate) fn passes_over(&self, key: TrackKey, packet: &Prepared<'_>) -> bool {
+        let is_other = |epoch: &Epoch| epoch.track == key && epoch.layer != packet.layer && epoch.codec == packet.codec;
+        !packet.frame.starts_keyframe && self.live.as_ref().is_some_and(is_other)
+    }
+
     /// Decides about a packet of a track.
     pub(crate) fn decide(&mut self, micros: i64, key: TrackKey, track: &Track, packet: &Prepared<'_>) -> Decision {
         match self.live {
@@ -373,7 +380,13 @@ impl Slot {
     ) -> usize {
         let Outlet { epoch, place, orientation } = outlet;
         let is_whole = place.takes(packet) && !self.is_stale(place.index);
-        let packet = &if is_whole { *packet } else { packet.blank() };
+        let blank; // Made only where it is needed: a packet is large to copy.
+        let packet = if is_whole {
+            packet
+        } else {
+            blank = packet.blank();
+            &blank
+        };
         let ids = epoch.ids_out(packet.ids, *place);
         // Audio starts a talk spurt with its first packet (RFC 3551 4.1); a switch is one.
         let starts_spurt = self.config.kind == Kind::Audio && packet.index == epoch.first;

@@ -64,11 +64,13 @@ impl Plane {
         let Some(track) = self.tracks.get(key) else { return };
         let capture = self.peers.get(track.peer).and_then(|peer| capture_time(micros, track, peer, packet));
         let mut left = std::mem::take(&mut self.scratch.left);
-        for at in 0..count {
+        let first = rotation.checked_rem(count).unwrap_or(0);
+        for at in (first..count).chain(0..first) {
             let Some(track) = self.tracks.get(key) else { break };
-            // Below the length, as the remainder of it.
-            let slot_key = track.subscribers[(at + rotation) % count];
-            let Some(slot) = self.slots.get_mut(slot_key) else { continue };
+            let Some(&slot_key) = track.subscribers.get(at) else { break };
+            let Some(slot) = self.slots.get_mut(slot_key).filter(|slot| !slot.passes_over(key, packet)) else {
+                continue;
+            };
             let Some(peer) = self.peers.get_mut(slot.peer).filter(|peer| peer.is_ready) else { continue };
             let sending = &mut peer.sending;
             let served = Service { now, micros, ntp, track, key: slot_key, slot, sending, capture }.serve(packet, out);

@@ -258,19 +258,23 @@ impl Sending {
     /// Does what is due; returns a probe that begins now.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Option<ProbeCluster> {
         let estimator = self.path.estimator_mut();
-        if estimator.poll_timeout().is_some_and(|(at, _)| at <= now) {
+        let is_due = estimator.poll_timeout().is_some_and(|(at, _)| at <= now);
+        if is_due {
             estimator.handle_timeout(now);
         }
-        self.poll_probe(now)
+        let cluster = self.poll_probe(now);
+        if is_due {
+            self.set_pace(now);
+        }
+        cluster
     }
 
     /// A probe that begins now.
-    pub(crate) fn poll_probe(&mut self, now: Instant) -> Option<ProbeCluster> {
+    fn poll_probe(&mut self, now: Instant) -> Option<ProbeCluster> {
         let within = |since: Option<Instant>, span| since.is_some_and(|since| now < since + span);
         let begun = within(self.begun, KEYFRAME_QUIET) || within(self.awaiting, AWAITED_QUIET);
         let waits = self.pacer.queue() >= SETTLED_QUEUE;
         let cluster = self.path.estimator_mut().poll_probe(now, begun.then_some(waits));
-        self.set_pace(now);
         if let Some(cluster) = cluster {
             self.pacer.handle_probe(now, cluster);
         }

@@ -247,6 +247,7 @@ fn copy(data: &[u8], frame_number: u16, out: &mut [u8]) -> usize {
 }
 
 /// Changes the frame number in the bytes of a descriptor; those too short for one stay as they are.
+#[inline]
 pub fn set_frame_number(data: &mut [u8], frame_number: u16) {
     if let Some([_, number @ ..]) = data.first_chunk_mut::<MANDATORY_LEN>() {
         *number = frame_number.to_be_bytes();

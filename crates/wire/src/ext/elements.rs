@@ -103,32 +103,47 @@ impl<'b> ExtensionWriter<'b> {
 
     /// Appends an element. Returns false and changes nothing if there is no room for it, `id` is 0 or `data`
     /// is longer than 255 bytes.
+    #[inline]
     pub fn push(&mut self, id: u8, data: &[u8]) -> bool {
-        if id == 0 || data.len() > TWO_BYTE_MAX_LEN {
-            return false;
+        self.push_changed(id, data, |_| {})
+    }
+
+    /// Appends an element like [`ExtensionWriter::push`], whose bytes are changed where they were written.
+    #[inline]
+    pub fn push_changed(&mut self, id: u8, data: &[u8], change: impl FnOnce(&mut [u8])) -> bool {
+        let Some(place) = self.place(id, data.len()) else { return false };
+        place.copy_from_slice(data);
+        change(place);
+        true
+    }
+
+    /// Appends the head of an element of `len` bytes; returns the place for them.
+    fn place(&mut self, id: u8, len: usize) -> Option<&mut [u8]> {
+        if id == 0 || len > TWO_BYTE_MAX_LEN {
+            return None;
         }
-        let needs_two = id > ONE_BYTE_MAX_ID || data.is_empty() || data.len() > ONE_BYTE_MAX_LEN;
+        let needs_two = id > ONE_BYTE_MAX_ID || len == 0 || len > ONE_BYTE_MAX_LEN;
         let converts = self.form == Form::OneByte && needs_two;
         let two_byte = self.form == Form::TwoByte || needs_two;
         let start = self.len + if converts { self.count } else { 0 };
         let head_len = if two_byte { 2 } else { 1 };
-        if start + head_len + data.len() > self.out.len() {
-            return false;
+        let end = start + head_len + len;
+        if end > self.out.len() {
+            return None;
         }
         if converts {
             self.widen();
         }
-        // All within `start + head_len + data.len()`, checked above.
-        let (head, rest) = self.out[start..].split_at_mut(head_len);
+        self.len = end;
+        self.count += 1;
+        // All within `end`, checked above.
+        let (head, place) = self.out[start..end].split_at_mut(head_len);
         match head {
-            [first, second] => (*first, *second) = (id, data.len() as u8),
-            [first] => *first = id << 4 | (data.len() - 1) as u8,
+            [first, second] => (*first, *second) = (id, len as u8),
+            [first] => *first = id << 4 | (len - 1) as u8,
             _ => {}
         }
-        rest[..data.len()].copy_from_slice(data);
-        self.len = start + head_len + data.len();
-        self.count += 1;
-        true
+        Some(place)
     }
 
     /// Ends the block and returns its length, a multiple of 4; 0 if nothing was pushed.

@@ -17,13 +17,15 @@ const ALWAYS: f64 = 6_000.0;
 #[derive(Debug)]
 pub(super) struct Meter {
     updated: Instant,
+    /// When the sums decay next.
+    due: Instant,
     sent: f64,
     filler: f64,
 }
 
 impl Meter {
     pub(super) const fn new(now: Instant) -> Self {
-        Self { updated: now, sent: 0.0, filler: 0.0 }
+        Self { updated: now, due: now, sent: 0.0, filler: 0.0 }
     }
 
     pub(super) fn handle_sent(&mut self, now: Instant, bytes: u16, filler: bool) {
@@ -42,11 +44,11 @@ impl Meter {
     }
 
     fn decay(&mut self, now: Instant) {
-        let passed = now.saturating_duration_since(self.updated);
-        if passed < STEP {
+        if now < self.due {
             return;
         }
-        self.updated = now;
+        let passed = now.saturating_duration_since(self.updated);
+        (self.updated, self.due) = (now, now + STEP);
         let left = (-passed.as_secs_f64() / WINDOW.as_secs_f64()).exp();
         self.sent *= left;
         self.filler *= left;
