@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::bitrate::HumanBitrate;
 use crate::config::duration::HumanDuration;
+use crate::shard::Sharing;
 use crate::telemetry::LogFormat;
 
 /// All settings as they were given in one layer. What was not given there is `None`.
@@ -42,6 +43,12 @@ pub struct Settings {
         help_heading = "Network"
     )]
     pub no_ipv6: Option<bool>,
+    /// Threads that forward media, among which rooms are spread; one for each core unless given
+    #[arg(long, env = "ROUNDTABLE_SHARDS", value_name = "NUMBER", help_heading = "Network")]
+    pub shards: Option<u8>,
+    /// How shards share UDP: one port for all, or a port each, counted up from udp-port
+    #[arg(long, env = "ROUNDTABLE_UDP_SHARING", value_name = "HOW", value_enum, help_heading = "Network")]
+    pub udp_sharing: Option<Sharing>,
     /// Web origins besides the server's own that may open a WebSocket or read the API, such as `https://example.org`; `*` is every one. Repeatable
     #[arg(
         long,

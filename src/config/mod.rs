@@ -25,6 +25,7 @@ use self::bitrate::HumanBitrate;
 use self::file::FileError;
 use self::layer::{File, Given, Settings};
 use self::settings::{Merged, Origin, Setting};
+pub use crate::shard::Sharing;
 pub use crate::shard::tape::RecordConfig;
 pub use crate::telemetry::{LogConfig, LogFormat};
 pub use crate::turn::credential::Secret;
@@ -35,6 +36,8 @@ pub use crate::turn::{IceConfig, TurnAuth, TurnConfig};
 pub const MAX_TURN_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// Most rooms one can allow.
 pub const MAX_ROOMS: u32 = 10_000;
+/// Most shards one can ask for.
+pub const MAX_SHARDS: u8 = 128;
 /// Most people in a room one can allow.
 pub const MAX_MEMBERS: u32 = 1_000;
 /// Mebibytes of a recording one can allow.
@@ -98,11 +101,22 @@ pub struct MediaConfig {
     pub public_ips: Vec<IpAddr>,
     /// Whether IPv6 is used where the host has it.
     pub ipv6: bool,
+    /// Threads that forward media, among which rooms are spread; as many as there are cores if `None`.
+    pub shards: Option<u8>,
+    /// How they share what is bound.
+    pub sharing: Sharing,
 }
 
 impl Default for MediaConfig {
     fn default() -> Self {
-        Self { udp_port: settings::DEFAULT_UDP_PORT, udp_listen: Vec::new(), public_ips: Vec::new(), ipv6: true }
+        Self {
+            udp_port: settings::DEFAULT_UDP_PORT,
+            udp_listen: Vec::new(),
+            public_ips: Vec::new(),
+            ipv6: true,
+            shards: None,
+            sharing: Sharing::default(),
+        }
     }
 }
 
@@ -282,7 +296,15 @@ impl Check<'_> {
                 return self.invalid("public-ip", format!("{address} is IPv6, which no-ipv6 leaves out"));
             }
         }
-        Ok(MediaConfig { udp_port: self.settings.udp_port.unwrap_or(default.udp_port), udp_listen, public_ips, ipv6 })
+        let Settings { udp_port, shards, udp_sharing, .. } = self.settings;
+        Ok(MediaConfig {
+            udp_port: udp_port.unwrap_or(default.udp_port),
+            udp_listen,
+            public_ips,
+            ipv6,
+            shards: shards.map(|shards| self.within("shards", shards, 1..=MAX_SHARDS)).transpose()?,
+            sharing: udp_sharing.unwrap_or(default.sharing),
+        })
     }
 
     fn stun(&self) -> Result<Vec<String>, ConfigError> {

@@ -9,6 +9,7 @@ use roundtable_protocol::limit::MAX_SEATS;
 
 use crate::config::duration::HumanDuration;
 use crate::config::layer::{File, Given, Settings};
+use crate::shard::Sharing;
 use crate::telemetry::{LogConfig, LogFormat};
 
 /// Where the page is unless told otherwise.
@@ -168,6 +169,8 @@ pub fn merge(given: &Given, file: &File) -> Merged {
         udp_listen,
         public_ip,
         no_ipv6,
+        shards,
+        udp_sharing,
         allowed_origin,
         tls_cert,
         tls_key,
@@ -228,6 +231,7 @@ fn default_settings() -> Settings {
         udp_listen: Some(Vec::new()),
         public_ip: Some(Vec::new()),
         no_ipv6: Some(false),
+        udp_sharing: Some(Sharing::default()),
         allowed_origin: Some(Vec::new()),
         stun: Some(Vec::new()),
         turn: Some(Vec::new()),
@@ -239,6 +243,7 @@ fn default_settings() -> Settings {
         log: Some(filter),
         log_format: Some(LogFormat::Auto),
         record_trace_max: Some(DEFAULT_RECORD_TRACE_MAX),
+        shards: None,
         tls_cert: None,
         tls_key: None,
         turn_secret: None,

@@ -50,8 +50,10 @@ pub(super) struct Stats {
     sessions: usize,
     /// Event streams.
     event_readers: usize,
-    /// The media side.
+    /// The media side in all.
     shard: ShardStats,
+    /// … and by its shards.
+    shards: Vec<ShardStats>,
 }
 
 pub(super) async fn rooms(State(state): State<HttpState>) -> Fresh<RoomList> {
@@ -68,12 +70,15 @@ pub(super) async fn room(
 }
 
 pub(super) async fn stats(State(state): State<HttpState>) -> Result<Fresh<Stats>, Problem> {
-    let shard = state.hub.stats().await?;
+    let shards = state.hub.stats().await?;
+    let mut shard = ShardStats::default();
+    shards.iter().for_each(|one| shard += one);
     Ok(fresh(Stats {
         rooms: state.hub.rooms().len(),
         sessions: state.hub.sessions(),
         event_readers: state.sse_readers(),
         shard,
+        shards,
     }))
 }
 

@@ -1,10 +1,11 @@
 //! The door to the rooms: finds or opens a room's journal, lets people in, and is the only one
-//! who talks to the shard.
+//! who talks to the shards.
 
 mod authorize;
 #[cfg(test)]
 pub(crate) mod fake_shard;
 mod membership;
+mod placing;
 mod presence;
 mod rooms;
 
@@ -81,7 +82,8 @@ pub struct Hub(Arc<Shared>);
 
 struct Shared {
     config: HubConfig,
-    inbox: Inbox,
+    /// The shards by their numbers; never empty.
+    inboxes: Vec<Inbox>,
     ice: IceServers,
     authorise: Option<Arc<dyn Authorize>>,
     rooms: Arc<Rooms>,
@@ -188,13 +190,13 @@ impl JoinError {
 }
 
 impl Hub {
-    /// Makes the hub of one shard. `ice` is asked at each join; without `authorise` everybody may
+    /// Makes the hub of some shards. `ice` is asked at each join; without `authorise` everybody may
     /// do everything.
     #[must_use]
-    pub fn new(config: HubConfig, inbox: Inbox, ice: IceServers, authorise: Option<Arc<dyn Authorize>>) -> Self {
+    pub fn new(config: HubConfig, inboxes: Vec<Inbox>, ice: IceServers, authorise: Option<Arc<dyn Authorize>>) -> Self {
         let rooms = Arc::new(Rooms::new(config.max_rooms, config.keep_closed));
         let (sessions, stopping) = (watch::Sender::new(0), watch::Sender::new(false));
-        Self(Arc::new(Shared { config, inbox, ice, authorise, rooms, sessions, stopping }))
+        Self(Arc::new(Shared { config, inboxes, ice, authorise, rooms, sessions, stopping }))
     }
 
     /// Lets somebody into a room, opening it if need be.
@@ -238,7 +240,8 @@ impl Hub {
 
     /// Ends a room; its members are told. Returns whether the shard took the wish.
     pub fn close_room(&self, room: &RoomId) -> bool {
-        self.send(Command::CloseRoom { room: room.clone(), reason: RoomCloseReason::Closed }).is_ok()
+        let Some(inbox) = self.inbox_of(room) else { return true };
+        self.send(inbox, Command::CloseRoom { room: room.clone(), reason: RoomCloseReason::Closed }).is_ok()
     }
 
     /// Signalling sockets now.
@@ -247,12 +250,17 @@ impl Hub {
         *self.0.sessions.borrow()
     }
 
-    /// The shard's figures.
+    /// The figures of each shard, in the order of their numbers.
     ///
     /// # Errors
-    /// [`HubError`] when it does not answer in time, or at all.
-    pub async fn stats(&self) -> Result<ShardStats, HubError> {
-        self.ask(Command::Stats).await
+    /// [`HubError`] when one does not answer in time, or at all.
+    pub async fn stats(&self) -> Result<Vec<ShardStats>, HubError> {
+        let mut all = Vec::new();
+        for inbox in &self.0.inboxes {
+            let stats = self.ask(inbox, Command::Stats).await?;
+            all.push(ShardStats { busy_permille: inbox.load().permille(), ..stats });
+        }
+        Ok(all)
     }
 
     /// The figures of a room's members; `None` if it is not open.
@@ -260,7 +268,8 @@ impl Hub {
     /// # Errors
     /// As [`Hub::stats`].
     pub async fn room_stats(&self, room: &RoomId) -> Result<Option<RoomStats>, HubError> {
-        self.ask(|reply| Command::RoomStats { room: room.clone(), reply }).await
+        let Some(inbox) = self.inbox_of(room) else { return Ok(None) };
+        self.ask(inbox, |reply| Command::RoomStats { room: room.clone(), reply }).await
     }
 
     /// Changes what a member may receive and publish: where `limits` says nothing, to what everybody may. Returns what
@@ -275,8 +284,9 @@ impl Hub {
         limits: MemberLimits,
     ) -> Result<Option<MemberLimits>, HubError> {
         let limits = limits.or(self.0.config.limits);
+        let Some(inbox) = self.inbox_of(room) else { return Ok(None) };
         let (room, member) = (room.clone(), member.clone());
-        let is_there = self.ask(|reply| Command::Limit { room, member, limits, reply }).await?;
+        let is_there = self.ask(inbox, |reply| Command::Limit { room, member, limits, reply }).await?;
         Ok(is_there.then_some(limits))
     }
 
@@ -299,8 +309,10 @@ impl Hub {
         self.0.stopping.send_replace(true);
         let mut sessions = self.0.sessions.subscribe();
         let orderly = async {
-            while self.0.inbox.send(Command::Stop) == Err(SendError::Full) {
-                tokio::time::sleep(RETRY_PAUSE).await;
+            for inbox in &self.0.inboxes {
+                while inbox.send(Command::Stop) == Err(SendError::Full) {
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
             }
             let _ = sessions.wait_for(|count| *count == 0).await;
         };
@@ -329,7 +341,9 @@ impl Hub {
         request: &JoinRequest,
         grants: Grants,
     ) -> Result<Result<Admission, JoinRefused>, JoinError> {
-        let claim = self.0.rooms.claim(room).ok_or(JoinError::TooManyRooms(self.0.config.max_rooms))?;
+        let busy = self.0.inboxes.iter().map(|inbox| inbox.load().permille());
+        let claim = self.0.rooms.claim(room, busy).ok_or(JoinError::TooManyRooms(self.0.config.max_rooms))?;
+        let Some(inbox) = self.0.inboxes.get(claim.shard()) else { return Err(HubError::Failed.into()) };
         let (sender, receiver) = oneshot::channel();
         let join = Join {
             room: room.clone(),
@@ -342,20 +356,20 @@ impl Hub {
             outbox: request.outbox.clone(),
             reply: sender,
         };
-        if let Err(error) = self.send(Command::Join(join)) {
+        if let Err(error) = self.send(inbox, Command::Join(join)) {
             claim.settle();
             return Err(error.into());
         }
-        let reply = Reply::new(receiver, self.0.inbox.clone(), room.clone());
+        let reply = Reply::new(receiver, inbox.clone(), room.clone());
         let answer = reply.wait(self.0.config.reply_timeout).await;
-        Ok(self.settle(claim, room, grants, answer)?)
+        Ok(self.settle(claim, inbox, grants, answer)?)
     }
 
     /// Ends one try; the claim of a join without an answer stays, because the shard may yet open the room.
     fn settle(
         &self,
         claim: Claim,
-        room: &RoomId,
+        inbox: &Inbox,
         grants: Grants,
         answer: Result<Result<Joined, JoinRefused>, HubError>,
     ) -> Result<Result<Admission, JoinRefused>, HubError> {
@@ -371,16 +385,22 @@ impl Hub {
             }
             Err(HubError::Overloaded) => return Err(HubError::Overloaded),
         };
+        let room = claim.journal().room().clone();
         claim.settle();
         let ice_servers = (self.0.ice)(&joined.member.id);
-        let membership = Membership::new(self.0.inbox.clone(), room.clone(), joined.member.id.clone());
+        let membership = Membership::new(inbox.clone(), room, joined.member.id.clone());
         Ok(Ok(Admission { joined, grants, ice_servers, membership }))
     }
 
-    /// Asks the shard and waits for its answer.
-    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, HubError> {
+    /// The shard of an open room.
+    fn inbox_of(&self, room: &RoomId) -> Option<&Inbox> {
+        self.0.inboxes.get(self.0.rooms.shard_of(room)?)
+    }
+
+    /// Asks a shard and waits for its answer.
+    async fn ask<T>(&self, inbox: &Inbox, question: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, HubError> {
         let (sender, receiver) = oneshot::channel();
-        self.send(question(sender))?;
+        self.send(inbox, question(sender))?;
         match tokio::time::timeout(self.0.config.reply_timeout, receiver).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(self.gone()),
@@ -388,8 +408,8 @@ impl Hub {
         }
     }
 
-    fn send(&self, command: Command) -> Result<(), HubError> {
-        self.0.inbox.send(command).map_err(|error| match error {
+    fn send(&self, inbox: &Inbox, command: Command) -> Result<(), HubError> {
+        inbox.send(command).map_err(|error| match error {
             SendError::Full => HubError::Overloaded,
             SendError::Stopped => self.gone(),
         })

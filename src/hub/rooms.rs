@@ -2,15 +2,19 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use roundtable_protocol::RoomId;
 use tokio::sync::watch;
 
+use super::placing::{Standing, place};
 use crate::journal::Journal;
 
 /// Journals of closed rooms that are kept for late readers; the oldest goes when one more comes.
 pub(super) const MAX_CLOSED: usize = 256;
+
+/// For so long a room is young: what it makes its shard busy does not show yet.
+const YOUNG: Duration = Duration::from_secs(3);
 
 /// All rooms of this server.
 #[derive(Debug)]
@@ -31,6 +35,9 @@ struct Table {
 #[derive(Debug)]
 struct Entry {
     journal: Arc<Journal>,
+    /// Where it lives from its first member to its last.
+    shard: usize,
+    opened: Instant,
     /// Joins under way. A room that nobody entered yet lives as long as one of them.
     claims: usize,
 }
@@ -40,6 +47,7 @@ struct Entry {
 pub(super) struct Claim {
     rooms: Arc<Rooms>,
     journal: Arc<Journal>,
+    shard: usize,
 }
 
 impl Rooms {
@@ -47,12 +55,14 @@ impl Rooms {
         Self { max_open, keep_closed, table: Mutex::default() }
     }
 
-    /// Finds the journal to join, or begins one. `None` if there are as many rooms as may be.
-    pub(super) fn claim(self: &Arc<Self>, room: &RoomId) -> Option<Claim> {
+    /// Finds the journal to join, or begins one, on a shard of those that are `busy` by so many thousandths. `None` if
+    /// there are as many rooms as may be.
+    pub(super) fn claim(self: &Arc<Self>, room: &RoomId, busy: impl Iterator<Item = u32>) -> Option<Claim> {
         let mut table = self.lock();
         if let Some(entry) = table.rooms.get_mut(room).filter(|entry| !entry.journal.is_closed()) {
             entry.claims += 1;
-            return Some(Claim { rooms: Arc::clone(self), journal: Arc::clone(&entry.journal) });
+            let (journal, shard) = (Arc::clone(&entry.journal), entry.shard);
+            return Some(Claim { rooms: Arc::clone(self), journal, shard });
         }
         if table.rooms.values().filter(|entry| !entry.journal.is_closed()).count() >= self.max_open {
             return None;
@@ -60,10 +70,12 @@ impl Rooms {
         // Epochs rise strictly, even if the wall clock does not.
         table.last_epoch = unix_millis().max(table.last_epoch + 1);
         let journal = Arc::new(Journal::new(room.clone(), table.last_epoch));
-        table.rooms.insert(room.clone(), Entry { journal: Arc::clone(&journal), claims: 1 });
+        let opened = Instant::now();
+        let shard = place(&table.standings(opened, busy));
+        table.rooms.insert(room.clone(), Entry { journal: Arc::clone(&journal), shard, opened, claims: 1 });
         drop(table);
         tokio::spawn(retire(Arc::downgrade(self), journal.watch(), Arc::downgrade(&journal)));
-        Some(Claim { rooms: Arc::clone(self), journal })
+        Some(Claim { rooms: Arc::clone(self), journal, shard })
     }
 
     /// The journals of open rooms that somebody has entered.
@@ -77,6 +89,12 @@ impl Rooms {
     pub(super) fn find(&self, room: &RoomId) -> Option<Arc<Journal>> {
         let table = self.lock();
         table.rooms.get(room).map(|entry| &entry.journal).filter(|journal| journal.last_seq() > 0).cloned()
+    }
+
+    /// The shard on which an open room lives.
+    pub(super) fn shard_of(&self, room: &RoomId) -> Option<usize> {
+        let table = self.lock();
+        table.rooms.get(room).filter(|entry| !entry.journal.is_closed()).map(|entry| entry.shard)
     }
 
     fn settle(&self, journal: &Arc<Journal>) {
@@ -114,6 +132,17 @@ impl Rooms {
 }
 
 impl Table {
+    fn standings(&self, now: Instant, busy: impl Iterator<Item = u32>) -> Vec<Standing> {
+        let mut standings: Vec<_> = busy.map(|busy| Standing { busy, ..Standing::default() }).collect();
+        for entry in self.rooms.values().filter(|entry| !entry.journal.is_closed()) {
+            if let Some(standing) = standings.get_mut(entry.shard) {
+                standing.rooms += 1;
+                standing.young += u32::from(now.saturating_duration_since(entry.opened) < YOUNG);
+            }
+        }
+        standings
+    }
+
     fn remove_oldest_closed(&mut self) {
         let Some(journal) = self.closed.pop_front() else { return };
         if self.rooms.get(journal.room()).is_some_and(|entry| Arc::ptr_eq(&entry.journal, &journal)) {
@@ -125,6 +154,11 @@ impl Table {
 impl Claim {
     pub(super) fn journal(&self) -> &Arc<Journal> {
         &self.journal
+    }
+
+    /// The shard on which the room lives.
+    pub(super) fn shard(&self) -> usize {
+        self.shard
     }
 
     /// The join has ended, one way or the other. A room that nobody entered is forgotten with its last claim.

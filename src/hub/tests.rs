@@ -25,7 +25,7 @@ impl House {
         let ice: IceServers = Arc::new(|member| {
             vec![IceServer { urls: vec!["turn:t".into()], username: Some(member.to_string()), credential: None }]
         });
-        Self { hub: Hub::new(config, shard.inbox.clone(), ice, authorise), shard }
+        Self { hub: Hub::new(config, vec![shard.inbox.clone()], ice, authorise), shard }
     }
 
     async fn join(&self, room: &str, name: &str) -> Result<(Admission, mpsc::Receiver<ToMember>), JoinError> {
@@ -63,7 +63,7 @@ async fn people_of_one_room_share_a_journal() {
     assert_eq!(ann.grants, Grants::ALL);
     let names: Vec<_> = house.hub.rooms().iter().map(|journal| journal.room().to_string()).collect();
     assert_eq!(names, ["q", "r"]);
-    assert_eq!(house.hub.stats().await.unwrap().rooms, 2);
+    assert_eq!(house.hub.stats().await.unwrap()[0].rooms, 2);
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn a_journal_that_closes_before_its_room_is_entered_is_replaced() {
     let house = House::new(HubConfig::default());
     let (ann, _ann) = house.join("r", "Ann").await.unwrap();
     // The shard closes the room, and a join meets the closed journal before anybody noticed.
-    house.hub.0.inbox.send(Command::CloseRoom { room: id("r"), reason: RoomCloseReason::Failed }).unwrap();
+    house.hub.0.inboxes[0].send(Command::CloseRoom { room: id("r"), reason: RoomCloseReason::Failed }).unwrap();
     let (bob, _bob) = house.join("r", "Bob").await.unwrap();
     assert!(bob.joined.journal.epoch() > ann.joined.journal.epoch());
     assert_eq!(bob.joined.journal.state().members.len(), 1);

@@ -11,45 +11,78 @@ use roundtable_wire::stun;
 pub enum Owner<K> {
     /// It comes over a path that this peer has proven, or names this peer's ufrag.
     Peer(K),
+    /// Another shard's, which knows more.
+    Shard(u8),
     /// STUN for nobody here.
     UnknownUfrag,
     /// Anything else from a path that nobody has proven.
     UnknownPath,
 }
 
-/// Proven paths and ufrags of all peers of a shard. Bounded by the peers: each has two ufrags at most
-/// (around an ICE restart) and as many paths as its ICE agent lets it prove.
+/// Proven paths and ufrags of all peers of a shard, and paths that are other shards'. Bounded by the peers: each has two
+/// ufrags at most (around an ICE restart) and as many paths as its ICE agent lets it prove.
 #[derive(Debug)]
 pub struct Demux<K> {
     paths: HashMap<Path, K>,
     ufrags: HashMap<String, K>,
+    own: u8,
+    /// Shards that share the sockets.
+    shards: u8,
+    foreign: HashMap<Path, u8>,
 }
 
 impl<K: Copy + PartialEq> Demux<K> {
-    /// Nobody yet.
+    /// Nobody yet, on shard `own` of `shards` that share the sockets.
     #[must_use]
-    pub fn new() -> Self {
-        Self { paths: HashMap::new(), ufrags: HashMap::new() }
+    pub fn new(own: u8, shards: u8) -> Self {
+        Self { paths: HashMap::new(), ufrags: HashMap::new(), own, shards, foreign: HashMap::new() }
     }
 
-    /// Finds the owner by path, else, for STUN, by the receiver's ufrag in USERNAME (RFC 8445 §7.2.2).
+    /// Finds the owner by path, else, for STUN, by the receiver's ufrag in USERNAME (RFC 8445 §7.2.2), which begins with
+    /// its shard's number.
     #[must_use]
     pub fn owner(&self, path: Path, datagram: &[u8]) -> Owner<K> {
         if classify(datagram) == PacketKind::Stun {
             // The ufrag rules over the path: two peers behind one address and port are told apart by it.
-            let named = stun::username(datagram).map(|(ours, _)| self.ufrags.get(ours));
-            return match named {
-                Some(Some(peer)) => Owner::Peer(*peer),
-                Some(None) => Owner::UnknownUfrag,
-                None => self.paths.get(&path).map_or(Owner::UnknownUfrag, |peer| Owner::Peer(*peer)),
+            return match stun::username(datagram) {
+                Some((ours, _)) => self.by_ufrag(ours),
+                None => self.by_path(path).unwrap_or(Owner::UnknownUfrag),
             };
         }
-        self.paths.get(&path).map_or(Owner::UnknownPath, |peer| Owner::Peer(*peer))
+        self.by_path(path).unwrap_or(Owner::UnknownPath)
+    }
+
+    fn by_ufrag(&self, ufrag: &str) -> Owner<K> {
+        let shard = || ufrag.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let is_other = |shard: &u8| *shard != self.own && *shard < self.shards;
+        match self.ufrags.get(ufrag) {
+            Some(peer) => Owner::Peer(*peer),
+            None => shard().filter(is_other).map_or(Owner::UnknownUfrag, Owner::Shard),
+        }
+    }
+
+    fn by_path(&self, path: Path) -> Option<Owner<K>> {
+        let own = self.paths.get(&path).map(|peer| Owner::Peer(*peer));
+        own.or_else(|| self.foreign.get(&path).map(|shard| Owner::Shard(*shard)))
     }
 
     /// Routes a proven path to a peer from now on.
     pub fn add_path(&mut self, path: Path, peer: K) {
+        self.foreign.remove(&path);
         self.paths.insert(path, peer);
+    }
+
+    /// Routes a path to another shard from now on, which has proven it later than anybody here.
+    pub fn add_foreign(&mut self, path: Path, shard: u8) {
+        self.paths.remove(&path);
+        self.foreign.insert(path, shard);
+    }
+
+    /// Forgets a path of another shard, unless it is a third one's by now.
+    pub fn remove_foreign(&mut self, path: &Path, shard: u8) {
+        if self.foreign.get(path) == Some(&shard) {
+            self.foreign.remove(path);
+        }
     }
 
     /// Routes STUN with this ufrag to a peer from now on.
@@ -64,23 +97,25 @@ impl<K: Copy + PartialEq> Demux<K> {
         }
     }
 
-    /// Forgets one path, unless it belongs to another peer by now.
-    pub fn remove_path(&mut self, path: &Path, peer: K) {
-        if self.paths.get(path) == Some(&peer) {
+    /// Forgets one path, unless it belongs to another peer by now; returns whether it did.
+    pub fn remove_path(&mut self, path: &Path, peer: K) -> bool {
+        let is_its = self.paths.get(path) == Some(&peer);
+        if is_its {
             self.paths.remove(path);
         }
+        is_its
+    }
+
+    /// How many paths are known to be another shard's.
+    #[must_use]
+    pub fn foreign_paths(&self) -> usize {
+        self.foreign.len()
     }
 
     /// How many paths are known.
     #[must_use]
     pub fn paths(&self) -> usize {
         self.paths.len()
-    }
-}
-
-impl<K: Copy + PartialEq> Default for Demux<K> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -106,7 +141,7 @@ mod tests {
 
     #[test]
     fn stun_finds_its_peer_by_name_and_the_rest_by_proven_path() {
-        let mut demux = Demux::new();
+        let mut demux = Demux::new(0, 1);
         demux.add_ufrag("00ann".into(), 1);
         demux.add_ufrag("00bob".into(), 2);
         let rtp = [0x80, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -128,8 +163,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_another_shards_is_known_by_its_ufrag_and_by_what_it_has_proven() {
+        let mut demux = Demux::new(1, 3);
+        let rtp = [0x80, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+        demux.add_ufrag("01ann".into(), 1);
+        assert_eq!(demux.owner(path(5), &binding("02bob")), Owner::Shard(2));
+        for nobodys in ["01bob", "03bob", "x2bob", "0"] {
+            assert_eq!(demux.owner(path(5), &binding(nobodys)), Owner::UnknownUfrag, "{nobodys}");
+        }
+        demux.add_foreign(path(5), 2);
+        assert_eq!(demux.owner(path(5), &rtp), Owner::Shard(2));
+        demux.add_path(path(5), 1);
+        assert_eq!(demux.owner(path(5), &rtp), Owner::Peer(1), "who has proven it last has it");
+        demux.remove_foreign(&path(5), 2);
+        demux.add_foreign(path(5), 0);
+        demux.remove_path(&path(5), 1);
+        demux.remove_foreign(&path(5), 2);
+        assert_eq!(demux.owner(path(5), &rtp), Owner::Shard(0), "and is not taken from it by who had it before");
+        demux.remove_foreign(&path(5), 0);
+        assert_eq!(demux.owner(path(5), &rtp), Owner::UnknownPath);
+    }
+
+    #[test]
     fn nothing_but_short_noise_has_no_owner() {
-        let demux: Demux<u8> = Demux::new();
+        let demux: Demux<u8> = Demux::new(0, 1);
         for noise in [&[][..], &[0], &[22, 254, 253], &[255; 40]] {
             assert_ne!(demux.owner(path(1), noise), Owner::Peer(0));
         }

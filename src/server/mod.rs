@@ -22,7 +22,7 @@ pub use self::tls::TlsError;
 use crate::config::{Config, IceConfig, MediaConfig};
 use crate::http::{HttpConfig, HttpState, router};
 use crate::hub::{Authorize, Hub, HubConfig, IceServers};
-use crate::shard::inbox::{Command, Inbox};
+use crate::shard::inbox::Command;
 use crate::shard::tape::Tape;
 use crate::shard::{ShardConfig, ShardHandle, spawn};
 
@@ -235,9 +235,8 @@ impl Handle {
 pub struct Conference {
     handle: Handle,
     state: HttpState,
-    inbox: Inbox,
     udp: Vec<SocketAddr>,
-    shard: Option<ShardHandle>,
+    shards: Vec<ShardHandle>,
 }
 
 impl Conference {
@@ -249,13 +248,16 @@ impl Conference {
         });
         let tape = tape.transpose()?;
         let shard_config = shard_config(&config);
-        let shard = spawn(&shard_config, tape)
+        let shards = spawn(&shard_config, tape)
             .map_err(|source| StartError::Media { addresses: shard_config.udp.clone(), source })?;
-        let inbox = shard.inbox();
-        let hub = Hub::new(hub_config(&config), inbox.clone(), ice_servers(config.ice), authorizer);
+        let inboxes = shards.iter().map(ShardHandle::inbox).collect();
+        let hub = Hub::new(hub_config(&config), inboxes, ice_servers(config.ice), authorizer);
         let http = HttpConfig { allowed_origins: config.http.allowed_origins, ..HttpConfig::default() };
         let state = HttpState::new(hub.clone(), http);
-        Ok(Self { handle: Handle { hub }, state, inbox, udp: shard.udp_addrs(), shard: Some(shard) })
+        let mut udp: Vec<SocketAddr> = shards.iter().flat_map(ShardHandle::udp_addrs).collect();
+        udp.sort_unstable();
+        udp.dedup();
+        Ok(Self { handle: Handle { hub }, state, udp, shards })
     }
 
     /// The page, the WebSocket and the API: for the root of a host or nested under any prefix.
@@ -297,31 +299,31 @@ impl Conference {
         if left > 0 {
             tracing::warn!(left, "sessions did not end in time and are cut off");
         }
-        let Some(shard) = self.shard.take() else { return };
+        let shards = std::mem::take(&mut self.shards);
         // A thread of its own, because a runtime that shuts down waits for its blocking tasks.
         let (ended, end) = oneshot::channel();
         std::thread::spawn(move || {
-            shard.join();
+            shards.into_iter().for_each(ShardHandle::join);
             // Nobody waits any more if it took too long.
             let _ = ended.send(());
         });
         if tokio::time::timeout(THREAD_WITHIN, end).await.is_err() {
-            tracing::warn!("the media thread did not end in time");
+            tracing::warn!("the media threads did not end in time");
         }
     }
 }
 
 impl Drop for Conference {
     fn drop(&mut self) {
-        if self.shard.is_some() {
+        for shard in &self.shards {
             // A full or stopped inbox leaves nothing better to do here.
-            let _ = self.inbox.send(Command::Stop);
+            let _ = shard.inbox().send(Command::Stop);
         }
     }
 }
 
 fn shard_config(config: &Config) -> ShardConfig {
-    let MediaConfig { udp_port, udp_listen, public_ips, ipv6 } = &config.media;
+    let MediaConfig { udp_port, udp_listen, public_ips, ipv6, shards, sharing } = &config.media;
     let mut addresses = udp_listen.clone();
     if addresses.is_empty() {
         addresses.push(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
@@ -334,7 +336,16 @@ fn shard_config(config: &Config) -> ShardConfig {
         udp: addresses.into_iter().map(|ip| SocketAddr::new(ip, *udp_port)).collect(),
         public_ips: public_ips.clone(),
         loopback: on_this_host,
+        // The tape is the first shard's, and the room to record may be any.
+        shards: if config.record.is_some() { 1 } else { shards.unwrap_or_else(cores) },
+        sharing: *sharing,
     }
+}
+
+/// A shard for each core. Only Linux spreads the datagrams of one port over several sockets.
+fn cores() -> u8 {
+    let cores = if cfg!(target_os = "linux") { std::thread::available_parallelism().map_or(1, usize::from) } else { 1 };
+    u8::try_from(cores).unwrap_or(u8::MAX)
 }
 
 /// Hosts and containers without IPv6 are common; a server that was not asked for it starts there all the same.

@@ -55,8 +55,7 @@ impl Core {
         let open = &mut self.rooms[key];
         let history = open.room.chat_history(HISTORY_PIECE_BYTES);
         let member = open.room.join(now, name, grants, max_seats);
-        let presence =
-            Presence { outbox, endpoint: None, plane: None, tracks: Vec::new(), slots: HashMap::new(), slow: false };
+        let presence = Presence { outbox, endpoint: None, plane: None, tracks: Vec::new(), slots: HashMap::new() };
         open.members.insert(member.id.clone(), presence);
         let pieces = history.len();
         for (i, messages) in history.into_iter().enumerate() {

@@ -16,6 +16,7 @@ use slab::Slab;
 use super::endpoint::{Endpoint, is_earlier};
 use super::fanout::{Fanout, FanoutCounters};
 use super::inbox::{Command, Join, ToMember};
+use super::lane::Route;
 use super::rooms::OpenRoom;
 use super::stats::ShardStats;
 use super::tape::Tape;
@@ -54,6 +55,8 @@ pub struct Core {
     names: HashMap<RoomId, usize>,
     pub(super) endpoints: Slab<Endpoint>,
     pub(super) demux: Demux<usize>,
+    /// What the other shards are to be told.
+    routes: Vec<Route>,
     wheel: Wheel<Alarm>,
     alarms: Vec<Alarm>,
     /// Endpoints whose transport may have something to say.
@@ -73,6 +76,7 @@ pub(super) struct Counters {
     pub(super) offers: u64,
     pub(super) datagrams_in: u64,
     pub(super) datagrams_out: u64,
+    handed_in: u64,
     pub(super) send_drops: u64,
     pub(super) send_calls: u64,
     rtp_in: u64,
@@ -80,6 +84,7 @@ pub(super) struct Counters {
     transport: [u64; DropReason::ALL.len()],
     unknown_ufrag: u64,
     unknown_path: u64,
+    full_lane: u64,
     /// What planes of closed rooms counted.
     closed: PlaneTotals,
 }
@@ -103,9 +108,9 @@ impl PlaneTotals {
 }
 
 impl Core {
-    /// A shard without rooms. `candidates` is what answers tell members.
+    /// Shard `shard` of `shards` that share the sockets, without rooms. `candidates` is what answers tell members.
     #[must_use]
-    pub fn new(now: Instant, shard: u8, identity: Arc<Identity>, candidates: Vec<Candidate>) -> Self {
+    pub fn new(now: Instant, (shard, shards): (u8, u8), identity: Arc<Identity>, candidates: Vec<Candidate>) -> Self {
         Self {
             identity,
             candidates,
@@ -113,7 +118,8 @@ impl Core {
             rooms: Slab::new(),
             names: HashMap::new(),
             endpoints: Slab::new(),
-            demux: Demux::new(),
+            demux: Demux::new(shard, shards),
+            routes: Vec::new(),
             wheel: Wheel::new(now),
             alarms: Vec::new(),
             stale: Vec::new(),
@@ -173,14 +179,52 @@ impl Core {
         !self.stopping
     }
 
-    /// Takes one datagram; media is decrypted in place and forwarded into the receivers' arenas.
-    pub fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8]) {
-        self.counters.datagrams_in += 1;
+    /// Follows what another shard says of a path.
+    pub fn handle_route(&mut self, from: u8, route: Route) {
+        match route {
+            Route::Add(path) => self.demux.add_foreign(path, from),
+            Route::Remove(path) => self.demux.remove_foreign(&path, from),
+        }
+    }
+
+    /// What the other shards are to be told, which is forgotten.
+    pub fn drain_routes(&mut self) -> impl Iterator<Item = Route> {
+        self.routes.drain(..)
+    }
+
+    /// Counts a datagram that another shard has handed over.
+    pub fn count_handed(&mut self) {
+        self.counters.handed_in += 1;
+    }
+
+    /// Counts datagrams that were to be handed to another shard and could not.
+    pub fn count_lost(&mut self, datagrams: usize) {
+        self.counters.full_lane += datagrams as u64;
+    }
+
+    /// Takes one datagram; media is decrypted in place and forwarded into the receivers' arenas. Returns the shard whose
+    /// it is, if that is another one.
+    pub fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8]) -> Option<u8> {
         let key = match self.demux.owner(path, datagram) {
-            Owner::Peer(key) => key,
-            Owner::UnknownUfrag => return self.counters.unknown_ufrag += 1,
-            Owner::UnknownPath => return self.counters.unknown_path += 1,
+            Owner::Shard(shard) => return Some(shard),
+            Owner::Peer(key) => Some(key),
+            Owner::UnknownUfrag => {
+                self.counters.unknown_ufrag += 1;
+                None
+            }
+            Owner::UnknownPath => {
+                self.counters.unknown_path += 1;
+                None
+            }
         };
+        self.counters.datagrams_in += 1;
+        if let Some(key) = key {
+            self.handle_datagram_of(now, key, path, datagram);
+        }
+        None
+    }
+
+    fn handle_datagram_of(&mut self, now: Instant, key: usize, path: Path, datagram: &mut [u8]) {
         let Some(endpoint) = self.endpoints.get_mut(key) else { return };
         let received = endpoint.transport.handle_datagram(now, path, datagram);
         if !endpoint.ready {
@@ -293,6 +337,7 @@ impl Core {
         let own = [
             ("unknown-ufrag", self.counters.unknown_ufrag),
             ("unknown-path", self.counters.unknown_path),
+            ("full-lane", self.counters.full_lane),
             ("fanout", self.counters.fanout.dropped),
         ];
         for (reason, count) in transport.chain(own) {
@@ -305,17 +350,20 @@ impl Core {
             peers: self.endpoints.len(),
             connected_peers: self.endpoints.iter().filter(|(_, e)| e.transport.is_connected()).count(),
             paths: self.demux.paths(),
+            foreign_paths: self.demux.foreign_paths(),
             tracks: self.rooms.iter().map(|(_, r)| r.tracks.len()).sum(),
             slots: self.rooms.iter().map(|(_, r)| r.slots.len()).sum(),
             offers: self.counters.offers,
             datagrams_in: self.counters.datagrams_in,
             datagrams_out: self.counters.datagrams_out,
+            handed_in: self.counters.handed_in,
             send_drops: self.counters.send_drops,
             send_calls: self.counters.send_calls,
             rtp_in: self.counters.rtp_in,
             rtp_out: self.counters.fanout.rtp,
             rtx_out: plane.rtx_out,
             keyframe_requests: plane.keyframe_requests,
+            busy_permille: 0,
             dropped,
         }
     }
@@ -438,10 +486,11 @@ impl Core {
             PeerEvent::PathProven(path) => {
                 endpoint.paths.push(path);
                 self.demux.add_path(path, key);
+                self.routes.push(Route::Add(path));
             }
             PeerEvent::PathLost(path) => {
                 endpoint.paths.retain(|p| *p != path);
-                self.demux.remove_path(&path, key);
+                self.remove_path(path, key);
             }
             PeerEvent::PathSelected(path) => {
                 endpoint.path = Some(path);
@@ -518,11 +567,17 @@ impl Core {
             self.control.push(transmit);
         }
         let endpoint = self.endpoints.remove(key);
-        endpoint.paths.iter().for_each(|path| self.demux.remove_path(path, key));
+        endpoint.paths.iter().for_each(|&path| self.remove_path(path, key));
         endpoint.ufrags.iter().for_each(|ufrag| self.demux.remove_ufrag(ufrag, key));
         if let Some(open) = self.rooms.get_mut(endpoint.room) {
             open.plane.remove_peer(now, endpoint.plane);
             open.set_peer(endpoint.plane, None);
+        }
+    }
+
+    fn remove_path(&mut self, path: Path, key: usize) {
+        if self.demux.remove_path(&path, key) {
+            self.routes.push(Route::Remove(path));
         }
     }
 
@@ -553,8 +608,7 @@ impl Core {
         loop {
             self.apply_effects(now, key);
             let Some(open) = self.rooms.get_mut(key) else { return };
-            let slow = open.members.iter().find(|(_, p)| p.slow).map(|(id, _)| id.clone());
-            let Some(member) = slow else { break };
+            let Some(member) = open.slow.pop() else { break };
             tracing::info!(room = %open.id, %member, "a member read too slowly and is out");
             self.remove_member(now, key, &member, LeaveReason::Removed);
         }

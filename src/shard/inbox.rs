@@ -12,6 +12,7 @@ use roundtable_transport::sdp::Offer;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::journal::Journal;
+use crate::shard::load::Load;
 use crate::shard::stats::ShardStats;
 
 /// Commands that may wait for a shard; a full inbox refuses with [`Full`] and the caller says `server/overloaded`.
@@ -196,6 +197,7 @@ pub enum SendError {
 pub struct Inbox {
     sender: SyncSender<Command>,
     waker: Arc<mio::Waker>,
+    load: Load,
 }
 
 impl std::fmt::Debug for Inbox {
@@ -209,7 +211,13 @@ impl Inbox {
     #[must_use]
     pub fn new(waker: Arc<mio::Waker>) -> (Self, Receiver<Command>) {
         let (sender, receiver) = sync_channel(INBOX_CAPACITY);
-        (Self { sender, waker }, receiver)
+        (Self { sender, waker, load: Load::default() }, receiver)
+    }
+
+    /// How busy the shard is.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.load.clone()
     }
 
     /// Queues a command; never blocks.

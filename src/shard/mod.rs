@@ -1,4 +1,4 @@
-//! One thread that owns its rooms: a batch of datagrams in, forwarding by function call, one batch out.
+//! Threads that own their rooms: a batch of datagrams in, forwarding by function call, one batch out.
 //!
 //! `core` is the loop's body without sockets; this file gives it sockets, a clock and a thread. Nothing
 //! on the packet path takes a lock or wakes another thread: the control side speaks through `inbox`,
@@ -10,7 +10,10 @@ mod core;
 mod endpoint;
 mod fanout;
 pub mod inbox;
+mod lane;
+pub mod load;
 mod negotiate;
+mod ports;
 mod quality;
 mod rooms;
 pub mod stats;
@@ -30,10 +33,13 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use roundtable_transport::identity::Identity;
 use roundtable_transport::path::Path;
-use roundtable_udp::{Message, Options, ReceiveBatch, Socket};
+use roundtable_udp::{Message, ReceiveBatch, Socket};
 
 use self::core::{Core, Outgoing, SendOutcome};
 use self::inbox::{Command, Inbox};
+use self::lane::Lanes;
+use self::load::LoadMeter;
+use self::ports::Bound;
 use self::tape::Tape;
 use crate::net::address;
 
@@ -41,10 +47,10 @@ use crate::net::address;
 const BATCH: usize = 32;
 /// Batches taken from one socket before the others, the inbox and the timers have their turn.
 const BATCHES_PER_TURN: usize = 16;
+/// Batches of other shards that are looked at before the sockets have their turn.
+const HANDED_PER_TURN: usize = 64;
 /// Commands obeyed before the sockets have their turn.
 const COMMANDS_PER_TURN: usize = 128;
-/// Socket buffers: a frame for a hundred receivers is 600 kB at once.
-const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// The DTLS engine recurses on hostile fragments; its guard bounds that, and this leaves it room.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
@@ -59,6 +65,21 @@ pub struct ShardConfig {
     pub public_ips: Vec<IpAddr>,
     /// Whether members may be on this machine: loopback is then told too.
     pub loopback: bool,
+    /// Threads among which rooms are spread, at least one.
+    pub shards: u8,
+    /// How they share what is to be bound.
+    pub sharing: Sharing,
+}
+
+/// How shards share UDP ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sharing {
+    /// All have one port; what the kernel gives to the wrong one is handed over.
+    #[default]
+    OnePort,
+    /// Each has a port of its own, counted up from the one that is set.
+    PortEach,
 }
 
 /// A running shard.
@@ -90,41 +111,43 @@ impl ShardHandle {
     }
 }
 
-/// Binds the sockets and starts the thread, which records a room if there is a tape.
+/// Binds the sockets and starts the threads; the first one records a room if there is a tape.
 ///
 /// # Errors
-/// When an address cannot be bound, the thread not started, or no certificate made.
-pub fn spawn(config: &ShardConfig, tape: Option<Tape>) -> io::Result<ShardHandle> {
-    let options =
-        Options { receive_buffer: SOCKET_BUFFER_BYTES, send_buffer: SOCKET_BUFFER_BYTES, ..Options::default() };
-    let mut sockets: Vec<Socket> = Vec::new();
-    let mut udp: Vec<SocketAddr> = Vec::new();
-    for wanted in &config.udp {
-        // One port number for both families, also when the first was chosen by the system.
-        let port =
-            udp.first().map_or(wanted.port(), |first| if wanted.port() == 0 { first.port() } else { wanted.port() });
-        let socket = Socket::bind(SocketAddr::new(wanted.ip(), port), &options)?;
-        udp.push(socket.local_addr()?);
-        sockets.push(socket);
-    }
+/// When an address cannot be bound, a thread not started, or no certificate made.
+pub fn spawn(config: &ShardConfig, mut tape: Option<Tape>) -> io::Result<Vec<ShardHandle>> {
+    let count = config.shards.max(1);
+    let bound = ports::bind(&config.udp, count, config.sharing)?;
     let interfaces = address::interfaces()?;
-    let candidates = address::candidates(&udp, &config.public_ips, &interfaces, config.loopback);
-    tracing::debug!(?candidates, "members are told these addresses");
     let identity = Identity::generate().map_err(io::Error::other)?;
-
-    let poll = Poll::new()?;
-    for (i, socket) in sockets.iter().enumerate() {
-        poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(i), Interest::READABLE)?;
+    let polls = bound.iter().map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
+    let wakers = polls.iter().map(|poll| Waker::new(poll.registry(), WAKER).map(Arc::new));
+    let wakers = wakers.collect::<io::Result<Vec<_>>>()?;
+    let lanes = match config.sharing {
+        Sharing::OnePort => Lanes::between(&wakers),
+        Sharing::PortEach => wakers.iter().flat_map(|waker| Lanes::between(std::slice::from_ref(waker))).collect(),
+    };
+    let mut handles = Vec::new();
+    for (number, (((bound, poll), waker), lanes)) in (0..count).zip(bound.into_iter().zip(polls).zip(wakers).zip(lanes))
+    {
+        let Bound { sockets, addresses } = bound;
+        let candidates = address::candidates(&addresses, &config.public_ips, &interfaces, config.loopback);
+        tracing::debug!(number, ?candidates, "members are told these addresses");
+        for (i, socket) in sockets.iter().enumerate() {
+            poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(i), Interest::READABLE)?;
+        }
+        let (inbox, commands) = Inbox::new(waker);
+        let load = LoadMeter::new(Instant::now(), inbox.load());
+        let mut core = Core::new(Instant::now(), (number, count), Arc::clone(&identity), candidates);
+        core.set_tape(tape.take());
+        let batch = ReceiveBatch::new(BATCH, ReceiveBatch::FULL_BYTES);
+        let thread = std::thread::Builder::new()
+            .name(format!("shard-{number}"))
+            .stack_size(STACK_BYTES)
+            .spawn(move || Loop { poll, sockets, commands, core, batch, lanes, load }.run())?;
+        handles.push(ShardHandle { inbox, udp: addresses, thread });
     }
-    let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-    let (inbox, commands) = Inbox::new(waker);
-    let mut core = Core::new(Instant::now(), 0, identity, candidates);
-    core.set_tape(tape);
-    let thread = std::thread::Builder::new()
-        .name("shard-0".to_owned())
-        .stack_size(STACK_BYTES)
-        .spawn(move || Loop::new(poll, sockets, commands, core).run())?;
-    Ok(ShardHandle { inbox, udp, thread })
+    Ok(handles)
 }
 
 /// The thread's state.
@@ -134,21 +157,20 @@ struct Loop {
     commands: Receiver<Command>,
     core: Core,
     batch: ReceiveBatch,
+    lanes: Lanes,
+    load: LoadMeter,
 }
 
 impl Loop {
-    fn new(poll: Poll, sockets: Vec<Socket>, commands: Receiver<Command>, core: Core) -> Self {
-        Self { poll, sockets, commands, core, batch: ReceiveBatch::new(BATCH, ReceiveBatch::FULL_BYTES) }
-    }
-
     fn run(mut self) {
         let mut events = Events::with_capacity(16);
         // Readiness is edge-triggered: what was not drained must be remembered.
         let mut ready = vec![true; self.sockets.len()];
-        let mut more_commands = false;
+        let (mut more_commands, mut more_handed) = (false, false);
         loop {
             let now = Instant::now();
-            let busy = more_commands || ready.contains(&true);
+            self.load.handle_wait(now);
+            let busy = more_commands || more_handed || ready.contains(&true);
             let wait = match busy {
                 true => Some(std::time::Duration::ZERO),
                 false => self.core.poll_timeout().map(|at| at.saturating_duration_since(now)),
@@ -158,6 +180,9 @@ impl Loop {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return tracing::error!(%error, "the shard cannot wait for its sockets"),
             }
+            self.load.handle_wake(Instant::now());
+            // First, as they say whose the datagrams of the sockets are.
+            more_handed = self.take_handed();
             for event in &events {
                 if let Some(flag) = ready.get_mut(event.token().0) {
                     *flag = true;
@@ -194,7 +219,11 @@ impl Loop {
             let now = Instant::now();
             for datagram in self.batch.datagrams() {
                 let path = Path { remote: datagram.source, local: datagram.local };
-                self.core.handle_datagram(now, path, datagram.contents);
+                if let Some(shard) = self.core.handle_datagram(now, path, datagram.contents)
+                    && !self.lanes.push(shard, path, datagram.contents)
+                {
+                    self.core.count_lost(1);
+                }
             }
             self.core.settle(now);
             self.flush();
@@ -202,6 +231,26 @@ impl Loop {
             if !self.batch.is_full() {
                 return false;
             }
+        }
+        true
+    }
+
+    /// Takes what other shards have handed over; says whether more may wait.
+    fn take_handed(&mut self) -> bool {
+        for _ in 0..HANDED_PER_TURN {
+            let Some(mut batch) = self.lanes.next() else { return false };
+            let now = Instant::now();
+            for route in batch.routes.drain(..) {
+                self.core.handle_route(batch.from, route);
+            }
+            for (path, datagram) in batch.datagrams() {
+                // Whose it was when it was handed over may have gone: then it is nobody's.
+                let _ = self.core.handle_datagram(now, path, datagram);
+                self.core.count_handed();
+            }
+            self.lanes.recycle(batch);
+            self.core.settle(now);
+            self.flush();
         }
         true
     }
@@ -217,7 +266,11 @@ impl Loop {
     }
 
     fn flush(&mut self) {
-        let Self { sockets, core, .. } = self;
+        let Self { sockets, core, lanes, .. } = self;
+        // Before the answers leave: who gets one sends at once, maybe to another shard's socket.
+        core.drain_routes().for_each(|route| lanes.tell(route));
+        let lost = lanes.flush();
+        core.count_lost(lost);
         core.flush(|outgoing| send(sockets, outgoing));
     }
 }

@@ -27,8 +27,6 @@ pub struct Presence {
     pub tracks: Vec<(String, TrackId)>,
     /// Its slots by m-line.
     pub slots: HashMap<String, SlotKey>,
-    /// Set when its outbox was full: it is taken out at the next opportunity.
-    pub slow: bool,
 }
 
 /// An open room.
@@ -54,6 +52,8 @@ pub struct OpenRoom {
     pub rids: HashMap<TrackKey, Vec<String>>,
     /// Whose slot, and which m-line of theirs.
     pub slots: HashMap<SlotKey, (MemberId, String)>,
+    /// Whose outbox was full: they are taken out at the next opportunity.
+    pub slow: Vec<MemberId>,
     /// Changes of slots that their owners have not been told yet, in order.
     pub slot_changes: Vec<(MemberId, SlotChange)>,
     /// Whether it stands in the list of rooms to look after.
@@ -79,6 +79,7 @@ impl OpenRoom {
             names: HashMap::new(),
             rids: HashMap::new(),
             slots: HashMap::new(),
+            slow: Vec::new(),
             slot_changes: Vec::new(),
             touched: false,
             voice_slots,
@@ -100,7 +101,7 @@ impl OpenRoom {
         let Some(presence) = self.members.get_mut(member) else { return };
         match presence.outbox.try_send(message) {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => presence.slow = true,
+            Err(TrySendError::Full(_)) => self.slow.push(member.clone()),
             // Its session is gone, and the leave is on its way.
             Err(TrySendError::Closed(_)) => {}
         }
@@ -108,16 +109,17 @@ impl OpenRoom {
 
     /// Tells everybody what changed on their slots: one message each, whatever came together.
     pub fn tell_slots(&mut self) {
-        let mut messages: Vec<(MemberId, Vec<SlotChange>)> = Vec::new();
-        for (member, change) in self.slot_changes.drain(..) {
-            match messages.iter_mut().find(|(of, _)| *of == member) {
-                Some((_, changes)) => changes.push(change),
-                None => messages.push((member, vec![change])),
+        let mut changes = std::mem::take(&mut self.slot_changes);
+        // Those of one member stay in their order.
+        changes.sort_by(|(one, _), (other, _)| one.cmp(other));
+        for of_one in changes.chunk_by(|(one, _), (other, _)| one == other) {
+            let changes = of_one.iter().map(|(_, change)| change.clone()).collect();
+            if let Some((member, _)) = of_one.first() {
+                self.say(member, ServerMessage::Slots { changes });
             }
         }
-        for (member, changes) in messages {
-            self.say(&member, ServerMessage::Slots { changes });
-        }
+        changes.clear();
+        self.slot_changes = changes;
     }
 
     /// Gives a member a message of the protocol.

@@ -1,5 +1,7 @@
 //! A shard's figures, copied out on request.
 
+use std::ops::AddAssign;
+
 use serde::Serialize;
 
 /// Plain counters and sizes of one shard; counters only rise.
@@ -16,6 +18,8 @@ pub struct ShardStats {
     pub connected_peers: usize,
     /// Known 5-tuples.
     pub paths: usize,
+    /// 5-tuples known to be another shard's.
+    pub foreign_paths: usize,
     /// Published tracks.
     pub tracks: usize,
     /// Receiving slots.
@@ -24,6 +28,8 @@ pub struct ShardStats {
     pub offers: u64,
     /// Datagrams received.
     pub datagrams_in: u64,
+    /// Of those received, what came to another shard's socket.
+    pub handed_in: u64,
     /// Datagrams sent.
     pub datagrams_out: u64,
     /// Datagrams the kernel did not take.
@@ -38,6 +44,35 @@ pub struct ShardStats {
     pub rtx_out: u64,
     /// Key-frame requests sent to publishers.
     pub keyframe_requests: u64,
+    /// The share of the last half second in which it was busy, in thousandths; of several the sum.
+    pub busy_permille: u32,
     /// What was dropped, by reason.
     pub dropped: std::collections::BTreeMap<&'static str, u64>,
+}
+
+impl AddAssign<&Self> for ShardStats {
+    fn add_assign(&mut self, other: &Self) {
+        self.rooms += other.rooms;
+        self.members += other.members;
+        self.peers += other.peers;
+        self.connected_peers += other.connected_peers;
+        self.paths += other.paths;
+        self.foreign_paths += other.foreign_paths;
+        self.tracks += other.tracks;
+        self.slots += other.slots;
+        self.offers += other.offers;
+        self.datagrams_in += other.datagrams_in;
+        self.datagrams_out += other.datagrams_out;
+        self.handed_in += other.handed_in;
+        self.send_drops += other.send_drops;
+        self.send_calls += other.send_calls;
+        self.rtp_in += other.rtp_in;
+        self.rtp_out += other.rtp_out;
+        self.rtx_out += other.rtx_out;
+        self.keyframe_requests += other.keyframe_requests;
+        self.busy_permille += other.busy_permille;
+        for (reason, count) in &other.dropped {
+            *self.dropped.entry(reason).or_default() += count;
+        }
+    }
 }

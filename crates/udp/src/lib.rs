@@ -41,12 +41,15 @@ pub struct Options {
     pub send_buffer: usize,
     /// Whether UDP GSO and GRO are used where the kernel has them. Without, each datagram is a message.
     pub offload: bool,
+    /// Whether several sockets of this process may have the same address (`SO_REUSEPORT`). The kernel gives all datagrams
+    /// of one remote address to the same one of them.
+    pub reuse_port: bool,
 }
 
 impl Default for Options {
     /// Four MiB each way (one frame for 100 receivers is 600 kB at once), with offload.
     fn default() -> Self {
-        Self { receive_buffer: 4 << 20, send_buffer: 4 << 20, offload: true }
+        Self { receive_buffer: 4 << 20, send_buffer: 4 << 20, offload: true, reuse_port: false }
     }
 }
 

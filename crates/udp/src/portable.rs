@@ -14,6 +14,16 @@ pub struct Socket {
     socket: UdpSocket,
 }
 
+#[cfg(unix)]
+fn reuse_port(socket: &socket2::Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(not(unix))]
+fn reuse_port(_: &socket2::Socket) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 impl Socket {
     /// Opens a socket on `address`: non-blocking, and for an IPv6 address free of IPv4 (IPv4-mapped addresses
     /// never appear).
@@ -28,6 +38,9 @@ impl Socket {
         let _ = socket.set_send_buffer_size(options.send_buffer);
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
+        }
+        if options.reuse_port {
+            reuse_port(&socket)?;
         }
         socket.bind(&address.into())?;
         Ok(Self { socket: socket.into() })

@@ -11,7 +11,7 @@ use crate::{Message, Options, ReceiveBatch, Socket, portable};
 /// One datagram as the tests compare it.
 type Got = (SocketAddr, Option<IpAddr>, Vec<u8>);
 
-const PLAIN: Options = Options { receive_buffer: 1 << 20, send_buffer: 1 << 20, offload: false };
+const PLAIN: Options = Options { receive_buffer: 1 << 20, send_buffer: 1 << 20, offload: false, reuse_port: false };
 
 fn bind(address: &str, options: &Options) -> Socket {
     Socket::bind(address.parse().unwrap(), options).unwrap()

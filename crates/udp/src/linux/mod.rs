@@ -32,6 +32,9 @@ impl Socket {
         socket.set_nonblocking(true)?;
         socket.set_recv_buffer_size(options.receive_buffer)?;
         socket.set_send_buffer_size(options.send_buffer)?;
+        if options.reuse_port {
+            socket.set_reuse_port(true)?;
+        }
         match address {
             SocketAddr::V4(_) => set_option(&socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?,
             SocketAddr::V6(_) => {

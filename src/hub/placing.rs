@@ -1,0 +1,66 @@
+//! On which shard a new room is opened.
+
+/// What is known of a shard when a room is to be placed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// The share of the last half second in which it was busy, in thousandths.
+    pub(super) busy: u32,
+    /// Its open rooms.
+    pub(super) rooms: u32,
+    /// Those of them that were opened too lately to show in how busy it is.
+    pub(super) young: u32,
+}
+
+/// What a room that has just been opened is taken to make its shard busy, in thousandths.
+const YOUNG_COST: u32 = 20;
+
+impl Standing {
+    /// A shard without rooms may have been busy when it last told.
+    fn cost(self) -> (u32, u32) {
+        let busy = if self.rooms > self.young { self.busy } else { 0 };
+        (busy.saturating_add(YOUNG_COST * self.young), self.rooms)
+    }
+}
+
+/// The shard that is the least busy; of equals the one with fewer rooms, then the first.
+pub(super) fn place(standings: &[Standing]) -> usize {
+    let costs = standings.iter().enumerate().map(|(shard, standing)| (standing.cost(), shard));
+    costs.min().map_or(0, |(_, shard)| shard)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(busy: u32, rooms: u32, young: u32) -> Standing {
+        Standing { busy, rooms, young }
+    }
+
+    #[test]
+    fn a_room_goes_where_there_is_least_to_do() {
+        for (standings, expected) in [
+            (vec![], 0),
+            (vec![at(0, 0, 0); 3], 0),
+            (vec![at(500, 1, 0), at(100, 9, 0)], 1),
+            (vec![at(100, 9, 0), at(100, 8, 0)], 1),
+            (vec![at(100, 5, 0), at(90, 5, 2)], 0),
+            // What it was busy with is over.
+            (vec![at(100, 5, 0), at(900, 0, 0)], 1),
+        ] {
+            assert_eq!(place(&standings), expected, "{standings:?}");
+        }
+    }
+
+    #[test]
+    fn many_rooms_at_once_are_spread_though_nothing_shows_yet() {
+        let mut standings = vec![at(300, 10, 0), at(0, 0, 0)];
+        let mut opened = [0; 2];
+        for _ in 0..35 {
+            let shard = place(&standings);
+            opened[shard] += 1;
+            standings[shard].young += 1;
+            standings[shard].rooms += 1;
+        }
+        assert_eq!(opened, [10, 25]);
+    }
+}
