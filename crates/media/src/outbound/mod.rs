@@ -16,7 +16,7 @@ use crate::carried::Carried;
 use crate::config::{SlotConfig, TrackCodec};
 use crate::descriptor::{Ids, MAX_LEN as MAX_DESCRIPTOR_LEN, red_primary};
 use crate::event::Egress;
-use crate::frame::FrameReader;
+use crate::frame::{FrameInfo, FrameReader};
 use crate::inbound::Track;
 use crate::key::{PeerKey, TrackKey};
 use crate::outbound::audio::SlotAudio;
@@ -520,6 +520,14 @@ impl Slot {
     /// Whether a packet is of no use any more: only its number is sent.
     pub(crate) const fn is_stale(&self, index: u64) -> bool {
         index < self.stale_before
+    }
+
+    /// Whether a packet that was sent is of layers of the encoding that are not forwarded any more: what is needs none of
+    /// it.
+    pub(crate) fn has_left(&self, found: &Found, frame: &FrameInfo) -> bool {
+        let is_live = |epoch: &Epoch| epoch.track == found.epoch.track && epoch.layer == found.epoch.layer;
+        let current = self.selector.current().filter(|_| self.live.as_ref().is_some_and(is_live));
+        current.is_some_and(|current| current.is_below(frame))
     }
 
     /// Finds a packet the subscriber asks for again by its sequence number.

@@ -43,6 +43,11 @@ impl Current {
         self.spatial
     }
 
+    /// Whether a frame is of layers above it.
+    pub(crate) const fn is_below(&self, frame: &FrameInfo) -> bool {
+        frame.is_known && (frame.spatial > self.spatial || frame.temporal > self.temporal)
+    }
+
     /// The same, or what is left of it, as `reader` numbers it now.
     fn renumbered(self, reader: &FrameReader) -> Self {
         if self.version == reader.version() {

@@ -86,7 +86,8 @@ impl Plane {
         }
         let departure = Departure { ntp, transport_sequence: peer.sending.sequence() };
         let len = if item.is_repeat {
-            let Some(stream) = repair_stream(slot, &found) else { return };
+            let stream = repair_stream(slot, &found).filter(|_| !slot.has_left(&found, &packet.frame));
+            let Some(stream) = stream else { return };
             self.counters.rtx_out += 1;
             slot.send_again(stream, &found, &packet, departure, out)
         } else {

@@ -131,15 +131,16 @@ impl Plane {
         let Some(peer) = self.peers.get_mut(slot.peer).filter(|peer| peer.is_ready) else { return };
         let found = slot.find(sequence).and_then(|found| {
             let packet = self.tracks.get(found.epoch.track)?.stored(found.epoch.layer, found.index)?;
-            repair_stream(slot, &found).map(|_| (found, packet.payload.len()))
+            let is_of_use = !slot.is_stale(found.place.index) && !slot.has_left(&found, &packet.frame);
+            repair_stream(slot, &found).map(|_| (found, packet.payload.len(), is_of_use))
         });
-        let Some((found, len)) = found else {
+        let Some((found, len, is_of_use)) = found else {
             self.counters.rtx_unknown += 1;
             return;
         };
         let target = peer.sending.estimator().map(|_| peer.sending.target());
         let index = found.place.index;
-        if slot.is_stale(index) || !slot.rtx.allows(now, index, peer.rtt) || !peer.budget.allow(now, len, target) {
+        if !is_of_use || !slot.rtx.allows(now, index, peer.rtt) || !peer.budget.allow(now, len, target) {
             self.counters.rtx_refused += 1;
             return;
         }
