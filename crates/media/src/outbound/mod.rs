@@ -24,7 +24,7 @@ use crate::outbound::clock::SlotClock;
 use crate::outbound::extmap::{Elements, Mid, SlotIds};
 use crate::outbound::rewrite::{Epoch, Found, Numbering, Owner, Place, Shift, Top};
 use crate::outbound::rtx::Retransmitter;
-use crate::outbound::select::{Choice, Selector, spatial};
+use crate::outbound::select::{Choice, Need, Selector, spatial};
 use crate::packet::Prepared;
 
 /// Packets of a slot that carry its mid: the first ones, and the first ones after each switch.
@@ -522,12 +522,15 @@ impl Slot {
         index < self.stale_before
     }
 
-    /// Whether a packet that was sent is of layers of the encoding that are not forwarded any more: what is needs none of
-    /// it.
-    pub(crate) fn has_left(&self, found: &Found, frame: &FrameInfo) -> bool {
+    /// What is left to need of a packet that was sent.
+    pub(crate) fn needs(&self, found: &Found, frame: &FrameInfo) -> Need {
         let is_live = |epoch: &Epoch| epoch.track == found.epoch.track && epoch.layer == found.epoch.layer;
         let current = self.selector.current().filter(|_| self.live.as_ref().is_some_and(is_live));
-        current.is_some_and(|current| current.is_below(frame))
+        match current {
+            _ if self.is_stale(found.place.index) => Need::Nothing,
+            Some(current) => current.needs(frame),
+            None => Need::Itself,
+        }
     }
 
     /// Finds a packet the subscriber asks for again by its sequence number.

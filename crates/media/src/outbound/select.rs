@@ -43,9 +43,14 @@ impl Current {
         self.spatial
     }
 
-    /// Whether a frame is of layers above it.
-    pub(crate) const fn is_below(&self, frame: &FrameInfo) -> bool {
-        frame.is_known && (frame.spatial > self.spatial || frame.temporal > self.temporal)
+    /// What is left to need of a frame that was sent.
+    pub(crate) const fn needs(&self, frame: &FrameInfo) -> Need {
+        match (frame.temporal > self.temporal, frame.spatial > self.spatial) {
+            _ if !frame.is_known => Need::Itself,
+            (true, _) => Need::Nothing,
+            (false, true) => Need::Picture,
+            (false, false) => Need::Itself,
+        }
     }
 
     /// The same, or what is left of it, as `reader` numbers it now.
@@ -55,6 +60,18 @@ impl Current {
         }
         Self::new(reader, reader.target_for(self.spatial, self.temporal).unwrap_or(0))
     }
+}
+
+/// What is left to need of a frame that was sent, after layers were left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// It may be of use.
+    Itself,
+    /// Nothing that is forwarded needs it, but for that it belongs to a picture: Chromium decodes the spatial layers of
+    /// a picture together, or none of them.
+    Picture,
+    /// Nothing.
+    Nothing,
 }
 
 /// What is forwarded of the old encoding until the keyframe of another one comes.
