@@ -40,6 +40,8 @@ pub enum WishCause {
     Loss,
     /// The publisher began the encoding anew under another SSRC.
     Restart,
+    /// A picture was given up whose path collapsed.
+    GivenUp,
 }
 
 /// Something a plane decided.
@@ -405,6 +407,7 @@ const fn wish_word(cause: WishCause) -> &'static str {
         WishCause::Subscriber => "subscriber",
         WishCause::Loss => "loss",
         WishCause::Restart => "restart",
+        WishCause::GivenUp => "given-up",
     }
 }
 

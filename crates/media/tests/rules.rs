@@ -2,6 +2,7 @@
 
 mod sim;
 
+use roundtable_media::allocate::Hints;
 use roundtable_media::{CannotDecode, PlaneEvent};
 use roundtable_wire::vp8::Descriptor;
 use roundtable_wire::{Codec, Kind};
@@ -179,6 +180,25 @@ fn rule_2_the_lowest_temporal_layer_is_sent_again_first() {
     assert_eq!(base, whole, "all of it before any other: {layers:?}");
     assert!(layers.len() > base && layers.len() < sent.len(), "of the rest what the budget leaves");
     assert_eq!(room.plane.counters().rtx_refused as usize, sent.len() - layers.len());
+}
+
+#[test]
+fn rule_2_what_was_lost_of_a_layer_that_was_left_is_not_sent_again() {
+    let mut room = Room::default();
+    let (mut source, _, viewer, slot) = two_publishers(&mut room);
+    let sent = a_hundred_packets(&mut room, &mut source);
+    let lost = &sent[sent.len() - 12..];
+    room.plane.set_hints(room.now, slot, Hints { max_fps: 10, ..Hints::default() });
+    source.temporal = 0;
+    room.run(&mut [&mut source], 20, 1);
+    source.temporal = 1;
+    room.run(&mut [&mut source], 20, 1);
+    assert!(room.take(SLOT).iter().all(|sent| sent.vp8().tid == Some(0)), "the upper one was left");
+    nack(&mut room, viewer, &lost.iter().map(Sent::sequence).collect::<Vec<_>>());
+    let repeated: Vec<u16> = room.take(SLOT + 1).iter().map(|sent| sent.repeated().0).collect();
+    let base: Vec<u16> = lost.iter().filter(|sent| sent.vp8().tid == Some(0)).map(Sent::sequence).collect();
+    assert!(!base.is_empty() && base.len() < lost.len());
+    assert_eq!(repeated, base);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::carried::Carried;
 use crate::config::{SlotConfig, TrackCodec};
 use crate::descriptor::{Ids, MAX_LEN as MAX_DESCRIPTOR_LEN, red_primary};
 use crate::event::Egress;
-use crate::frame::FrameReader;
+use crate::frame::{FrameInfo, FrameReader};
 use crate::inbound::Track;
 use crate::key::{PeerKey, TrackKey};
 use crate::outbound::audio::SlotAudio;
@@ -24,7 +24,7 @@ use crate::outbound::clock::SlotClock;
 use crate::outbound::extmap::{Elements, Mid, SlotIds};
 use crate::outbound::rewrite::{Epoch, Found, Numbering, Owner, Place, Shift, Top};
 use crate::outbound::rtx::Retransmitter;
-use crate::outbound::select::{Choice, Selector, spatial};
+use crate::outbound::select::{Choice, Need, Selector, spatial};
 use crate::packet::Prepared;
 
 /// Packets of a slot that carry its mid: the first ones, and the first ones after each switch.
@@ -520,6 +520,17 @@ impl Slot {
     /// Whether a packet is of no use any more: only its number is sent.
     pub(crate) const fn is_stale(&self, index: u64) -> bool {
         index < self.stale_before
+    }
+
+    /// What is left to need of a packet that was sent.
+    pub(crate) fn needs(&self, found: &Found, frame: &FrameInfo) -> Need {
+        let is_live = |epoch: &Epoch| epoch.track == found.epoch.track && epoch.layer == found.epoch.layer;
+        let current = self.selector.current().filter(|_| self.live.as_ref().is_some_and(is_live));
+        match current {
+            _ if self.is_stale(found.place.index) => Need::Nothing,
+            Some(current) => current.needs(frame),
+            None => Need::Itself,
+        }
     }
 
     /// Finds a packet the subscriber asks for again by its sequence number.

@@ -43,6 +43,16 @@ impl Current {
         self.spatial
     }
 
+    /// What is left to need of a frame that was sent.
+    pub(crate) const fn needs(&self, frame: &FrameInfo) -> Need {
+        match (frame.temporal > self.temporal, frame.spatial > self.spatial) {
+            _ if !frame.is_known => Need::Itself,
+            (true, _) => Need::Nothing,
+            (false, true) => Need::Picture,
+            (false, false) => Need::Itself,
+        }
+    }
+
     /// The same, or what is left of it, as `reader` numbers it now.
     fn renumbered(self, reader: &FrameReader) -> Self {
         if self.version == reader.version() {
@@ -50,6 +60,18 @@ impl Current {
         }
         Self::new(reader, reader.target_for(self.spatial, self.temporal).unwrap_or(0))
     }
+}
+
+/// What is left to need of a frame that was sent, after layers were left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// It may be of use.
+    Itself,
+    /// Nothing that is forwarded needs it, but for that it belongs to a picture: Chromium decodes the spatial layers of
+    /// a picture together, or none of them.
+    Picture,
+    /// Nothing.
+    Nothing,
 }
 
 /// What is forwarded of the old encoding until the keyframe of another one comes.

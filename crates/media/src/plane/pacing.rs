@@ -7,6 +7,7 @@ use crate::event::Egress;
 use crate::inbound::Track;
 use crate::key::{Arena, PeerKey, SlotKey, TrackKey};
 use crate::outbound::rewrite::Found;
+use crate::outbound::select::Need;
 use crate::outbound::{Departure, Outlet, Slot};
 use crate::pacer::{Admission, Outgoing, Priority, Release};
 use crate::packet::Prepared;
@@ -86,7 +87,8 @@ impl Plane {
         }
         let departure = Departure { ntp, transport_sequence: peer.sending.sequence() };
         let len = if item.is_repeat {
-            let Some(stream) = repair_stream(slot, &found) else { return };
+            let stream = repair_stream(slot, &found).filter(|_| slot.needs(&found, &packet.frame) != Need::Nothing);
+            let Some(stream) = stream else { return };
             self.counters.rtx_out += 1;
             slot.send_again(stream, &found, &packet, departure, out)
         } else {

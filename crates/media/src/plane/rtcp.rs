@@ -11,9 +11,12 @@ use crate::bwe::Bitrate;
 use crate::counters::DropReason;
 use crate::decision::{Decision, WishCause};
 use crate::event::Egress;
+use crate::inbound::Layer;
 use crate::inbound::clock::CaptureReport;
 use crate::inbound::keyframe::Urgency;
 use crate::key::{PeerKey, SlotKey};
+use crate::outbound::rewrite::Found;
+use crate::outbound::select::Need;
 use crate::plane::Plane;
 use crate::plane::pacing::repair_stream;
 use crate::trace::Call;
@@ -131,15 +134,21 @@ impl Plane {
         let Some(peer) = self.peers.get_mut(slot.peer).filter(|peer| peer.is_ready) else { return };
         let found = slot.find(sequence).and_then(|found| {
             let packet = self.tracks.get(found.epoch.track)?.stored(found.epoch.layer, found.index)?;
-            repair_stream(slot, &found).map(|_| (found, packet.payload.len()))
+            let need = slot.needs(&found, &packet.frame);
+            repair_stream(slot, &found).map(|_| (found, packet.payload.len(), need))
         });
-        let Some((found, len)) = found else {
+        let Some((found, len, need)) = found else {
             self.counters.rtx_unknown += 1;
             return;
         };
         let target = peer.sending.estimator().map(|_| peer.sending.target());
         let index = found.place.index;
-        if slot.is_stale(index) || !slot.rtx.allows(now, index, peer.rtt) || !peer.budget.allow(now, len, target) {
+        // On a path that has just collapsed the whole of a picture costs more than a keyframe of what is left of it.
+        if need == Need::Picture && peer.sending.is_squeezed(now) {
+            self.counters.rtx_refused += 1;
+            return self.give_up_picture(now, key, &found);
+        }
+        if need == Need::Nothing || !slot.rtx.allows(now, index, peer.rtt) || !peer.budget.allow(now, len, target) {
             self.counters.rtx_refused += 1;
             return;
         }
@@ -149,6 +158,18 @@ impl Plane {
         self.repeat(now, key, &found, out);
         if twice {
             self.repeat(now, key, &found, out);
+        }
+    }
+
+    /// A picture that is not sent again is not decoded, nor is what needs it: a keyframe is asked for, unless there has been
+    /// one since.
+    fn give_up_picture(&mut self, now: Instant, slot: SlotKey, found: &Found) {
+        let (track, layer) = (found.epoch.track, found.epoch.layer);
+        let state = self.tracks.get(track).and_then(|track| track.layers.get(usize::from(layer)));
+        let is_past = state.and_then(Layer::gop).is_some_and(|gop| found.index < gop.first);
+        if !is_past {
+            self.log.note(Some(slot), || Decision::Wish { track, layer, cause: WishCause::GivenUp });
+            self.wish(now, track, layer, Urgency::Urgent);
         }
     }
 

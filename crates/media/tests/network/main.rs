@@ -83,6 +83,7 @@ scenarios! {
         s9_a_path_that_carries_hardly_anything_carries_sound = "S9" => scenarios_path::s9, SEEDS;
         s10_a_crowd_of_joiners_costs_few_keyframes = "S10" => scenarios_room::s10, SEEDS;
         s1_a_path_that_dips_to_a_tenth_is_followed_down_and_up = "S1" => scenarios_path::s1, SEEDS;
+        s2_who_joins_sees_something_soon_and_its_size_soon_after = "S2" => scenarios_room::s2, SEEDS;
         s3_a_capacity_that_changes_is_used = "S3" => scenarios_path::s3, SEEDS;
         s4_two_share_a_path_that_changes = "S4" => scenarios_path::s4, SEEDS;
         s4_who_comes_later_gets_a_share = "S4 late" => scenarios_path::s4_late, SEEDS;
@@ -90,7 +91,6 @@ scenarios! {
     }
     in_preparation: {
         "slot clock" => scenarios_room::slot_clock, SEEDS;
-        "S2" => scenarios_room::s2, SEEDS;
     }
 }
 
