@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Action::PrintConfig(given) => with_settings(config::load(&given), print_config),
         Action::CheckConfig(path) => with_settings(config::check(&path), |loaded| print_checked(&path, loaded)),
         Action::Replay(options) => replay(&options),
+        Action::Bench(options) => bench(&options),
         Action::Schema => print(format_args!("{:#}", roundtable::protocol::schema::json_schema())),
     }
 }
@@ -64,6 +65,19 @@ fn replay(options: &ReplayOptions) -> ExitCode {
             complain(error, FAILED)
         }
         Ok(()) => ExitCode::SUCCESS,
+    }
+}
+
+/// Puts load on a server: this program once more, unless one that runs is named.
+fn bench(options: &roundtable_loadtest::Options) -> ExitCode {
+    let executable = match std::env::current_exe() {
+        Ok(executable) => executable,
+        Err(error) => return complain(error, FAILED),
+    };
+    match roundtable_loadtest::run(options, &executable, &mut io::stdout()) {
+        Ok(roundtable_loadtest::Outcome::Reported) => ExitCode::SUCCESS,
+        Ok(roundtable_loadtest::Outcome::Refused) => ExitCode::from(FAILED),
+        Err(error) => complain(error, FAILED),
     }
 }
 

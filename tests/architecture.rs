@@ -231,6 +231,8 @@ fn what_has_one_home_is_found_elsewhere() {
     assert_eq!(lines("crates/transport/src/channel/mod.rs", "use sctp_proto::Association;"), [] as [usize; 0]);
     assert_eq!(lines("src/net/demux.rs", "use rtc_stun::message::Message;"), [1]);
     assert_eq!(lines("crates/transport/src/ice_lite.rs", "use rtc_stun::message::Message;"), [] as [usize; 0]);
+    assert_eq!(lines("crates/loadtest/src/dtls.rs", "use rtc_dtls::endpoint::Endpoint;"), [] as [usize; 0]);
+    assert_eq!(lines("crates/loadtest/src/client.rs", "use rtc_crypto::RTCCrypto;"), [1]);
 }
 
 #[test]

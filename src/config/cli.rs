@@ -32,6 +32,9 @@ enum Subcommands {
     Config(ConfigCommand),
     /// Prints what a recorded media plane decided, and why
     Replay(ReplayArgs),
+    /// Puts load on a server and says what it costs
+    #[command(subcommand_value_name = "SCENARIO", subcommand_help_heading = "Scenarios")]
+    Bench(Box<roundtable_loadtest::Options>),
     /// Prints the JSON Schema of the signalling protocol
     Schema,
 }
@@ -79,6 +82,8 @@ pub enum Action {
     CheckConfig(PathBuf),
     /// Print what a recorded plane decided.
     Replay(ReplayOptions),
+    /// Put load on a server.
+    Bench(Box<roundtable_loadtest::Options>),
     /// Print the protocol's schema.
     Schema,
 }
@@ -100,6 +105,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Action, cl
         (Some(Subcommands::Replay(ReplayArgs { file, peer, json })), _) => {
             Action::Replay(ReplayOptions { file, peer, json })
         }
+        (Some(Subcommands::Bench(options)), _) => Action::Bench(options),
         (Some(Subcommands::Schema), _) => Action::Schema,
         _ => Action::Serve(given(cli.serve, &matches)),
     })

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
+use std::time::SystemTime;
 
 use crate::MESSAGES_PER_CALL;
 
@@ -25,6 +26,7 @@ pub(crate) struct Arrival {
     pub(crate) len: usize,
     /// Length of each datagram where the kernel coalesced several.
     pub(crate) segment_size: Option<NonZeroU16>,
+    pub(crate) arrived: Option<SystemTime>,
 }
 
 /// One datagram that came in.
@@ -34,6 +36,8 @@ pub struct Datagram<'a> {
     pub source: SocketAddr,
     /// The address of this machine that it was sent to, where the platform tells.
     pub local: Option<IpAddr>,
+    /// When the kernel got it, on a socket that [tells](crate::Socket::tell_arrivals).
+    pub arrived: Option<SystemTime>,
     /// Its bytes, never empty, to be decrypted in place.
     pub contents: &'a mut [u8],
 }
@@ -64,8 +68,8 @@ impl ReceiveBatch {
     pub fn datagrams(&mut self) -> impl Iterator<Item = Datagram<'_>> {
         let buffers = self.bytes.chunks_exact_mut(self.bytes_each);
         buffers.zip(&self.arrivals).flat_map(|(buffer, arrival)| {
-            let Arrival { source, local, .. } = *arrival;
-            split(buffer, *arrival).map(move |contents| Datagram { source, local, contents })
+            let Arrival { source, local, arrived, .. } = *arrival;
+            split(buffer, *arrival).map(move |contents| Datagram { source, local, arrived, contents })
         })
     }
 
@@ -112,7 +116,7 @@ mod tests {
 
     fn arrival(len: usize, segment: u16) -> Arrival {
         let source = SocketAddr::from(([127, 0, 0, 1], 1));
-        Arrival { source, local: None, len, segment_size: NonZeroU16::new(segment) }
+        Arrival { source, local: None, len, segment_size: NonZeroU16::new(segment), arrived: None }
     }
 
     fn lengths(batch: &mut ReceiveBatch) -> Vec<usize> {

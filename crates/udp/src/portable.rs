@@ -71,7 +71,9 @@ impl Socket {
     fn receive_one(&self, buffer: &mut [u8], swallowed: &mut usize) -> io::Result<Option<Arrival>> {
         while *swallowed < MAX_SWALLOWED {
             match self.socket.recv_from(buffer) {
-                Ok((len, source)) => return Ok(Some(Arrival { source, local: None, len, segment_size: None })),
+                Ok((len, source)) => {
+                    return Ok(Some(Arrival { source, local: None, len, segment_size: None, arrived: None }));
+                }
                 Err(error) if is_transient(&error) => *swallowed += 1,
                 Err(error) => return Err(error),
             }
@@ -110,6 +112,14 @@ impl Socket {
     /// What the system says.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
+    }
+
+    /// Lets datagrams tell when the kernel got them: not here.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn tell_arrivals(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// The receive and send buffers that the kernel granted, in bytes of its own accounting.

@@ -273,5 +273,32 @@ fn the_portable_socket_speaks_the_same_language() {
         assert!(got.iter().all(|got| got.0 == one.local_addr().unwrap() && got.1.is_none()));
         assert_eq!(two.receive(&mut batch).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         assert!(two.granted_buffers().unwrap().0 > 1000);
+        assert!(two.tell_arrivals().is_err(), "it cannot tell");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn datagrams_tell_when_they_came_if_they_are_to() {
+    for address in loopbacks() {
+        let (sender, receiver) = (bind(address, &Options::default()), bind(address, &Options::default()));
+        let mut batch = ReceiveBatch::new(4, ReceiveBatch::FULL_BYTES);
+        let mut arrivals = |count: usize| {
+            let report = sender.send(&vec![message(&receiver, b"now"); count]);
+            assert_eq!(report.datagrams, count);
+            let mut arrivals = Vec::new();
+            while arrivals.len() < count {
+                let _ = receiver.receive(&mut batch);
+                arrivals.extend(batch.datagrams().map(|datagram| datagram.arrived));
+            }
+            arrivals
+        };
+        assert_eq!(arrivals(1), [None]);
+        receiver.tell_arrivals().unwrap();
+        let before = std::time::SystemTime::now();
+        for arrived in arrivals(3) {
+            let since = arrived.expect("the kernel tells").duration_since(before);
+            assert!(since.is_ok_and(|since| since.as_secs() < 60), "{address}: {arrived:?}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 use std::mem::offset_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::address::array;
 
@@ -16,8 +17,19 @@ pub(super) struct Control {
     len: usize,
 }
 
+/// What the kernel said about a datagram.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    /// The address of this machine that it was sent to.
+    pub(super) local: Option<IpAddr>,
+    /// The size of coalesced datagrams.
+    pub(super) segment_size: Option<NonZeroU16>,
+    /// When it came.
+    pub(super) arrived: Option<SystemTime>,
+}
+
 impl Control {
-    /// Room for an `in6_pktinfo` and a segment size, with some to spare for the kernel.
+    /// Room for an `in6_pktinfo`, a segment size and a time.
     pub(super) const CAPACITY: usize = 96;
     pub(super) const EMPTY: Self = Self { bytes: [0; Self::CAPACITY], len: 0 };
 
@@ -58,25 +70,26 @@ impl Control {
         self.push(libc::SOL_UDP, libc::UDP_SEGMENT, &size.get().to_ne_bytes());
     }
 
-    /// Reads what the kernel said in the first `len` bytes: the local address, and the size of coalesced datagrams.
-    pub(super) fn read(&self, len: usize) -> (Option<IpAddr>, Option<NonZeroU16>) {
-        let (mut local, mut segment_size) = (None, None);
+    /// Reads what the kernel said in the first `len` bytes.
+    pub(super) fn read(&self, len: usize) -> Told {
+        let mut told = Told::default();
         for Entry { level, kind, data } in entries(self.bytes.get(..len).unwrap_or(&self.bytes)) {
             match (level, kind) {
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                    local = array::<4>(data, V4_LOCAL).map(|octets| Ipv4Addr::from(octets).into());
+                    told.local = array::<4>(data, V4_LOCAL).map(|octets| Ipv4Addr::from(octets).into());
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                    local = array::<16>(data, 0).map(|octets| Ipv6Addr::from(octets).into());
+                    told.local = array::<16>(data, 0).map(|octets| Ipv6Addr::from(octets).into());
                 }
                 (libc::SOL_UDP, libc::UDP_GRO) => {
                     let size = array(data, 0).map(i32::from_ne_bytes);
-                    segment_size = size.and_then(|size| u16::try_from(size).ok()).and_then(NonZeroU16::new);
+                    told.segment_size = size.and_then(|size| u16::try_from(size).ok()).and_then(NonZeroU16::new);
                 }
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => told.arrived = time(data),
                 _ => {}
             }
         }
-        (local, segment_size)
+        told
     }
 
     /// Appends one control message. The two kinds above fit at their largest, which a test holds on to.
@@ -89,6 +102,14 @@ impl Control {
         space[HEADER_LEN..HEADER_LEN + data.len()].copy_from_slice(data);
         self.len += space.len();
     }
+}
+
+/// Reads a `timespec`.
+fn time(data: &[u8]) -> Option<SystemTime> {
+    let seconds = array(data, SECONDS).map(libc::time_t::from_ne_bytes)?;
+    let nanos = array(data, NANOS).map(libc::c_long::from_ne_bytes)?;
+    let nanos = u32::try_from(nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    UNIX_EPOCH.checked_add(Duration::new(u64::try_from(seconds).ok()?, nanos))
 }
 
 /// One control message.
@@ -125,12 +146,19 @@ const LEVEL: usize = offset_of!(libc::cmsghdr, cmsg_level);
 const KIND: usize = offset_of!(libc::cmsghdr, cmsg_type);
 const V4_INFO_LEN: usize = size_of::<libc::in_pktinfo>();
 const V6_INFO_LEN: usize = size_of::<libc::in6_pktinfo>();
+const SECONDS: usize = offset_of!(libc::timespec, tv_sec);
+const NANOS: usize = offset_of!(libc::timespec, tv_nsec);
 /// Where `in_pktinfo` has the address to answer from; `ipi_addr` would be the group's for a multicast datagram.
 const V4_LOCAL: usize = offset_of!(libc::in_pktinfo, ipi_spec_dst);
 
 // `push` writes whole words, and what it writes at most fits.
 const _: () = assert!(LENGTH == 0 && LEVEL == WORD && KIND == WORD + 4);
 const _: () = assert!(padded(HEADER_LEN + V6_INFO_LEN) + padded(HEADER_LEN + 4) <= Control::CAPACITY);
+// What is read has to fit, too, or the kernel cuts it.
+const _: () = assert!(
+    padded(HEADER_LEN + V6_INFO_LEN) + padded(HEADER_LEN + 4) + padded(HEADER_LEN + size_of::<libc::timespec>())
+        <= Control::CAPACITY
+);
 
 #[cfg(test)]
 mod tests {
@@ -176,14 +204,27 @@ mod tests {
             let mut control = Control::EMPTY;
             control.push_source(local);
             control.push(libc::SOL_UDP, libc::UDP_GRO, &1188i32.to_ne_bytes());
-            assert_eq!(control.read(control.len()), (Some(local), NonZeroU16::new(1188)));
-            assert_eq!(control.read(3), (None, None));
+            let told = Told { local: Some(local), segment_size: NonZeroU16::new(1188), arrived: None };
+            assert_eq!(control.read(control.len()), told);
+            assert_eq!(control.read(3), Told::default());
         }
         let mut control = Control::EMPTY;
         for odd in [0i32, -1, 70_000] {
             control.clear();
             control.push(libc::SOL_UDP, libc::UDP_GRO, &odd.to_ne_bytes());
-            assert_eq!(control.read(control.len()), (None, None), "{odd} is no segment size");
+            assert_eq!(control.read(control.len()), Told::default(), "{odd} is no segment size");
+        }
+        for (seconds, nanos, expected) in
+            [(9, 5, Some(9_000_000_005)), (9, -1, None), (9, 1_000_000_000, None), (-1, 0, None)]
+        {
+            let mut timespec = vec![0; size_of::<libc::timespec>()];
+            timespec[SECONDS..][..size_of::<libc::time_t>()]
+                .copy_from_slice(&libc::time_t::from(seconds).to_ne_bytes());
+            timespec[NANOS..][..size_of::<libc::c_long>()].copy_from_slice(&libc::c_long::from(nanos).to_ne_bytes());
+            control.clear();
+            control.push(libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS, &timespec);
+            let arrived = expected.map(|nanos| UNIX_EPOCH + Duration::from_nanos(nanos));
+            assert_eq!(control.read(control.len()).arrived, arrived, "{seconds} s {nanos} ns");
         }
     }
 

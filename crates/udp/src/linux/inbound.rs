@@ -4,7 +4,7 @@ use std::array;
 use std::io;
 
 use super::address::Address;
-use super::control::Control;
+use super::control::{Control, Told};
 use super::{EMPTY_VECTOR, Header, empty_header};
 use crate::batch::Arrival;
 use crate::{MAX_SWALLOWED, MESSAGES_PER_CALL, ReceiveBatch, is_transient};
@@ -63,8 +63,8 @@ fn read(header: &Header, address: &Address, control: &Control) -> Option<Arrival
         return None;
     }
     let source = address.read(header.msg_hdr.msg_namelen as usize)?;
-    let (local, segment_size) = control.read(header.msg_hdr.msg_controllen as usize);
-    Some(Arrival { source, local, len: header.msg_len as usize, segment_size })
+    let Told { local, segment_size, arrived } = control.read(header.msg_hdr.msg_controllen as usize);
+    Some(Arrival { source, local, len: header.msg_len as usize, segment_size, arrived })
 }
 
 /// Stands for a message that cannot be used; it has no bytes, so nobody sees its address.
@@ -73,6 +73,7 @@ const PASSED_OVER: Arrival = Arrival {
     local: None,
     len: 0,
     segment_size: None,
+    arrived: None,
 };
 
 #[cfg(test)]

@@ -73,6 +73,14 @@ impl Socket {
         self.outbound.send(messages, &mut |headers| send_messages(&self.socket, headers))
     }
 
+    /// Lets datagrams tell when the kernel got them. That costs every socket of the machine some ns a datagram.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn tell_arrivals(&self) -> io::Result<()> {
+        set_option(&self.socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
+    }
+
     /// The address it is bound to, with the port that the system chose if none was asked for.
     ///
     /// # Errors

@@ -1,0 +1,177 @@
+//! What can be asked of `roundtable bench`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// Puts load on a server and says what it costs.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// What kind of load.
+    #[command(subcommand)]
+    pub scenario: Scenario,
+}
+
+/// The kinds of load. They are named for what the rooms do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Scenario {
+    /// One publisher of VP8 and many who watch
+    FanOut(FanOut),
+    /// One publisher of Opus and many who listen
+    Audio(Audio),
+    /// Rooms in which everybody publishes sound and a picture and receives all others
+    Meetings(Meetings),
+    /// How long joining takes, four at once, and how many joins a second are sustained
+    Joins(Joins),
+    /// Members come and go; memory and descriptors of the server at the start and at the end
+    Churn(Churn),
+    /// Simulcast layers are asked for in turn by view hints, with loss on the way to the subscribers
+    Switching(Switching),
+}
+
+/// `fan-out`
+#[derive(Debug, Clone, Args)]
+pub struct FanOut {
+    /// How many watch
+    #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=999))]
+    pub subscribers: u32,
+    /// Of the picture, in kbit/s
+    #[arg(long, value_name = "KBIT/S", default_value_t = 1_500, value_parser = clap::value_parser!(u32).range(50..=20_000))]
+    pub kbit: u32,
+    /// Five packets of 1200 bytes each 33 ms (1.4 Mbit/s) rather than sizes as Chromium makes them
+    #[arg(long)]
+    pub equal: bool,
+    /// What every scenario knows.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `audio`
+#[derive(Debug, Clone, Args)]
+pub struct Audio {
+    /// How many listen
+    #[arg(long, value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=999))]
+    pub subscribers: u32,
+    /// What every scenario knows.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `meetings`
+#[derive(Debug, Clone, Args)]
+pub struct Meetings {
+    /// How many rooms
+    #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=2_000))]
+    pub rooms: u32,
+    /// How many members each has
+    #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=49))]
+    pub members: u32,
+    /// Of each picture, in kbit/s
+    #[arg(long, value_name = "KBIT/S", default_value_t = 500, value_parser = clap::value_parser!(u32).range(50..=20_000))]
+    pub kbit: u32,
+    /// What every scenario knows.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `joins`
+#[derive(Debug, Clone, Args)]
+pub struct Joins {
+    /// How many join at once
+    #[arg(long, value_name = "NUMBER", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub parallel: u32,
+    /// What every scenario knows.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `churn`
+#[derive(Debug, Clone, Args)]
+pub struct Churn {
+    /// How many rooms
+    #[arg(long, value_name = "NUMBER", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub rooms: u32,
+    /// How many members each has
+    #[arg(long, value_name = "NUMBER", default_value_t = 6, value_parser = clap::value_parser!(u32).range(2..=49))]
+    pub members: u32,
+    /// Members that go, and others that come in their place, each second
+    #[arg(long, value_name = "NUMBER", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub rate: u32,
+    /// What every scenario knows.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `switching`
+#[derive(Debug, Clone, Args)]
+pub struct Switching {
+    /// How many watch
+    #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=999))]
+    pub subscribers: u32,
+    /// Of a hundred packets to a subscriber that many are lost
+    #[arg(long, value_name = "PERCENT", default_value_t = 5.0)]
+    pub loss: f64,
+    /// Seconds between two changes of the layer
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub every: u32,
+    /// What every scenario knows.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// What every scenario knows.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Seconds that count
+    #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub seconds: u32,
+    /// Seconds between the last join and those that count
+    #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=3_600))]
+    pub warmup: u32,
+    /// How often, each with a server of its own; the medians count
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub runs: u32,
+    /// Writes the figures to this file as JSON; without a file prints them instead of the table
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    pub json: Option<PathBuf>,
+    /// A server that runs already, as ws://host:port/ws; one is started unless given
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// The process of that server, if it is on this machine: for its CPU and memory
+    #[arg(long, value_name = "PID", requires = "url")]
+    pub pid: Option<u32>,
+    /// Threads of the generator
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub threads: u32,
+    /// An argument for the server that is started, such as --server-args=--voice-slots=6; repeatable
+    #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true, conflicts_with = "url")]
+    pub server_args: Vec<String>,
+}
+
+impl Scenario {
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::FanOut(_) => "fan-out",
+            Self::Audio(_) => "audio",
+            Self::Meetings(_) => "meetings",
+            Self::Joins(_) => "joins",
+            Self::Churn(_) => "churn",
+            Self::Switching(_) => "switching",
+        }
+    }
+
+    /// What every scenario knows.
+    #[must_use]
+    pub fn common(&self) -> &Common {
+        match self {
+            Self::FanOut(FanOut { common, .. })
+            | Self::Audio(Audio { common, .. })
+            | Self::Meetings(Meetings { common, .. })
+            | Self::Joins(Joins { common, .. })
+            | Self::Churn(Churn { common, .. })
+            | Self::Switching(Switching { common, .. }) => common,
+        }
+    }
+}

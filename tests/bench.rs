@@ -1,0 +1,54 @@
+//! `roundtable bench` as its users meet it: load flows, and the figures can be read by programs.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+fn bench(arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_roundtable"));
+    let output = command.arg("bench").args(arguments).env_clear().output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    (output.status.code(), said + &String::from_utf8(output.stderr).unwrap())
+}
+
+/// The figures of the one run. Whether it counts depends on what else the machine does, so nothing is asserted of that.
+fn figures(arguments: &[&str]) -> Value {
+    let (_, said) = bench(arguments);
+    let document: Value = serde_json::from_str(&said).expect(&said);
+    assert_eq!(document["scenario"], arguments[0]);
+    assert!(document["machine"]["kernel"].is_string());
+    document["runs"][0].clone()
+}
+
+#[test]
+fn a_picture_reaches_everybody_who_watches() {
+    let run = figures(&["fan-out", "--subscribers", "3", "--seconds", "2", "--warmup", "1", "--json"]);
+    assert_eq!((&run["members"], &run["ended"], &run["bad"]), (&4.into(), &0.into(), &0.into()), "{run}");
+    assert_eq!((run["lossPercent"].as_f64(), run["missingPercent"].as_f64()), (Some(0.0), Some(0.0)), "{run}");
+    let delivered = run["delivered"].as_u64().unwrap();
+    // Five packets or six a frame, thirty frames a second, to three: 900 to 1080.
+    assert!((600..1_500).contains(&delivered), "{run}");
+    assert_eq!(run["latencyMs"]["count"].as_u64(), Some(delivered));
+    for load in ["server", "generator"] {
+        assert!(run[load]["microsPerPacket"].is_f64(), "{run}");
+    }
+}
+
+#[test]
+fn everybody_in_a_meeting_hears_and_sees_the_others() {
+    let run = figures(&["meetings", "--rooms", "1", "--members", "3", "--seconds", "2", "--warmup", "2", "--json"]);
+    assert_eq!((&run["members"], &run["ended"], &run["bad"]), (&3.into(), &0.into(), &0.into()), "{run}");
+    assert_eq!(run["lossPercent"].as_f64(), Some(0.0), "{run}");
+    assert!(run["delivered"].as_u64().unwrap() > 600, "sound alone is 50 a second, from two to each of three: {run}");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_a_fault_and_a_wrong_word_a_usage_error() {
+    let (code, said) = bench(&["fan-out", "--url", "ws://127.0.0.1:9/ws", "--seconds", "1"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("no connection to the server"), "{said}");
+    let (code, said) = bench(&["fan-in"]);
+    assert_eq!(code, Some(2), "{said}");
+    let (code, said) = bench(&["fan-out", "--subscribers", "0"]);
+    assert_eq!(code, Some(2), "{said}");
+}
