@@ -66,6 +66,8 @@ pub struct Figures {
     /// The server's memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Memory>,
+    /// Whether server and generator run before other work (their autogroups, sched(7)).
+    pub priority_raised: bool,
     /// What churn left behind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub growth: Option<Growth>,

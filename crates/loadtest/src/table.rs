@@ -35,6 +35,9 @@ pub(crate) fn table(figures: &Figures) -> String {
         let (before, after) = (megabytes(memory.before_kib), megabytes(memory.after_kib));
         ("server memory", format!("{before:.1} → {after:.1} MiB, {:.1} KiB a member", memory.kib_per_member))
     }));
+    if !figures.priority_raised {
+        rows.push(("priority", "not raised: other work may have disturbed".to_owned()));
+    }
     if let Some(growth) = figures.growth {
         rows.push(("replaced", format!("{} members, {} joins failed", growth.replaced, growth.failed)));
         rows.push(("memory over churn", format!("{} → {} KiB", growth.start_rss_kib, growth.end_rss_kib)));

@@ -39,6 +39,8 @@ pub(crate) struct Stage {
     pub(crate) fleet: Fleet,
     /// The server's memory before the first client, in KiB.
     rss_before_kib: Option<u64>,
+    /// Whether both run before other work.
+    priority_raised: bool,
 }
 
 impl Run<'_> {
@@ -50,7 +52,8 @@ impl Run<'_> {
             None => Server::start(self.executable, server_args)?,
         };
         let raised = [Some(Process::own()), server.process].map(|process| process.is_none_or(Process::raise));
-        if raised.contains(&false) {
+        let priority_raised = !raised.contains(&false);
+        if !priority_raised {
             self.say(
                 "the priority within the autogroup could not be raised (see sched(7)); other work may disturb"
                     .to_owned(),
@@ -66,7 +69,7 @@ impl Run<'_> {
             prefix: format!("bench-{:08x}", u32::from_be_bytes(random)),
         };
         let rss_before_kib = server.process.and_then(Process::rss_kib);
-        Ok(Stage { fleet: Fleet::start(door, *threads)?, server, rss_before_kib })
+        Ok(Stage { fleet: Fleet::start(door, *threads)?, server, rss_before_kib, priority_raised })
     }
 
     /// Lets all join and settle.
@@ -86,7 +89,7 @@ impl Run<'_> {
 
     /// Measures a window; `tick` is called with each second that has passed of it.
     pub(crate) fn measure(&self, stage: &Stage, expected: &Expectation, mut tick: impl FnMut(u32)) -> Figures {
-        let Stage { server, fleet, rss_before_kib } = stage;
+        let Stage { server, fleet, rss_before_kib, priority_raised } = stage;
         let seconds = self.common.seconds;
         let (from, until) = fleet.measure(Duration::from_secs(u64::from(seconds)));
         sleep_until(from);
@@ -105,6 +108,7 @@ impl Run<'_> {
         let rss_after_kib = server.process.and_then(Process::rss_kib);
         std::thread::sleep(DRAIN);
         let mut figures = Figures::of_media(&start, &fleet.report(), expected, f64::from(seconds));
+        figures.priority_raised = *priority_raised;
         let load = |cpu| Load::of(cpu, figures.delivered, figures.seconds);
         figures.server = server_before.zip(server_after).map(|(before, after)| load(after.since(before)));
         figures.generator = load(own_after.since(own_before));
