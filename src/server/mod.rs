@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
+use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::RustlsConfig;
 use roundtable_protocol::limit::MAX_VOICE_SLOTS;
 use roundtable_protocol::{MemberId, RoomId, RoomState};
@@ -378,6 +379,7 @@ async fn serve(
     router: Router,
     handle: axum_server::Handle<SocketAddr>,
 ) -> io::Result<()> {
+    // Signalling is many small messages, none of which is to wait for the answer to the one before (Nagle's algorithm).
     // The two kinds of server differ in type only.
     macro_rules! serve {
         ($server:expr) => {{
@@ -387,9 +389,10 @@ async fn serve(
         }};
     }
     match tls {
-        None => serve!(axum_server::from_tcp(listener)?),
+        None => serve!(axum_server::from_tcp(listener)?.acceptor(NoDelayAcceptor::new())),
         Some(tls) => serve!(
-            axum_server::from_tcp_rustls(listener, tls)?.map(|acceptor| acceptor.handshake_timeout(HANDSHAKE_WITHIN))
+            axum_server::from_tcp_rustls(listener, tls)?
+                .map(|acceptor| acceptor.handshake_timeout(HANDSHAKE_WITHIN).acceptor(NoDelayAcceptor::new()))
         ),
     }
 }

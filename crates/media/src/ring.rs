@@ -1,7 +1,7 @@
 //! The last packets of one layer, kept once for all who may ask for them again.
 //!
 //! Packets lie one behind the other in a circle of bytes that is allocated when the first one comes and doubles, up to
-//! a bound, while it holds less than a second. Nothing is allocated per packet, and the oldest bytes are overwritten.
+//! a bound, while it holds too short a time. Nothing is allocated per packet, and the oldest bytes are overwritten.
 
 use std::time::{Duration, Instant};
 
@@ -12,8 +12,11 @@ const MIN_BYTES: usize = 64 << 10;
 pub(crate) const MAX_BYTES: usize = 1 << 20;
 /// A longer packet is not kept.
 const MAX_PACKET: usize = 2048;
-/// A ring that comes round faster than this grows.
+/// A ring that comes round faster than this grows, …
 const WANTED_SPAN: Duration = Duration::from_millis(1200);
+/// … and a small one already if it does faster than this: who joins begins with a small encoding, and with its past.
+const SMALL_SPAN: Duration = Duration::from_millis(4200);
+const SMALL_BYTES: usize = 256 << 10;
 
 /// Packets by index, with a note `N` on each.
 #[derive(Debug, Default)]
@@ -78,6 +81,13 @@ impl<N: Copy + Default> Ring<N> {
         Some((self.bytes.get(start..start + usize::from(entry.len))?, entry.note))
     }
 
+    /// Whether the packet with that index is still there after so many bytes more.
+    pub(crate) fn outlasts(&self, index: u64, bytes: u64) -> bool {
+        let entry = self.entries.get((index % MAX_PACKETS as u64) as usize);
+        let oldest = (self.written + bytes).saturating_sub(self.bytes.len() as u64);
+        self.get(index).is_some() && entry.is_some_and(|entry| entry.position >= oldest)
+    }
+
     /// Forgets all packets and keeps the room.
     pub(crate) fn clear(&mut self) {
         self.floor = self.written;
@@ -99,7 +109,8 @@ impl<N: Copy + Default> Ring<N> {
         let elapsed = now.saturating_duration_since(started).as_micros();
         // What the whole length takes at this rate; a lap has at least one packet.
         let span = elapsed * len as u128 / u128::from(self.written - written).max(1);
-        if span >= WANTED_SPAN.as_micros() || len >= MAX_BYTES {
+        let wanted = if len < SMALL_BYTES { SMALL_SPAN } else { WANTED_SPAN };
+        if span >= wanted.as_micros() || len >= MAX_BYTES {
             return;
         }
         // The lap that ends keeps its positions: they fall into the first or the second half of the new length.
@@ -164,12 +175,13 @@ mod tests {
         let mut slow = Ring::new();
         let mut fast = Ring::new();
         for index in 0..10_000u64 {
-            slow.push(start + Duration::from_millis(50 * index), index, &packet(index, 1000), ());
+            slow.push(start + Duration::from_millis(80 * index), index, &packet(index, 1000), ());
             fast.push(start + Duration::from_micros(50 * index), index, &packet(index, 1000), ());
         }
         assert_eq!((slow.capacity(), fast.capacity()), (MIN_BYTES, MAX_BYTES));
         assert!(slow.get(9_999 - 60).is_some() && fast.get(9_999 - 1000).is_some());
         assert!(fast.get(9_999 - 1024).is_none(), "no more than {MAX_PACKETS} are found");
+        assert!(slow.outlasts(9_999 - 30, 30_000) && !slow.outlasts(9_999 - 30, 40_000) && !slow.outlasts(10_000, 0));
     }
 
     #[test]

@@ -22,7 +22,6 @@ const MAX_BYTES: usize = 300_000;
 /// What a new keyframe takes beside its own bytes: the way to the publisher and back, and its next frame. What is kept
 /// may take as much longer than the keyframe alone.
 const ANSWER: Duration = Duration::from_millis(250);
-
 /// … or so much where something was shown: there it is in the way of what comes now.
 const ANSWER_SHOWN: Duration = Duration::from_millis(100);
 
@@ -32,6 +31,9 @@ pub(super) fn awaited(slot: &Slot, track: &Track) -> Option<u8> {
     let live = live.and_then(|epoch| Some((epoch.layer, &track.layers.get(usize::from(epoch.layer))?.reader)));
     slot.selector.awaits(live)
 }
+
+/// What begins in the past may wait in the pacer for so long, and is to be kept until then.
+const KEPT_FOR: Duration = Duration::from_millis(700);
 
 /// Whether one can begin with the last keyframe of an encoding.
 pub(super) fn is_fresh(now: Instant, layer: &Layer) -> bool {
@@ -92,6 +94,10 @@ impl Plane {
         let Some(peer) = self.peers.get_mut(slot.peer) else { return false };
         let lowest = state.reader.target_for(goal_spatial(slot, state), 0).unwrap_or(0);
         let Some(bytes) = bytes_of(track, layer, gop.first..=newest, lowest) else { return false };
+        let meanwhile = track.bitrate(layer).bytes_in(KEPT_FOR) as u64;
+        if !state.ring.outlasts(gop.first, meanwhile) {
+            return false;
+        }
         let target = peer.sending.target();
         let answer = if slot.packets > 0 { ANSWER_SHOWN } else { ANSWER };
         if target.time_for(bytes as f64) > target.time_for(gop.key_bytes as f64) + answer {
