@@ -30,6 +30,9 @@ use crate::shard::inbox::{OUTBOX_CAPACITY, SendError, ToMember};
 /// Events read from the journal at once.
 const EVENTS_AT_ONCE: usize = 64;
 
+/// Bytes read from a socket at once. Each socket has a buffer of this size for good; an offer takes a few turns.
+const READ_BYTES: usize = 4 * 1024;
+
 /// How patient a socket is.
 #[derive(Debug, Clone, Copy)]
 pub struct SocketConfig {
@@ -52,6 +55,7 @@ impl Default for SocketConfig {
 /// Frames and messages are bounded by [`MAX_CLIENT_MESSAGE_BYTES`]; there is no compression.
 pub fn accept(upgrade: WebSocketUpgrade, hub: Hub, presence: Presence, room: RoomId, config: SocketConfig) -> Response {
     upgrade
+        .read_buffer_size(READ_BYTES)
         .max_frame_size(MAX_CLIENT_MESSAGE_BYTES)
         .max_message_size(MAX_CLIENT_MESSAGE_BYTES)
         .on_upgrade(move |socket| Conversation::new(socket, hub, presence, room, config).run())
