@@ -123,9 +123,10 @@ pub fn spawn(config: &ShardConfig, mut tape: Option<Tape>) -> io::Result<Vec<Sha
     let polls = bound.iter().map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
     let wakers = polls.iter().map(|poll| Waker::new(poll.registry(), WAKER).map(Arc::new));
     let wakers = wakers.collect::<io::Result<Vec<_>>>()?;
-    let lanes = match config.sharing {
-        Sharing::OnePort => Lanes::between(&wakers),
-        Sharing::PortEach => wakers.iter().flat_map(|waker| Lanes::between(std::slice::from_ref(waker))).collect(),
+    // With a port each there is nobody to hand anything to, so what names another shard is nobody's.
+    let (lanes, shared) = match config.sharing {
+        Sharing::OnePort => (Lanes::between(&wakers), count),
+        Sharing::PortEach => (wakers.iter().flat_map(|waker| Lanes::between(std::slice::from_ref(waker))).collect(), 0),
     };
     let mut handles = Vec::new();
     for (number, (((bound, poll), waker), lanes)) in (0..count).zip(bound.into_iter().zip(polls).zip(wakers).zip(lanes))
@@ -138,7 +139,7 @@ pub fn spawn(config: &ShardConfig, mut tape: Option<Tape>) -> io::Result<Vec<Sha
         }
         let (inbox, commands) = Inbox::new(waker);
         let load = LoadMeter::new(Instant::now(), inbox.load());
-        let mut core = Core::new(Instant::now(), (number, count), Arc::clone(&identity), candidates);
+        let mut core = Core::new(Instant::now(), (number, shared), Arc::clone(&identity), candidates);
         core.set_tape(tape.take());
         let batch = ReceiveBatch::new(BATCH, ReceiveBatch::FULL_BYTES);
         let thread = std::thread::Builder::new()
