@@ -1,6 +1,6 @@
 //! What comes out of the plane: events to poll, and packets handed to the caller's [`Egress`].
 
-use roundtable_wire::Codec;
+use roundtable_wire::{Codec, NtpTime};
 
 use crate::key::{PeerKey, SlotKey, TrackKey};
 
@@ -53,6 +53,13 @@ pub enum PlaneEvent {
         /// Bit i stands for the encoding i, in the order of the rids; without rids, bit 0 stands for the track.
         layers: u8,
     },
+    /// An encoding of a relayed track is to begin with a keyframe: its origin is to be asked for one.
+    KeyframeWanted {
+        /// The track.
+        track: TrackKey,
+        /// The encoding.
+        layer: u8,
+    },
     /// A publisher has sent more than it may, for long.
     OverLimit {
         /// The track of it that costs most.
@@ -80,4 +87,24 @@ pub trait Egress {
 
     /// One RTCP compound for one peer.
     fn rtcp(&mut self, peer: PeerKey, compound: &[u8]);
+
+    /// Something of a layer of a track for another plane, by the way that [`Plane::set_relay`](crate::Plane::set_relay)
+    /// named. Where tracks are not relayed it is never called.
+    fn relay(&mut self, to: u32, layer: u8, item: Relayed<'_>) {
+        let _ = (to, layer, item);
+    }
+}
+
+/// What is handed from the plane that has a publisher to those that relay it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relayed<'a> {
+    /// An RTP packet as the publisher sent it, decrypted; a retransmission as what it repeats.
+    Packet(&'a [u8]),
+    /// A sender report of the layer.
+    Report {
+        /// The publisher's wall clock, and …
+        ntp: NtpTime,
+        /// … the timestamp of the layer at that moment.
+        rtp_timestamp: u32,
+    },
 }

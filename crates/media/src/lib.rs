@@ -33,6 +33,6 @@ pub mod trace;
 pub use config::{Limits, MAX_LAYERS, PeerLimits, SlotConfig, TrackCodec, TrackConfig};
 pub use counters::{Counters, DropReason};
 pub use decision::{Decided, Decision, LayerChoice, WishCause};
-pub use event::{CannotDecode, Egress, PlaneEvent};
+pub use event::{CannotDecode, Egress, PlaneEvent, Relayed};
 pub use key::{PeerKey, SlotKey, TrackKey};
 pub use plane::{LayerStats, Plane, SendStats, SlotStats};

@@ -7,6 +7,7 @@ pub(crate) mod demand;
 pub(crate) mod keyframe;
 pub(crate) mod ladder;
 pub(crate) mod loss;
+pub(crate) mod relay;
 mod size;
 pub(crate) mod stats;
 mod window;
@@ -28,6 +29,7 @@ use crate::inbound::demand::LayerDemand;
 use crate::inbound::keyframe::{Joins, KeyframeGate};
 use crate::inbound::ladder::{Ladder, Step};
 use crate::inbound::loss::{NackList, Repair};
+use crate::inbound::relay::Relay;
 use crate::inbound::size::vp8_size;
 use crate::inbound::window::{Arrival, Window};
 use crate::key::{PeerKey, SlotKey, TrackKey};
@@ -67,6 +69,8 @@ pub(crate) struct Track {
     pub(crate) demand: LayerDemand,
     /// Slots that show the track or are to show it.
     pub(crate) subscribers: Vec<SlotKey>,
+    /// Other planes that show it.
+    pub(crate) relays: Vec<Relay>,
     /// Counts frames, so that the same subscriber is not always served last.
     pub(crate) rotation: usize,
     pub(crate) is_paused: bool,
@@ -172,6 +176,7 @@ impl Track {
             demand: LayerDemand::new(layers.len()),
             layers,
             subscribers: Vec::new(),
+            relays: Vec::new(),
             rotation: 0,
             is_paused: false,
             ahead: None,

@@ -165,7 +165,7 @@ impl Plane {
     pub(super) fn wanted_layers(&self, key: TrackKey) -> u8 {
         let Some(track) = self.tracks.get(key) else { return 0 };
         let slots = track.subscribers.iter().filter_map(|&slot| self.slots.get(slot));
-        slots.fold(0, |wanted, slot| wanted | layers_of(slot, key))
+        slots.fold(track.relayed_layers(), |wanted, slot| wanted | layers_of(slot, key))
     }
 }
 

@@ -10,6 +10,7 @@ mod peer;
 mod publishing;
 mod receive;
 mod recording;
+mod relay;
 mod rtcp;
 mod sending;
 mod stats;

@@ -27,6 +27,8 @@ const MAX_REFERENCES: usize = 8;
 pub(crate) struct Peer {
     /// Whether packets may leave for it.
     pub(crate) is_ready: bool,
+    /// Whether it only stands for a publisher that is with another plane: then nothing ever leaves for it.
+    pub(crate) is_relayed: bool,
     /// What policy allows it.
     pub(crate) limits: PeerLimits,
     pub(crate) tracks: Vec<TrackKey>,
@@ -71,6 +73,7 @@ impl Peer {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             is_ready: false,
+            is_relayed: false,
             limits: PeerLimits::default(),
             tracks: Vec::new(),
             slots: Vec::new(),

@@ -7,7 +7,7 @@ use roundtable_wire::{Extension, Kind, RtpPacket};
 
 use crate::counters::DropReason;
 use crate::decision::{Decision, WishCause};
-use crate::event::{Egress, PlaneEvent};
+use crate::event::{Egress, PlaneEvent, Relayed};
 use crate::inbound::bind::{Bound, Place};
 use crate::inbound::keyframe::Urgency;
 use crate::inbound::{Effects, Received, Track};
@@ -61,7 +61,7 @@ impl Plane {
         Ok(())
     }
 
-    fn place_of(&mut self, from: PeerKey, ssrc: u32) -> Option<Place> {
+    pub(super) fn place_of(&mut self, from: PeerKey, ssrc: u32) -> Option<Place> {
         self.peers.get_mut(from)?.sources.find_mut(ssrc).map(|source| source.place)
     }
 
@@ -151,7 +151,7 @@ impl Plane {
         result
     }
 
-    fn receive_media(
+    pub(super) fn receive_media(
         &mut self,
         now: Instant,
         place: Place,
@@ -162,6 +162,9 @@ impl Plane {
         self.recover_redundant(now, place, packet, out);
         let track = self.tracks.get_mut(place.track).ok_or(DropReason::UnknownSource)?;
         let (received, effects) = track.receive(now, place.layer, packet, bytes, place.is_repair);
+        if matches!(received, Received::Media(_) | Received::Padding) {
+            track.relay(place.layer, Relayed::Packet(bytes), out);
+        }
         let peer = track.peer;
         if !place.is_repair && effects.index != 0 {
             let ticks = self.arrival_ticks(now, place.track);

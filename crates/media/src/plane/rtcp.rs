@@ -10,7 +10,7 @@ use roundtable_wire::{Kind, NtpTime};
 use crate::bwe::Bitrate;
 use crate::counters::DropReason;
 use crate::decision::{Decision, WishCause};
-use crate::event::Egress;
+use crate::event::{Egress, Relayed};
 use crate::inbound::Layer;
 use crate::inbound::clock::CaptureReport;
 use crate::inbound::keyframe::Urgency;
@@ -50,7 +50,7 @@ impl Plane {
     fn handle_rtcp_packet(&mut self, now: Instant, from: PeerKey, packet: Packet<'_>, out: &mut impl Egress) {
         match packet {
             Packet::SenderReport { ssrc, ntp, rtp_timestamp, reports, .. } => {
-                self.handle_sender_report(now, from, ssrc, ntp, rtp_timestamp);
+                self.handle_sender_report(now, from, ssrc, (ntp, rtp_timestamp), out);
                 reports.for_each(|block| self.handle_report_block(now, from, &block));
             }
             Packet::ReceiverReport { reports, .. } => {
@@ -76,7 +76,14 @@ impl Plane {
     }
 
     /// A publisher tells which of its timestamps belongs to which of its wall clock.
-    fn handle_sender_report(&mut self, now: Instant, from: PeerKey, ssrc: u32, ntp: NtpTime, rtp: u32) {
+    fn handle_sender_report(
+        &mut self,
+        now: Instant,
+        from: PeerKey,
+        ssrc: u32,
+        (ntp, rtp_timestamp): (NtpTime, u32),
+        out: &mut impl Egress,
+    ) {
         let micros = self.micros(now);
         let Some(peer) = self.peers.get_mut(from) else { return };
         let Some(source) = peer.sources.find_mut(ssrc) else { return };
@@ -87,9 +94,10 @@ impl Plane {
             return;
         }
         peer.clock.handle_report(micros, ntp);
-        let track = self.tracks.get_mut(place.track);
-        if let Some(layer) = track.and_then(|track| track.layers.get_mut(usize::from(place.layer))) {
-            layer.captures.handle_report(CaptureReport::new(micros, ntp, rtp));
+        let Some(track) = self.tracks.get_mut(place.track) else { return };
+        track.relay(place.layer, Relayed::Report { ntp, rtp_timestamp }, out);
+        if let Some(layer) = track.layers.get_mut(usize::from(place.layer)) {
+            layer.captures.handle_report(CaptureReport::new(micros, ntp, rtp_timestamp));
         }
     }
 

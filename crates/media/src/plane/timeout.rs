@@ -107,13 +107,18 @@ impl Plane {
             for (layer, at) in track.layers.iter_mut().zip(0_u8..) {
                 let Some(ssrc) = layer.ssrc.filter(|_| layer.keyframe_timeout().is_some()) else { continue };
                 layer.gate.set_rtt(peer.rtt);
-                if track.is_paused || !layer.gate.poll_request(now) || !peer.is_ready {
+                if track.is_paused || !layer.gate.poll_request(now) || !(peer.is_ready || peer.is_relayed) {
                     continue;
                 }
                 if layer.gate.is_first() && track.asked.is_some_and(|asked| now < asked + TOGETHER) {
                     continue;
                 }
                 track.asked = Some(now);
+                if peer.is_relayed {
+                    let wanted = PlaneEvent::KeyframeWanted { track: key, layer: at };
+                    queue(&mut self.events, &mut self.counters, wanted);
+                    continue;
+                }
                 self.scratch.rtcp.clear();
                 let mut writer = Writer::new(&mut self.scratch.rtcp);
                 if takes_pli {

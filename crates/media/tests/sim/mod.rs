@@ -4,7 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use roundtable_media::{Egress, PeerKey, Plane, PlaneEvent, SlotConfig, SlotKey, TrackCodec, TrackConfig, TrackKey};
+use roundtable_media::{
+    Egress, PeerKey, Plane, PlaneEvent, Relayed, SlotConfig, SlotKey, TrackCodec, TrackConfig, TrackKey,
+};
 use roundtable_wire::ext::{read_mid, read_transport_sequence};
 use roundtable_wire::rtcp::{Packet, Writer, XrBlock, packets};
 use roundtable_wire::vp8::{Descriptor, PictureId};
@@ -48,6 +50,24 @@ pub(crate) struct Room {
 pub(crate) struct Wire {
     pub(crate) rtp: Vec<Sent>,
     pub(crate) rtcp: Vec<(PeerKey, Vec<u8>)>,
+    /// What was handed to other planes: by which way, of which layer, and what.
+    pub(crate) relayed: Vec<(u32, u8, Handed)>,
+}
+
+/// Something relayed.
+#[derive(Debug, Clone)]
+pub(crate) enum Handed {
+    Packet(Vec<u8>),
+    Report { ntp: NtpTime, rtp_timestamp: u32 },
+}
+
+impl Handed {
+    pub(crate) fn as_relayed(&self) -> Relayed<'_> {
+        match self {
+            Self::Packet(bytes) => Relayed::Packet(bytes),
+            &Self::Report { ntp, rtp_timestamp } => Relayed::Report { ntp, rtp_timestamp },
+        }
+    }
 }
 
 /// A packet as a subscriber sees it.
@@ -114,6 +134,14 @@ impl Egress for Wire {
     fn rtcp(&mut self, peer: PeerKey, compound: &[u8]) {
         assert!(packets(compound).all(|packet| packet.is_ok()), "what the plane sends is RTCP");
         self.rtcp.push((peer, compound.to_vec()));
+    }
+
+    fn relay(&mut self, to: u32, layer: u8, item: Relayed<'_>) {
+        let handed = match item {
+            Relayed::Packet(bytes) => Handed::Packet(bytes.to_vec()),
+            Relayed::Report { ntp, rtp_timestamp } => Handed::Report { ntp, rtp_timestamp },
+        };
+        self.relayed.push((to, layer, handed));
     }
 }
 
