@@ -26,6 +26,7 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(FAILED));
         }
     };
+    raise_descriptors();
     match action {
         Action::Serve(given) => serve(&given),
         Action::PrintConfig(given) => with_settings(config::load(&given), print_config),
@@ -34,6 +35,12 @@ fn main() -> ExitCode {
         Action::Bench(options) => bench(&options),
         Action::Schema => print(format_args!("{:#}", roundtable::protocol::schema::json_schema())),
     }
+}
+
+/// Each member is a socket, and many systems let a process begin with 1,024 descriptors though it may have more.
+fn raise_descriptors() {
+    // Where that is refused there are as many as there are; who comes when they are used up is told so.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
 }
 
 fn with_settings(loaded: Result<Loaded, config::ConfigError>, then: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {

@@ -49,6 +49,9 @@ pub struct Settings {
     /// How shards share UDP: one port for all, or a port each, counted up from udp-port
     #[arg(long, env = "ROUNDTABLE_UDP_SHARING", value_name = "HOW", value_enum, help_heading = "Network")]
     pub udp_sharing: Option<Sharing>,
+    /// How busy a shard may be, in percent of a core, before further members of its rooms are connected to others
+    #[arg(long, env = "ROUNDTABLE_SPREAD_ABOVE", value_name = "PERCENT", help_heading = "Network")]
+    pub spread_above: Option<u8>,
     /// Web origins besides the server's own that may open a WebSocket or read the API, such as `https://example.org`; `*` is every one. Repeatable
     #[arg(
         long,

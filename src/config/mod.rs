@@ -39,7 +39,7 @@ pub const MAX_ROOMS: u32 = 10_000;
 /// Most shards one can ask for.
 pub const MAX_SHARDS: u8 = 128;
 /// Most people in a room one can allow.
-pub const MAX_MEMBERS: u32 = 1_000;
+pub const MAX_MEMBERS: u32 = 20_000;
 /// Mebibytes of a recording one can allow.
 pub const MAX_RECORD_TRACE: u32 = 4_096;
 /// The largest bit rate one can set.
@@ -105,6 +105,8 @@ pub struct MediaConfig {
     pub shards: Option<u8>,
     /// How they share what is bound.
     pub sharing: Sharing,
+    /// How busy a shard may be, in percent of a core, before further members of its rooms are connected to others.
+    pub spread_above: u8,
 }
 
 impl Default for MediaConfig {
@@ -116,6 +118,7 @@ impl Default for MediaConfig {
             ipv6: true,
             shards: None,
             sharing: Sharing::default(),
+            spread_above: settings::DEFAULT_SPREAD_ABOVE,
         }
     }
 }
@@ -296,7 +299,7 @@ impl Check<'_> {
                 return self.invalid("public-ip", format!("{address} is IPv6, which no-ipv6 leaves out"));
             }
         }
-        let Settings { udp_port, shards, udp_sharing, .. } = self.settings;
+        let Settings { udp_port, shards, udp_sharing, spread_above, .. } = self.settings;
         Ok(MediaConfig {
             udp_port: udp_port.unwrap_or(default.udp_port),
             udp_listen,
@@ -304,6 +307,7 @@ impl Check<'_> {
             ipv6,
             shards: shards.map(|shards| self.within("shards", shards, 1..=MAX_SHARDS)).transpose()?,
             sharing: udp_sharing.unwrap_or(default.sharing),
+            spread_above: self.within("spread-above", spread_above.unwrap_or(default.spread_above), 0..=100)?,
         })
     }
 

@@ -16,12 +16,14 @@ use crate::telemetry::{LogConfig, LogFormat};
 pub const DEFAULT_HTTP_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7880);
 /// The UDP port unless told otherwise.
 pub const DEFAULT_UDP_PORT: u16 = 7882;
+/// How busy a shard may be before its rooms spread unless told otherwise, in percent.
+pub const DEFAULT_SPREAD_ABOVE: u8 = 50;
 /// Life of a TURN credential unless told otherwise.
 pub const DEFAULT_TURN_TTL: Duration = Duration::from_secs(4 * 60 * 60);
 /// Rooms that may be open unless told otherwise.
 pub const DEFAULT_MAX_ROOMS: u32 = 500;
 /// People in a room unless told otherwise.
-pub const DEFAULT_MAX_MEMBERS: u32 = 100;
+pub const DEFAULT_MAX_MEMBERS: u32 = 2_000;
 /// Talkers heard in a room of many microphones unless told otherwise.
 pub const DEFAULT_VOICE_SLOTS: u16 = 3;
 
@@ -171,6 +173,7 @@ pub fn merge(given: &Given, file: &File) -> Merged {
         no_ipv6,
         shards,
         udp_sharing,
+        spread_above,
         allowed_origin,
         tls_cert,
         tls_key,
@@ -232,6 +235,7 @@ fn default_settings() -> Settings {
         public_ip: Some(Vec::new()),
         no_ipv6: Some(false),
         udp_sharing: Some(Sharing::default()),
+        spread_above: Some(DEFAULT_SPREAD_ABOVE),
         allowed_origin: Some(Vec::new()),
         stun: Some(Vec::new()),
         turn: Some(Vec::new()),

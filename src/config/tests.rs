@@ -80,7 +80,7 @@ fn the_stronger_layer_wins_and_says_who_it_is() {
     let line = |key: &str| loaded.settings.iter().find(|setting| setting.key == key).unwrap().to_string();
     assert_eq!(line("udp-port"), "udp-port = 6000  # flag");
     assert_eq!(line("max-rooms"), "max-rooms = 7  # r.toml:2");
-    assert_eq!(line("max-members"), "max-members = 100  # default");
+    assert_eq!(line("max-members"), "max-members = 2000  # default");
     assert_eq!(line("tls-cert"), "# tls-cert is not set");
 }
 
@@ -150,7 +150,7 @@ fn a_mistake_names_the_setting_and_its_origin() {
         (&["--udp-listen=::1"], "no-ipv6 = true", "udp-listen (flag): ::1 is IPv6"),
         (&["--udp-listen=224.0.0.1"], "", "udp-listen (flag): 224.0.0.1 is a multicast"),
         (&["--max-rooms=0"], "", "max-rooms (flag): 0 is not between 1 and 10000"),
-        (&["--max-members=1001"], "", "max-members (flag): 1001 is not between 1 and 1000"),
+        (&["--max-members=20001"], "", "max-members (flag): 20001 is not between 1 and 20000"),
         (&["--max-seats=49"], "", "max-seats (flag): 49 is not between 0 and 48"),
         (&["--voice-slots=0"], "", "voice-slots (flag): 0 is not between 1 and 6"),
         (&[], "voice-slots = 7\n", "voice-slots (r.toml:1): 7 is not between 1 and 6"),

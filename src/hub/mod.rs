@@ -64,11 +64,11 @@ impl Default for HubConfig {
     fn default() -> Self {
         Self {
             max_rooms: 500,
-            max_members_per_room: 100,
+            max_members_per_room: 2_000,
             max_seats: MAX_SEATS,
             voice_slots: 3,
             limits: MemberLimits::NONE,
-            max_sessions: 1_000,
+            max_sessions: 5_000,
             keep_closed: Duration::from_secs(60),
             authorise_timeout: Duration::from_secs(10),
             reply_timeout: Duration::from_secs(5),
@@ -255,12 +255,9 @@ impl Hub {
     /// # Errors
     /// [`HubError`] when one does not answer in time, or at all.
     pub async fn stats(&self) -> Result<Vec<ShardStats>, HubError> {
-        let mut all = Vec::new();
-        for inbox in &self.0.inboxes {
-            let stats = self.ask(inbox, Command::Stats).await?;
-            all.push(ShardStats { busy_permille: inbox.load().permille(), ..stats });
-        }
-        Ok(all)
+        let all = self.ask_all(Command::Stats).await?;
+        let told = self.0.inboxes.iter().zip(all);
+        Ok(told.map(|(inbox, stats)| ShardStats { busy_permille: inbox.load().permille(), ..stats }).collect())
     }
 
     /// The figures of a room's members; `None` if it is not open.
@@ -268,8 +265,19 @@ impl Hub {
     /// # Errors
     /// As [`Hub::stats`].
     pub async fn room_stats(&self, room: &RoomId) -> Result<Option<RoomStats>, HubError> {
-        let Some(inbox) = self.inbox_of(room) else { return Ok(None) };
-        self.ask(inbox, |reply| Command::RoomStats { room: room.clone(), reply }).await
+        if self.inbox_of(room).is_none() {
+            return Ok(None);
+        }
+        // A large room has members on several shards, each of which knows of its own.
+        let parts = self.ask_all(|reply| Command::RoomStats { room: room.clone(), reply }).await?;
+        let merged = parts.into_iter().flatten().reduce(|mut all, part| {
+            all.members.extend(part.members);
+            all
+        });
+        Ok(merged.map(|mut all| {
+            all.members.sort_by(|a, b| a.member.cmp(&b.member));
+            all
+        }))
     }
 
     /// Changes what a member may receive and publish: where `limits` says nothing, to what everybody may. Returns what
@@ -397,10 +405,29 @@ impl Hub {
         self.0.inboxes.get(self.0.rooms.shard_of(room)?)
     }
 
+    /// Asks all shards at once and waits for their answers, in the order of their numbers.
+    async fn ask_all<T>(&self, question: impl Fn(oneshot::Sender<T>) -> Command) -> Result<Vec<T>, HubError> {
+        let mut receivers = Vec::new();
+        for inbox in &self.0.inboxes {
+            let (sender, receiver) = oneshot::channel();
+            self.send(inbox, question(sender))?;
+            receivers.push(receiver);
+        }
+        let mut answers = Vec::new();
+        for receiver in receivers {
+            answers.push(self.answer(receiver).await?);
+        }
+        Ok(answers)
+    }
+
     /// Asks a shard and waits for its answer.
     async fn ask<T>(&self, inbox: &Inbox, question: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, HubError> {
         let (sender, receiver) = oneshot::channel();
         self.send(inbox, question(sender))?;
+        self.answer(receiver).await
+    }
+
+    async fn answer<T>(&self, receiver: oneshot::Receiver<T>) -> Result<T, HubError> {
         match tokio::time::timeout(self.0.config.reply_timeout, receiver).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(self.gone()),

@@ -226,19 +226,24 @@ impl Room {
         self.refit_member(id);
     }
 
+    /// How many further tracks a member may publish.
+    ///
+    /// # Errors
+    /// [`PublishError::Forbidden`] if it may not publish at all.
+    pub fn publish_allowance(&self, id: &MemberId) -> Result<usize, PublishError> {
+        if !self.members.get(id).is_some_and(|m| m.grants.publish) {
+            return Err(PublishError::Forbidden);
+        }
+        let have = self.tracks.iter().filter(|t| t.member == *id).count();
+        Ok(MAX_TRACKS_PER_MEMBER.saturating_sub(have))
+    }
+
     /// Checks whether a member may publish `more` further tracks.
     ///
     /// # Errors
     /// [`PublishError`] says why not.
     pub fn check_publish(&self, id: &MemberId, more: usize) -> Result<(), PublishError> {
-        if more == 0 {
-            return Ok(());
-        }
-        if !self.members.get(id).is_some_and(|m| m.grants.publish) {
-            return Err(PublishError::Forbidden);
-        }
-        let have = self.tracks.iter().filter(|t| t.member == *id).count();
-        if have + more > MAX_TRACKS_PER_MEMBER { Err(PublishError::TooManyTracks) } else { Ok(()) }
+        check_allowance(&self.publish_allowance(id), more)
     }
 
     /// Makes an id for a track that is about to be published, so that the plane knows it before anybody hears of it.
@@ -405,6 +410,19 @@ impl Room {
         self.tracks.iter().find(|t| t.id == *id)
     }
 
+    /// All published tracks, in the order in which they began.
+    #[must_use]
+    pub fn tracks(&self) -> &[TrackInfo] {
+        &self.tracks
+    }
+
+    /// What a track counts as, and when its owner spoke: the later the higher.
+    #[must_use]
+    pub fn rank_of(&self, track: &TrackInfo) -> (Class, u64) {
+        let standing = self.speakers.standing(track.member.clone());
+        (class_of(track.source, standing.class), standing.spoke)
+    }
+
     /// Whether a member may receive.
     #[must_use]
     pub fn may_subscribe(&self, id: &MemberId) -> bool {
@@ -470,9 +488,8 @@ impl Room {
 
     /// Says what a track counts as.
     fn rank(&mut self, track: &TrackInfo) {
-        let standing = self.speakers.standing(track.member.clone());
-        let class = class_of(track.source, standing.class);
-        self.effects.push_back(Effect::Rank { track: track.id.clone(), class, spoke: standing.spoke });
+        let (class, spoke) = self.rank_of(track);
+        self.effects.push_back(Effect::Rank { track: track.id.clone(), class, spoke });
     }
 
     fn forget_track(&mut self, track: &TrackId) {
@@ -558,6 +575,19 @@ impl Room {
             member.asked_seats = wish;
             self.effects.push_back(Effect::Grow { member: id.clone(), seats: wish });
         }
+    }
+}
+
+/// Checks whether `more` further tracks are within what a member may publish.
+///
+/// # Errors
+/// [`PublishError`] says why not.
+pub fn check_allowance(allowance: &Result<usize, PublishError>, more: usize) -> Result<(), PublishError> {
+    match allowance {
+        _ if more == 0 => Ok(()),
+        Err(error) => Err(error.clone()),
+        Ok(allowed) if more > *allowed => Err(PublishError::TooManyTracks),
+        Ok(_) => Ok(()),
     }
 }
 

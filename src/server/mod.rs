@@ -324,7 +324,7 @@ impl Drop for Conference {
 }
 
 fn shard_config(config: &Config) -> ShardConfig {
-    let MediaConfig { udp_port, udp_listen, public_ips, ipv6, shards, sharing } = &config.media;
+    let MediaConfig { udp_port, udp_listen, public_ips, ipv6, shards, sharing, spread_above } = &config.media;
     let mut addresses = udp_listen.clone();
     if addresses.is_empty() {
         addresses.push(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
@@ -340,6 +340,7 @@ fn shard_config(config: &Config) -> ShardConfig {
         // The tape is the first shard's, and the room to record may be any.
         shards: if config.record.is_some() { 1 } else { shards.unwrap_or_else(cores) },
         sharing: *sharing,
+        spread_above: u32::from(*spread_above) * 10,
     }
 }
 

@@ -15,9 +15,14 @@ use slab::Slab;
 
 use super::endpoint::{Endpoint, is_earlier};
 use super::fanout::{Fanout, FanoutCounters};
-use super::inbox::{Command, Join, ToMember};
-use super::lane::Route;
-use super::rooms::OpenRoom;
+use super::home::Home;
+use super::inbox::{Command, Join, JoinRefused, ToMember};
+use super::lane::{Item, Lanes, Route};
+use super::letter::Report;
+use super::load::Load;
+use super::rooms::{OpenRoom, Role};
+use super::spread::Spread;
+use super::stage::Stage;
 use super::stats::ShardStats;
 use super::tape::Tape;
 use super::timer::Wheel;
@@ -45,6 +50,19 @@ pub struct Outgoing<'a> {
     pub segment: Option<usize>,
 }
 
+/// What ties a shard to the others.
+#[derive(Debug)]
+pub struct Among {
+    /// The ways to them.
+    pub lanes: Lanes,
+    /// Whether all share one port.
+    pub shares_port: bool,
+    /// How busy each shard is, itself included, by their numbers.
+    pub loads: Vec<Load>,
+    /// A room goes on to further shards when its own are busy for more than so many thousandths of the time.
+    pub spread_above: u32,
+}
+
 /// Everything one shard owns but its sockets.
 #[derive(Debug)]
 pub struct Core {
@@ -52,11 +70,19 @@ pub struct Core {
     pub(super) candidates: Vec<Candidate>,
     pub(super) shard: u8,
     pub(super) rooms: Slab<OpenRoom>,
-    names: HashMap<RoomId, usize>,
+    /// Rooms by name, …
+    pub(super) names: HashMap<RoomId, usize>,
+    /// … and by what tells one from an earlier or later one of that name.
+    pub(super) lives: HashMap<u64, usize>,
     pub(super) endpoints: Slab<Endpoint>,
     pub(super) demux: Demux<usize>,
-    /// What the other shards are to be told.
-    routes: Vec<Route>,
+    /// The ways to the other shards.
+    pub(super) lanes: Lanes,
+    /// Whether they share a port, so that they are to know whose a remote address is.
+    shares_port: bool,
+    /// How busy each shard is, and where members of rooms that outgrow theirs are connected.
+    pub(super) loads: Vec<Load>,
+    pub(super) spread: Spread,
     wheel: Wheel<Alarm>,
     alarms: Vec<Alarm>,
     /// Endpoints whose transport may have something to say.
@@ -65,7 +91,7 @@ pub struct Core {
     dirty: Vec<usize>,
     control: Vec<Transmit>,
     scratch: Vec<u8>,
-    counters: Counters,
+    pub(super) counters: Counters,
     tape: Option<Tape>,
     stopping: bool,
 }
@@ -77,6 +103,7 @@ pub(super) struct Counters {
     pub(super) datagrams_in: u64,
     pub(super) datagrams_out: u64,
     handed_in: u64,
+    pub(super) relayed_in: u64,
     pub(super) send_drops: u64,
     pub(super) send_calls: u64,
     rtp_in: u64,
@@ -108,18 +135,26 @@ impl PlaneTotals {
 }
 
 impl Core {
-    /// Shard `shard` of `shards` that share the sockets, without rooms. `candidates` is what answers tell members.
+    /// A shard without rooms. `candidates` is what answers tell members.
     #[must_use]
-    pub fn new(now: Instant, (shard, shards): (u8, u8), identity: Arc<Identity>, candidates: Vec<Candidate>) -> Self {
+    pub fn new(now: Instant, identity: Arc<Identity>, candidates: Vec<Candidate>, among: Among) -> Self {
+        let Among { lanes, shares_port, loads, spread_above } = among;
+        let shard = lanes.own();
+        // With a port each there is nobody to hand anything to, so what names another shard is nobody's.
+        let shards = if shares_port { u8::try_from(loads.len()).unwrap_or(u8::MAX) } else { 0 };
         Self {
             identity,
             candidates,
             shard,
             rooms: Slab::new(),
             names: HashMap::new(),
+            lives: HashMap::new(),
             endpoints: Slab::new(),
             demux: Demux::new(shard, shards),
-            routes: Vec::new(),
+            lanes,
+            shares_port,
+            loads,
+            spread: Spread::new(now, spread_above),
             wheel: Wheel::new(now),
             alarms: Vec::new(),
             stale: Vec::new(),
@@ -155,8 +190,8 @@ impl Core {
             }
             Command::Limit { room, member, limits, reply } => {
                 let key = self.names.get(&room).copied();
-                let open = key.and_then(|key| self.rooms.get_mut(key));
-                let _ = reply.send(open.is_some_and(|open| open.room.set_limits(&member, limits)));
+                let home = key.and_then(|key| self.home(key));
+                let _ = reply.send(home.is_some_and(|home| home.room.set_limits(&member, limits)));
                 if let Some(key) = key {
                     self.look_after(now, key);
                 }
@@ -180,31 +215,56 @@ impl Core {
     }
 
     /// Follows what another shard says of a path.
-    pub fn handle_route(&mut self, from: u8, route: Route) {
+    fn handle_route(&mut self, from: u8, route: Route) {
         match route {
             Route::Add(path) => self.demux.add_foreign(path, from),
             Route::Remove(path) => self.demux.remove_foreign(&path, from),
         }
     }
 
-    /// What the other shards are to be told, which is forgotten.
-    pub fn drain_routes(&mut self) -> impl Iterator<Item = Route> {
-        self.routes.drain(..)
+    /// Takes what another shard has handed over; returns whether more may wait.
+    pub fn take_handed(&mut self, now: Instant) -> bool {
+        let Some(mut batch) = self.lanes.next() else { return false };
+        for route in batch.routes.drain(..) {
+            self.handle_route(batch.from, route);
+        }
+        for letter in batch.letters.drain(..) {
+            self.handle_letter(now, batch.from, letter);
+        }
+        for item in batch.items() {
+            match item {
+                Item::Datagram(path, datagram) => {
+                    self.counters.handed_in += 1;
+                    // Whose it was when it was handed over may have gone: then it is nobody's.
+                    let _ = self.find_owner(now, path, datagram);
+                }
+                Item::Relayed(to, layer, item) => self.handle_relayed(now, to, layer, item),
+            }
+        }
+        self.lanes.recycle(batch);
+        self.settle(now);
+        true
     }
 
-    /// Counts a datagram that another shard has handed over.
-    pub fn count_handed(&mut self) {
-        self.counters.handed_in += 1;
+    /// Hands over what is other shards'; before the answers of this turn leave, as who gets one sends at once, maybe to
+    /// another shard's socket.
+    pub fn hand_over(&mut self) {
+        let lost = self.lanes.flush();
+        self.counters.full_lane += lost as u64;
     }
 
-    /// Counts datagrams that were to be handed to another shard and could not.
-    pub fn count_lost(&mut self, datagrams: usize) {
-        self.counters.full_lane += datagrams as u64;
+    /// Takes one datagram; media is decrypted in place and forwarded into the receivers' arenas. What is another shard's
+    /// is handed over.
+    pub fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8]) {
+        if let Some(shard) = self.find_owner(now, path, datagram)
+            && !self.lanes.push(shard, path, datagram)
+        {
+            self.counters.full_lane += 1;
+        }
     }
 
-    /// Takes one datagram; media is decrypted in place and forwarded into the receivers' arenas. Returns the shard whose
-    /// it is, if that is another one.
-    pub fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8]) -> Option<u8> {
+    /// Takes one datagram, unless it is another shard's, which is returned.
+    fn find_owner(&mut self, now: Instant, path: Path, datagram: &mut [u8]) -> Option<u8> {
         let key = match self.demux.owner(path, datagram) {
             Owner::Shard(shard) => return Some(shard),
             Owner::Peer(key) => Some(key),
@@ -298,7 +358,7 @@ impl Core {
         if let Some(tape) = &mut self.tape
             && let Some(room) = tape.room().and_then(|key| self.rooms.get_mut(key))
         {
-            tape.drain(now, &mut room.plane);
+            tape.drain(now, &mut room.stage.plane);
         }
     }
 
@@ -330,33 +390,39 @@ impl Core {
     #[must_use]
     pub fn stats(&self) -> ShardStats {
         let mut plane = self.counters.closed.clone();
-        self.rooms.iter().for_each(|(_, room)| plane.add(room.plane.counters()));
+        self.rooms.iter().for_each(|(_, room)| plane.add(room.stage.plane.counters()));
         let reasons = PlaneDrop::ALL.iter().map(|reason| reason.as_str());
         let mut dropped: BTreeMap<&'static str, u64> = reasons.zip(plane.dropped).collect();
         let transport = DropReason::ALL.iter().zip(self.counters.transport).map(|(r, n)| (r.as_str(), n));
         let own = [
             ("unknown-ufrag", self.counters.unknown_ufrag),
             ("unknown-path", self.counters.unknown_path),
-            ("full-lane", self.counters.full_lane),
+            ("full-lane", self.counters.full_lane + self.counters.fanout.not_relayed),
             ("fanout", self.counters.fanout.dropped),
         ];
         for (reason, count) in transport.chain(own) {
             *dropped.entry(reason).or_default() += count;
         }
         dropped.retain(|_, count| *count > 0);
+        let homes = || self.rooms.iter().filter_map(|(_, open)| open.home());
+        let stages = || self.rooms.iter().map(|(_, open)| &open.stage);
         ShardStats {
-            rooms: self.rooms.len(),
-            members: self.rooms.iter().map(|(_, r)| r.members.len()).sum(),
+            rooms: homes().count(),
+            members: homes().map(|home| home.members.len()).sum(),
+            branches: self.rooms.len() - homes().count(),
             peers: self.endpoints.len(),
             connected_peers: self.endpoints.iter().filter(|(_, e)| e.transport.is_connected()).count(),
             paths: self.demux.paths(),
             foreign_paths: self.demux.foreign_paths(),
-            tracks: self.rooms.iter().map(|(_, r)| r.tracks.len()).sum(),
-            slots: self.rooms.iter().map(|(_, r)| r.slots.len()).sum(),
+            tracks: stages().map(Stage::own_tracks).sum(),
+            relayed_tracks: stages().map(Stage::relayed_tracks).sum(),
+            slots: stages().map(Stage::slots).sum(),
             offers: self.counters.offers,
             datagrams_in: self.counters.datagrams_in,
             datagrams_out: self.counters.datagrams_out,
             handed_in: self.counters.handed_in,
+            relayed_in: self.counters.relayed_in,
+            relayed_out: self.counters.fanout.relayed,
             send_drops: self.counters.send_drops,
             send_calls: self.counters.send_calls,
             rtp_in: self.counters.rtp_in,
@@ -373,7 +439,7 @@ impl Core {
         let clocks = clocks(now);
         let outcome = self
             .enter(clocks, room, journal, max_members, voice_slots)
-            .map(|key| self.admit(clocks, key, name, grants, max_seats, outbox));
+            .and_then(|key| self.admit(clocks, key, name, grants, max_seats, outbox).ok_or(JoinRefused::JournalClosed));
         match outcome {
             Err(refused) => {
                 let _ = reply.send(Err(refused));
@@ -397,13 +463,12 @@ impl Core {
         journal: Arc<crate::journal::Journal>,
         max_members: usize,
         voice_slots: u16,
-    ) -> Result<usize, super::inbox::JoinRefused> {
-        use super::inbox::JoinRefused;
+    ) -> Result<usize, JoinRefused> {
         if self.stopping {
             return Err(JoinRefused::Stopping);
         }
-        if let Some(&key) = self.names.get(&room) {
-            let full = self.rooms.get(key).is_none_or(|r| r.room.len() >= max_members);
+        if let Some(key) = self.names.get(&room).copied().filter(|&key| self.is_home(clocks.instant, key)) {
+            let full = self.home(key).is_none_or(|home| home.room.len() >= max_members);
             return if full { Err(JoinRefused::RoomFull(max_members)) } else { Ok(key) };
         }
         if journal.is_closed() {
@@ -412,15 +477,27 @@ impl Core {
         if max_members == 0 {
             return Err(JoinRefused::RoomFull(0));
         }
-        let key = self.rooms.insert(OpenRoom::new(clocks, room.clone(), journal, random_u64(), voice_slots));
-        if let Some(open) = self.rooms.get_mut(key) {
-            if let Some(tape) = &mut self.tape {
-                tape.handle_opened(clocks.instant, key, &open.id, &mut open.plane);
-            }
-            open.plane.set_max_talkers(clocks.instant, usize::from(voice_slots));
+        let life = random_u64();
+        let entry = self.rooms.vacant_entry();
+        let key = entry.key();
+        let mut stage = Stage::new(clocks, random_u64(), voice_slots, (key, life));
+        if let Some(tape) = &mut self.tape {
+            tape.handle_opened(clocks.instant, key, &room, &mut stage.plane);
         }
+        let home = Box::new(Home::new(journal, random_u64(), voice_slots));
+        entry.insert(OpenRoom::new(room.clone(), life, Role::Home(home), stage));
+        self.lives.insert(life, key);
         self.names.insert(room, key);
         Ok(key)
+    }
+
+    /// Whether a room lives here. A stage of an earlier room of its name, which its home has not closed yet, is closed.
+    fn is_home(&mut self, now: Instant, key: usize) -> bool {
+        let is_home = self.home(key).is_some();
+        if !is_home {
+            self.close_stage(now, key);
+        }
+        is_home
     }
 
     /// Runs the plane of an endpoint's room with the way out to its members.
@@ -441,12 +518,14 @@ impl Core {
         let Some(room) = self.rooms.get_mut(room_key) else { return };
         let mut out = Fanout {
             endpoints: &mut self.endpoints,
-            peers: &room.peers,
+            peers: &room.stage.peers,
+            outlets: &room.stage.outlets,
+            lanes: &mut self.lanes,
             dirty: &mut self.dirty,
             scratch: &mut self.scratch,
             counters: &mut self.counters.fanout,
         };
-        run(&mut room.plane, &mut out);
+        run(&mut room.stage.plane, &mut out);
         if !room.touched {
             room.touched = true;
             self.touched.push(room_key);
@@ -486,7 +565,7 @@ impl Core {
             PeerEvent::PathProven(path) => {
                 endpoint.paths.push(path);
                 self.demux.add_path(path, key);
-                self.routes.push(Route::Add(path));
+                self.tell_route(Route::Add(path));
             }
             PeerEvent::PathLost(path) => {
                 endpoint.paths.retain(|p| *p != path);
@@ -508,7 +587,7 @@ impl Core {
                 endpoint.ready = true;
                 self.plane(key, |plane, peer, _| plane.set_peer_ready(now, peer, true));
             }
-            PeerEvent::ChannelOpened { id, label, .. } => self.channel_opened(now, key, id, &label),
+            PeerEvent::ChannelOpened { id, label, .. } => self.channel_opened(key, id, &label),
             PeerEvent::ChannelClosed { id } => {
                 if endpoint.chat == Some(id) {
                     endpoint.chat = None;
@@ -527,40 +606,15 @@ impl Core {
                     None => ErrorCode::DtlsFailed,
                 };
                 let message = format!("the media connection ended: {reason:?}");
-                self.end_member(now, room, &member, code, message, LeaveReason::ConnectionLost);
+                let reason = LeaveReason::ConnectionLost;
+                self.report(now, room, Report::Ended { member, code, message, reason });
+                self.look_after(now, room);
             }
         }
     }
 
-    /// Tells a member why it is out, and takes it out.
-    pub(super) fn end_member(
-        &mut self,
-        now: Instant,
-        room: usize,
-        member: &MemberId,
-        code: ErrorCode,
-        message: String,
-        reason: LeaveReason,
-    ) {
-        if let Some(open) = self.rooms.get_mut(room) {
-            open.tell(member, ToMember::Close { code, message, reconnect_after_ms: Some(0) });
-        }
-        self.remove_member(now, room, member, reason);
-        self.look_after(now, room);
-    }
-
-    /// Takes a member and everything of it out. A second call changes nothing.
-    pub(super) fn remove_member(&mut self, now: Instant, room: usize, member: &MemberId, reason: LeaveReason) {
-        let Some(open) = self.rooms.get_mut(room) else { return };
-        let Some(presence) = open.members.remove(member) else { return };
-        open.slots.retain(|_, (owner, _)| owner != member);
-        open.room.leave(clocks(now), member, reason);
-        if let Some(key) = presence.endpoint {
-            self.remove_endpoint(now, key);
-        }
-    }
-
-    fn remove_endpoint(&mut self, now: Instant, key: usize) {
+    /// Ends a peer connection.
+    pub(super) fn remove_endpoint(&mut self, now: Instant, key: usize) {
         let Some(endpoint) = self.endpoints.get_mut(key) else { return };
         endpoint.transport.close(now);
         while let Some(transmit) = endpoint.transport.poll_transmit() {
@@ -570,31 +624,37 @@ impl Core {
         endpoint.paths.iter().for_each(|&path| self.remove_path(path, key));
         endpoint.ufrags.iter().for_each(|ufrag| self.demux.remove_ufrag(ufrag, key));
         if let Some(open) = self.rooms.get_mut(endpoint.room) {
-            open.plane.remove_peer(now, endpoint.plane);
-            open.set_peer(endpoint.plane, None);
+            open.stage.plane.remove_peer(now, endpoint.plane);
+            open.stage.set_peer(endpoint.plane, None);
         }
     }
 
     fn remove_path(&mut self, path: Path, key: usize) {
         if self.demux.remove_path(&path, key) {
-            self.routes.push(Route::Remove(path));
+            self.tell_route(Route::Remove(path));
+        }
+    }
+
+    fn tell_route(&mut self, route: Route) {
+        if self.shares_port {
+            self.lanes.tell(route);
         }
     }
 
     fn close_room(&mut self, now: Instant, key: usize, reason: RoomCloseReason) {
-        let Some(open) = self.rooms.get_mut(key) else { return };
+        let Some(home) = self.home(key) else { return };
         let (code, message, after) = match reason {
             RoomCloseReason::ServerStopping => {
                 (ErrorCode::Stopping, "the server is stopping", Some(RECONNECT_AFTER_STOP_MS))
             }
             _ => (ErrorCode::RoomClosed, "the room was closed", None),
         };
-        open.room.close(clocks(now), reason);
-        let members: Vec<MemberId> = open.members.keys().cloned().collect();
+        home.room.close(clocks(now), reason);
+        let members: Vec<MemberId> = home.members.keys().cloned().collect();
         for member in members {
-            if let Some(open) = self.rooms.get_mut(key) {
+            if let Some(home) = self.home(key) {
                 let close = ToMember::Close { code, message: message.to_owned(), reconnect_after_ms: after };
-                open.tell(&member, close);
+                home.tell(&member, close);
             }
             self.remove_member(now, key, &member, LeaveReason::RoomClosed);
         }
@@ -608,17 +668,19 @@ impl Core {
         loop {
             self.apply_effects(now, key);
             let Some(open) = self.rooms.get_mut(key) else { return };
-            let Some(member) = open.slow.pop() else { break };
+            let Some(member) = open.home_mut().and_then(|home| home.slow.pop()) else { break };
             tracing::info!(room = %open.id, %member, "a member read too slowly and is out");
             self.remove_member(now, key, &member, LeaveReason::Removed);
         }
         let Some(open) = self.rooms.get_mut(key) else { return };
-        if open.members.is_empty() {
-            open.room.close(clocks(now), RoomCloseReason::Empty);
+        if let Some(home) = open.home_mut()
+            && home.members.is_empty()
+        {
+            home.room.close(clocks(now), RoomCloseReason::Empty);
             self.apply_effects(now, key);
             return self.forget_room(key);
         }
-        if let Some(deadline) = open.plane.poll_timeout()
+        if let Some(deadline) = open.stage.plane.poll_timeout()
             && is_earlier(deadline, open.scheduled)
         {
             open.scheduled = Some(deadline);
@@ -626,13 +688,16 @@ impl Core {
         }
     }
 
-    fn forget_room(&mut self, key: usize) {
+    pub(super) fn forget_room(&mut self, key: usize) {
         if let Some(mut open) = self.rooms.try_remove(key) {
             if let Some(tape) = &mut self.tape {
-                tape.handle_closed(key, &mut open.plane);
+                tape.handle_closed(key, &mut open.stage.plane);
             }
-            self.counters.closed.add(open.plane.counters());
-            self.names.remove(&open.id);
+            self.counters.closed.add(open.stage.plane.counters());
+            self.lives.remove(&open.life);
+            if self.names.get(&open.id) == Some(&key) {
+                self.names.remove(&open.id);
+            }
         }
     }
 

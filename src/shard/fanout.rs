@@ -1,10 +1,12 @@
 //! Where the media plane's packets become datagrams: copied once into the receiver's arena and sealed there.
 
 use roundtable_media::Egress;
-use roundtable_media::PeerKey;
+use roundtable_media::{PeerKey, Relayed};
 use slab::Slab;
 
 use super::endpoint::Endpoint;
+use super::lane::Lanes;
+use super::stage::Outlet;
 
 /// What the fan-out counts.
 #[derive(Debug, Default, Clone, Copy)]
@@ -13,6 +15,10 @@ pub struct FanoutCounters {
     pub rtp: u64,
     /// Packets not sealed: no keys, or too much waiting.
     pub dropped: u64,
+    /// Packets handed to stages of the room on other shards.
+    pub relayed: u64,
+    /// Packets not handed on, as too much waited.
+    pub not_relayed: u64,
 }
 
 /// The way from one room's plane to its members' arenas, borrowed for one call of the plane.
@@ -22,6 +28,10 @@ pub struct Fanout<'a> {
     pub endpoints: &'a mut Slab<Endpoint>,
     /// Which endpoint a peer of the room's plane is.
     pub peers: &'a [Option<usize>],
+    /// The ways to stages on other shards, by the plane's numbers.
+    pub outlets: &'a [Outlet],
+    /// What they go through.
+    pub lanes: &'a mut Lanes,
     /// Endpoints with something to send.
     pub dirty: &'a mut Vec<usize>,
     /// Space for RTCP that is sealed.
@@ -70,5 +80,12 @@ impl Egress for Fanout<'_> {
             self.finish(key, pushed);
         }
         *self.scratch = sealed;
+    }
+
+    fn relay(&mut self, to: u32, layer: u8, item: Relayed<'_>) {
+        let Some(outlet) = self.outlets.get(to as usize) else { return };
+        let handed = self.lanes.relay(outlet.shard, outlet.destination, layer, item);
+        self.counters.relayed += u64::from(handed);
+        self.counters.not_relayed += u64::from(!handed);
     }
 }

@@ -5,14 +5,20 @@
 //! port. Whose a remote address is, is told by *routes*: a shard that has proven a path tells all others of it, before it
 //! answers the check that proved it.
 //!
-//! Nothing waits and nothing is allocated in the steady state: a full lane drops datagrams (they are counted), and
-//! batches go back to where they came from. Routes are never dropped: they wait for room in the lane.
+//! The same lanes carry what parts of one room on several shards have for each other: letters, and relayed packets.
+//!
+//! Nothing waits and nothing is allocated in the steady state: a full lane drops datagrams and packets (they are counted),
+//! and batches go back to where they came from. Routes and letters are never dropped: they wait for room in the lane.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use mio::Waker;
+use roundtable_media::Relayed;
 use roundtable_transport::path::Path;
+use roundtable_wire::NtpTime;
+
+use super::letter::{Destination, Letter};
 
 /// Batches that may wait for one shard, of all others together.
 const LANE_CAPACITY: usize = 256;
@@ -33,36 +39,62 @@ pub enum Route {
 pub struct Batch {
     /// Who hands it over.
     pub from: u8,
-    /// To be followed before the datagrams are looked at.
+    /// To be followed before the items are looked at.
     pub routes: Vec<Route>,
+    /// To be read before the items are looked at.
+    pub letters: Vec<Letter>,
     bytes: Vec<u8>,
-    /// The path and the end of each datagram in `bytes`.
-    datagrams: Vec<(Path, usize)>,
+    /// What each item is, and its end in `bytes`.
+    items: Vec<(Head, usize)>,
+}
+
+/// What the bytes of an item are.
+#[derive(Debug, Clone, Copy)]
+enum Head {
+    Datagram(Path),
+    Packet(Destination, u8),
+    Report(Destination, u8, NtpTime, u32),
+}
+
+/// Something handed over.
+#[derive(Debug)]
+pub enum Item<'a> {
+    /// What has come to another shard's socket.
+    Datagram(Path, &'a mut [u8]),
+    /// Something of a layer of a track whose origin is another shard.
+    Relayed(Destination, u8, Relayed<'a>),
 }
 
 impl Batch {
-    /// The datagrams in the order in which they came.
-    pub fn datagrams(&mut self) -> impl Iterator<Item = (Path, &mut [u8])> {
+    /// The items in the order in which they came.
+    pub fn items(&mut self) -> impl Iterator<Item = Item<'_>> {
         let (mut rest, mut start) = (self.bytes.as_mut_slice(), 0);
-        self.datagrams.iter().map(move |&(path, end)| {
-            let (datagram, after) = std::mem::take(&mut rest).split_at_mut(end - start);
+        self.items.iter().map(move |&(head, end)| {
+            let (bytes, after) = std::mem::take(&mut rest).split_at_mut(end - start);
             (rest, start) = (after, end);
-            (path, datagram)
+            match head {
+                Head::Datagram(path) => Item::Datagram(path, bytes),
+                Head::Packet(to, layer) => Item::Relayed(to, layer, Relayed::Packet(bytes)),
+                Head::Report(to, layer, ntp, rtp_timestamp) => {
+                    Item::Relayed(to, layer, Relayed::Report { ntp, rtp_timestamp })
+                }
+            }
         })
     }
 
     fn is_empty(&self) -> bool {
-        self.routes.is_empty() && self.datagrams.is_empty()
+        self.routes.is_empty() && self.letters.is_empty() && self.items.is_empty()
     }
 
     fn clear(&mut self) {
         self.routes.clear();
-        self.forget_datagrams();
+        self.letters.clear();
+        self.forget_items();
     }
 
-    fn forget_datagrams(&mut self) {
+    fn forget_items(&mut self) {
         self.bytes.clear();
-        self.datagrams.clear();
+        self.items.clear();
     }
 }
 
@@ -114,17 +146,51 @@ impl Lanes {
         lanes.map(|(own, (inward, empties))| Self { own, others: outward(own).collect(), inward, empties }).collect()
     }
 
+    /// The number of the shard whose ends these are.
+    #[must_use]
+    pub fn own(&self) -> u8 {
+        self.own
+    }
+
     /// Adds a datagram to what is handed to `shard`. Returns whether there was room.
     pub fn push(&mut self, shard: u8, path: Path, datagram: &[u8]) -> bool {
-        let Some(at) = self.others.iter().position(|other| other.shard == shard) else { return false };
+        self.push_item(shard, Head::Datagram(path), datagram)
+    }
+
+    /// Adds something of a layer of a track to what is handed to `shard`. Returns whether there was room.
+    pub fn relay(&mut self, shard: u8, to: Destination, layer: u8, item: Relayed<'_>) -> bool {
+        match item {
+            Relayed::Packet(bytes) => self.push_item(shard, Head::Packet(to, layer), bytes),
+            Relayed::Report { ntp, rtp_timestamp } => {
+                self.push_item(shard, Head::Report(to, layer, ntp, rtp_timestamp), &[])
+            }
+        }
+    }
+
+    fn push_item(&mut self, shard: u8, head: Head, bytes: &[u8]) -> bool {
+        let Some(at) = self.index(shard) else { return false };
         // In bounds: just found.
-        if self.others[at].filling.bytes.len() + datagram.len() > BATCH_BYTES && self.send(at) > 0 {
+        if self.others[at].filling.bytes.len() + bytes.len() > BATCH_BYTES && self.send(at) > 0 {
             return false;
         }
         let batch = &mut self.others[at].filling;
-        batch.bytes.extend_from_slice(datagram);
-        batch.datagrams.push((path, batch.bytes.len()));
+        batch.bytes.extend_from_slice(bytes);
+        batch.items.push((head, batch.bytes.len()));
         true
+    }
+
+    /// Writes to the part of a room on another shard.
+    pub fn write(&mut self, shard: u8, letter: Letter) {
+        if let Some(at) = self.index(shard) {
+            // In bounds: just found.
+            self.others[at].filling.letters.push(letter);
+        }
+    }
+
+    fn index(&self, shard: u8) -> Option<usize> {
+        // They stand in the order of their numbers, without the own one.
+        let at = usize::from(shard) - usize::from(shard > self.own);
+        (shard != self.own && at < self.others.len()).then_some(at)
     }
 
     /// Tells all others of a route.
@@ -162,8 +228,8 @@ impl Lanes {
                 0
             }
             Err(TrySendError::Full(mut batch)) => {
-                let lost = batch.datagrams.len();
-                batch.forget_datagrams();
+                let lost = batch.items.len();
+                batch.forget_items();
                 other.filling = batch;
                 lost
             }
@@ -175,7 +241,10 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
+    use roundtable_media::{Plane, TrackConfig, TrackKey};
+
     use super::*;
+    use crate::shard::letter::{Body, StageCommand};
 
     fn path(port: u16) -> Path {
         Path { remote: ([127, 0, 0, 1], port).into(), local: None }
@@ -189,8 +258,30 @@ mod tests {
         (poll, Lanes::between(&wakers))
     }
 
+    /// Any track.
+    fn track() -> TrackKey {
+        let start = std::time::Instant::now();
+        let mut plane = Plane::new(start, 0, 1);
+        let peer = plane.add_peer(start);
+        let extensions = roundtable_wire::ExtensionMap::default();
+        let config = TrackConfig {
+            kind: roundtable_wire::Kind::Audio,
+            mid: "0".to_owned(),
+            codecs: Vec::new(),
+            extensions,
+            rids: Vec::new(),
+            ssrcs: Vec::new(),
+            fid: Vec::new(),
+        };
+        plane.add_track(start, peer, config)
+    }
+
     fn contents(batch: &mut Batch) -> Vec<(Path, Vec<u8>)> {
-        batch.datagrams().map(|(path, bytes)| (path, bytes.to_vec())).collect()
+        let datagrams = batch.items().filter_map(|item| match item {
+            Item::Datagram(path, bytes) => Some((path, bytes.to_vec())),
+            Item::Relayed(..) => None,
+        });
+        datagrams.collect()
     }
 
     #[test]
@@ -208,6 +299,23 @@ mod tests {
         let mut batch = lanes[1].next().unwrap();
         assert_eq!((batch.routes.len(), contents(&mut batch).len()), (1, 0), "routes are for everybody");
         assert!(lanes[0].next().is_none() && lanes[1].next().is_none() && lanes[2].next().is_none());
+    }
+
+    #[test]
+    fn letters_and_relayed_packets_come_to_one_shard_in_order() {
+        let (_poll, mut lanes) = lanes(3);
+        let to = Destination { room: 3, life: 9, track: track() };
+        let report = Relayed::Report { ntp: NtpTime(5), rtp_timestamp: 6 };
+        assert!(lanes[1].relay(0, to, 2, Relayed::Packet(&[7, 8])) && lanes[1].relay(0, to, 1, report));
+        lanes[1].write(0, Letter { life: 9, body: Body::Command(StageCommand::Close) });
+        lanes[1].flush();
+        let mut batch = lanes[0].next().unwrap();
+        assert_eq!((batch.from, batch.letters.len(), batch.letters[0].life), (1, 1, 9));
+        let items: Vec<String> = batch.items().map(|item| format!("{item:?}")).collect();
+        assert!(items[0].ends_with("2, Packet([7, 8]))"), "{items:?}");
+        assert!(items[1].contains("1, Report") && items.len() == 2, "{items:?}");
+        assert!(lanes[2].next().is_none());
+        assert!(!lanes[1].relay(1, to, 0, report) && !lanes[1].relay(3, to, 0, report), "there is no such lane");
     }
 
     #[test]

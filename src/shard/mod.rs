@@ -9,13 +9,19 @@ mod conversation;
 mod core;
 mod endpoint;
 mod fanout;
+mod home;
 pub mod inbox;
 mod lane;
+mod letter;
 pub mod load;
 mod negotiate;
+mod peers;
 mod ports;
+mod post;
 mod quality;
 mod rooms;
+mod spread;
+mod stage;
 pub mod stats;
 pub mod tape;
 mod timer;
@@ -35,10 +41,10 @@ use roundtable_transport::identity::Identity;
 use roundtable_transport::path::Path;
 use roundtable_udp::{Message, ReceiveBatch, Socket};
 
-use self::core::{Core, Outgoing, SendOutcome};
+use self::core::{Among, Core, Outgoing, SendOutcome};
 use self::inbox::{Command, Inbox};
 use self::lane::Lanes;
-use self::load::LoadMeter;
+use self::load::{Load, LoadMeter};
 use self::ports::Bound;
 use self::tape::Tape;
 use crate::net::address;
@@ -69,6 +75,8 @@ pub struct ShardConfig {
     pub shards: u8,
     /// How they share what is to be bound.
     pub sharing: Sharing,
+    /// A room goes on to further shards when its own are busy for more than so many thousandths of the time.
+    pub spread_above: u32,
 }
 
 /// How shards share UDP ports.
@@ -123,29 +131,32 @@ pub fn spawn(config: &ShardConfig, mut tape: Option<Tape>) -> io::Result<Vec<Sha
     let polls = bound.iter().map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
     let wakers = polls.iter().map(|poll| Waker::new(poll.registry(), WAKER).map(Arc::new));
     let wakers = wakers.collect::<io::Result<Vec<_>>>()?;
-    // With a port each there is nobody to hand anything to, so what names another shard is nobody's.
-    let (lanes, shared) = match config.sharing {
-        Sharing::OnePort => (Lanes::between(&wakers), count),
-        Sharing::PortEach => (wakers.iter().flat_map(|waker| Lanes::between(std::slice::from_ref(waker))).collect(), 0),
-    };
+    let lanes = Lanes::between(&wakers);
+    let (inboxes, commands): (Vec<_>, Vec<_>) = wakers.into_iter().map(Inbox::new).unzip();
+    let loads: Vec<Load> = inboxes.iter().map(Inbox::load).collect();
+    let ends = bound.into_iter().zip(polls).zip(inboxes.into_iter().zip(commands)).zip(lanes);
     let mut handles = Vec::new();
-    for (number, (((bound, poll), waker), lanes)) in (0..count).zip(bound.into_iter().zip(polls).zip(wakers).zip(lanes))
-    {
+    for (number, (((bound, poll), (inbox, commands)), lanes)) in (0..count).zip(ends) {
         let Bound { sockets, addresses } = bound;
         let candidates = address::candidates(&addresses, &config.public_ips, &interfaces, config.loopback);
         tracing::debug!(number, ?candidates, "members are told these addresses");
         for (i, socket) in sockets.iter().enumerate() {
             poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(i), Interest::READABLE)?;
         }
-        let (inbox, commands) = Inbox::new(waker);
         let load = LoadMeter::new(Instant::now(), inbox.load());
-        let mut core = Core::new(Instant::now(), (number, shared), Arc::clone(&identity), candidates);
+        let among = Among {
+            lanes,
+            shares_port: config.sharing == Sharing::OnePort,
+            loads: loads.clone(),
+            spread_above: config.spread_above,
+        };
+        let mut core = Core::new(Instant::now(), Arc::clone(&identity), candidates, among);
         core.set_tape(tape.take());
         let batch = ReceiveBatch::new(BATCH, ReceiveBatch::FULL_BYTES);
         let thread = std::thread::Builder::new()
             .name(format!("shard-{number}"))
             .stack_size(STACK_BYTES)
-            .spawn(move || Loop { poll, sockets, commands, core, batch, lanes, load }.run())?;
+            .spawn(move || Loop { poll, sockets, commands, core, batch, load }.run())?;
         handles.push(ShardHandle { inbox, udp: addresses, thread });
     }
     Ok(handles)
@@ -158,7 +169,6 @@ struct Loop {
     commands: Receiver<Command>,
     core: Core,
     batch: ReceiveBatch,
-    lanes: Lanes,
     load: LoadMeter,
 }
 
@@ -220,11 +230,7 @@ impl Loop {
             let now = Instant::now();
             for datagram in self.batch.datagrams() {
                 let path = Path { remote: datagram.source, local: datagram.local };
-                if let Some(shard) = self.core.handle_datagram(now, path, datagram.contents)
-                    && !self.lanes.push(shard, path, datagram.contents)
-                {
-                    self.core.count_lost(1);
-                }
+                self.core.handle_datagram(now, path, datagram.contents);
             }
             self.core.settle(now);
             self.flush();
@@ -239,18 +245,9 @@ impl Loop {
     /// Takes what other shards have handed over; says whether more may wait.
     fn take_handed(&mut self) -> bool {
         for _ in 0..HANDED_PER_TURN {
-            let Some(mut batch) = self.lanes.next() else { return false };
-            let now = Instant::now();
-            for route in batch.routes.drain(..) {
-                self.core.handle_route(batch.from, route);
+            if !self.core.take_handed(Instant::now()) {
+                return false;
             }
-            for (path, datagram) in batch.datagrams() {
-                // Whose it was when it was handed over may have gone: then it is nobody's.
-                let _ = self.core.handle_datagram(now, path, datagram);
-                self.core.count_handed();
-            }
-            self.lanes.recycle(batch);
-            self.core.settle(now);
             self.flush();
         }
         true
@@ -267,11 +264,8 @@ impl Loop {
     }
 
     fn flush(&mut self) {
-        let Self { sockets, core, lanes, .. } = self;
-        // Before the answers leave: who gets one sends at once, maybe to another shard's socket.
-        core.drain_routes().for_each(|route| lanes.tell(route));
-        let lost = lanes.flush();
-        core.count_lost(lost);
+        let Self { sockets, core, .. } = self;
+        core.hand_over();
         core.flush(|outgoing| send(sockets, outgoing));
     }
 }

@@ -4,16 +4,17 @@ use std::time::Instant;
 
 use roundtable_media::allocate::{Cause, Hints};
 use roundtable_media::bwe::Bitrate;
-use roundtable_media::{LayerChoice, Limits, PeerKey, PeerLimits, SlotKey, TrackKey};
+use roundtable_media::{LayerChoice, Limits, PeerKey, PeerLimits, TrackKey};
 use roundtable_protocol::grant::{MemberLimits, QualityLimits};
-use roundtable_protocol::message::{EncodingWish, ViewChange};
+use roundtable_protocol::message::ViewChange;
 use roundtable_protocol::stats::{
     ChoiceCause, EncodingFigures, LayerFigures, MemberStats, PathFigures, RoomStats, SlotFigures, TrackFigures,
 };
-use roundtable_protocol::{ErrorCode, MemberId, ServerMessage, TrackId};
+use roundtable_protocol::{MemberId, TrackId};
 
 use super::core::Core;
 use super::rooms::OpenRoom;
+use super::stage::Stage;
 use crate::room::Now;
 
 /// What the plane is to keep to for a member with these limits.
@@ -31,7 +32,7 @@ fn plane_limits(limits: &QualityLimits) -> Limits {
 }
 
 /// What the plane makes of how a track is looked at; of one nothing was said of, its defaults.
-fn hints(view: Option<&ViewChange>) -> Hints {
+pub(super) fn hints(view: Option<&ViewChange>) -> Hints {
     let default = Hints::default();
     let Some(view) = view else { return default };
     Hints {
@@ -51,74 +52,32 @@ fn rows(view: &ViewChange) -> Option<u16> {
 }
 
 impl Core {
-    /// Tells the plane what a member may receive and publish from now on.
-    pub(super) fn limit(&mut self, now: Instant, key: usize, member: &MemberId) {
-        let Some(peer) = self.plane_peer(key, member) else { return };
-        if let Some(open) = self.rooms.get_mut(key) {
-            open.plane.set_limits(now, peer, peer_limits(&open.room.limits(member)));
-        }
-    }
-
-    /// The figures of one member; `None` if it is not there.
-    pub(super) fn member_stats(&self, now: Now, key: usize, member: &MemberId) -> Option<MemberStats> {
-        let peer = self.plane_peer(key, member);
-        self.rooms.get(key)?.member_stats(now, member, peer)
-    }
-
-    /// The figures of everybody in a room.
+    /// The figures of those members of a room who are connected here, and where it lives of those who are not connected
+    /// at all.
     pub(super) fn room_stats(&self, now: Now, open: &OpenRoom) -> RoomStats {
-        let mut members: Vec<MemberStats> = open
-            .members
-            .iter()
-            .filter_map(|(member, presence)| {
-                let peer = presence.endpoint.and_then(|key| self.endpoints.get(key)).map(|endpoint| endpoint.plane);
-                open.member_stats(now, member, peer)
-            })
-            .collect();
+        let stage = &open.stage;
+        let mut members: Vec<MemberStats> =
+            stage.members.keys().filter_map(|member| stage.member_stats(now, member)).collect();
+        if let Some(home) = open.home() {
+            let unconnected = home.members.iter().filter(|(_, presence)| presence.shard.is_none());
+            let limits = |member| home.room.limits(member);
+            members.extend(unconnected.map(|(id, _)| MemberStats::new(id.clone(), now.unix_ms, limits(id))));
+        }
         members.sort_by(|a, b| a.member.cmp(&b.member));
         RoomStats { room: open.id.clone(), members }
     }
-
-    fn plane_peer(&self, key: usize, member: &MemberId) -> Option<PeerKey> {
-        let endpoint = self.rooms.get(key)?.members.get(member)?.endpoint?;
-        self.endpoints.get(endpoint).map(|endpoint| endpoint.plane)
-    }
 }
 
-impl OpenRoom {
-    /// Tells the plane how a member looks at the track that a slot of it carries.
-    pub(super) fn look(&mut self, now: Instant, member: &MemberId, slot: SlotKey, track: &TrackId) {
-        self.plane.set_hints(now, slot, hints(self.room.view_of(member, track)));
-    }
-
-    /// Tells a publisher which encodings of its track are wanted.
-    pub(super) fn tell_layers(&mut self, track: TrackKey, layers: u8) {
-        let Some(info) = self.names.get(&track).and_then(|id| self.room.track(id)) else { return };
-        let (id, owner) = (info.id.clone(), info.member.clone());
-        let encodings = self.rids(track).into_iter().enumerate();
-        let encodings = encodings.map(|(at, rid)| EncodingWish { rid, active: layers >> at.min(7) & 1 == 1 });
-        let encodings = encodings.collect();
-        self.say(&owner, ServerMessage::Layers { track: id, encodings });
-    }
-
-    /// Mutes a track whose publisher would not keep to its limit.
-    pub(super) fn mute_over_limit(&mut self, now: Now, track: TrackKey) {
-        let Some(id) = self.names.get(&track).cloned() else { return };
-        let code = ErrorCode::OverLimit;
-        let Some(owner) = self.room.mute_for(now, &id, code) else { return };
-        tracing::info!(room = %self.id, member = %owner, track = %id, "a track sent more than it may and is muted");
-        let message = format!("track {id} sent more than you may and is muted");
-        self.say(&owner, ServerMessage::Error { id: None, code, message, fatal: false });
-    }
-
-    fn member_stats(&self, now: Now, member: &MemberId, peer: Option<PeerKey>) -> Option<MemberStats> {
-        let presence = self.members.get(member)?;
-        let mut slots: Vec<SlotFigures> = presence
+impl Stage {
+    /// The figures of one member; `None` if it is not connected here.
+    pub(super) fn member_stats(&self, now: Now, member: &MemberId) -> Option<MemberStats> {
+        let on_stage = self.members.get(member)?;
+        let mut slots: Vec<SlotFigures> = on_stage
             .slots
             .iter()
             .filter_map(|(mid, slot)| {
                 let stats = self.plane.slot_stats(*slot)?;
-                let name = |track: Option<TrackKey>| track.and_then(|track| self.names.get(&track)).cloned();
+                let name = |track: Option<TrackKey>| track.and_then(|track| self.name_of(track)).cloned();
                 Some(SlotFigures {
                     mid: mid.clone(),
                     track: name(stats.live),
@@ -135,12 +94,10 @@ impl OpenRoom {
         // Mids are numbers in every browser.
         slots.sort_by_key(|slot| (slot.mid.len(), slot.mid.clone()));
         Some(MemberStats {
-            member: member.clone(),
-            at: now.unix_ms,
-            limits: self.room.limits(member),
-            path: peer.and_then(|peer| self.path_figures(peer)),
+            path: self.path_figures(on_stage.peer),
             slots,
-            tracks: presence.tracks.iter().filter_map(|(_, track)| self.track_figures(now.instant, track)).collect(),
+            tracks: on_stage.tracks.iter().filter_map(|(_, track)| self.track_figures(now.instant, track)).collect(),
+            ..MemberStats::new(member.clone(), now.unix_ms, on_stage.limits)
         })
     }
 
@@ -157,8 +114,8 @@ impl OpenRoom {
     }
 
     fn track_figures(&self, now: Instant, track: &TrackId) -> Option<TrackFigures> {
-        let key = *self.tracks.get(track)?;
-        let layers = self.plane.layer_stats(now, key).zip(self.rids(key));
+        let key = self.key(track)?;
+        let layers = self.plane.layer_stats(now, key).zip(self.encodings(key));
         let encodings = layers.map(|(layer, rid)| EncodingFigures {
             rid,
             live: layer.is_live,
@@ -167,14 +124,6 @@ impl OpenRoom {
             lost: layer.lost,
         });
         Some(TrackFigures { track: track.clone(), encodings: encodings.collect() })
-    }
-
-    /// The names of a track's encodings: one without a name if there are no rids.
-    fn rids(&self, track: TrackKey) -> Vec<String> {
-        match self.rids.get(&track) {
-            Some(rids) if !rids.is_empty() => rids.clone(),
-            Some(_) | None => vec![String::new()],
-        }
     }
 }
 

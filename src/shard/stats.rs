@@ -10,6 +10,8 @@ use serde::Serialize;
 pub struct ShardStats {
     /// Open rooms.
     pub rooms: usize,
+    /// Stages of rooms that live on another shard.
+    pub branches: usize,
     /// Members in all rooms.
     pub members: usize,
     /// Peer connections in any state.
@@ -22,6 +24,8 @@ pub struct ShardStats {
     pub foreign_paths: usize,
     /// Published tracks.
     pub tracks: usize,
+    /// Tracks of other shards that members here may receive.
+    pub relayed_tracks: usize,
     /// Receiving slots.
     pub slots: usize,
     /// Offers answered, the first of each peer included.
@@ -30,6 +34,10 @@ pub struct ShardStats {
     pub datagrams_in: u64,
     /// Of those received, what came to another shard's socket.
     pub handed_in: u64,
+    /// Packets and reports of such tracks that have come, …
+    pub relayed_in: u64,
+    /// … and that were handed on to other shards.
+    pub relayed_out: u64,
     /// Datagrams sent.
     pub datagrams_out: u64,
     /// Datagrams the kernel did not take.
@@ -53,17 +61,21 @@ pub struct ShardStats {
 impl AddAssign<&Self> for ShardStats {
     fn add_assign(&mut self, other: &Self) {
         self.rooms += other.rooms;
+        self.branches += other.branches;
         self.members += other.members;
         self.peers += other.peers;
         self.connected_peers += other.connected_peers;
         self.paths += other.paths;
         self.foreign_paths += other.foreign_paths;
         self.tracks += other.tracks;
+        self.relayed_tracks += other.relayed_tracks;
         self.slots += other.slots;
         self.offers += other.offers;
         self.datagrams_in += other.datagrams_in;
         self.datagrams_out += other.datagrams_out;
         self.handed_in += other.handed_in;
+        self.relayed_in += other.relayed_in;
+        self.relayed_out += other.relayed_out;
         self.send_drops += other.send_drops;
         self.send_calls += other.send_calls;
         self.rtp_in += other.rtp_in;

@@ -80,7 +80,13 @@ pub struct Process {
 impl Process {
     /// Starts one on ports that the system chooses.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts one with further arguments, on ports that the system chooses.
+    pub fn start_with(arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_roundtable"));
+        command.args(arguments);
         command.args(["--http-listen", "127.0.0.1:0", "--udp-port", "0", "--udp-listen", "127.0.0.1"]).env_clear();
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the binary starts");
         let mut line = String::new();

@@ -38,6 +38,14 @@ pub struct MemberStats {
     pub tracks: Vec<TrackFigures>,
 }
 
+impl MemberStats {
+    /// Of a member that is not connected.
+    #[must_use]
+    pub fn new(member: MemberId, at: u64, limits: MemberLimits) -> Self {
+        Self { member, at, limits, path: None, slots: Vec::new(), tracks: Vec::new() }
+    }
+}
+
 /// What the path to one member carries.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]

@@ -1,0 +1,158 @@
+//! Where a room lives: who is in it, where each member is connected, and what they are told.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use roundtable_media::TrackConfig;
+use roundtable_protocol::event::TrackInfo;
+use roundtable_protocol::message::{EncodingWish, SlotChange, SlotOwner};
+use roundtable_protocol::{ErrorCode, MemberId, ServerMessage, TrackId};
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::inbox::{Outbox, ToMember};
+use super::letter::Publication;
+use crate::journal::Journal;
+use crate::room::slot::Assignment;
+use crate::room::{Now, Room};
+
+/// A member as its room knows it.
+#[derive(Debug)]
+pub struct Presence {
+    /// Where its session listens.
+    pub outbox: Outbox,
+    /// The shard with its peer connection, from its first offer on.
+    pub shard: Option<u8>,
+}
+
+/// The home of a room.
+#[derive(Debug)]
+pub struct Home {
+    /// Who is here and who hears whom.
+    pub room: Room,
+    /// Where its events go.
+    pub journal: Arc<Journal>,
+    /// Everybody.
+    pub members: HashMap<MemberId, Presence>,
+    /// What every stage shows, be it by relay.
+    pub published: HashMap<TrackId, Publication>,
+    /// Other shards with a stage of the room.
+    pub branches: Vec<u8>,
+    /// Whose outbox was full: they are taken out at the next opportunity.
+    pub slow: Vec<MemberId>,
+    /// Changes of slots that their owners have not been told yet, in order.
+    pub slot_changes: Vec<(MemberId, SlotChange)>,
+    /// Voice slots of each member, and talkers heard while there are many microphones.
+    pub voice_slots: u16,
+}
+
+impl Home {
+    /// A room without members. `seed` starts its ids.
+    #[must_use]
+    pub fn new(journal: Arc<Journal>, seed: u64, voice_slots: u16) -> Self {
+        Self {
+            room: Room::new(seed),
+            journal,
+            members: HashMap::new(),
+            published: HashMap::new(),
+            branches: Vec::new(),
+            slow: Vec::new(),
+            slot_changes: Vec::new(),
+            voice_slots,
+        }
+    }
+
+    /// Gives a member a message. A full outbox marks the member as slow; nobody waits for it.
+    pub fn tell(&mut self, member: &MemberId, message: ToMember) {
+        let Some(presence) = self.members.get_mut(member) else { return };
+        match presence.outbox.try_send(message) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => self.slow.push(member.clone()),
+            // Its session is gone, and the leave is on its way.
+            Err(TrySendError::Closed(_)) => {}
+        }
+    }
+
+    /// Gives a member a message of the protocol.
+    pub fn say(&mut self, member: &MemberId, message: ServerMessage) {
+        self.tell(member, ToMember::Message(message));
+    }
+
+    /// Tells everybody what changed on their slots: one message each, whatever came together.
+    pub fn tell_slots(&mut self) {
+        let mut changes = std::mem::take(&mut self.slot_changes);
+        // Those of one member stay in their order.
+        changes.sort_by(|(one, _), (other, _)| one.cmp(other));
+        for of_one in changes.chunk_by(|(one, _), (other, _)| one == other) {
+            let changes = of_one.iter().map(|(_, change)| change.clone()).collect();
+            if let Some((member, _)) = of_one.first() {
+                self.say(member, ServerMessage::Slots { changes });
+            }
+        }
+        changes.clear();
+        self.slot_changes = changes;
+    }
+
+    /// Members connected to a shard.
+    #[must_use]
+    pub fn connected_to(&self, shard: u8) -> usize {
+        self.members.values().filter(|presence| presence.shard == Some(shard)).count()
+    }
+
+    /// Remembers a track that has begun, so that further stages can be told of it.
+    pub fn note_publication(&mut self, info: TrackInfo, config: TrackConfig, origin: u8) -> Publication {
+        let publication = Publication { info, config, origin };
+        self.published.insert(publication.info.id.clone(), publication.clone());
+        publication
+    }
+
+    /// A slot carries nothing from now on.
+    pub fn tell_idle(&mut self, member: MemberId, idled: Assignment) {
+        let change = SlotChange { mid: idled.mid, generation: idled.generation, track: None };
+        self.slot_changes.push((member, change));
+    }
+
+    /// A slot shows the track that was assigned to it.
+    pub fn handle_slot_live(&mut self, member: MemberId, mid: String, generation: u32, rtp_timestamp: u32) {
+        let Some((current, Some(track))) = self.room.slot(&member, &mid) else { return };
+        let Some(info) = self.room.track(track).filter(|_| current == generation) else { return };
+        let owner = SlotOwner { id: info.id.clone(), member: info.member.clone(), rtp_timestamp, csrc: None };
+        self.slot_changes.push((member, SlotChange { mid, generation, track: Some(owner) }));
+    }
+
+    /// A voice slot carries another talker, with this CSRC, or none.
+    pub fn handle_voice(
+        &mut self,
+        (member, mid): (MemberId, String),
+        track: Option<(TrackId, u32)>,
+        generation: u32,
+        rtp_timestamp: u32,
+    ) {
+        let owner = track.and_then(|(track, csrc)| {
+            let info = self.room.track(&track)?;
+            Some(SlotOwner { id: info.id.clone(), member: info.member.clone(), rtp_timestamp, csrc: Some(csrc) })
+        });
+        self.slot_changes.push((member, SlotChange { mid, generation, track: owner }));
+    }
+
+    /// Tells a publisher which encodings of its track are wanted.
+    pub fn tell_encodings(&mut self, track: TrackId, encodings: Vec<EncodingWish>) {
+        let Some(owner) = self.room.track(&track).map(|info| info.member.clone()) else { return };
+        self.say(&owner, ServerMessage::Layers { track, encodings });
+    }
+
+    /// Mutes a track whose publisher would not keep to its limit.
+    pub fn mute_over_limit(&mut self, now: Now, track: &TrackId) {
+        let code = ErrorCode::OverLimit;
+        let Some(owner) = self.room.mute_for(now, track, code) else { return };
+        tracing::info!(room = %self.journal.room(), member = %owner, %track, "a track sent more than it may and is muted");
+        let message = format!("track {track} sent more than you may and is muted");
+        self.say(&owner, ServerMessage::Error { id: None, code, message, fatal: false });
+    }
+
+    /// Tells a member that it does without a track.
+    pub fn say_cannot_decode(&mut self, member: &MemberId, track: Option<&TrackId>) {
+        let track = track.map_or("", TrackId::as_str);
+        let message = format!("track {track} comes in a codec that this client did not offer to receive");
+        self.say(member, ServerMessage::Error { id: None, code: ErrorCode::CannotDecode, message, fatal: false });
+    }
+}

@@ -1,0 +1,162 @@
+//! The ways between the home of a room and its stages: function calls on one shard, letters between shards.
+
+use std::time::Instant;
+
+use roundtable_media::Relayed;
+use roundtable_protocol::MemberId;
+
+use super::core::{Core, clocks, random_u64};
+use super::home::Home;
+use super::letter::{Body, Destination, Letter, Report, StageCommand};
+use super::rooms::{OpenRoom, Role};
+use super::stage::{Stage, Told};
+
+impl Core {
+    /// The home of a room, if it lives here.
+    pub(super) fn home(&mut self, key: usize) -> Option<&mut Home> {
+        self.rooms.get_mut(key)?.home_mut()
+    }
+
+    /// Tells one stage of a room that lives here.
+    pub(super) fn command(&mut self, now: Instant, key: usize, shard: u8, command: StageCommand) {
+        if shard == self.shard {
+            return self.obey(now, key, command);
+        }
+        let Some(life) = self.rooms.get(key).map(|open| open.life) else { return };
+        self.lanes.write(shard, Letter { life, body: Body::Command(command) });
+    }
+
+    /// Tells the stage of a member, if it has one.
+    pub(super) fn command_member(
+        &mut self,
+        now: Instant,
+        key: usize,
+        member: &MemberId,
+        command: impl FnOnce(MemberId) -> StageCommand,
+    ) {
+        let presence = self.home(key).and_then(|home| home.members.get(member));
+        if let Some(shard) = presence.and_then(|presence| presence.shard) {
+            self.command(now, key, shard, command(member.clone()));
+        }
+    }
+
+    /// Tells all stages of a room that lives here.
+    pub(super) fn command_all(&mut self, now: Instant, key: usize, command: &StageCommand) {
+        for at in 0.. {
+            let Some(&branch) = self.home(key).and_then(|home| home.branches.get(at)) else { break };
+            self.command(now, key, branch, command.clone());
+        }
+        self.command(now, key, self.shard, command.clone());
+    }
+
+    /// Tells all stages but that of one shard.
+    pub(super) fn command_others(&mut self, now: Instant, key: usize, but: u8, command: &StageCommand) {
+        let branches = self.home(key).map_or_else(Vec::new, |home| home.branches.clone());
+        for shard in branches.into_iter().chain([self.shard]).filter(|&shard| shard != but) {
+            self.command(now, key, shard, command.clone());
+        }
+    }
+
+    /// Makes a stage of a room that lives here on another shard.
+    pub(super) fn open_branch(&mut self, now: Instant, key: usize, shard: u8) {
+        let Some(open) = self.rooms.get_mut(key) else { return };
+        let room = open.id.clone();
+        let Some(home) = open.home_mut() else { return };
+        tracing::info!(%room, shard, members = home.members.len(), "a room spreads to another shard");
+        home.branches.push(shard);
+        let mut commands = vec![StageCommand::Open { room, voice_slots: home.voice_slots }];
+        for info in home.room.tracks() {
+            let Some(publication) = home.published.get(&info.id) else { continue };
+            commands.push(StageCommand::Relay(Box::new(publication.clone())));
+            let (class, spoke) = home.room.rank_of(info);
+            commands.push(StageCommand::Rank { track: info.id.clone(), class, spoke });
+            if info.muted {
+                commands.push(StageCommand::Pause { track: info.id.clone(), paused: true });
+            }
+        }
+        commands.into_iter().for_each(|command| self.command(now, key, shard, command));
+    }
+
+    /// Ends the stage on a shard to which no member is connected any more.
+    pub(super) fn close_branch_if_empty(&mut self, now: Instant, key: usize, shard: u8) {
+        let own = self.shard;
+        let Some(home) = self.home(key) else { return };
+        if shard != own && home.connected_to(shard) == 0 {
+            home.branches.retain(|branch| *branch != shard);
+            self.command(now, key, shard, StageCommand::Close);
+        }
+    }
+
+    /// Tells the home of a room.
+    pub(super) fn report(&mut self, now: Instant, key: usize, report: Report) {
+        let Some(open) = self.rooms.get(key) else { return };
+        match open.role {
+            Role::Home(_) => self.handle_report(now, key, self.shard, report),
+            Role::Branch { home } => {
+                self.lanes.write(home, Letter { life: open.life, body: Body::Report(report) });
+            }
+        }
+    }
+
+    /// Passes on what a stage wants told.
+    pub(super) fn pass_on(&mut self, now: Instant, key: usize, told: Option<Told>) {
+        match told {
+            Some(Told::Home(report)) => self.report(now, key, report),
+            Some(Told::Origin(shard, wish)) => {
+                if let Some(life) = self.rooms.get(key).map(|open| open.life) {
+                    self.lanes.write(shard, Letter { life, body: Body::Wish(wish) });
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Reads what the part of a room on another shard has written.
+    pub fn handle_letter(&mut self, now: Instant, from: u8, letter: Letter) {
+        let Letter { life, body } = letter;
+        if let Body::Command(StageCommand::Open { room, voice_slots }) = body {
+            return self.open_stage(now, from, life, room, voice_slots);
+        }
+        // One for a room that has ended meanwhile says nothing to anybody.
+        let Some(&key) = self.lives.get(&life) else { return };
+        match body {
+            Body::Command(StageCommand::Close) => return self.close_stage(now, key),
+            Body::Command(command) => self.obey(now, key, command),
+            Body::Report(report) => self.handle_report(now, key, from, report),
+            Body::Wish(wish) => {
+                if let Some(open) = self.rooms.get_mut(key) {
+                    open.stage.handle_wish(now, from, wish);
+                }
+            }
+        }
+        self.look_after(now, key);
+    }
+
+    /// Takes something of a track whose origin is another shard.
+    pub fn handle_relayed(&mut self, now: Instant, to: Destination, layer: u8, item: Relayed<'_>) {
+        if self.rooms.get(to.room).is_some_and(|open| open.life == to.life) {
+            self.counters.relayed_in += 1;
+            self.room_plane(to.room, |plane, out| plane.handle_relayed(now, to.track, layer, item, out));
+        }
+    }
+
+    fn open_stage(&mut self, now: Instant, home: u8, life: u64, room: roundtable_protocol::RoomId, voice_slots: u16) {
+        let entry = self.rooms.vacant_entry();
+        let key = entry.key();
+        let stage = Stage::new(clocks(now), random_u64(), voice_slots, (key, life));
+        entry.insert(OpenRoom::new(room.clone(), life, Role::Branch { home }, stage));
+        self.lives.insert(life, key);
+        // The name may stand for a later room that lives here: that one is asked for by name.
+        self.names.entry(room).or_insert(key);
+    }
+
+    /// Ends the part of a room that lives elsewhere.
+    pub(super) fn close_stage(&mut self, now: Instant, key: usize) {
+        let Some(open) = self.rooms.get_mut(key).filter(|open| open.home().is_none()) else { return };
+        let farewells = open.stage.farewells();
+        let endpoints: Vec<usize> = open.stage.members.values().map(|on_stage| on_stage.endpoint).collect();
+        farewells.into_iter().for_each(|told| self.pass_on(now, key, Some(told)));
+        endpoints.into_iter().for_each(|endpoint| self.remove_endpoint(now, endpoint));
+        self.forget_room(key);
+    }
+}
