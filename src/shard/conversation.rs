@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use bytes::Bytes;
 use roundtable_media::{PlaneEvent, SlotConfig, TrackCodec, TrackConfig, TrackKey};
-use roundtable_protocol::event::{MediaKind, TrackInfo};
+use roundtable_protocol::event::{ChatMessage, MediaKind, TrackInfo};
 use roundtable_protocol::message::{PublishRequest, PublishedTrack, SlotChange, SlotOwner};
 use roundtable_protocol::{CHAT_CHANNEL_LABEL, ClientMessage, ErrorCode, Grants, MemberId, ServerMessage, TrackId};
 use roundtable_transport::path::IceCredentials;
@@ -305,9 +306,7 @@ impl Core {
         while let Some(open) = self.rooms.get_mut(key) {
             if let Some(effect) = open.room.poll_effect() {
                 match effect {
-                    Effect::Deliver { to, message, nonce } => {
-                        self.deliver(now, key, &to, &ServerMessage::Chat { message, nonce });
-                    }
+                    Effect::Deliver { message, nonce } => self.deliver(now, key, message, nonce),
                     Effect::Limit { member } => self.limit(now, key, &member),
                     effect => open.apply(now, effect),
                 }
@@ -319,19 +318,29 @@ impl Core {
         }
     }
 
-    /// Gives a member a chat message over its channel, or through its session where that is missing or full.
-    fn deliver(&mut self, now: Instant, key: usize, to: &MemberId, message: &ServerMessage) {
+    /// Gives everybody a chat message over their channels, or through their sessions where those are missing or full. It is
+    /// written once, and once for its writer.
+    fn deliver(&mut self, now: Instant, key: usize, message: ChatMessage, nonce: u32) {
         let Some(open) = self.rooms.get_mut(key) else { return };
-        let endpoint_key = open.members.get(to).and_then(|p| p.endpoint);
-        if let Some(endpoint_key) = endpoint_key
-            && let Some(endpoint) = self.endpoints.get_mut(endpoint_key)
-            && let Some(channel) = endpoint.chat
-            && let Ok(json) = serde_json::to_vec(message)
-            && endpoint.transport.send_message(now, channel, MessageKind::Text, &json).is_ok()
-        {
-            return self.stale.push(endpoint_key);
+        let writer = message.member.clone();
+        let written = |nonce| serde_json::to_vec(&ServerMessage::Chat { message: message.clone(), nonce });
+        // None of our types has a map with keys that are no strings, the one thing that fails.
+        let (Ok(copy), Ok(receipt)) = (written(None), written(Some(nonce))) else { return };
+        let (copy, receipt) = (Bytes::from(copy), Bytes::from(receipt));
+        let mut by_session = Vec::new();
+        for (member, presence) in &open.members {
+            let json = if *member == writer { &receipt } else { &copy };
+            if let Some(key) = presence.endpoint
+                && let Some(endpoint) = self.endpoints.get_mut(key)
+                && let Some(channel) = endpoint.chat
+                && endpoint.transport.send_message(now, channel, MessageKind::Text, json).is_ok()
+            {
+                self.stale.push(key);
+            } else {
+                by_session.push((member.clone(), json.clone()));
+            }
         }
-        open.say(to, message.clone());
+        by_session.into_iter().for_each(|(member, json)| open.tell(&member, ToMember::Written(json)));
     }
 }
 
@@ -448,8 +457,10 @@ impl OpenRoom {
                     self.look(now, &member, slot, &track);
                 }
             }
+            Effect::Enter { member } => self.journal.enter(&member),
+            Effect::Exit { member } => self.journal.exit(&member),
             // The core's, which knows the endpoints.
-            Effect::Limit { .. } => {}
+            Effect::Limit { .. } | Effect::Deliver { .. } => {}
             Effect::Rank { track, class, spoke } => {
                 if let Some(&key) = self.tracks.get(&track) {
                     self.plane.set_track_class(now, key, class, spoke);
@@ -461,7 +472,6 @@ impl OpenRoom {
                     self.plane.set_audible(now, peer, key, audible);
                 }
             }
-            Effect::Deliver { to, message, nonce } => self.say(&to, ServerMessage::Chat { message, nonce }),
         }
     }
 

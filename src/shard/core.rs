@@ -454,8 +454,9 @@ impl Core {
     }
 
     fn room_timeout(&mut self, now: Instant, key: usize) {
-        if let Some(room) = self.rooms.get_mut(key) {
-            room.scheduled = None;
+        if let Some(open) = self.rooms.get_mut(key) {
+            open.scheduled = None;
+            open.room.handle_timeout(clocks(now));
         }
         self.room_plane(key, |plane, out| plane.handle_timeout(now, out));
     }
@@ -553,7 +554,7 @@ impl Core {
     pub(super) fn remove_member(&mut self, now: Instant, room: usize, member: &MemberId, reason: LeaveReason) {
         let Some(open) = self.rooms.get_mut(room) else { return };
         let Some(presence) = open.members.remove(member) else { return };
-        open.slots.retain(|_, (owner, _)| owner != member);
+        presence.slots.values().for_each(|slot| drop(open.slots.remove(slot)));
         open.room.leave(clocks(now), member, reason);
         if let Some(key) = presence.endpoint {
             self.remove_endpoint(now, key);
@@ -618,7 +619,8 @@ impl Core {
             self.apply_effects(now, key);
             return self.forget_room(key);
         }
-        if let Some(deadline) = open.plane.poll_timeout()
+        let deadlines = [open.plane.poll_timeout(), open.room.poll_timeout()];
+        if let Some(deadline) = deadlines.into_iter().flatten().min()
             && is_earlier(deadline, open.scheduled)
         {
             open.scheduled = Some(deadline);
