@@ -13,7 +13,7 @@ use common::socket::{Heard, RawSocket};
 use common::{eventually, join};
 use roundtable::Config;
 use roundtable::protocol::event::TrackSource::Microphone;
-use roundtable::protocol::limit::{LIST_UP_TO, MAX_LISTED_RECENT};
+use roundtable::protocol::limit::LIST_UP_TO;
 use roundtable::protocol::roster::RosterPage;
 use roundtable::protocol::{MemberId, RoomState, ServerMessage};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 const ROOM: &str = "keynote";
 const VIEWERS: usize = 300;
-/// Those who stay when the others go.
+/// Those who stay when the others go: more than are listed in a room that counts.
 const STAY: usize = 100;
 /// Viewers who enter at the same time.
 const AT_ONCE: usize = 25;
@@ -186,7 +186,6 @@ async fn three_hundred_viewers_are_counted_and_who_does_something_is_listed() {
     assert!(seqs.windows(2).all(|pair| pair[1] == pair[0] + 1), "the stream has no gap: {seqs:?}");
     let audiences = reader.notices().iter().filter(|notice| notice.name == "audience").count();
     assert!((3..=30).contains(&audiences), "{audiences}");
-    assert!(MAX_LISTED_RECENT < STAY, "otherwise they were listed for another reason");
     server.stop().await;
 }
 
