@@ -16,7 +16,7 @@ use crate::journal::Journal;
 use crate::shard::stats::ShardStats;
 
 /// An answer that is true now only.
-type Fresh<T> = ([(HeaderName, HeaderValue); 1], Json<T>);
+pub(super) type Fresh<T> = ([(HeaderName, HeaderValue); 1], Json<T>);
 
 /// `GET /api/v1/rooms`.
 #[derive(Debug, Serialize)]
@@ -110,16 +110,11 @@ pub(super) async fn set_limits(
 }
 
 fn summary(journal: &Journal) -> RoomSummary {
+    let members = journal.population();
     let state = journal.shared_state();
-    RoomSummary {
-        room: state.room.clone(),
-        epoch: state.epoch,
-        seq: state.seq,
-        members: state.members.len(),
-        tracks: state.tracks.len(),
-    }
+    RoomSummary { room: state.room.clone(), epoch: state.epoch, seq: state.seq, members, tracks: state.tracks.len() }
 }
 
-fn fresh<T>(body: T) -> Fresh<T> {
+pub(super) fn fresh<T>(body: T) -> Fresh<T> {
     ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(body))
 }

@@ -3,6 +3,7 @@
 mod api;
 mod assets;
 mod health;
+mod members;
 mod origin;
 mod problem;
 mod socket;
@@ -97,6 +98,7 @@ pub fn router(state: HttpState) -> Router {
         .route("/api/v1/rooms", get(api::rooms))
         .route("/api/v1/rooms/{room}", get(api::room))
         .route("/api/v1/rooms/{room}/events", get(sse::events))
+        .route("/api/v1/rooms/{room}/members", get(members::members))
         .route("/api/v1/rooms/{room}/stats", get(api::room_stats))
         .route("/api/v1/rooms/{room}/members/{member}/limits", put(api::set_limits))
         .route("/api/v1/stats", get(api::stats))

@@ -56,6 +56,10 @@ impl Problem {
         Self::new(status, "http/body", detail)
     }
 
+    pub(super) fn query(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "http/query", detail)
+    }
+
     pub(super) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "http/not-found", "there is nothing here")
     }

@@ -3,12 +3,22 @@
 //! One shard appends; WebSocket sessions and SSE streams read at their own pace, each holding
 //! nothing but the number of the last event it has. Who falls out of the ring gets the folded
 //! state instead, and never holds anybody up.
+//!
+//! In a room of many people most come and go without an event of their own: the room tells their
+//! number from time to time. Beside the events stands everybody who is here now, to be read page
+//! by page (`docs/decisions/0012-audiences-are-counted.md`).
+
+mod roster;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use roundtable_protocol::{Event, EventBody, RoomId, RoomState};
+use roundtable_protocol::event::MemberInfo;
+use roundtable_protocol::{Event, EventBody, MemberId, RoomId, RoomState};
 use tokio::sync::watch;
+
+pub use self::roster::Page;
+use self::roster::Roster;
 
 /// Events a journal keeps; the oldest goes when one more comes.
 pub const MAX_EVENTS: usize = 2048;
@@ -39,6 +49,7 @@ struct Ring {
     text_bytes: usize,
     /// Shared with readers who copy it outside of the lock; the writer copies it only while one does.
     state: Arc<RoomState>,
+    roster: Roster,
 }
 
 impl Journal {
@@ -46,7 +57,7 @@ impl Journal {
     #[must_use]
     pub fn new(room: RoomId, epoch: u64) -> Self {
         let state = Arc::new(RoomState::new(room.clone(), epoch));
-        let ring = Mutex::new(Ring { events: VecDeque::new(), text_bytes: 0, state });
+        let ring = Mutex::new(Ring { events: VecDeque::new(), text_bytes: 0, state, roster: Roster::default() });
         Self { room, epoch, ring, last: watch::Sender::new(0) }
     }
 
@@ -70,6 +81,19 @@ impl Journal {
         };
         self.last.send_replace(seq);
         seq
+    }
+
+    /// Notes that somebody entered who is counted: no event, and nobody is woken.
+    pub fn enter(&self, member: &MemberInfo) {
+        let mut ring = self.lock();
+        if !ring.state.closed {
+            ring.roster.enter(member);
+        }
+    }
+
+    /// Notes that somebody is gone who was counted.
+    pub fn exit(&self, member: &MemberId) {
+        self.lock().roster.exit(member);
     }
 
     /// The room's id.
@@ -108,6 +132,18 @@ impl Journal {
         Arc::clone(&self.lock().state)
     }
 
+    /// People in the room at this moment, listed or counted.
+    #[must_use]
+    pub fn population(&self) -> usize {
+        self.lock().roster.len()
+    }
+
+    /// At most `at_most` of them, in order of joining, behind the end of an earlier page; 0 for the first.
+    #[must_use]
+    pub fn people_after(&self, after: u64, at_most: usize) -> Page {
+        self.lock().roster.page(after, at_most)
+    }
+
     /// The events after the one numbered `seq`, at most `at_most` of them.
     #[must_use]
     pub fn read_after(&self, seq: u64, at_most: usize) -> Read {
@@ -136,6 +172,12 @@ impl Journal {
 
 impl Ring {
     fn push(&mut self, event: Event) {
+        match &event.body {
+            EventBody::Joined { member } => self.roster.enter(member),
+            EventBody::Left { member, .. } => self.roster.exit(member),
+            EventBody::RoomClosed { .. } => self.roster.clear(),
+            _ => {}
+        }
         Arc::make_mut(&mut self.state).apply(&event);
         self.text_bytes += text_bytes(&event);
         self.events.push_back(Arc::new(event));
@@ -158,6 +200,11 @@ impl Ring {
 fn text_bytes(event: &Event) -> usize {
     match &event.body {
         EventBody::Joined { member } => member.name.len(),
+        EventBody::Audience { listed, counted, .. } => {
+            let listed = listed.iter().map(|member| member.name.len() + member.id.as_str().len());
+            let counted = counted.iter().map(|member| member.as_str().len());
+            listed.chain(counted).sum()
+        }
         EventBody::Published { track } => track.codec.len(),
         EventBody::Chat { message } => message.name.len() + message.text.len(),
         _ => 0,

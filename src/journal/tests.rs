@@ -126,3 +126,42 @@ fn watchers_learn_of_each_change() {
     assert_eq!(*watch.borrow_and_update(), 2);
     assert!(!watch.has_changed().unwrap());
 }
+
+#[test]
+fn everybody_is_in_the_roster_whether_an_event_told_of_them_or_not() {
+    let journal = journal();
+    let info = |id: &str| MemberInfo { id: MemberId::new(id).unwrap(), name: id.to_owned() };
+    let ids = |journal: &Journal| {
+        journal.people_after(0, 10).members.iter().map(|member| member.id.to_string()).collect::<Vec<_>>()
+    };
+    journal.append(event(EventBody::Joined { member: info("ann") }));
+    let watch = journal.watch();
+    journal.enter(&info("bob"));
+    journal.enter(&info("cid"));
+    assert!(!watch.has_changed().unwrap(), "nobody is woken for those who are counted");
+    let listed = vec![info("cid")];
+    journal.append(event(EventBody::Audience { viewers: 1, listed, counted: vec![] }));
+    assert_eq!((ids(&journal), journal.population()), (vec!["ann".into(), "bob".into(), "cid".into()], 3));
+    assert_eq!((journal.state().members.len(), journal.state().population()), (2, 3));
+    journal.exit(&info("bob").id);
+    journal.append(event(EventBody::Left { member: info("cid").id, reason: LeaveReason::Left }));
+    assert_eq!(ids(&journal), ["ann"]);
+    journal.append(event(EventBody::RoomClosed { reason: RoomCloseReason::Empty }));
+    journal.enter(&info("dee"));
+    assert_eq!(journal.population(), 0, "a room that is over holds nobody");
+}
+
+#[test]
+fn names_of_those_who_are_listed_weigh_like_text() {
+    let journal = journal();
+    let member = |n: usize| MemberInfo { id: MemberId::new(format!("m{n}")).unwrap(), name: "x".repeat(1024) };
+    for _ in 0..2 * MAX_TEXT_BYTES / (200 * 1024) {
+        journal.append(event(EventBody::Audience {
+            viewers: 0,
+            listed: (0..200).map(member).collect(),
+            counted: vec![],
+        }));
+    }
+    assert_eq!(seqs(&journal.read_after(1, usize::MAX)), None, "a ring of such events is bounded by their text");
+    assert!(seqs(&journal.read_after(journal.last_seq() - 10, usize::MAX)).is_some());
+}

@@ -21,6 +21,10 @@ pub const MAX_VIEWS: usize = 1024;
 pub struct Member {
     /// As others see them.
     pub info: MemberInfo,
+    /// Their place in the order of joining.
+    pub number: u64,
+    /// How many tracks they publish.
+    pub tracks: usize,
     /// What they may do.
     pub grants: Grants,
     /// Most seats they want.
@@ -40,9 +44,11 @@ pub struct Member {
 impl Member {
     /// Somebody who has just come.
     #[must_use]
-    pub fn new(now: Instant, info: MemberInfo, grants: Grants, max_seats: u16, first_seats: u16) -> Self {
+    pub fn new(now: Instant, info: MemberInfo, number: u64, grants: Grants, max_seats: u16, first_seats: u16) -> Self {
         Self {
             info,
+            number,
+            tracks: 0,
             grants,
             max_seats,
             asked_seats: first_seats.min(max_seats),

@@ -1,5 +1,6 @@
 //! One room: who is here, who publishes what, who hears whom. Pure: time is told, effects are polled.
 
+pub mod audience;
 pub mod chat;
 pub mod last_n;
 pub mod member;
@@ -9,7 +10,7 @@ pub mod speaker;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
 use roundtable_protocol::event::{
@@ -22,6 +23,7 @@ use roundtable_protocol::{ErrorCode, Grants, MemberId, MessageId, TrackId};
 
 use roundtable_media::allocate::Class;
 
+use audience::{Audience, People};
 use chat::{ChatError, ChatHistory};
 use last_n::Candidate;
 use member::Member;
@@ -45,6 +47,16 @@ pub struct Now {
 pub enum Effect {
     /// To the journal.
     Event(Event),
+    /// Somebody has entered who is counted, not listed.
+    Enter {
+        /// Who.
+        member: MemberInfo,
+    },
+    /// Somebody is gone who was counted, not listed.
+    Exit {
+        /// Who.
+        member: MemberId,
+    },
     /// A slot of a member gets another track, or none.
     Assign {
         /// Whose slot.
@@ -103,14 +115,12 @@ pub enum Effect {
         /// The new wish.
         audible: bool,
     },
-    /// A chat message for one member.
+    /// A chat message for everybody, its writer included.
     Deliver {
-        /// Who gets it.
-        to: MemberId,
         /// The message.
         message: ChatMessage,
         /// The writer's own number, for the writer only.
-        nonce: Option<u32>,
+        nonce: u32,
     },
 }
 
@@ -147,8 +157,12 @@ pub struct UnknownTrack(pub TrackId);
 pub struct Room {
     seq: u64,
     ids: Ids,
-    order: Vec<MemberId>,
+    /// How many have joined so far.
+    joins: u64,
+    /// Everybody by their number, which is the order of joining.
+    order: BTreeMap<u64, MemberId>,
     members: HashMap<MemberId, Member>,
+    audience: Audience,
     tracks: Vec<TrackInfo>,
     speaking: Vec<MemberId>,
     /// How often somebody began to speak.
@@ -166,8 +180,10 @@ impl Room {
         Self {
             seq: 0,
             ids: Ids { state: seed },
-            order: Vec::new(),
+            joins: 0,
+            order: BTreeMap::new(),
             members: HashMap::new(),
+            audience: Audience::default(),
             tracks: Vec::new(),
             speaking: Vec::new(),
             spoken: 0,
@@ -181,25 +197,43 @@ impl Room {
     /// Lets somebody in. The caller has checked name, grants and how many there are.
     pub fn join(&mut self, now: Now, name: String, grants: Grants, max_seats: u16) -> MemberInfo {
         let info = MemberInfo { id: self.ids.member(), name };
-        let member = Member::new(now.instant, info.clone(), grants, max_seats.min(MAX_SEATS), FIRST_SEATS);
+        self.joins += 1;
+        let number = self.joins;
+        let member = Member::new(now.instant, info.clone(), number, grants, max_seats.min(MAX_SEATS), FIRST_SEATS);
         self.members.insert(info.id.clone(), member);
-        self.order.push(info.id.clone());
-        self.emit(now, EventBody::Joined { member: info.clone() });
+        self.order.insert(number, info.id.clone());
+        if self.audience.handle_join(self.order.len()) {
+            self.emit(now, EventBody::Joined { member: info.clone() });
+        } else {
+            self.effects.push_back(Effect::Enter { member: info.clone() });
+            self.handle_audience_change(now);
+        }
         info
     }
 
     /// Takes somebody out, with their tracks. Unknown members change nothing.
     pub fn leave(&mut self, now: Now, id: &MemberId, reason: LeaveReason) {
-        if self.members.remove(id).is_none() {
+        let Some(member) = self.members.remove(id) else { return };
+        self.order.remove(&member.number);
+        let was_listed = self.audience.handle_leave(member.number, id);
+        self.speaking.retain(|m| m != id);
+        if member.tracks > 0 {
+            let gone: Vec<TrackId> = self.tracks.iter().filter(|t| t.member == *id).map(|t| t.id.clone()).collect();
+            gone.iter().for_each(|track| self.forget_track(track));
+        }
+        self.speakers.remove(id);
+        if was_listed {
+            self.emit(now, EventBody::Left { member: id.clone(), reason });
+        } else {
+            self.effects.push_back(Effect::Exit { member: id.clone() });
+        }
+        if self.closed {
             return;
         }
-        self.order.retain(|m| m != id);
-        self.speaking.retain(|m| m != id);
-        self.speakers.remove(id);
-        let gone: Vec<TrackId> = self.tracks.iter().filter(|t| t.member == *id).map(|t| t.id.clone()).collect();
-        gone.iter().for_each(|track| self.forget_track(track));
-        self.emit(now, EventBody::Left { member: id.clone(), reason });
-        self.refit();
+        self.handle_audience_change(now);
+        if member.tracks > 0 {
+            self.refit();
+        }
     }
 
     /// Ends the room: everybody is out. A second call changes nothing.
@@ -211,7 +245,7 @@ impl Room {
             RoomCloseReason::ServerStopping => LeaveReason::ServerStopping,
             _ => LeaveReason::RoomClosed,
         };
-        for id in std::mem::take(&mut self.order) {
+        for id in std::mem::take(&mut self.order).into_values() {
             self.leave(now, &id, leave);
         }
         self.emit(now, EventBody::RoomClosed { reason });
@@ -234,7 +268,7 @@ impl Room {
         if !self.members.get(id).is_some_and(|m| m.grants.publish) {
             return Err(PublishError::Forbidden);
         }
-        let have = self.tracks.iter().filter(|t| t.member == *id).count();
+        let have = self.members.get(id).map_or(0, |member| member.tracks);
         Ok(MAX_TRACKS_PER_MEMBER.saturating_sub(have))
     }
 
@@ -256,6 +290,7 @@ impl Room {
         let muted = track.muted;
         let id = track.id.clone();
         self.tracks.push(track.clone());
+        self.note_publisher(now, &track.member);
         self.rank(&track);
         self.emit(now, EventBody::Published { track });
         if muted {
@@ -269,9 +304,13 @@ impl Room {
     /// # Errors
     /// [`UnknownTrack`] if it is not the member's.
     pub fn unpublish(&mut self, now: Now, id: &MemberId, track: &TrackId) -> Result<(), UnknownTrack> {
-        self.own_track(id, track)?;
+        let voice = self.own_track(id, track)?.source == TrackSource::Microphone;
         self.forget_track(track);
         self.emit(now, EventBody::Unpublished { track: track.clone(), member: id.clone() });
+        if voice {
+            self.set_speaking(now, id, false);
+        }
+        self.note_act(now, id);
         self.refit();
         Ok(())
     }
@@ -358,14 +397,9 @@ impl Room {
             text,
         };
         self.chat.push(message.clone());
-        for to in &self.order {
-            self.effects.push_back(Effect::Deliver {
-                to: to.clone(),
-                message: message.clone(),
-                nonce: (to == id).then_some(nonce),
-            });
-        }
+        self.effects.push_back(Effect::Deliver { message: message.clone(), nonce });
         self.emit(now, EventBody::Chat { message });
+        self.note_act(now, id);
         Ok(())
     }
 
@@ -391,6 +425,19 @@ impl Room {
         for track in self.tracks.iter().filter(of).cloned().collect::<Vec<_>>() {
             self.rank(&track);
         }
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Now) {
+        if self.audience.poll_timeout().is_some_and(|due| due <= now.instant) {
+            self.tell_audience(now, None);
+        }
+    }
+
+    /// When to call [`Room::handle_timeout`] next, if ever.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.audience.poll_timeout()
     }
 
     /// What is to be done next.
@@ -458,6 +505,36 @@ impl Room {
         self.effects.push_back(Effect::Event(Event { seq: self.seq, at: now.unix_ms, body }));
     }
 
+    /// Somebody publishes a track (more): they are listed before anybody hears of it.
+    fn note_publisher(&mut self, now: Now, id: &MemberId) {
+        let Some(member) = self.members.get_mut(id) else { return };
+        member.tracks += 1;
+        if !self.audience.handle_publish(member.number, id) {
+            self.tell_audience(now, Some(id));
+        }
+    }
+
+    /// Somebody did something: unless they publish, they are among those who did so lately.
+    fn note_act(&mut self, now: Now, id: &MemberId) {
+        if self.members.get(id).is_some_and(|member| member.tracks == 0) {
+            self.audience.handle_act(id);
+            self.handle_audience_change(now);
+        }
+    }
+
+    fn handle_audience_change(&mut self, now: Now) {
+        if self.audience.handle_change(now.instant, self.order.len()) {
+            self.tell_audience(now, None);
+        }
+    }
+
+    fn tell_audience(&mut self, now: Now, publisher: Option<&MemberId>) {
+        let people = People { order: &self.order, members: &self.members };
+        if let Some(body) = self.audience.tell(now.instant, people, publisher) {
+            self.emit(now, body);
+        }
+    }
+
     fn own_track(&mut self, id: &MemberId, track: &TrackId) -> Result<&mut TrackInfo, UnknownTrack> {
         self.tracks.iter_mut().find(|t| t.id == *track && t.member == *id).ok_or_else(|| UnknownTrack(track.clone()))
     }
@@ -493,10 +570,17 @@ impl Room {
     }
 
     fn forget_track(&mut self, track: &TrackId) {
-        self.tracks.retain(|t| t.id != *track);
-        self.members.values_mut().for_each(|m| m.forget(track));
-        for id in &self.order {
-            let idled = self.members.get_mut(id).and_then(|m| m.seating.idle(track));
+        if let Some(at) = self.tracks.iter().position(|t| t.id == *track) {
+            let TrackInfo { member, .. } = self.tracks.remove(at);
+            // Who leaves is no member any more.
+            if let Some(owner) = self.members.get_mut(&member) {
+                owner.tracks -= 1;
+            }
+        }
+        for id in self.order.values() {
+            let Some(member) = self.members.get_mut(id) else { continue };
+            member.forget(track);
+            let idled = member.seating.idle(track);
             self.effects.extend(idled.map(|assignment| Effect::Assign { member: id.clone(), assignment }));
         }
         self.effects.push_back(Effect::Drop { track: track.clone() });
@@ -521,14 +605,14 @@ impl Room {
     /// Fits the slots of those who do not get everybody's picture.
     fn refit_chosen(&mut self) {
         let chosen = |id: &&MemberId| self.members.get(*id).is_some_and(|m| m.grants.limits.last_n.is_some());
-        for id in self.order.iter().filter(chosen).cloned().collect::<Vec<_>>() {
+        for id in self.order.values().filter(chosen).cloned().collect::<Vec<_>>() {
             self.refit_member(&id);
         }
     }
 
     /// Fits everybody's slots to what is published now.
     fn refit(&mut self) {
-        for id in self.order.clone() {
+        for id in self.order.values().cloned().collect::<Vec<_>>() {
             self.refit_member(&id);
         }
     }

@@ -1,5 +1,7 @@
 use super::*;
 
+mod audience;
+
 fn now() -> Now {
     Now { instant: Instant::now(), unix_ms: 1_000 }
 }
@@ -140,20 +142,20 @@ fn who_takes_the_seat_of_one_who_left_finds_it_idle() {
 }
 
 #[test]
-fn chat_comes_back_to_the_writer_with_its_number_and_to_others_without() {
+fn chat_is_delivered_once_for_everybody_and_with_the_writers_number() {
     let mut f = Fixture::new();
-    let (ann, bob) = (f.join("Ann"), f.join("Bob"));
+    let (ann, _bob) = (f.join("Ann"), f.join("Bob"));
     f.effects();
     f.room.chat(f.now, &ann, 42, "hello".into()).unwrap();
     let delivered: Vec<_> = f
         .effects()
         .into_iter()
         .filter_map(|e| match e {
-            Effect::Deliver { to, message, nonce } => Some((to, message.seq, message.name, nonce)),
+            Effect::Deliver { message, nonce } => Some((message.seq, message.name, nonce)),
             _ => None,
         })
         .collect();
-    assert_eq!(delivered, [(ann, 3, "Ann".to_owned(), Some(42)), (bob, 3, "Ann".to_owned(), None)]);
+    assert_eq!(delivered, [(3, "Ann".to_owned(), 42)], "one effect, however many there are");
 }
 
 #[test]
@@ -230,6 +232,7 @@ fn a_member_remembers_a_bounded_number_of_views() {
     let mut member = Member::new(
         Instant::now(),
         MemberInfo { id: MemberId::new("m").unwrap(), name: "M".into() },
+        1,
         Grants::ALL,
         8,
         8,

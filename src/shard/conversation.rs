@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use roundtable_protocol::event::LeaveReason;
+use roundtable_protocol::event::{ChatMessage, LeaveReason};
 use roundtable_protocol::message::PublishRequest;
 use roundtable_protocol::stats::MemberStats;
 use roundtable_protocol::{ErrorCode, Grants, MemberId, ServerMessage, TrackId};
@@ -11,7 +11,7 @@ use roundtable_transport::sdp::Offer;
 use super::core::{Core, clocks};
 use super::home::Presence;
 use super::inbox::{Joined, Outbox, Request, ToMember};
-use super::letter::{Answered, MemberOffer, Report, StageCommand};
+use super::letter::{Answered, ChatCopies, MemberOffer, Report, StageCommand};
 use super::peers::Refusal;
 use super::quality::hints;
 use crate::room::{Effect, FIRST_SEATS, Now};
@@ -194,19 +194,30 @@ impl Core {
             Effect::Audible { member, track, audible } => {
                 self.command_member(now, key, &member, |member| StageCommand::Audible { member, track, audible });
             }
-            Effect::Deliver { to, message, nonce } => {
-                self.deliver(now, key, &to, ServerMessage::Chat { message, nonce });
-            }
+            Effect::Enter { member } => home.journal.enter(&member),
+            Effect::Exit { member } => home.journal.exit(&member),
+            Effect::Deliver { message, nonce } => self.deliver(now, key, &message, nonce),
         }
     }
 
-    /// Gives a member a message over its channel, or through its session where there is none.
-    fn deliver(&mut self, now: Instant, key: usize, to: &MemberId, message: ServerMessage) {
-        let Some(home) = self.home(key) else { return };
-        if home.members.get(to).is_some_and(|presence| presence.shard.is_none()) {
-            return home.say(to, message);
+    /// Gives everybody a chat message. It is written once, and once for its writer.
+    fn deliver(&mut self, now: Instant, key: usize, message: &ChatMessage, nonce: u32) {
+        let written = |nonce| serde_json::to_vec(&ServerMessage::Chat { message: message.clone(), nonce });
+        // None of our types has a map with keys that are no strings, the one thing that fails.
+        let (Ok(copy), Ok(receipt)) = (written(None), written(Some(nonce))) else { return };
+        let chat = ChatCopies { writer: message.member.clone(), receipt: receipt.into(), copy: copy.into() };
+        if let Some(home) = self.home(key) {
+            home.tell_unconnected(&chat);
         }
-        self.command_member(now, key, to, |member| StageCommand::Deliver { member, message });
+        self.command_all(now, key, &StageCommand::Chat(chat));
+    }
+
+    /// Refuses what a member wrote on its channel.
+    fn refuse_chat(&mut self, now: Instant, key: usize, member: &MemberId, refusal: Refusal, nonce: u32) {
+        if let Ok(json) = serde_json::to_vec(&refusal.into_message(Some(nonce))) {
+            let json = json.into();
+            self.command_member(now, key, member, |member| StageCommand::Deliver { member, json });
+        }
     }
 
     /// Hears what a stage on `shard` has to say.
@@ -215,14 +226,13 @@ impl Core {
         let Some(home) = self.home(key) else { return };
         match report {
             Report::Answered(answered) => self.handle_answered(now, key, shard, *answered),
-            Report::Say { member, message } => home.say(&member, message),
+            Report::Tell { member, message } => home.tell(&member, message),
             Report::Ended { member, code, message, reason } => {
                 self.end_member(now, key, &member, code, message, reason);
             }
             Report::Chat { member, nonce, text } => {
                 if let Err(error) = home.room.chat(clocks(now), &member, nonce, text) {
-                    let refusal = Refusal::new(error.code(), error).into_message(Some(nonce));
-                    self.deliver(now, key, &member, refusal);
+                    self.refuse_chat(now, key, &member, Refusal::new(error.code(), error), nonce);
                 }
             }
             Report::SlotLive { member, mid, generation, rtp_timestamp } => {

@@ -533,8 +533,11 @@ impl Core {
     }
 
     fn room_timeout(&mut self, now: Instant, key: usize) {
-        if let Some(room) = self.rooms.get_mut(key) {
-            room.scheduled = None;
+        if let Some(open) = self.rooms.get_mut(key) {
+            open.scheduled = None;
+            if let Some(home) = open.home_mut() {
+                home.room.handle_timeout(clocks(now));
+            }
         }
         self.room_plane(key, |plane, out| plane.handle_timeout(now, out));
     }
@@ -680,7 +683,8 @@ impl Core {
             self.apply_effects(now, key);
             return self.forget_room(key);
         }
-        if let Some(deadline) = open.stage.plane.poll_timeout()
+        let of_room = open.home().and_then(|home| home.room.poll_timeout());
+        if let Some(deadline) = [open.stage.plane.poll_timeout(), of_room].into_iter().flatten().min()
             && is_earlier(deadline, open.scheduled)
         {
             open.scheduled = Some(deadline);

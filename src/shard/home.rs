@@ -10,7 +10,7 @@ use roundtable_protocol::{ErrorCode, MemberId, ServerMessage, TrackId};
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::inbox::{Outbox, ToMember};
-use super::letter::Publication;
+use super::letter::{ChatCopies, Publication};
 use crate::journal::Journal;
 use crate::room::slot::Assignment;
 use crate::room::{Now, Room};
@@ -75,6 +75,13 @@ impl Home {
     /// Gives a member a message of the protocol.
     pub fn say(&mut self, member: &MemberId, message: ServerMessage) {
         self.tell(member, ToMember::Message(message));
+    }
+
+    /// Gives those a chat message who have no peer connection.
+    pub fn tell_unconnected(&mut self, chat: &ChatCopies) {
+        let unconnected = self.members.iter().filter(|(_, presence)| presence.shard.is_none());
+        let unconnected: Vec<MemberId> = unconnected.map(|(member, _)| member.clone()).collect();
+        unconnected.iter().for_each(|member| self.tell(member, ToMember::Written(chat.of(member).clone())));
     }
 
     /// Tells everybody what changed on their slots: one message each, whatever came together.

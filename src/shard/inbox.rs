@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
+use bytes::Bytes;
 use roundtable_protocol::event::{LeaveReason, MemberInfo, RoomCloseReason};
 use roundtable_protocol::grant::MemberLimits;
 use roundtable_protocol::message::{PublishRequest, PublishedTrack, SubscribeChange, ViewChange};
@@ -161,6 +162,8 @@ pub enum Request {
 pub enum ToMember {
     /// A message to pass on as it is.
     Message(ServerMessage),
+    /// A message that many get, written already: its JSON.
+    Written(Bytes),
     /// The parts of an answer; the session writes the SDP text.
     Answer {
         /// The offer's id.

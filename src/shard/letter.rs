@@ -5,14 +5,16 @@
 //! The home commands stages, stages report to the home, and a stage that shows tracks of another one (the *origin*)
 //! tells that one what it wants. On one shard all of that is function calls; between shards it is letters.
 
+use bytes::Bytes;
 use roundtable_media::allocate::{Class, Hints};
 use roundtable_media::{TrackConfig, TrackKey};
 use roundtable_protocol::event::{LeaveReason, TrackInfo};
 use roundtable_protocol::grant::MemberLimits;
 use roundtable_protocol::message::{EncodingWish, PublishRequest, PublishedTrack};
-use roundtable_protocol::{ErrorCode, MemberId, RoomId, ServerMessage, TrackId};
+use roundtable_protocol::{ErrorCode, MemberId, RoomId, TrackId};
 use roundtable_transport::sdp::Offer;
 
+use super::inbox::ToMember;
 use crate::room::PublishError;
 use crate::room::slot::Assignment;
 
@@ -100,9 +102,11 @@ pub enum StageCommand {
     Deliver {
         /// To whom.
         member: MemberId,
-        /// What.
-        message: ServerMessage,
+        /// Its JSON.
+        json: Bytes,
     },
+    /// The same for all members on the stage.
+    Chat(ChatCopies),
     /// A member asks for its figures.
     Stats {
         /// Who.
@@ -133,6 +137,25 @@ pub enum StageCommand {
         /// Which.
         track: TrackId,
     },
+}
+
+/// A chat message, written once for all who get it.
+#[derive(Debug, Clone)]
+pub struct ChatCopies {
+    /// Who wrote it.
+    pub writer: MemberId,
+    /// The JSON that the writer gets, …
+    pub receipt: Bytes,
+    /// … and everybody else.
+    pub copy: Bytes,
+}
+
+impl ChatCopies {
+    /// What a member gets.
+    #[must_use]
+    pub fn of(&self, member: &MemberId) -> &Bytes {
+        if *member == self.writer { &self.receipt } else { &self.copy }
+    }
 }
 
 /// An offer with what the home has to say to it.
@@ -173,11 +196,11 @@ pub enum Report {
     /// An offer is answered.
     Answered(Box<Answered>),
     /// For a member's session.
-    Say {
+    Tell {
         /// Whose.
         member: MemberId,
         /// What.
-        message: ServerMessage,
+        message: ToMember,
     },
     /// A member's media connection has ended.
     Ended {

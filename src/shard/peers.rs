@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use bytes::Bytes;
 use roundtable_media::PeerKey;
 use roundtable_protocol::{CHAT_CHANNEL_LABEL, ClientMessage, ErrorCode, MemberId, ServerMessage};
 use roundtable_transport::path::IceCredentials;
@@ -12,6 +13,7 @@ use roundtable_transport::sdp::{Answer, AnswerSession, Offer};
 use super::arena::Arena;
 use super::core::{Core, clocks, random, random_u64};
 use super::endpoint::Endpoint;
+use super::inbox::ToMember;
 use super::letter::{Answered, MemberOffer, Report, StageCommand};
 use super::negotiate::{Negotiation, Plan};
 use super::quality;
@@ -71,10 +73,21 @@ impl Core {
                 }
             }
             StageCommand::Audible { member, track, audible } => stage.set_audible(now, &member, &track, audible),
-            StageCommand::Deliver { member, message } => self.deliver_on_channel(now, key, member, message),
+            StageCommand::Deliver { member, json } => {
+                let endpoint = stage.members.get(&member).map(|on_stage| on_stage.endpoint);
+                self.deliver_on_channel(now, key, (member, endpoint), json);
+            }
+            StageCommand::Chat(chat) => {
+                let members = stage.members.iter().map(|(member, on_stage)| (member.clone(), Some(on_stage.endpoint)));
+                for (member, endpoint) in members.collect::<Vec<_>>() {
+                    let json = chat.of(&member).clone();
+                    self.deliver_on_channel(now, key, (member, endpoint), json);
+                }
+            }
             StageCommand::Stats { member, id } => {
                 if let Some(stats) = stage.member_stats(clocks(now), &member).map(Box::new) {
-                    self.report(now, key, Report::Say { member, message: ServerMessage::Stats { id, stats } });
+                    let message = ToMember::Message(ServerMessage::Stats { id, stats });
+                    self.report(now, key, Report::Tell { member, message });
                 }
             }
             StageCommand::Relay(publication) => {
@@ -99,7 +112,7 @@ impl Core {
         let (member, id) = (offer.member.clone(), offer.id);
         let report = match self.offer(now, key, offer) {
             Ok(answered) => Report::Answered(Box::new(answered)),
-            Err(refusal) => Report::Say { member, message: refusal.into_message(Some(id)) },
+            Err(refusal) => Report::Tell { member, message: ToMember::Message(refusal.into_message(Some(id))) },
         };
         self.report(now, key, report);
     }
@@ -247,17 +260,21 @@ impl Core {
     }
 
     /// Gives a member a message over its channel, or through its session where that is missing or full.
-    fn deliver_on_channel(&mut self, now: Instant, key: usize, member: MemberId, message: ServerMessage) {
-        let on_stage = self.rooms.get(key).and_then(|open| open.stage.members.get(&member));
-        if let Some(endpoint_key) = on_stage.map(|on_stage| on_stage.endpoint)
-            && let Some(endpoint) = self.endpoints.get_mut(endpoint_key)
+    fn deliver_on_channel(
+        &mut self,
+        now: Instant,
+        key: usize,
+        (member, endpoint): (MemberId, Option<usize>),
+        json: Bytes,
+    ) {
+        if let Some(key) = endpoint
+            && let Some(endpoint) = self.endpoints.get_mut(key)
             && let Some(channel) = endpoint.chat
-            && let Ok(json) = serde_json::to_vec(&message)
             && endpoint.transport.send_message(now, channel, MessageKind::Text, &json).is_ok()
         {
-            return self.stale.push(endpoint_key);
+            return self.stale.push(key);
         }
-        self.report(now, key, Report::Say { member, message });
+        self.report(now, key, Report::Tell { member, message: ToMember::Written(json) });
     }
 }
 

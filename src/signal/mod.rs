@@ -1,6 +1,7 @@
 //! Signalling: one client's conversation as a pure machine, and the WebSocket it runs over.
 
 mod fault;
+mod follow;
 mod hello;
 pub mod session;
 pub mod ws;

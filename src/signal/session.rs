@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use roundtable_protocol::error::close;
 use roundtable_protocol::limit::{
     CLIENT_MESSAGES_BURST, CLIENT_MESSAGES_PER_SECOND, MAX_CLIENT_MESSAGE_BYTES, MAX_MID_BYTES, MAX_SDP_BYTES,
@@ -90,6 +91,8 @@ pub enum Action {
     Leave(LeaveReason),
     /// Send to the client.
     Send(ServerMessage),
+    /// Send to the client; the JSON of a message.
+    SendWritten(Bytes),
     /// Send a WebSocket ping.
     Ping,
     /// Close the socket; nothing follows.
@@ -221,6 +224,7 @@ impl Session {
         }
         match message {
             ToMember::Message(message) => self.send(message),
+            ToMember::Written(json) => self.actions.push_back(Action::SendWritten(json)),
             ToMember::Answer { id, sdp, tracks } => self.send(ServerMessage::Answer { id, sdp, tracks }),
             ToMember::Close { code, message, reconnect_after_ms } => {
                 self.goodbye(Some(code), message, reconnect_after_ms);

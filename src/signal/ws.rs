@@ -8,27 +8,23 @@
 //! journal's ring or letting the outbox run over.
 
 use std::error::Error as _;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Error as AxumError;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use bytes::Bytes;
 use roundtable_protocol::limit::MAX_CLIENT_MESSAGE_BYTES;
 use roundtable_protocol::message::Welcome;
-use roundtable_protocol::{EventBody, PROTOCOL_VERSION, RoomId, ServerMessage};
-use tokio::sync::{mpsc, watch};
+use roundtable_protocol::{PROTOCOL_VERSION, RoomId, ServerMessage};
+use tokio::sync::mpsc;
 use tungstenite::Error as SocketError;
 
 use super::fault::JoinWish;
+use super::follow::{Follower, Next};
 use super::session::{Action, Broken, Frame, Session, Timers};
 use crate::hub::{Admission, Hub, JoinRequest, Membership, Presence};
-use crate::journal::{Journal, Read};
 use crate::shard::inbox::{OUTBOX_CAPACITY, SendError, ToMember};
-
-/// Events read from the journal at once.
-const EVENTS_AT_ONCE: usize = 64;
 
 /// Bytes read from a socket at once. Each socket has a buffer of this size for good; an offer takes a few turns.
 const READ_BYTES: usize = 4 * 1024;
@@ -80,10 +76,7 @@ struct Place {
     membership: Option<Membership>,
     outbox: mpsc::Receiver<ToMember>,
     outbox_ran_over: bool,
-    journal: Arc<Journal>,
-    changes: watch::Receiver<u64>,
-    /// The last event the client has.
-    seq: u64,
+    follower: Follower,
 }
 
 enum Wake {
@@ -181,23 +174,19 @@ impl Conversation {
         }
     }
 
-    /// Sends what the journal has behind the last event the client got. Chat comes from the shard instead.
+    /// Sends what the journal has behind the last event the client got.
     async fn pass_on_events(&mut self) {
         while let (Some(place), false) = (&mut self.place, self.session.is_ending()) {
-            place.changes.mark_unchanged();
-            let events = match place.journal.read_after(place.seq, EVENTS_AT_ONCE) {
-                Read::Events(events) if events.is_empty() => return,
-                Read::Events(events) => events,
-                Read::Reset(_) => return self.session.handle_slow_reader(),
+            let events = match place.follower.next() {
+                Next::Events(events) => events,
+                Next::UpToDate => return,
+                Next::Lost => return self.session.handle_slow_reader(),
             };
-            place.seq = events.last().map_or(place.seq, |event| event.seq);
             for event in events {
                 if self.session.is_ending() {
                     return;
                 }
-                if !matches!(event.body, EventBody::Chat { .. }) {
-                    self.send(&ServerMessage::Event { event: (*event).clone() }).await;
-                }
+                self.send(&ServerMessage::Event { event: (*event).clone() }).await;
             }
         }
     }
@@ -224,6 +213,10 @@ impl Conversation {
                 }
             }
             Action::Send(message) => self.send(&message).await,
+            Action::SendWritten(json) => match Utf8Bytes::try_from(json) {
+                Ok(text) => self.write(Message::Text(text)).await,
+                Err(error) => tracing::error!(%error, "a message was written that is no text"),
+            },
             Action::Ping => self.write(Message::Ping(Bytes::new())).await,
             Action::Close { code, reason } => self.close(code, reason).await,
         }
@@ -241,16 +234,8 @@ impl Conversation {
 
     fn enter(&mut self, admission: Admission, outbox: mpsc::Receiver<ToMember>) {
         let Admission { joined, grants, ice_servers, membership } = admission;
-        let changes = joined.journal.watch();
-        let state = joined.journal.state();
-        self.place = Some(Place {
-            membership: Some(membership),
-            outbox,
-            outbox_ran_over: false,
-            journal: joined.journal,
-            changes,
-            seq: state.seq,
-        });
+        let (follower, state) = Follower::begin(joined.journal);
+        self.place = Some(Place { membership: Some(membership), outbox, outbox_ran_over: false, follower });
         let welcome = Welcome {
             version: PROTOCOL_VERSION,
             room: self.room.clone(),
@@ -314,8 +299,7 @@ async fn in_place(place: &mut Option<Place>) -> Wake {
     tokio::select! {
         biased;
         message = place.outbox.recv() => Wake::Shard(message),
-        // The place holds the journal, so the watch does not end.
-        _ = place.changes.changed() => Wake::Journal,
+        () = place.follower.changed() => Wake::Journal,
     }
 }
 

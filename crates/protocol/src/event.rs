@@ -27,19 +27,34 @@ pub struct Event {
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum EventBody {
-    /// Somebody entered.
+    /// Somebody entered, and is listed.
     Joined {
         /// Who.
         member: MemberInfo,
     },
-    /// Somebody is gone.
+    /// Somebody who was listed is gone.
     Left {
         /// Who.
         member: MemberId,
         /// Why.
         reason: LeaveReason,
     },
-    /// A track can be received from now on.
+    /// A room of many people: most of them are counted, not listed. Of those who change between the two, and of how many
+    /// are counted, the journal tells from time to time, so that a room costs each reader the same however many come.
+    #[ts(optional_fields)]
+    Audience {
+        /// How many are in the room and not listed, after this event.
+        viewers: u32,
+        /// Who was counted and is listed from now on. They did not enter just now.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[ts(optional, as = "Option<_>")]
+        listed: Vec<MemberInfo>,
+        /// Who was listed and is counted from now on. They did not leave.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[ts(optional, as = "Option<_>")]
+        counted: Vec<MemberId>,
+    },
+    /// A track can be received from now on; its owner is listed.
     Published {
         /// The track and its owner.
         track: TrackInfo,
@@ -95,6 +110,7 @@ impl EventBody {
         match self {
             Self::Joined { .. } => "joined",
             Self::Left { .. } => "left",
+            Self::Audience { .. } => "audience",
             Self::Published { .. } => "published",
             Self::Unpublished { .. } => "unpublished",
             Self::Muted { .. } => "muted",

@@ -14,6 +14,7 @@ pub mod grant;
 pub mod id;
 pub mod limit;
 pub mod message;
+pub mod roster;
 pub mod schema;
 pub mod state;
 pub mod stats;

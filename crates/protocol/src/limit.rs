@@ -20,6 +20,15 @@ pub const MAX_SEATS: u16 = 48;
 pub const MAX_VOICE_SLOTS: u16 = 6;
 /// Most tracks one member may publish.
 pub const MAX_TRACKS_PER_MEMBER: usize = 8;
+/// People in a room up to whom everybody is listed; in a larger one most are counted.
+pub const LIST_UP_TO: usize = 200;
+/// A room that counts lists everybody again once it holds fewer than this: not at the same number, so that it does not go
+/// to and fro.
+pub const LIST_AGAIN_BELOW: usize = 150;
+/// Most people listed in a room that counts besides those who publish: who did something last.
+pub const MAX_LISTED_RECENT: usize = 50;
+/// Most people on one page of the roster over HTTP.
+pub const MAX_ROSTER_PAGE: usize = 500;
 /// Sustained client messages a second.
 pub const CLIENT_MESSAGES_PER_SECOND: u32 = 50;
 /// Client messages that may come at once before the rate counts.

@@ -239,7 +239,8 @@ pub struct Welcome {
     pub member: MemberInfo,
     /// What the client may do.
     pub grants: Grants,
-    /// Everything in the room, the client included; events follow from `state.seq + 1`.
+    /// Everything in the room, the client included; events follow from `state.seq + 1`. In a room of many people the
+    /// client is one of those counted, not listed, until it does something.
     pub state: RoomState,
     /// STUN and TURN servers for `RTCPeerConnection`.
     pub ice_servers: Vec<IceServer>,

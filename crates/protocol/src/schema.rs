@@ -14,6 +14,7 @@ use crate::message::{
     ClientMessage, EncodingWish, IceServer, PublishRequest, PublishedTrack, ServerMessage, SlotChange, SlotOwner,
     SubscribeChange, ViewChange, Welcome,
 };
+use crate::roster::RosterPage;
 use crate::state::RoomState;
 use crate::stats::{
     ChoiceCause, EncodingFigures, LayerFigures, MemberStats, PathFigures, RoomStats, SlotFigures, TrackFigures,
@@ -29,6 +30,7 @@ struct Protocol {
     event: Event,
     room_state: RoomState,
     room_stats: RoomStats,
+    roster_page: RosterPage,
 }
 
 /// The JSON Schema (draft 2020-12) of the protocol, as `roundtable schema` prints it.
@@ -76,6 +78,7 @@ pub fn typescript() -> String {
         EventBody,
         Event,
         RoomState,
+        RosterPage,
         PublishRequest,
         SubscribeChange,
         ViewChange,

@@ -1,5 +1,7 @@
 //! The fold of a room's events: who is here and what they publish.
 
+use std::collections::HashSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -20,8 +22,12 @@ pub struct RoomState {
     /// The last event that this state includes; 0 before the first.
     #[ts(type = "number")]
     pub seq: u64,
-    /// Everybody, in order of joining.
+    /// Everybody who is listed, in order of joining or of being listed: all people of a room of up to 200, and of a
+    /// larger one those who publish or did something lately.
     pub members: Vec<MemberInfo>,
+    /// How many are in the room besides, as last told: they are counted, not listed.
+    #[serde(default)]
+    pub viewers: u32,
     /// Every published track, in order of publishing.
     pub tracks: Vec<TrackInfo>,
     /// Who speaks now.
@@ -42,6 +48,7 @@ impl RoomState {
             epoch,
             seq: 0,
             members: Vec::new(),
+            viewers: 0,
             tracks: Vec::new(),
             speaking: Vec::new(),
             dominant_speaker: None,
@@ -66,6 +73,12 @@ impl RoomState {
                 self.speaking.retain(|m| m != member);
                 self.dominant_speaker = self.dominant_speaker.take().filter(|m| m != member);
             }
+            EventBody::Audience { viewers, listed, counted } => {
+                self.viewers = *viewers;
+                let moved: HashSet<&MemberId> = listed.iter().map(|m| &m.id).chain(counted).collect();
+                self.members.retain(|m| !moved.contains(&m.id));
+                self.members.extend_from_slice(listed);
+            }
             EventBody::Published { track } => {
                 self.tracks.retain(|t| t.id != track.id);
                 self.tracks.push(track.clone());
@@ -86,6 +99,7 @@ impl RoomState {
             EventBody::Chat { .. } => {}
             EventBody::RoomClosed { .. } => {
                 self.members.clear();
+                self.viewers = 0;
                 self.tracks.clear();
                 self.speaking.clear();
                 self.dominant_speaker = None;
@@ -94,7 +108,13 @@ impl RoomState {
         }
     }
 
-    /// A member by id.
+    /// Everybody, listed or counted.
+    #[must_use]
+    pub fn population(&self) -> usize {
+        self.members.len() + self.viewers as usize
+    }
+
+    /// A listed member by id.
     #[must_use]
     pub fn member(&self, id: &MemberId) -> Option<&MemberInfo> {
         self.members.iter().find(|m| m.id == *id)
@@ -146,6 +166,24 @@ mod tests {
 
         state.apply(&event(5, EventBody::Left { member: ann, reason: LeaveReason::Left }));
         assert!(state.members.is_empty() && state.tracks.is_empty() && state.speaking.is_empty());
+    }
+
+    #[test]
+    fn who_is_counted_leaves_the_list_and_who_is_listed_comes_behind_the_others() {
+        let info = |id: &str| MemberInfo { id: MemberId::new(id).unwrap(), name: id.to_owned() };
+        let ids = |state: &RoomState| state.members.iter().map(|m| m.id.to_string()).collect::<Vec<_>>();
+        let mut state = RoomState::new(RoomId::new("r").unwrap(), 1);
+        for (seq, id) in (1..).zip(["ann", "bob", "cid", "dee"]) {
+            state.apply(&event(seq, EventBody::Joined { member: info(id) }));
+        }
+        let counted = vec![info("ann").id, info("cid").id];
+        state.apply(&event(5, EventBody::Audience { viewers: 2, listed: vec![], counted }));
+        assert_eq!((ids(&state), state.viewers, state.population()), (vec!["bob".into(), "dee".into()], 2, 4));
+        let listed = vec![info("ann")];
+        state.apply(&event(6, EventBody::Audience { viewers: 8, listed, counted: vec![info("bob").id] }));
+        assert_eq!((ids(&state), state.population()), (vec!["dee".into(), "ann".into()], 10));
+        let json = serde_json::to_string(&EventBody::Audience { viewers: 3, listed: vec![], counted: vec![] }).unwrap();
+        assert_eq!(json, r#"{"type":"audience","viewers":3}"#, "a mere count is short");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 import { batch, computed, signal } from "@preact/signals";
 import {
   type ChatMessage,
+  type MemberInfo,
   type OutgoingChat,
   type RemoteTrackPublication,
   Room,
@@ -34,6 +35,12 @@ export interface Person {
   readonly sounds: readonly RemoteTrackPublication[];
 }
 
+/** Pages of everybody in a room. */
+export interface Everybody {
+  readonly members: readonly MemberInfo[];
+  readonly next: number | null;
+}
+
 const place = locate(location.href, document.querySelector("base")?.href ?? null);
 export const options = readOptions(location.search);
 
@@ -47,6 +54,10 @@ export const problem = signal(isBadLink() ? text.badRoom : "");
 /** A sentence for those who listen instead of look. */
 export const announcement = signal("");
 export const people = signal<readonly Person[]>([]);
+/** How many others are here who are not among the people: a large room lists those only who do something. */
+export const viewers = signal(0);
+/** Everybody in a large room, as far as one has turned the pages; null before the first. */
+export const everybody = signal<Everybody | null>(null);
 export const speakers = signal<ReadonlySet<string>>(new Set());
 export const microphoneOn = signal(false);
 export const cameraOn = signal(false);
@@ -141,6 +152,7 @@ export const toggleScreen = exclusive(async ({ localParticipant: local }) => {
 export function togglePanel(which: "chat" | "people"): void {
   batch(() => {
     panel.value = panel.value === which ? null : which;
+    everybody.value = null;
     if (panel.value === "chat") unread.value = 0;
   });
 }
@@ -148,6 +160,20 @@ export function togglePanel(which: "chat" | "people"): void {
 /** Tells the server how a picture is shown, until what is returned is called. */
 export function watch(publication: RemoteTrackPublication, element: Element): () => void {
   return room?.watch(publication, element) ?? (() => {});
+}
+
+/** Turns the next page of everybody in the room. */
+export async function turnPage(): Promise<void> {
+  const before = everybody.value;
+  if (room === null || before?.next === null) return;
+  try {
+    const page = await room.listMembers(before === null ? {} : { after: before.next });
+    // Whoever turned twice gets the page once.
+    if (everybody.value !== before) return;
+    everybody.value = { members: [...(before?.members ?? []), ...page.members], next: page.next };
+  } catch (error) {
+    problem.value = roomProblem(toRoundtableError(error, "sdk/socket").code);
+  }
 }
 
 /** Writes to everybody; gives the reason when the text cannot be sent. */
@@ -216,6 +242,11 @@ function follow(joined: Room): void {
   joined.on("participantLeft", (participant) => {
     refresh();
     announcement.value = text.leftRoom(participant.name);
+  });
+  joined.on("participantListed", refresh);
+  joined.on("participantUnlisted", refresh);
+  joined.on("audienceChanged", (count) => {
+    viewers.value = count;
   });
   for (const event of ["trackPublished", "trackUnpublished", "trackMuted", "trackSubscribed"] as const) {
     joined.on(event, refresh);

@@ -9,6 +9,7 @@ export {
 } from "./errors.ts";
 export { isRoomId, MAX_CHAT_BYTES, MAX_SEATS } from "./limits.ts";
 export { LocalParticipant } from "./local.ts";
+export type { PageWish } from "./members.ts";
 export type { Place } from "./place.ts";
 export { browserPlatform, type Clock, type Platform, type SocketLike } from "./platform.ts";
 export type {
@@ -17,7 +18,9 @@ export type {
   ErrorCode,
   MediaKind,
   MemberId,
+  MemberInfo,
   MemberStats,
+  RosterPage,
   TrackId,
   TrackSource,
 } from "./protocol.ts";

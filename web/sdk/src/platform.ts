@@ -33,6 +33,7 @@ export interface Platform {
   /** Cameras and microphones; absent on insecure pages. */
   readonly mediaDevices: MediaDevices | undefined;
   openSocket(url: string): SocketLike;
+  fetch(url: string): Promise<Response>;
   createConnection(configuration: RTCConfiguration): RTCPeerConnection;
   /** The codecs this browser can receive. */
   receivableCodecs(kind: "audio" | "video"): RTCRtpCodec[];
@@ -57,6 +58,7 @@ export function browserPlatform(): Platform {
     },
     mediaDevices: globalThis.navigator?.mediaDevices,
     openSocket: (url) => new WebSocket(url),
+    fetch: (url) => fetch(url),
     createConnection: (configuration) => new RTCPeerConnection(configuration),
     receivableCodecs: (kind) => globalThis.RTCRtpReceiver?.getCapabilities?.(kind)?.codecs ?? [],
     watchPlace,

@@ -135,7 +135,19 @@ member: MemberId,
 /**
  * Why.
  */
-reason: LeaveReason, } | { "type": "published", 
+reason: LeaveReason, } | { "type": "audience", 
+/**
+ * How many are in the room and not listed, after this event.
+ */
+viewers: number, 
+/**
+ * Who was counted and is listed from now on. They did not enter just now.
+ */
+listed?: Array<MemberInfo>, 
+/**
+ * Who was listed and is counted from now on. They did not leave.
+ */
+counted?: Array<MemberId>, } | { "type": "published", 
 /**
  * The track and its owner.
  */
@@ -204,7 +216,19 @@ member: MemberId,
 /**
  * Why.
  */
-reason: LeaveReason, } | { "type": "published", 
+reason: LeaveReason, } | { "type": "audience", 
+/**
+ * How many are in the room and not listed, after this event.
+ */
+viewers: number, 
+/**
+ * Who was counted and is listed from now on. They did not enter just now.
+ */
+listed?: Array<MemberInfo>, 
+/**
+ * Who was listed and is counted from now on. They did not leave.
+ */
+counted?: Array<MemberId>, } | { "type": "published", 
 /**
  * The track and its owner.
  */
@@ -268,9 +292,14 @@ epoch: number,
  */
 seq: number, 
 /**
- * Everybody, in order of joining.
+ * Everybody who is listed, in order of joining or of being listed: all people of a room of up to 200, and of a
+ * larger one those who publish or did something lately.
  */
 members: Array<MemberInfo>, 
+/**
+ * How many are in the room besides, as last told: they are counted, not listed.
+ */
+viewers: number, 
 /**
  * Every published track, in order of publishing.
  */
@@ -287,6 +316,28 @@ dominantSpeaker: MemberId | null,
  * Whether the room is over.
  */
 closed: boolean, };
+export type RosterPage = { 
+/**
+ * The room's id.
+ */
+room: RoomId, 
+/**
+ * Which life of the room this is, as in its state.
+ */
+epoch: number, 
+/**
+ * People in the room at this moment.
+ */
+total: number, 
+/**
+ * Those of this page.
+ */
+members: Array<MemberInfo>, 
+/**
+ * Where the next page begins: to be given as `after`. Null on the last page. People who come while one turns the
+ * pages are at the end; nobody who stays is left out or comes twice.
+ */
+next: number | null, };
 export type PublishRequest = { 
 /**
  * The m-line of the offer.
@@ -546,7 +597,8 @@ member: MemberInfo,
  */
 grants: Grants, 
 /**
- * Everything in the room, the client included; events follow from `state.seq + 1`.
+ * Everything in the room, the client included; events follow from `state.seq + 1`. In a room of many people the
+ * client is one of those counted, not listed, until it does something.
  */
 state: RoomState, 
 /**

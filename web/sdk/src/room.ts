@@ -4,8 +4,9 @@ import { Emitter } from "./emitter.ts";
 import { RoundtableError, type RoundtableErrorCode } from "./errors.ts";
 import { MAX_SEATS } from "./limits.ts";
 import { LocalParticipant } from "./local.ts";
+import { fetchMembers, type PageWish } from "./members.ts";
 import { browserPlatform, type Platform, type TimerHandle } from "./platform.ts";
-import type { Event, MemberId, MemberStats, ServerMessage, Welcome } from "./protocol.ts";
+import type { Event, MemberId, MemberStats, RosterPage, ServerMessage, Welcome } from "./protocol.ts";
 import type { LocalTrackPublication } from "./publication.ts";
 import { Backoff, type ReconnectPolicy } from "./reconnect.ts";
 import type { RemoteParticipant, RemoteTrackPublication } from "./remote.ts";
@@ -91,6 +92,19 @@ export class Room extends Emitter<RoomEvents> {
     return this.#roster.participants;
   }
 
+  /**
+   * How many others are here who are not among {@link Room.remoteParticipants}. A room of more than 200 people lists those
+   * only who publish or did something lately, and counts the rest; {@link Room.listMembers} names them.
+   */
+  get viewers(): number {
+    return this.#roster.viewers;
+  }
+
+  /** Everybody in the room, oneself included. */
+  get participantCount(): number {
+    return this.#roster.participants.size + this.#roster.viewers + 1;
+  }
+
   get activeSpeakers(): readonly MemberId[] {
     return this.#roster.speakers;
   }
@@ -160,6 +174,13 @@ export class Room extends Emitter<RoomEvents> {
   serverStats(): Promise<MemberStats> {
     const closed = new RoundtableError("sdk/closed", "The room is not connected.");
     return this.#session?.serverStats() ?? Promise.reject(closed);
+  }
+
+  /** Asks the server who is here, page by page in the order of joining, oneself included. */
+  listMembers(wish: PageWish = {}): Promise<RosterPage> {
+    const url = this.#entry?.url;
+    if (url === undefined) return Promise.reject(new RoundtableError("sdk/closed", "No room is known."));
+    return fetchMembers((page) => this.#platform.fetch(page), url, wish);
   }
 
   /** Writes to everybody; see {@link Chat.send}. */
@@ -282,6 +303,15 @@ export class Room extends Emitter<RoomEvents> {
           break;
         case "left":
           this.emit("participantLeft", change.participant);
+          break;
+        case "listed":
+          this.emit("participantListed", change.participant);
+          break;
+        case "unlisted":
+          this.emit("participantUnlisted", change.participant);
+          break;
+        case "audience":
+          this.emit("audienceChanged", change.viewers);
           break;
         case "published":
           this.emit("trackPublished", change.publication, change.participant);

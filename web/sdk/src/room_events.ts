@@ -14,6 +14,12 @@ export interface RoomEvents {
   disconnected: [code: RoundtableErrorCode | undefined];
   participantJoined: [RemoteParticipant];
   participantLeft: [RemoteParticipant];
+  /** Somebody who was here already is among the participants from now on: a large room lists those who do something. */
+  participantListed: [RemoteParticipant];
+  /** Somebody is not among the participants any more, without having left. */
+  participantUnlisted: [RemoteParticipant];
+  /** How many others are here who are not among the participants; see `Room.viewers`. */
+  audienceChanged: [viewers: number];
   trackPublished: [RemoteTrackPublication, RemoteParticipant];
   trackUnpublished: [RemoteTrackPublication, RemoteParticipant];
   /** Muted or unmuted by its owner. */
@@ -44,6 +50,9 @@ export const RoomEvent = {
   Disconnected: "disconnected",
   ParticipantJoined: "participantJoined",
   ParticipantLeft: "participantLeft",
+  ParticipantListed: "participantListed",
+  ParticipantUnlisted: "participantUnlisted",
+  AudienceChanged: "audienceChanged",
   TrackPublished: "trackPublished",
   TrackUnpublished: "trackUnpublished",
   TrackMuted: "trackMuted",

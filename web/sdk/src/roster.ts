@@ -7,6 +7,9 @@ import { RemoteParticipant, RemoteTrackPublication } from "./remote.ts";
 export type RosterChange =
   | { type: "joined"; participant: RemoteParticipant }
   | { type: "left"; participant: RemoteParticipant }
+  | { type: "listed"; participant: RemoteParticipant }
+  | { type: "unlisted"; participant: RemoteParticipant }
+  | { type: "audience"; viewers: number }
   | { type: "published"; participant: RemoteParticipant; publication: RemoteTrackPublication }
   | { type: "unpublished"; participant: RemoteParticipant; publication: RemoteTrackPublication }
   | { type: "muted"; participant: RemoteParticipant; publication: RemoteTrackPublication }
@@ -20,6 +23,10 @@ export class Roster {
   readonly #clock: Clock;
   #speaking: MemberId[] = [];
   #dominant: MemberId | null = null;
+  /** How many are counted, oneself perhaps included. */
+  #counted = 0;
+  #member: MemberId | null = null;
+  #isListed = true;
   #epoch = 0;
   #seq = 0;
 
@@ -35,6 +42,11 @@ export class Roster {
   /** Who leads the conversation, perhaps oneself. */
   get dominant(): MemberId | null {
     return this.#dominant;
+  }
+
+  /** How many others are here who are not among the participants: a large room lists those who do something. */
+  get viewers(): number {
+    return Math.max(0, this.#counted - (this.#isListed ? 0 : 1));
   }
 
   /** Whether this is, or once was, the id of this client. */
@@ -65,11 +77,15 @@ export class Roster {
       changes.push(...[...this.participants.keys()].flatMap((member) => this.#leave(member)));
     }
     this.#own.add(own);
+    this.#member = own;
+    const wasCounting = this.#counted > 0;
+    const viewers = this.viewers;
     this.#epoch = state.epoch;
     this.#seq = state.seq;
     for (const participant of [...this.participants.values()]) {
       if (!state.members.some((member) => member.id === participant.id)) {
-        changes.push(...this.#leave(participant.id));
+        // Of who is not listed in a large room nobody knows whether they are there.
+        changes.push(...this.#leave(participant.id, state.viewers > 0 ? "unlisted" : "left"));
       }
     }
     for (const participant of this.participants.values()) {
@@ -79,7 +95,10 @@ export class Roster {
         }
       }
     }
-    changes.push(...state.members.flatMap((member) => this.#join(member)));
+    changes.push(...state.members.flatMap((member) => this.#join(member, wasCounting ? "listed" : "joined")));
+    this.#isListed = state.members.some((member) => member.id === own);
+    this.#counted = state.viewers;
+    if (this.viewers !== viewers) changes.push({ type: "audience", viewers: this.viewers });
     changes.push(...state.tracks.flatMap((track) => this.#publish(track)));
     changes.push(...this.#speak(state.speaking), ...this.#lead(state.dominantSpeaker));
     return changes;
@@ -98,6 +117,8 @@ export class Roster {
           ...this.#speak(this.#speaking.filter((member) => member !== event.member)),
           ...this.#lead(this.#dominant === event.member ? null : this.#dominant),
         ];
+      case "audience":
+        return this.#handleAudience(event);
       case "published":
         return this.#publish(event.track);
       case "unpublished":
@@ -115,20 +136,34 @@ export class Roster {
     }
   }
 
-  #join(member: MemberInfo): RosterChange[] {
+  #handleAudience(event: Extract<Event, { type: "audience" }>): RosterChange[] {
+    const viewers = this.viewers;
+    const counted = event.counted ?? [];
+    const listed = event.listed ?? [];
+    if (counted.some((member) => member === this.#member)) this.#isListed = false;
+    if (listed.some((member) => member.id === this.#member)) this.#isListed = true;
+    this.#counted = event.viewers;
+    const changes = [
+      ...counted.flatMap((member) => this.#leave(member, "unlisted")),
+      ...listed.flatMap((member) => this.#join(member, "listed")),
+    ];
+    return this.viewers === viewers ? changes : [...changes, { type: "audience", viewers: this.viewers }];
+  }
+
+  #join(member: MemberInfo, type: "joined" | "listed" = "joined"): RosterChange[] {
     if (this.#own.has(member.id) || this.participants.has(member.id)) return [];
     const participant = new RemoteParticipant(member);
     this.participants.set(member.id, participant);
-    return [{ type: "joined", participant }];
+    return [{ type, participant }];
   }
 
-  #leave(member: MemberId): RosterChange[] {
+  #leave(member: MemberId, type: "left" | "unlisted" = "left"): RosterChange[] {
     const participant = this.participants.get(member);
     if (participant === undefined) return [];
     const gone = [...participant.publications.keys()].flatMap((track) => this.#unpublish(member, track));
     this.participants.delete(member);
     participant.handleSpeaking(false);
-    return [...gone, { type: "left", participant }];
+    return [...gone, { type, participant }];
   }
 
   #publish(track: TrackInfo): RosterChange[] {

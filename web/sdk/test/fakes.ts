@@ -302,6 +302,15 @@ export class FakePlatform implements Platform {
   /** What is watched: call one to tell its place. */
   readonly watched = new Map<Element, (place: Place) => void>();
 
+  /** What is asked for over HTTP, and what comes. */
+  readonly asked: string[] = [];
+  answer: () => Promise<Response> = () => Promise.reject(new TypeError("no network"));
+
+  fetch(url: string): Promise<Response> {
+    this.asked.push(url);
+    return this.answer();
+  }
+
   openSocket(url: string): FakeSocket {
     const socket = new FakeSocket(url);
     this.sockets.push(socket);
@@ -345,7 +354,7 @@ export function at<Item>(list: readonly Item[], index: number): Item {
 }
 
 export function roomState(patch: Partial<RoomState> = {}): RoomState {
-  const nobody = { members: [], tracks: [], speaking: [], dominantSpeaker: null };
+  const nobody = { members: [], viewers: 0, tracks: [], speaking: [], dominantSpeaker: null };
   return { room: "r", epoch: 1, seq: 0, ...nobody, closed: false, ...patch };
 }
 

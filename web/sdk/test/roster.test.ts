@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Event } from "../src/protocol.ts";
-import { Roster } from "../src/roster.ts";
+import { Roster, type RosterChange } from "../src/roster.ts";
 import { FakePlatform, roomState } from "./fakes.ts";
 
 test("the dominant speaker follows the state and the events, and leaves with the member", () => {
@@ -19,4 +19,37 @@ test("the dominant speaker follows the state and the events, and leaves with the
     member: null,
   });
   expect(roster.dominant).toBeNull();
+});
+
+test("in a large room viewers are counted, and who does something is listed without having joined", () => {
+  const roster = new Roster(new FakePlatform().clock);
+  const person = (id: string) => ({ id, name: id });
+  const members = [person("ann"), person("bob"), person("me")];
+  const event = (seq: number, body: object) => roster.handleEvent({ seq, at: 0, ...body } as Event);
+  const told = (changes: RosterChange[]) =>
+    changes.map((change) => {
+      if (change.type === "audience") return `${change.viewers} viewers`;
+      return "participant" in change ? `${change.type} ${change.participant.id}` : change.type;
+    });
+  roster.handleState("me", roomState({ members }));
+  expect(roster.viewers).toBe(0);
+
+  // One too many came: all but Ann are counted, oneself too, who is no viewer of oneself.
+  const counting = event(1, { type: "audience", viewers: 200, counted: ["bob", "me"] });
+  expect(told(counting)).toEqual(["unlisted bob", "199 viewers"]);
+  expect([...roster.participants.keys()]).toEqual(["ann"]);
+  expect(told(event(2, { type: "audience", viewers: 250 }))).toEqual(["249 viewers"]);
+  expect(told(event(3, { type: "audience", viewers: 249, listed: [person("me")] }))).toEqual([]);
+  expect(told(event(4, { type: "audience", viewers: 248, listed: [person("cid")] }))).toEqual([
+    "listed cid",
+    "248 viewers",
+  ]);
+  expect(told(event(5, { type: "left", member: "cid", reason: "left" }))).toEqual(["left cid"]);
+  expect(told(event(5, { type: "audience", viewers: 1 }))).toEqual([]);
+
+  // Coming back, nobody can say whether Ann left; everybody is listed again in the end.
+  const back = roster.handleState("me2", roomState({ seq: 9, members: [person("bob")], viewers: 180 }));
+  expect(told(back)).toEqual(["unlisted ann", "listed bob", "179 viewers"]);
+  const again = event(10, { type: "audience", viewers: 0, listed: [person("ann"), person("me2")] });
+  expect(told(again)).toEqual(["listed ann", "0 viewers"]);
 });

@@ -1,13 +1,13 @@
-// Everybody as a list.
+// Everybody as a list; in a large room those who do something, and the others on demand.
 import { Icon } from "../icons.tsx";
-import { people, speakers, togglePanel } from "../state.ts";
+import { everybody, people, speakers, togglePanel, turnPage, viewers } from "../state.ts";
 import { text } from "../text.ts";
 
 export function PeoplePanel() {
   return (
     <aside class="panel" aria-label={text.people}>
       <header>
-        <h2>{text.peopleCount(people.value.length)}</h2>
+        <h2>{text.peopleCount(people.value.length + viewers.value)}</h2>
         <button type="button" onClick={() => togglePanel("people")}>
           {text.close}
         </button>
@@ -21,7 +21,32 @@ export function PeoplePanel() {
             {speakers.value.has(person.id) && <span class="quiet">{text.speaking}</span>}
           </li>
         ))}
+        <Viewers />
       </ul>
     </aside>
+  );
+}
+
+function Viewers() {
+  if (viewers.value === 0) return null;
+  const listed = new Set(people.value.map((person) => person.id));
+  const pages = everybody.value;
+  const others = (pages?.members ?? []).filter((member) => !listed.has(member.id));
+  return (
+    <>
+      <li class="quiet">{text.viewers(viewers.value)}</li>
+      {others.map((member) => (
+        <li key={member.id}>
+          <span class="name">{member.name}</span>
+        </li>
+      ))}
+      {pages?.next !== null && (
+        <li>
+          <button type="button" onClick={turnPage}>
+            {pages === null ? text.showAll : text.showMore}
+          </button>
+        </li>
+      )}
+    </>
   );
 }

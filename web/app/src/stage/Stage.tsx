@@ -1,7 +1,7 @@
 // Everybody, and a shared screen in large.
 import { useEffect, useRef } from "preact/hooks";
 import { Icon } from "../icons.tsx";
-import { type Person, people, screens, speakers } from "../state.ts";
+import { type Person, people, screens, speakers, viewers } from "../state.ts";
 import { text } from "../text.ts";
 import { PictureVideo } from "./Video.tsx";
 
@@ -25,7 +25,7 @@ export function Stage() {
           <Tile key={person.id} person={person} />
         ))}
       </ul>
-      {count === 1 && <p class="alone">{text.alone}</p>}
+      {count === 1 && viewers.value === 0 && <p class="alone">{text.alone}</p>}
     </div>
   );
 }
