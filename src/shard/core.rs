@@ -77,6 +77,7 @@ pub(super) struct Counters {
     pub(super) datagrams_in: u64,
     pub(super) datagrams_out: u64,
     handed_in: u64,
+    steered_paths: usize,
     pub(super) send_drops: u64,
     pub(super) send_calls: u64,
     rtp_in: u64,
@@ -195,6 +196,11 @@ impl Core {
     /// Counts a datagram that another shard has handed over.
     pub fn count_handed(&mut self) {
         self.counters.handed_in += 1;
+    }
+
+    /// Notes for how many paths the kernel has been told another shard than the usual one.
+    pub fn set_steered(&mut self, paths: usize) {
+        self.counters.steered_paths = paths;
     }
 
     /// Counts datagrams that were to be handed to another shard and could not.
@@ -351,6 +357,7 @@ impl Core {
             connected_peers: self.endpoints.iter().filter(|(_, e)| e.transport.is_connected()).count(),
             paths: self.demux.paths(),
             foreign_paths: self.demux.foreign_paths(),
+            steered_paths: self.counters.steered_paths,
             tracks: self.rooms.iter().map(|(_, r)| r.tracks.len()).sum(),
             slots: self.rooms.iter().map(|(_, r)| r.slots.len()).sum(),
             offers: self.counters.offers,

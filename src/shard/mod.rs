@@ -17,12 +17,13 @@ mod ports;
 mod quality;
 mod rooms;
 pub mod stats;
+mod steering;
 pub mod tape;
 mod timer;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU16;
+use std::num::{NonZeroU8, NonZeroU16};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -40,6 +41,7 @@ use self::inbox::{Command, Inbox};
 use self::lane::Lanes;
 use self::load::LoadMeter;
 use self::ports::Bound;
+use self::steering::Steering;
 use self::tape::Tape;
 use crate::net::address;
 
@@ -75,8 +77,10 @@ pub struct ShardConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sharing {
-    /// All have one port; what the kernel gives to the wrong one is handed over.
+    /// All have one port, and the kernel is told whose what is.
     #[default]
+    Steered,
+    /// All have one port; what the kernel gives to the wrong one is handed over.
     OnePort,
     /// Each has a port of its own, counted up from the one that is set.
     PortEach,
@@ -125,8 +129,14 @@ pub fn spawn(config: &ShardConfig, mut tape: Option<Tape>) -> io::Result<Vec<Sha
     let wakers = wakers.collect::<io::Result<Vec<_>>>()?;
     // With a port each there is nobody to hand anything to, so what names another shard is nobody's.
     let (lanes, shared) = match config.sharing {
-        Sharing::OnePort => (Lanes::between(&wakers), count),
+        Sharing::Steered | Sharing::OnePort => (Lanes::between(&wakers), count),
         Sharing::PortEach => (wakers.iter().flat_map(|waker| Lanes::between(std::slice::from_ref(waker))).collect(), 0),
+    };
+    let mut steering = match NonZeroU8::new(count) {
+        Some(shards) if config.sharing == Sharing::Steered && count > 1 => {
+            Some(Steering::new(core::random_u64() as u32, shards))
+        }
+        _ => None,
     };
     let mut handles = Vec::new();
     for (number, (((bound, poll), waker), lanes)) in (0..count).zip(bound.into_iter().zip(polls).zip(wakers).zip(lanes))
@@ -142,10 +152,12 @@ pub fn spawn(config: &ShardConfig, mut tape: Option<Tape>) -> io::Result<Vec<Sha
         let mut core = Core::new(Instant::now(), (number, shared), Arc::clone(&identity), candidates);
         core.set_tape(tape.take());
         let batch = ReceiveBatch::new(BATCH, ReceiveBatch::FULL_BYTES);
+        // The first shard does it for all.
+        let steering = steering.take();
         let thread = std::thread::Builder::new()
             .name(format!("shard-{number}"))
             .stack_size(STACK_BYTES)
-            .spawn(move || Loop { poll, sockets, commands, core, batch, lanes, load }.run())?;
+            .spawn(move || Loop { poll, sockets, number, commands, core, batch, lanes, steering, load }.run())?;
         handles.push(ShardHandle { inbox, udp: addresses, thread });
     }
     Ok(handles)
@@ -155,10 +167,13 @@ pub fn spawn(config: &ShardConfig, mut tape: Option<Tape>) -> io::Result<Vec<Sha
 struct Loop {
     poll: Poll,
     sockets: Vec<Socket>,
+    number: u8,
     commands: Receiver<Command>,
     core: Core,
     batch: ReceiveBatch,
     lanes: Lanes,
+    /// Where this shard tells the kernel whose what is.
+    steering: Option<Steering>,
     load: LoadMeter,
 }
 
@@ -174,7 +189,7 @@ impl Loop {
             let busy = more_commands || more_handed || ready.contains(&true);
             let wait = match busy {
                 true => Some(std::time::Duration::ZERO),
-                false => self.core.poll_timeout().map(|at| at.saturating_duration_since(now)),
+                false => self.poll_timeout(now).map(|at| at.saturating_duration_since(now)),
             };
             match self.poll.poll(&mut events, wait) {
                 Ok(()) => {}
@@ -195,6 +210,7 @@ impl Loop {
             self.core.handle_timeout(Instant::now());
             let commands = self.obey();
             self.flush();
+            self.steer();
             match commands {
                 Commands::Drained => more_commands = false,
                 Commands::More => more_commands = true,
@@ -243,6 +259,9 @@ impl Loop {
             let now = Instant::now();
             for route in batch.routes.drain(..) {
                 self.core.handle_route(batch.from, route);
+                if let Some(steering) = &mut self.steering {
+                    steering.handle_route(batch.from, route);
+                }
             }
             for (path, datagram) in batch.datagrams() {
                 // Whose it was when it was handed over may have gone: then it is nobody's.
@@ -267,12 +286,30 @@ impl Loop {
     }
 
     fn flush(&mut self) {
-        let Self { sockets, core, lanes, .. } = self;
+        let Self { sockets, number, core, lanes, steering, .. } = self;
         // Before the answers leave: who gets one sends at once, maybe to another shard's socket.
-        core.drain_routes().for_each(|route| lanes.tell(route));
+        for route in core.drain_routes() {
+            lanes.tell(route);
+            if let Some(steering) = steering {
+                steering.handle_route(*number, route);
+            }
+        }
         let lost = lanes.flush();
         core.count_lost(lost);
         core.flush(|outgoing| send(sockets, outgoing));
+    }
+
+    /// Tells the kernel of new routes.
+    fn steer(&mut self) {
+        if let Some(steering) = &mut self.steering {
+            steering.handle_timeout(Instant::now(), &self.sockets);
+            self.core.set_steered(steering.exceptions());
+        }
+    }
+
+    fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        let steering = self.steering.as_ref().and_then(|steering| steering.poll_timeout(now));
+        self.core.poll_timeout().into_iter().chain(steering).min()
     }
 }
 

@@ -20,6 +20,8 @@ pub struct ShardStats {
     pub paths: usize,
     /// 5-tuples known to be another shard's.
     pub foreign_paths: usize,
+    /// 5-tuples, of any shard, of which this one has told the kernel whose they are, as it would choose another one's socket.
+    pub steered_paths: usize,
     /// Published tracks.
     pub tracks: usize,
     /// Receiving slots.
@@ -58,6 +60,7 @@ impl AddAssign<&Self> for ShardStats {
         self.connected_peers += other.connected_peers;
         self.paths += other.paths;
         self.foreign_paths += other.foreign_paths;
+        self.steered_paths += other.steered_paths;
         self.tracks += other.tracks;
         self.slots += other.slots;
         self.offers += other.offers;
