@@ -20,7 +20,8 @@ const WARM_UP: usize = 100;
 /// What it may grow by after that.
 const GROWTH_BYTES: u64 = 5 * 1024 * 1024;
 /// Figures that count what is there now.
-const PRESENT: [&str; 8] = ["rooms", "members", "peers", "connectedPeers", "paths", "foreignPaths", "tracks", "slots"];
+const PRESENT: [&str; 9] =
+    ["rooms", "members", "peers", "connectedPeers", "paths", "foreignPaths", "steeredPaths", "tracks", "slots"];
 
 /// What must return to what it was.
 #[derive(Debug, Clone, PartialEq)]

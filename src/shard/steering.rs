@@ -14,7 +14,8 @@ use roundtable_udp::{Socket, steering};
 
 use super::lane::Route;
 
-/// Exceptions of one program. A kernel that takes less is given half as many, until it does.
+/// Exceptions of one program; further paths wait for room. Each time that the kernel refuses, it is half as many, and in
+/// the end it is told nothing any more.
 const MAX_EXCEPTIONS: usize = 2048;
 /// The program is renewed this often at most.
 const MIN_PERIOD: Duration = Duration::from_millis(20);
@@ -102,14 +103,13 @@ impl Steering {
         let open_at = Some(now + MIN_PERIOD.max(took * REST));
         self.state = match told {
             Ok(()) => State::Told { open_at },
-            Err(error) if self.wrong.is_empty() || self.capacity == 0 => {
-                tracing::info!(%error, "the kernel cannot be told whose datagrams are whose: they are handed over");
-                State::Refused
-            }
             Err(error) => {
-                self.capacity = self.capacity.min(self.wrong.len()) / 2;
-                tracing::debug!(%error, exceptions = self.capacity, "the kernel is told of fewer paths");
-                State::Changed { at: open_at }
+                self.capacity /= 2;
+                tracing::debug!(%error, exceptions = self.capacity, "the kernel is told of fewer paths at most");
+                match self.capacity {
+                    0 => State::Refused,
+                    _ => State::Changed { at: open_at },
+                }
             }
         };
     }
@@ -175,11 +175,11 @@ mod tests {
         steering.settle(now, Duration::ZERO, refusal());
         assert_eq!(steering.exceptions(), MAX_EXCEPTIONS / 2);
         assert!(steering.poll_timeout(now).is_some(), "it is tried again");
-        let tries = (0..100).take_while(|_| {
+        let further = (0..100).take_while(|_| {
             steering.settle(now, Duration::ZERO, refusal());
             steering.poll_timeout(now).is_some()
         });
-        assert!(tries.count() < 12);
+        assert!(further.count() < 12);
         assert_eq!((steering.state, steering.exceptions()), (State::Refused, 0));
         steering.handle_route(1, Route::Add(path(1)));
         assert_eq!(steering.poll_timeout(now), None);

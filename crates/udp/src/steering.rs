@@ -195,14 +195,14 @@ mod tests {
         let port = if remote.is_ipv4() { 20 } else { 40 };
         packet[port..port + 2].copy_from_slice(&remote.port().to_be_bytes());
         let byte = |offset: u32| u32::from(packet[offset.wrapping_sub(NETWORK_HEADER) as usize]);
-        let half = |offset: u32| byte(offset) << 8 | byte(offset + 1);
+        let half = |offset: u32| (byte(offset) << 8) | byte(offset + 1);
         let (mut accumulator, mut index, mut at) = (0u32, 0u32, 0);
         loop {
             let Instruction { code, skip_if, skip_else, operand } = program[at];
             at += 1;
             let skip = |taken: bool| usize::from(if taken { skip_if } else { skip_else });
             match code {
-                LOAD_WORD => accumulator = half(operand) << 16 | half(operand + 2),
+                LOAD_WORD => accumulator = (half(operand) << 16) | half(operand + 2),
                 LOAD_HALF => accumulator = half(operand),
                 LOAD_INDEX => index = operand,
                 MULTIPLY => accumulator = accumulator.wrapping_mul(operand),
@@ -223,8 +223,8 @@ mod tests {
 
     fn remotes(ipv6: bool) -> impl Iterator<Item = SocketAddr> {
         let address = move |n: u32| match ipv6 {
-            false => IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 | n / 7)),
-            true => IpAddr::from(Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(n / 7) << 60 | 1)),
+            false => IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 | (n / 7))),
+            true => IpAddr::from(Ipv6Addr::from_bits((0x2001_0db8 << 96) | (u128::from(n / 7) << 60) | 1)),
         };
         (0..).map(move |n| SocketAddr::new(address(n), 1024 + (n * 37 % 60_000) as u16))
     }
