@@ -20,8 +20,18 @@ const WARM_UP: usize = 100;
 /// What it may grow by after that.
 const GROWTH_BYTES: u64 = 5 * 1024 * 1024;
 /// Figures that count what is there now.
-const PRESENT: [&str; 9] =
-    ["rooms", "branches", "members", "peers", "connectedPeers", "paths", "foreignPaths", "tracks", "slots"];
+const PRESENT: [&str; 10] = [
+    "rooms",
+    "branches",
+    "members",
+    "peers",
+    "connectedPeers",
+    "paths",
+    "foreignPaths",
+    "steeredPaths",
+    "tracks",
+    "slots",
+];
 
 /// What must return to what it was.
 #[derive(Debug, Clone, PartialEq)]

@@ -56,10 +56,13 @@ async fn a_room_of_six(sharing: Sharing) {
     everybody_sees_everybody(&members).await;
     assert_eq!(figure(&server, "rooms").await.iter().sum::<u64>(), 1, "it lives on one shard");
     assert_eq!(figure(&server, "branches").await.iter().sum::<u64>(), u64::from(SHARDS) - 1);
-    assert_eq!(figure(&server, "peers").await, [2, 2, 2]);
-    // Two tracks of each of two members on each shard, which are relayed to the two others.
-    assert_eq!(figure(&server, "tracks").await, [4, 4, 4]);
-    assert_eq!(figure(&server, "relayedTracks").await, [8, 8, 8]);
+    // Where each is depends on what else this machine does meanwhile.
+    let (peers, tracks) = (figure(&server, "peers").await, figure(&server, "tracks").await);
+    assert!(peers.iter().all(|&count| count > 0) && peers.iter().sum::<u64>() == MEMBERS as u64, "{peers:?}");
+    assert_eq!(tracks, peers.iter().map(|peers| peers * 2).collect::<Vec<_>>());
+    // Everybody's tracks are on every shard: their own, and the others' by relay.
+    let everywhere: Vec<u64> = tracks.iter().map(|own| 2 * MEMBERS as u64 - own).collect();
+    assert_eq!(figure(&server, "relayedTracks").await, everywhere);
     assert!(figure(&server, "relayedIn").await.iter().all(|&packets| packets > 100));
 
     // The figures of the room are those of all.

@@ -46,7 +46,7 @@ pub struct Settings {
     /// Threads that forward media, among which rooms are spread; one for each core unless given
     #[arg(long, env = "ROUNDTABLE_SHARDS", value_name = "NUMBER", help_heading = "Network")]
     pub shards: Option<u8>,
-    /// How shards share UDP: one port for all, or a port each, counted up from udp-port
+    /// How shards share UDP: one port for all, whose datagrams the kernel is told to tell apart; one, with hand-over of what comes to the wrong shard; or a port each, counted up from udp-port
     #[arg(long, env = "ROUNDTABLE_UDP_SHARING", value_name = "HOW", value_enum, help_heading = "Network")]
     pub udp_sharing: Option<Sharing>,
     /// How busy a shard may be, in percent of a core, before further members of its rooms are connected to others

@@ -24,6 +24,7 @@ use super::rooms::{OpenRoom, Role};
 use super::spread::Spread;
 use super::stage::Stage;
 use super::stats::ShardStats;
+use super::steering::Steering;
 use super::tape::Tape;
 use super::timer::Wheel;
 use crate::net::demux::{Demux, Owner};
@@ -57,6 +58,8 @@ pub struct Among {
     pub lanes: Lanes,
     /// Whether all share one port.
     pub shares_port: bool,
+    /// Where the kernel is told whose datagrams are whose, if this is the shard that does it.
+    pub steering: Option<Steering>,
     /// How busy each shard is, itself included, by their numbers.
     pub loads: Vec<Load>,
     /// A room goes on to further shards when its own are busy for more than so many thousandths of the time.
@@ -80,6 +83,7 @@ pub struct Core {
     pub(super) lanes: Lanes,
     /// Whether they share a port, so that they are to know whose a remote address is.
     shares_port: bool,
+    steering: Option<Steering>,
     /// How busy each shard is, and where members of rooms that outgrow theirs are connected.
     pub(super) loads: Vec<Load>,
     pub(super) spread: Spread,
@@ -138,7 +142,7 @@ impl Core {
     /// A shard without rooms. `candidates` is what answers tell members.
     #[must_use]
     pub fn new(now: Instant, identity: Arc<Identity>, candidates: Vec<Candidate>, among: Among) -> Self {
-        let Among { lanes, shares_port, loads, spread_above } = among;
+        let Among { lanes, shares_port, steering, loads, spread_above } = among;
         let shard = lanes.own();
         // With a port each there is nobody to hand anything to, so what names another shard is nobody's.
         let shards = if shares_port { u8::try_from(loads.len()).unwrap_or(u8::MAX) } else { 0 };
@@ -153,6 +157,7 @@ impl Core {
             demux: Demux::new(shard, shards),
             lanes,
             shares_port,
+            steering,
             loads,
             spread: Spread::new(now, spread_above),
             wheel: Wheel::new(now),
@@ -227,6 +232,7 @@ impl Core {
         let Some(mut batch) = self.lanes.next() else { return false };
         for route in batch.routes.drain(..) {
             self.handle_route(batch.from, route);
+            self.note_route(batch.from, route);
         }
         for letter in batch.letters.drain(..) {
             self.handle_letter(now, batch.from, letter);
@@ -334,8 +340,9 @@ impl Core {
 
     /// When to call [`Core::handle_timeout`] next.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.wheel.next()
+    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        let steering = self.steering.as_ref().and_then(|steering| steering.poll_timeout(now));
+        self.wheel.next().into_iter().chain(steering).min()
     }
 
     /// Listens to transports and planes that may have something to say, until they are silent.
@@ -414,6 +421,7 @@ impl Core {
             connected_peers: self.endpoints.iter().filter(|(_, e)| e.transport.is_connected()).count(),
             paths: self.demux.paths(),
             foreign_paths: self.demux.foreign_paths(),
+            steered_paths: self.steering.as_ref().map_or(0, Steering::exceptions),
             tracks: stages().map(Stage::own_tracks).sum(),
             relayed_tracks: stages().map(Stage::relayed_tracks).sum(),
             slots: stages().map(Stage::slots).sum(),
@@ -641,7 +649,20 @@ impl Core {
     fn tell_route(&mut self, route: Route) {
         if self.shares_port {
             self.lanes.tell(route);
+            self.note_route(self.shard, route);
         }
+    }
+
+    /// Has the kernel told of a route of a shard.
+    fn note_route(&mut self, shard: u8, route: Route) {
+        if let Some(steering) = &mut self.steering {
+            steering.handle_route(shard, route);
+        }
+    }
+
+    /// What tells the kernel whose datagrams are whose, if this is the shard that does it.
+    pub fn steering(&mut self) -> Option<&mut Steering> {
+        self.steering.as_mut()
     }
 
     fn close_room(&mut self, now: Instant, key: usize, reason: RoomCloseReason) {

@@ -1,6 +1,6 @@
 //! Lanes between shards that share one UDP port: what came to one shard's socket and is another's.
 //!
-//! The kernel gives all datagrams of one remote address to the same socket, whosever they are. A shard that is given
+//! The kernel gives all datagrams of one remote address to the same socket, whosever they are, unless it is told (`steering`). A shard that is given
 //! somebody else's hands them over in one batch a turn; the way back needs no lane, as every shard sends from the same
 //! port. Whose a remote address is, is told by *routes*: a shard that has proven a path tells all others of it, before it
 //! answers the check that proved it.

@@ -23,12 +23,13 @@ mod rooms;
 mod spread;
 mod stage;
 pub mod stats;
+mod steering;
 pub mod tape;
 mod timer;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU16;
+use std::num::{NonZeroU8, NonZeroU16};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -46,6 +47,7 @@ use self::inbox::{Command, Inbox};
 use self::lane::Lanes;
 use self::load::{Load, LoadMeter};
 use self::ports::Bound;
+use self::steering::Steering;
 use self::tape::Tape;
 use crate::net::address;
 
@@ -83,8 +85,10 @@ pub struct ShardConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sharing {
-    /// All have one port; what the kernel gives to the wrong one is handed over.
+    /// All have one port, and the kernel is told whose what is.
     #[default]
+    Steered,
+    /// All have one port; what the kernel gives to the wrong one is handed over.
     OnePort,
     /// Each has a port of its own, counted up from the one that is set.
     PortEach,
@@ -135,6 +139,13 @@ pub fn spawn(config: &ShardConfig, mut tape: Option<Tape>) -> io::Result<Vec<Sha
     let (inboxes, commands): (Vec<_>, Vec<_>) = wakers.into_iter().map(Inbox::new).unzip();
     let loads: Vec<Load> = inboxes.iter().map(Inbox::load).collect();
     let ends = bound.into_iter().zip(polls).zip(inboxes.into_iter().zip(commands)).zip(lanes);
+    // The first shard does it for all.
+    let mut steering = match NonZeroU8::new(count) {
+        Some(shards) if config.sharing == Sharing::Steered && count > 1 => {
+            Some(Steering::new(core::random_u64() as u32, shards))
+        }
+        _ => None,
+    };
     let mut handles = Vec::new();
     for (number, (((bound, poll), (inbox, commands)), lanes)) in (0..count).zip(ends) {
         let Bound { sockets, addresses } = bound;
@@ -146,7 +157,8 @@ pub fn spawn(config: &ShardConfig, mut tape: Option<Tape>) -> io::Result<Vec<Sha
         let load = LoadMeter::new(Instant::now(), inbox.load());
         let among = Among {
             lanes,
-            shares_port: config.sharing == Sharing::OnePort,
+            shares_port: config.sharing != Sharing::PortEach,
+            steering: steering.take(),
             loads: loads.clone(),
             spread_above: config.spread_above,
         };
@@ -184,7 +196,7 @@ impl Loop {
             let busy = more_commands || more_handed || ready.contains(&true);
             let wait = match busy {
                 true => Some(std::time::Duration::ZERO),
-                false => self.core.poll_timeout().map(|at| at.saturating_duration_since(now)),
+                false => self.core.poll_timeout(now).map(|at| at.saturating_duration_since(now)),
             };
             match self.poll.poll(&mut events, wait) {
                 Ok(()) => {}
@@ -205,6 +217,7 @@ impl Loop {
             self.core.handle_timeout(Instant::now());
             let commands = self.obey();
             self.flush();
+            self.steer();
             match commands {
                 Commands::Drained => more_commands = false,
                 Commands::More => more_commands = true,
@@ -267,6 +280,13 @@ impl Loop {
         let Self { sockets, core, .. } = self;
         core.hand_over();
         core.flush(|outgoing| send(sockets, outgoing));
+    }
+
+    /// Tells the kernel of new routes.
+    fn steer(&mut self) {
+        if let Some(steering) = self.core.steering() {
+            steering.handle_timeout(Instant::now(), &self.sockets);
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn bind(wanted: &[SocketAddr], shards: u8, sharing: Sharing) -> io::R
             });
             std::iter::once(Ok(first)).chain(further).collect()
         }
-        Sharing::OnePort => {
+        Sharing::Steered | Sharing::OnePort => {
             // The port was had alone, so no other process has it: sockets that share it would hide that.
             let addresses = first.addresses.clone();
             drop(first);

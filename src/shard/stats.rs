@@ -22,6 +22,8 @@ pub struct ShardStats {
     pub paths: usize,
     /// 5-tuples known to be another shard's.
     pub foreign_paths: usize,
+    /// 5-tuples, of any shard, of which this one has told the kernel whose they are, as it would choose another one's socket.
+    pub steered_paths: usize,
     /// Published tracks.
     pub tracks: usize,
     /// Tracks of other shards that members here may receive.
@@ -67,6 +69,7 @@ impl AddAssign<&Self> for ShardStats {
         self.connected_peers += other.connected_peers;
         self.paths += other.paths;
         self.foreign_paths += other.foreign_paths;
+        self.steered_paths += other.steered_paths;
         self.tracks += other.tracks;
         self.relayed_tracks += other.relayed_tracks;
         self.slots += other.slots;

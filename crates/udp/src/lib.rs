@@ -10,7 +10,7 @@
 //! local addresses are neither told nor chosen.
 //!
 //! This is the only crate of the workspace that may hold `unsafe`. The pure parts (control messages, addresses,
-//! batching policy) are safe code; what is left are four system calls and one zeroed structure.
+//! batching policy) are safe code; what is left are a handful of system calls and one zeroed structure.
 //!
 //! # Errors
 //! Losing a datagram is UDP's normal state, so [`Socket::send`] returns counts and no error. ICMP errors that
@@ -25,6 +25,7 @@ mod batch;
 mod linux;
 #[cfg(any(test, not(target_os = "linux")))]
 mod portable;
+pub mod steering;
 
 pub use batch::{Datagram, ReceiveBatch};
 #[cfg(target_os = "linux")]
@@ -42,7 +43,7 @@ pub struct Options {
     /// Whether UDP GSO and GRO are used where the kernel has them. Without, each datagram is a message.
     pub offload: bool,
     /// Whether several sockets of this process may have the same address (`SO_REUSEPORT`). The kernel gives all datagrams
-    /// of one remote address to the same one of them.
+    /// of one remote address to the same one of them; to which is up to it, or to a [`steering::Program`].
     pub reuse_port: bool,
 }
 

@@ -122,6 +122,14 @@ impl Socket {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// Lets the kernel choose among sockets by a program: not here.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn steer(&self, _: &crate::steering::Program) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// The receive and send buffers that the kernel granted, in bytes of its own accounting.
     ///
     /// # Errors

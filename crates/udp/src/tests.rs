@@ -3,9 +3,10 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU16;
+use std::num::{NonZeroU8, NonZeroU16};
 use std::time::{Duration, Instant};
 
+use crate::steering::Steering;
 use crate::{Message, Options, ReceiveBatch, Socket, portable};
 
 /// One datagram as the tests compare it.
@@ -274,6 +275,8 @@ fn the_portable_socket_speaks_the_same_language() {
         assert_eq!(two.receive(&mut batch).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         assert!(two.granted_buffers().unwrap().0 > 1000);
         assert!(two.tell_arrivals().is_err(), "it cannot tell");
+        let program = Steering::new(0, NonZeroU8::MIN).program(false, []);
+        assert!(two.steer(&program).is_err(), "nor choose");
     }
 }
 
@@ -301,4 +304,47 @@ fn datagrams_tell_when_they_came_if_they_are_to() {
             assert!(since.is_ok_and(|since| since.as_secs() < 60), "{address}: {arrived:?}");
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn sockets_that_share_an_address_get_what_they_are_steered() {
+    let shared = Options { reuse_port: true, ..PLAIN };
+    let wildcard = |loopback| if loopback == "127.0.0.1:0" { "0.0.0.0:0" } else { "[::]:0" };
+    let addresses = loopbacks().into_iter().flat_map(|loopback| [(loopback, loopback), (wildcard(loopback), loopback)]);
+    for (address, loopback) in addresses {
+        let first = bind(address, &shared);
+        let bound = first.local_addr().unwrap();
+        let sockets = [first, bind(&bound.to_string(), &shared), bind(&bound.to_string(), &shared)];
+        let clients: Vec<_> = (0..60).map(|_| bind(loopback, &PLAIN)).collect();
+        let remotes: Vec<SocketAddr> = clients.iter().map(|client| client.local_addr().unwrap()).collect();
+        let steering = Steering::new(77, NonZeroU8::new(3).unwrap());
+        // Every other one to the next socket but its usual one, then none, then all.
+        for every in [2, 100, 1] {
+            let exceptions = remotes.iter().step_by(every).map(|&remote| (remote, (steering.usual(remote) + 1) % 3));
+            sockets[1].steer(&steering.program(bound.is_ipv6(), exceptions.clone())).unwrap();
+            let mut expected: [Vec<SocketAddr>; 3] = Default::default();
+            for &remote in &remotes {
+                let exception = exceptions.clone().find(|(it, _)| *it == remote);
+                expected[usize::from(exception.map_or_else(|| steering.usual(remote), |it| it.1))].push(remote);
+            }
+            let hello = Message {
+                destination: SocketAddr::new(remotes[0].ip(), bound.port()),
+                ..message(&sockets[0], b"hello")
+            };
+            assert!(clients.iter().all(|client| client.send(&[hello]).datagrams == 1));
+            for (socket, expected) in sockets.iter().zip(expected) {
+                let sources: Vec<SocketAddr> = receive(socket, expected.len()).iter().map(|got| got.0).collect();
+                assert_eq!(sources, expected);
+                assert!(is_empty(socket));
+            }
+        }
+        let too_many = (0..20_000).map(|n| (SocketAddr::new([10, 0, 0, (n >> 10) as u8].into(), n), 1));
+        assert!(sockets[0].steer(&steering.program(false, too_many)).is_err(), "the kernel takes 4096 instructions");
+    }
+    let alone = bind("127.0.0.1:0", &PLAIN);
+    assert!(
+        alone.steer(&Steering::new(0, NonZeroU8::MIN).program(false, [])).is_err(),
+        "it shares its address with nobody"
+    );
 }

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use socket2::{Domain, Protocol, Type};
 
+use crate::steering::Program;
 use crate::{Message, Options, ReceiveBatch, SendReport};
 
 mod address;
@@ -79,6 +80,26 @@ impl Socket {
     /// What the system says.
     pub fn tell_arrivals(&self) -> io::Result<()> {
         set_option(&self.socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
+    }
+
+    /// Gives the sockets that share this one's address a program by which the kernel chooses among them, in place of
+    /// the one they had. A program that chooses a socket that is not there leaves it to the kernel.
+    ///
+    /// # Errors
+    /// What the system says: most often that the program is too long for it (4096 instructions, or fewer by
+    /// `net.core.optmem_max`), or that the address is not shared.
+    pub fn steer(&self, program: &Program) -> io::Result<()> {
+        let Program(instructions) = program;
+        let len = u16::try_from(instructions.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let described = libc::sock_fprog { len, filter: instructions.as_ptr().cast_mut().cast() };
+        let (name, size) = (libc::SO_ATTACH_REUSEPORT_CBPF, size_of_val(&described) as libc::socklen_t);
+        // SAFETY: `described` is initialised, outlives the call and is of the length told. It leads to `len` instructions
+        // laid out as `sock_filter` (asserted beside their definition), which the kernel only reads, before it returns.
+        // The descriptor is open for as long as `self` is borrowed.
+        let result = unsafe {
+            libc::setsockopt(self.socket.as_raw_fd(), libc::SOL_SOCKET, name, (&raw const described).cast(), size)
+        };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     /// The address it is bound to, with the port that the system chose if none was asked for.
