@@ -42,6 +42,8 @@ pub struct SendSideEstimator {
     probes: ProbeControl,
     backoff: Backoff,
     backlog: Backlog,
+    /// When the last packet was sent.
+    sent: Instant,
     rtt: Duration,
     remb: Option<Bitrate>,
     probed: Option<(Instant, Bitrate)>,
@@ -66,12 +68,13 @@ impl SendSideEstimator {
             config,
             log: SentLog::new(now),
             acked: AckedRate::default(),
-            alr: AlrDetector::new(now),
+            alr: AlrDetector::default(),
             delay: DelayHalf::new(now, start.as_f64(), MIN_TARGET.as_f64()),
             loss: LossHalf::new(start.as_f64()),
             probes: ProbeControl::new(now, start),
             backoff: Backoff::new(now, RTT_START),
-            backlog: Backlog::new(now),
+            backlog: Backlog::default(),
+            sent: now,
             rtt: RTT_START,
             remb: None,
             probed: None,
@@ -257,9 +260,11 @@ impl SendSideEstimator {
 
 impl Estimator for SendSideEstimator {
     fn handle_sent(&mut self, now: Instant, packet: &SentPacket) {
-        let expected_ms = self.backlog.handle_sent(now, packet.size, self.target);
+        let passed = now.saturating_duration_since(self.sent);
+        self.sent = self.sent.max(now);
+        let expected_ms = self.backlog.handle_sent(passed, packet.size, self.target);
         self.log.record(now, packet, expected_ms);
-        self.alr.handle_sent(now, packet.size, self.target);
+        self.alr.handle_sent(passed, packet.size, self.target);
         self.probes.handle_sent(now, packet);
         self.backoff.handle_sent(now);
     }
