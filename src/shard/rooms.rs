@@ -8,9 +8,8 @@ use roundtable_media::Plane;
 use roundtable_media::{PeerKey, SlotKey, TrackKey};
 use roundtable_protocol::message::SlotChange;
 use roundtable_protocol::{MemberId, RoomId, ServerMessage, TrackId};
-use tokio::sync::mpsc::error::TrySendError;
 
-use super::inbox::{Outbox, ToMember};
+use super::inbox::{Outbox, OutboxError, ToMember};
 use crate::journal::Journal;
 use crate::room::{Now, Room};
 
@@ -101,9 +100,9 @@ impl OpenRoom {
         let Some(presence) = self.members.get_mut(member) else { return };
         match presence.outbox.try_send(message) {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => self.slow.push(member.clone()),
+            Err(OutboxError::Full) => self.slow.push(member.clone()),
             // Its session is gone, and the leave is on its way.
-            Err(TrySendError::Closed(_)) => {}
+            Err(OutboxError::Closed) => {}
         }
     }
 

@@ -18,14 +18,14 @@ use bytes::Bytes;
 use roundtable_protocol::limit::MAX_CLIENT_MESSAGE_BYTES;
 use roundtable_protocol::message::Welcome;
 use roundtable_protocol::{EventBody, PROTOCOL_VERSION, RoomId, ServerMessage};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tungstenite::Error as SocketError;
 
 use super::fault::JoinWish;
 use super::session::{Action, Broken, Frame, Session, Timers};
 use crate::hub::{Admission, Hub, JoinRequest, Membership, Presence};
 use crate::journal::{Journal, Read};
-use crate::shard::inbox::{OUTBOX_CAPACITY, SendError, ToMember};
+use crate::shard::inbox::{OUTBOX_CAPACITY, OutboxReceiver, SendError, ToMember, outbox};
 
 /// Events read from the journal at once.
 const EVENTS_AT_ONCE: usize = 64;
@@ -78,7 +78,7 @@ struct Conversation {
 /// What a conversation has in a room.
 struct Place {
     membership: Option<Membership>,
-    outbox: mpsc::Receiver<ToMember>,
+    outbox: OutboxReceiver,
     outbox_ran_over: bool,
     journal: Arc<Journal>,
     changes: watch::Receiver<u64>,
@@ -169,7 +169,7 @@ impl Conversation {
         let Some(place) = &mut self.place else { return };
         match message {
             Some(message) => {
-                place.outbox_ran_over |= place.outbox.len() + 1 >= OUTBOX_CAPACITY;
+                place.outbox_ran_over |= place.outbox.waiting() + 1 >= OUTBOX_CAPACITY;
                 if matches!(message, ToMember::Close { .. })
                     && let Some(membership) = place.membership.take()
                 {
@@ -210,7 +210,8 @@ impl Conversation {
 
     async fn perform(&mut self, action: Action) {
         match action {
-            Action::Join(wish) => self.join(wish).await,
+            // Once in a conversation: its state is not to make the room that the conversation takes for good.
+            Action::Join(wish) => Box::pin(self.join(wish)).await,
             Action::Request { request, id } => {
                 let membership = self.place.as_ref().and_then(|place| place.membership.as_ref());
                 // If the shard has stopped, the end of the outbox says so.
@@ -225,12 +226,12 @@ impl Conversation {
             }
             Action::Send(message) => self.send(&message).await,
             Action::Ping => self.write(Message::Ping(Bytes::new())).await,
-            Action::Close { code, reason } => self.close(code, reason).await,
+            Action::Close { code, reason } => Box::pin(self.close(code, reason)).await,
         }
     }
 
     async fn join(&mut self, wish: JoinWish) {
-        let (sender, outbox) = mpsc::channel(OUTBOX_CAPACITY);
+        let (sender, outbox) = outbox();
         let JoinWish { name, token, max_seats } = wish;
         let request = JoinRequest { name, token, max_seats, outbox: sender };
         match self.hub.join(&self.room, request).await {
@@ -239,7 +240,7 @@ impl Conversation {
         }
     }
 
-    fn enter(&mut self, admission: Admission, outbox: mpsc::Receiver<ToMember>) {
+    fn enter(&mut self, admission: Admission, outbox: OutboxReceiver) {
         let Admission { joined, grants, ice_servers, membership } = admission;
         let changes = joined.journal.watch();
         let state = joined.journal.state();

@@ -108,7 +108,10 @@ impl AckedRate {
         for report in received {
             let Some(arrival) = report.arrival_micros else { continue };
             // The casts keep the low half.
-            self.insert(arrival, Packet { sent: report.sent_micros as u32, arrival: arrival as u32, size: report.size });
+            self.insert(
+                arrival,
+                Packet { sent: report.sent_micros as u32, arrival: arrival as u32, size: report.size },
+            );
         }
         self.bps = self.measure();
     }

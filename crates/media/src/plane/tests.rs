@@ -40,8 +40,21 @@ fn packet(out: &mut Vec<u8>, sequence: u16, timestamp: u32, key: bool) {
 
 /// Every capacity that a packet could make grow.
 fn capacities(plane: &Plane) -> Vec<usize> {
-    let Scratch { restored, rtcp, sequences, ssrcs, arrivals, reports, answers, left, due, shown, candidates, changed } =
-        &plane.scratch;
+    let Scratch {
+        restored,
+        rtcp,
+        sequences,
+        ssrcs,
+        arrivals,
+        reports,
+        answers,
+        told: _,
+        left,
+        due,
+        shown,
+        candidates,
+        changed,
+    } = &plane.scratch;
     let scratch = [restored.capacity(), rtcp.capacity(), sequences.capacity(), arrivals.capacity(), left.capacity()];
     let scratch = scratch.into_iter().chain([
         ssrcs.capacity(),
