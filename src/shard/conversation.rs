@@ -12,7 +12,7 @@ use roundtable_transport::peer::{MessageKind, Peer, PeerConfig, RemoteParameters
 use roundtable_transport::sdp::{Answer, AnswerSession, Offer, OfferCodec};
 use roundtable_wire::{Codec, Kind};
 
-use super::arena::Arena;
+use super::arena::Queue;
 use super::core::{Core, clocks, random, random_u64};
 use super::endpoint::Endpoint;
 use super::inbox::{Joined, Outbox, Request, ToMember};
@@ -159,7 +159,7 @@ impl Core {
         open.plane.set_limits(now, plane, quality::peer_limits(&open.room.limits(member)));
         let key = self.endpoints.insert(Endpoint {
             transport,
-            arena: Arena::default(),
+            queue: Queue::default(),
             path: None,
             dirty: false,
             ready: false,

@@ -7,7 +7,7 @@ use roundtable_protocol::MemberId;
 use roundtable_transport::path::Path;
 use roundtable_transport::peer::Peer;
 
-use super::arena::Arena;
+use super::arena::Queue;
 use super::negotiate::Negotiation;
 
 /// A member's peer connection with what waits to leave for it.
@@ -15,9 +15,9 @@ use super::negotiate::Negotiation;
 pub struct Endpoint {
     /// ICE, DTLS, SRTP and data channels.
     pub transport: Peer,
-    /// Media sealed and waiting for the flush.
-    pub arena: Arena,
-    /// Where media goes: a copy of the transport's nominated path, beside the arena for the flush.
+    /// Media that waits for the flush.
+    pub queue: Queue,
+    /// Where media goes: a copy of the transport's nominated path, beside the queue for the flush.
     pub path: Option<Path>,
     /// Whether it stands in the list of those with something to send.
     pub dirty: bool,
