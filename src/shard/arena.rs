@@ -7,6 +7,7 @@
 //! not wait for the last, and none of them keeps memory for what is only on its way.
 
 use roundtable_transport::path::Path;
+use roundtable_wire::rtp::set_padding;
 
 use super::core::Outgoing;
 
@@ -18,9 +19,13 @@ const MAX_SEGMENTS: usize = 64;
 /// Bytes the kernel takes in one message: the length field of UDP less the headers.
 const MAX_MESSAGE: usize = 65_000;
 /// With so many bytes sealed the arena is sent. The packets of one peer stay together, so it may hold more.
-const FULL_BYTES: usize = 256 * 1024;
+const FULL_BYTES: usize = 128 * 1024;
+/// By so many bytes a packet is padded at most: more would gain next to nothing (decision 11).
+const MAX_PADDING: u32 = 1;
+/// The bit that says that a packet ends with padding (RFC 3550 5.1).
+const PADDED: u8 = 1 << 5;
 /// What grew beyond this gives its memory back after the flush.
-const KEEP_BYTES: usize = 512 * 1024;
+const KEEP_BYTES: usize = 256 * 1024;
 
 /// The packets of all peers that wait for the flush.
 #[derive(Debug, Default)]
@@ -116,12 +121,25 @@ impl Waiting {
         Some(number)
     }
 
-    /// The packets of one peer in their order: kind, head and tail.
-    pub fn packets(&self, queue: Queue) -> impl Iterator<Item = (Kind, &[u8], &[u8])> {
-        let packet = |number: u32| self.packets.get(number as usize);
-        let first = queue.ends.and_then(|(first, _)| packet(first));
-        std::iter::successors(first, move |before| before.next.and_then(packet))
-            .map(|packet| (packet.kind, packet.head.of(&self.heads), packet.tail.of(&self.tails)))
+    /// The packets of one peer in their order: kind, head and tail, and by how many bytes to pad it.
+    pub fn packets(&self, queue: Queue) -> impl Iterator<Item = (Kind, &[u8], &[u8], u8)> {
+        let first = queue.ends.and_then(|(first, _)| self.packets.get(first as usize));
+        let mut run = Padding::default();
+        self.chain(first).map(move |packet| {
+            let (head, tail) = (packet.head.of(&self.heads), packet.tail.of(&self.tails));
+            (packet.kind, head, tail, run.of(self, packet))
+        })
+    }
+
+    /// A packet and those behind it.
+    fn chain<'a>(&'a self, first: Option<&'a Packet>) -> impl Iterator<Item = &'a Packet> {
+        std::iter::successors(first, |before| before.next.and_then(|next| self.packets.get(next as usize)))
+    }
+
+    /// Whether a packet can be padded: not so what is none of RTP, or says that it ends with padding already.
+    fn takes_padding(&self, packet: &Packet) -> bool {
+        let first = packet.head.of(&self.heads).first();
+        packet.kind != Kind::Rtcp && first.is_some_and(|first| first & PADDED == 0)
     }
 
     /// Forgets everything; no queue is to be used any more.
@@ -133,6 +151,59 @@ impl Waiting {
             bytes.shrink_to(KEEP_BYTES);
         }
         self.last = Place::default();
+    }
+}
+
+/// By how many bytes the packets of one peer are padded, so that they are of one length and the kernel takes them at once.
+///
+/// Browsers cut a picture into packets that differ by a byte, the shorter ones first. To the last of a run nothing is
+/// added: it may be shorter.
+#[derive(Debug, Default)]
+struct Padding {
+    /// The length of the run's packets, and how many but the last are still to come.
+    len: u32,
+    left: usize,
+}
+
+impl Padding {
+    /// By how many bytes to pad the next packet.
+    fn of(&mut self, waiting: &Waiting, packet: &Packet) -> u8 {
+        match self.left.checked_sub(1) {
+            Some(left) => self.left = left,
+            None => {
+                *self = Self::ahead(waiting, packet);
+                if self.left == 0 {
+                    return 0;
+                }
+            }
+        }
+        // At most as much as was allowed when the run was looked for.
+        if self.left == 0 { 0 } else { self.len.saturating_sub(packet.len()) as u8 }
+    }
+
+    /// Looks for the longest run that begins with `first`.
+    fn ahead(waiting: &Waiting, first: &Packet) -> Self {
+        let (mut run, mut last, mut shortest) = (Self { len: first.len(), left: 0 }, first.len(), u32::MAX);
+        if !waiting.takes_padding(first) {
+            return run;
+        }
+        for packet in waiting.chain(Some(first)).skip(1).take_while(|packet| waiting.takes_padding(packet)) {
+            // All but this one are then to be as long as the longest.
+            shortest = shortest.min(last);
+            let len = run.len.max(packet.len());
+            if len - shortest.min(len) > MAX_PADDING {
+                break;
+            }
+            last = packet.len();
+            run = Self { len, left: run.left + 1 };
+        }
+        run
+    }
+}
+
+impl Packet {
+    fn len(&self) -> u32 {
+        self.head.len + self.tail.len
     }
 }
 
@@ -162,21 +233,21 @@ impl Arena {
         }
     }
 
-    /// Appends `head`, `tail` and `overhead` spare bytes, lets `seal` make a packet of them in place and
-    /// keeps as many bytes as it says. Returns whether a packet was added: not so when `seal` refuses.
+    /// Appends `head`, `tail`, `padding` bytes of padding and `overhead` spare ones, lets `seal` make a packet of them in
+    /// place and keeps as many bytes as it says. Returns whether a packet was added: not so when `seal` refuses.
     pub fn push(
         &mut self,
         path: Path,
-        head: &[u8],
-        tail: &[u8],
+        (head, tail, padding): (&[u8], &[u8], u8),
         overhead: usize,
         seal: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> bool {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(head);
         self.bytes.extend_from_slice(tail);
+        self.bytes.resize(self.bytes.len() + usize::from(padding), 0);
+        set_padding(&mut self.bytes[start..], padding); // In bounds: `start` was the length before more was appended.
         self.bytes.resize(self.bytes.len() + overhead, 0);
-        // In bounds: `start` was the length before more was appended.
         let sealed = seal(&mut self.bytes[start..]).unwrap_or(0);
         self.bytes.truncate(start + sealed);
         if sealed > 0 {
@@ -231,7 +302,7 @@ mod tests {
     }
 
     fn push(arena: &mut Arena, length: usize) {
-        assert!(arena.push(path(1), &vec![1; length - 16], &[], 16, |p| Some(p.len())));
+        assert!(arena.push(path(1), (&vec![1; length - 16], &[], 0), 16, |p| Some(p.len())));
     }
 
     fn shape(arena: &Arena) -> Vec<(usize, Option<usize>)> {
@@ -262,7 +333,7 @@ mod tests {
         let mut arena = Arena::default();
         for peer in [1, 2] {
             arena.next_peer();
-            (0..2).for_each(|_| assert!(arena.push(path(peer), &[0; 84], &[], 16, |p| Some(p.len()))));
+            (0..2).for_each(|_| assert!(arena.push(path(peer), (&[0; 84], &[], 0), 16, |p| Some(p.len()))));
         }
         let told: Vec<_> = arena.messages().map(|m| (m.path.remote.port(), m.contents.len())).collect();
         assert_eq!(told, [(1, 200), (2, 200)]);
@@ -271,7 +342,7 @@ mod tests {
     #[test]
     fn a_refused_seal_leaves_nothing_behind() {
         let mut arena = Arena::default();
-        assert!(!arena.push(path(1), &[1; 50], &[2; 50], 16, |_| None));
+        assert!(!arena.push(path(1), (&[1; 50], &[2; 50], 0), 16, |_| None));
         assert!(shape(&arena).is_empty());
     }
 
@@ -289,11 +360,50 @@ mod tests {
         assert!(waiting.push(&mut queues[1], Kind::Rtcp, &[9], &[]));
         assert_eq!(waiting.tails.len(), 2000);
         let told =
-            |queue| waiting.packets(queue).map(|(_, head, tail)| (head.to_vec(), tail.len())).collect::<Vec<_>>();
+            |queue| waiting.packets(queue).map(|(_, head, tail, _)| (head.to_vec(), tail.len())).collect::<Vec<_>>();
         assert_eq!(told(queues[0]), [(vec![0, 0], 1000), (vec![0, 1], 1000)]);
         assert_eq!(told(queues[1]), [(vec![1, 0], 1000), (vec![1, 1], 1000), (vec![9], 0)]);
-        assert_eq!(waiting.packets(queues[2]).nth(1).map(|(.., tail)| tail[0]), Some(8));
+        assert_eq!(waiting.packets(queues[2]).nth(1).map(|(_, _, tail, _)| tail[0]), Some(8));
         assert_eq!(waiting.packets(Queue::default()).count(), 0);
+    }
+
+    /// The paddings of packets of `lengths`, head included, and the messages they make.
+    fn padded(lengths: &[usize]) -> (Vec<u8>, Vec<(usize, Option<usize>)>) {
+        let (mut waiting, mut queue, mut arena) = (Waiting::default(), Queue::default(), Arena::default());
+        let kind = Kind::Rtp { header_len: 12, roc: 0 };
+        lengths.iter().for_each(|len| assert!(waiting.push(&mut queue, kind, &[0x80; 12], &vec![0; len - 12])));
+        let mut paddings = Vec::new();
+        for (_, head, tail, padding) in waiting.packets(queue) {
+            paddings.push(padding);
+            assert!(arena.push(path(1), (head, tail, padding), 0, |packet| Some(packet.len())));
+        }
+        (paddings, shape(&arena))
+    }
+
+    #[test]
+    fn a_byte_makes_one_run_of_packets_that_differ_by_it_and_the_last_stays_as_it_is() {
+        let cases: [(&[usize], &[u8], &[(usize, Option<usize>)]); 7] = [
+            (&[99, 99, 100, 100], &[1, 1, 0, 0], &[(400, Some(100))]),
+            (&[100, 99, 100, 99], &[0, 1, 0, 0], &[(399, Some(100))]),
+            (&[99, 100, 60], &[1, 0, 0], &[(260, Some(100))]),
+            (&[98, 99, 100], &[1, 0, 0], &[(198, Some(99)), (100, None)]),
+            (&[60, 100, 100], &[0, 0, 0], &[(60, None), (200, Some(100))]),
+            (&[99, 100, 98, 97], &[1, 0, 0, 0], &[(298, Some(100)), (97, None)]),
+            (&[99], &[0], &[(99, None)]),
+        ];
+        for (lengths, paddings, messages) in cases {
+            assert_eq!(padded(lengths), (paddings.to_vec(), messages.to_vec()), "{lengths:?}");
+        }
+    }
+
+    #[test]
+    fn what_says_that_it_ends_with_padding_and_what_is_no_rtp_is_left_alone() {
+        let (mut waiting, mut queue) = (Waiting::default(), Queue::default());
+        let rtp = Kind::Rtp { header_len: 12, roc: 0 };
+        for (kind, first, len) in [(rtp, 0x80, 50), (rtp, 0xa0, 51), (Kind::Rtcp, 0x80, 50), (rtp, 0x80, 51)] {
+            assert!(waiting.push(&mut queue, kind, &[first; 12], &vec![0; len]));
+        }
+        assert!(waiting.packets(queue).all(|(_, _, _, padding)| padding == 0));
     }
 
     #[test]

@@ -329,19 +329,19 @@ impl Core {
         let Some(path) = endpoint.path else { return };
         let (arena, transport) = (&mut self.arena, &mut endpoint.transport);
         arena.next_peer();
-        for (kind, head, tail) in self.waiting.packets(queue) {
+        for (kind, head, tail, padding) in self.waiting.packets(queue) {
             match kind {
                 Kind::Rtp { header_len, roc } => {
                     let Some(sealer) = transport.sealer() else { return };
-                    let (plain, overhead) = (head.len() + tail.len(), sealer.overhead());
+                    let (plain, overhead) = (head.len() + tail.len() + usize::from(padding), sealer.overhead());
                     let seal = |packet: &mut [u8]| sealer.seal_rtp(packet, header_len, plain, roc);
-                    arena.push(path, head, tail, overhead, seal);
+                    arena.push(path, (head, tail, padding), overhead, seal);
                 }
                 Kind::Rtcp => {
                     self.scratch.clear();
                     self.scratch.extend_from_slice(head);
                     if transport.seal_rtcp(&mut self.scratch) {
-                        arena.push(path, &self.scratch, &[], 0, |packet| Some(packet.len()));
+                        arena.push(path, (&self.scratch, &[], 0), 0, |packet| Some(packet.len()));
                     }
                 }
             }

@@ -157,8 +157,9 @@ mod tests {
         assert_eq!(allowed(7, rtt), [0, 50, 100, 150]);
         assert_eq!(allowed(8, Duration::ZERO), [0, 20, 40, 60]);
         assert!(rtx.has_sent(7) && !rtx.has_sent(9));
-        assert!(rtx.allows(at(0), 7 + HISTORY, rtt), "another packet in the same place starts anew");
-        assert_eq!(rtx.repeats.len(), HISTORY as usize);
+        assert!(rtx.allows(at(0), 7 + HISTORY, rtt), "another packet starts anew");
+        rtx.handle_repeat(at(0), 7 + HISTORY);
+        assert_eq!(rtx.repeats.len(), 2, "what cannot be asked for any more is forgotten");
     }
 
     #[test]
