@@ -49,3 +49,15 @@ const SLACK: Duration = Duration::from_millis(1);
 pub fn is_earlier(deadline: Instant, scheduled: Option<Instant>) -> bool {
     scheduled.is_none_or(|at| deadline + SLACK < at)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// docs/PERFORMANCE.md lists what is in it.
+    #[test]
+    fn an_endpoint_takes_little() {
+        assert!(size_of::<Endpoint>() <= 1_184, "{} bytes", size_of::<Endpoint>());
+        assert!(size_of::<Queue>() <= 24, "{} bytes", size_of::<Queue>());
+    }
+}
