@@ -407,6 +407,11 @@ mod tests {
     }
 
     #[test]
+    fn a_packet_that_waits_takes_little_beside_its_head() {
+        assert!(size_of::<Packet>() <= 40, "{} bytes", size_of::<Packet>());
+    }
+
+    #[test]
     fn what_waits_for_one_peer_is_bounded() {
         let (mut waiting, mut queue) = (Waiting::default(), Queue::default());
         let taken = (0..1000).filter(|_| waiting.push(&mut queue, Kind::Rtcp, &[0; 200], &[0; 1000])).count();

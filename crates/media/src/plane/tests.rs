@@ -126,11 +126,11 @@ fn nothing_grows_while_packets_are_forwarded() {
 fn what_a_subscriber_takes_is_bounded() {
     use std::mem::size_of;
     let sizes = [
-        ("slot", size_of::<Slot>(), 624),
+        ("slot", size_of::<Slot>(), 632),
         ("peer", size_of::<Peer>(), 1112),
         ("path", size_of::<crate::plane::sending::Sending>(), 640),
         ("pacer", size_of::<crate::pacer::Pacer<crate::plane::sending::Paced>>(), 200),
-        ("estimator", size_of::<crate::bwe::SendSideEstimator>(), 1456),
+        ("estimator", size_of::<crate::bwe::SendSideEstimator>(), 1472),
         ("epoch", size_of::<crate::outbound::rewrite::Epoch>(), 40),
         ("numbering", size_of::<crate::outbound::rewrite::Numbering>(), 104),
         ("selector", size_of::<crate::outbound::select::Selector>(), 48),
