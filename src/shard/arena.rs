@@ -9,8 +9,6 @@
 use roundtable_transport::path::Path;
 use roundtable_wire::rtp::set_padding;
 
-use super::core::Outgoing;
-
 /// Bytes that may wait for one peer; packets beyond are dropped and counted. A flush follows every
 /// batch of received datagrams, so only a fan-out gone wild comes near.
 const MAX_BYTES: usize = 512 * 1024;
@@ -207,6 +205,17 @@ impl Packet {
     }
 }
 
+/// A datagram ready for the socket.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// Where to, and from which of our addresses.
+    pub path: Path,
+    /// One datagram, or several of `segment` bytes each of which the last may be shorter.
+    pub contents: &'a [u8],
+    /// The length of each of several.
+    pub segment: Option<usize>,
+}
+
 /// A run of packets of one length for one peer, the last of which may be shorter: one message with a segment size.
 #[derive(Debug, Clone, Copy)]
 struct Run {
@@ -305,7 +314,10 @@ mod tests {
         assert!(arena.push(path(1), (&vec![1; length - 16], &[], 0), 16, |p| Some(p.len())));
     }
 
-    fn shape(arena: &Arena) -> Vec<(usize, Option<usize>)> {
+    /// The length of a message, and that of its packets if there are several.
+    type Shape = (usize, Option<usize>);
+
+    fn shape(arena: &Arena) -> Vec<Shape> {
         arena.messages().map(|message| (message.contents.len(), message.segment)).collect()
     }
 
@@ -368,7 +380,7 @@ mod tests {
     }
 
     /// The paddings of packets of `lengths`, head included, and the messages they make.
-    fn padded(lengths: &[usize]) -> (Vec<u8>, Vec<(usize, Option<usize>)>) {
+    fn padded(lengths: &[usize]) -> (Vec<u8>, Vec<Shape>) {
         let (mut waiting, mut queue, mut arena) = (Waiting::default(), Queue::default(), Arena::default());
         let kind = Kind::Rtp { header_len: 12, roc: 0 };
         lengths.iter().for_each(|len| assert!(waiting.push(&mut queue, kind, &[0x80; 12], &vec![0; len - 12])));
@@ -382,7 +394,7 @@ mod tests {
 
     #[test]
     fn a_byte_makes_one_run_of_packets_that_differ_by_it_and_the_last_stays_as_it_is() {
-        let cases: [(&[usize], &[u8], &[(usize, Option<usize>)]); 7] = [
+        let cases: [(&[usize], &[u8], &[Shape]); 7] = [
             (&[99, 99, 100, 100], &[1, 1, 0, 0], &[(400, Some(100))]),
             (&[100, 99, 100, 99], &[0, 1, 0, 0], &[(399, Some(100))]),
             (&[99, 100, 60], &[1, 0, 0], &[(260, Some(100))]),

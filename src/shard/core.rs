@@ -13,7 +13,7 @@ use roundtable_transport::path::Path;
 use roundtable_transport::peer::{DropReason, PeerEvent, Received, Transmit};
 use slab::Slab;
 
-use super::arena::{Arena, Kind, Waiting};
+use super::arena::{Arena, Kind, Outgoing, Waiting};
 use super::endpoint::{Endpoint, is_earlier};
 use super::fanout::{Fanout, FanoutCounters};
 use super::inbox::{Command, Join, ToMember};
@@ -33,17 +33,6 @@ const RECONNECT_AFTER_STOP_MS: u64 = 2_000;
 enum Alarm {
     Endpoint(usize),
     Room(usize),
-}
-
-/// A datagram ready for the socket.
-#[derive(Debug, Clone, Copy)]
-pub struct Outgoing<'a> {
-    /// Where to, and from which of our addresses.
-    pub path: Path,
-    /// One datagram, or several of `segment` bytes each of which the last may be shorter.
-    pub contents: &'a [u8],
-    /// The length of each of several.
-    pub segment: Option<usize>,
 }
 
 /// Everything one shard owns but its sockets.

@@ -35,7 +35,8 @@ use roundtable_transport::identity::Identity;
 use roundtable_transport::path::Path;
 use roundtable_udp::{Message, ReceiveBatch, Socket};
 
-use self::core::{Core, Outgoing, SendOutcome};
+use self::arena::Outgoing;
+use self::core::{Core, SendOutcome};
 use self::inbox::{Command, Inbox};
 use self::lane::Lanes;
 use self::load::LoadMeter;
