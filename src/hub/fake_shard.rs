@@ -181,7 +181,7 @@ impl Thread {
         for (id, (_, outbox)) in &room.members {
             let nonce = (id == member).then_some(nonce);
             let chat = ServerMessage::Chat { message: message.clone(), nonce };
-            drop(outbox.try_send(ToMember::Message(chat)));
+            let _ = outbox.try_send(ToMember::Message(chat));
         }
     }
 
@@ -207,7 +207,7 @@ impl Thread {
         };
         for (_, outbox) in room.members.values() {
             let close = ToMember::Close { code, message: "over".into(), reconnect_after_ms: Some(2_000) };
-            drop(outbox.try_send(close));
+            let _ = outbox.try_send(close);
         }
     }
 

@@ -2,13 +2,12 @@ use std::time::Instant;
 
 use roundtable_protocol::LeaveReason;
 use roundtable_protocol::event::RoomCloseReason;
-use tokio::sync::mpsc;
 
 use super::fake_shard::FakeShard;
 use roundtable_protocol::grant::QualityLimits;
 
 use super::*;
-use crate::shard::inbox::{OUTBOX_CAPACITY, Request, ToMember};
+use crate::shard::inbox::{OutboxReceiver, Request, ToMember, outbox};
 
 struct House {
     shard: FakeShard,
@@ -28,8 +27,8 @@ impl House {
         Self { hub: Hub::new(config, vec![shard.inbox.clone()], ice, authorise), shard }
     }
 
-    async fn join(&self, room: &str, name: &str) -> Result<(Admission, mpsc::Receiver<ToMember>), JoinError> {
-        let (outbox, receiver) = mpsc::channel(OUTBOX_CAPACITY);
+    async fn join(&self, room: &str, name: &str) -> Result<(Admission, OutboxReceiver), JoinError> {
+        let (outbox, receiver) = outbox();
         let request = JoinRequest { name: name.into(), token: Some("t".into()), max_seats: 4, outbox };
         let admission = self.hub.join(&id(room), request).await?;
         Ok((admission, receiver))
@@ -250,7 +249,7 @@ async fn a_shard_that_ended_is_a_fault_of_ours() {
 #[tokio::test]
 async fn an_answer_that_nobody_waits_for_any_more_takes_the_member_out_again() {
     let house = House::new(HubConfig::default());
-    let (outbox, _receiver) = mpsc::channel(OUTBOX_CAPACITY);
+    let (outbox, _receiver) = outbox();
     let (sender, receiver) = oneshot::channel();
     let journal = Arc::new(Journal::new(id("r"), 2));
     let join = Join {

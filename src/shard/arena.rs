@@ -1,4 +1,13 @@
-//! What waits to leave for one peer until the next flush, laid out as the kernel takes it.
+//! What waits to leave until the next flush, and what of it is sealed at a time, laid out as the kernel takes it.
+//!
+//! The plane walks from subscriber to subscriber for each packet, the kernel wants all packets of one subscriber at once.
+//! So packets wait unsealed: a head for each subscriber, the payload once for all that follow each other with the same
+//! one. The flush seals one subscriber after the other into an arena of bounded size, and sends whenever that is full:
+//! however many watch, what is sealed stays in the processor's cache until the kernel has it, the first subscribers need
+//! not wait for the last, and none of them keeps memory for what is only on its way.
+
+use roundtable_transport::path::Path;
+use roundtable_wire::rtp::set_padding;
 
 /// Bytes that may wait for one peer; packets beyond are dropped and counted. A flush follows every
 /// batch of received datagrams, so only a fan-out gone wild comes near.
@@ -7,20 +16,218 @@ const MAX_BYTES: usize = 512 * 1024;
 const MAX_SEGMENTS: usize = 64;
 /// Bytes the kernel takes in one message: the length field of UDP less the headers.
 const MAX_MESSAGE: usize = 65_000;
-/// An arena that grew beyond this gives its memory back after the flush.
-const KEEP_BYTES: usize = 32 * 1024;
+/// With so many bytes sealed the arena is sent. The packets of one peer stay together, so it may hold more.
+const FULL_BYTES: usize = 128 * 1024;
+/// By so many bytes a packet is padded at most: more would gain next to nothing (decision 11).
+const MAX_PADDING: u32 = 1;
+/// The bit that says that a packet ends with padding (RFC 3550 5.1).
+const PADDED: u8 = 1 << 5;
+/// What grew beyond this gives its memory back after the flush.
+const KEEP_BYTES: usize = 256 * 1024;
 
-/// A run of packets of one length, the last of which may be shorter: one message with a segment size.
+/// The packets of all peers that wait for the flush.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    packets: Vec<Packet>,
+    heads: Vec<u8>,
+    tails: Vec<u8>,
+    /// Where the last tail lies.
+    last: Place,
+}
+
+/// The packets of one peer among those that wait, by the first and the last of a chain.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Queue {
+    ends: Option<(u32, u32)>,
+    bytes: usize,
+}
+
+/// What kind of packet waits to be sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An RTP packet.
+    Rtp {
+        /// How many bytes of its head stay readable.
+        header_len: usize,
+        /// The rollover counter of its SSRC.
+        roc: u32,
+    },
+    /// A compound of RTCP packets.
+    Rtcp,
+}
+
+/// A packet that waits.
+#[derive(Debug, Clone, Copy)]
+struct Packet {
+    kind: Kind,
+    head: Place,
+    tail: Place,
+    next: Option<u32>,
+}
+
+/// Where bytes lie.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    start: u32,
+    len: u32,
+}
+
+impl Place {
+    fn of(self, bytes: &[u8]) -> &[u8] {
+        bytes.get(self.start as usize..(self.start + self.len) as usize).unwrap_or_default()
+    }
+
+    /// Appends `more`; `None` when there is no more room, at four gigabytes.
+    fn append(bytes: &mut Vec<u8>, more: &[u8]) -> Option<Self> {
+        let place = Self { start: u32::try_from(bytes.len()).ok()?, len: u32::try_from(more.len()).ok()? };
+        place.start.checked_add(place.len)?;
+        bytes.extend_from_slice(more);
+        Some(place)
+    }
+}
+
+impl Waiting {
+    /// Adds a packet of `head` and `tail` to those of a peer; `false` when [`MAX_BYTES`] wait already.
+    pub fn push(&mut self, queue: &mut Queue, kind: Kind, head: &[u8], tail: &[u8]) -> bool {
+        let bytes = queue.bytes + head.len() + tail.len();
+        if bytes > MAX_BYTES {
+            return false;
+        }
+        let added = self.add(kind, head, tail);
+        let Some(number) = added else { return false };
+        match &mut queue.ends {
+            Some((_, last)) => {
+                if let Some(packet) = self.packets.get_mut(*last as usize) {
+                    packet.next = Some(number);
+                }
+                *last = number;
+            }
+            None => queue.ends = Some((number, number)),
+        }
+        queue.bytes = bytes;
+        true
+    }
+
+    fn add(&mut self, kind: Kind, head: &[u8], tail: &[u8]) -> Option<u32> {
+        let number = u32::try_from(self.packets.len()).ok()?;
+        let head = Place::append(&mut self.heads, head)?;
+        // Compared by content: buffers are used again, so the same address says nothing.
+        if self.last.of(&self.tails) != tail {
+            self.last = Place::append(&mut self.tails, tail)?;
+        }
+        self.packets.push(Packet { kind, head, tail: self.last, next: None });
+        Some(number)
+    }
+
+    /// The packets of one peer in their order: kind, head and tail, and by how many bytes to pad it.
+    pub fn packets(&self, queue: Queue) -> impl Iterator<Item = (Kind, &[u8], &[u8], u8)> {
+        let first = queue.ends.and_then(|(first, _)| self.packets.get(first as usize));
+        let mut run = Padding::default();
+        self.chain(first).map(move |packet| {
+            let (head, tail) = (packet.head.of(&self.heads), packet.tail.of(&self.tails));
+            (packet.kind, head, tail, run.of(self, packet))
+        })
+    }
+
+    /// A packet and those behind it.
+    fn chain<'a>(&'a self, first: Option<&'a Packet>) -> impl Iterator<Item = &'a Packet> {
+        std::iter::successors(first, |before| before.next.and_then(|next| self.packets.get(next as usize)))
+    }
+
+    /// Whether a packet can be padded: not so what is none of RTP, or says that it ends with padding already.
+    fn takes_padding(&self, packet: &Packet) -> bool {
+        let first = packet.head.of(&self.heads).first();
+        packet.kind != Kind::Rtcp && first.is_some_and(|first| first & PADDED == 0)
+    }
+
+    /// Forgets everything; no queue is to be used any more.
+    pub fn clear(&mut self) {
+        self.packets.clear();
+        self.packets.shrink_to(KEEP_BYTES / size_of::<Packet>());
+        for bytes in [&mut self.heads, &mut self.tails] {
+            bytes.clear();
+            bytes.shrink_to(KEEP_BYTES);
+        }
+        self.last = Place::default();
+    }
+}
+
+/// By how many bytes the packets of one peer are padded, so that they are of one length and the kernel takes them at once.
+///
+/// Browsers cut a picture into packets that differ by a byte, the shorter ones first. To the last of a run nothing is
+/// added: it may be shorter.
+#[derive(Debug, Default)]
+struct Padding {
+    /// The length of the run's packets, and how many but the last are still to come.
+    len: u32,
+    left: usize,
+}
+
+impl Padding {
+    /// By how many bytes to pad the next packet.
+    fn of(&mut self, waiting: &Waiting, packet: &Packet) -> u8 {
+        match self.left.checked_sub(1) {
+            Some(left) => self.left = left,
+            None => {
+                *self = Self::ahead(waiting, packet);
+                if self.left == 0 {
+                    return 0;
+                }
+            }
+        }
+        // At most as much as was allowed when the run was looked for.
+        if self.left == 0 { 0 } else { self.len.saturating_sub(packet.len()) as u8 }
+    }
+
+    /// Looks for the longest run that begins with `first`.
+    fn ahead(waiting: &Waiting, first: &Packet) -> Self {
+        let (mut run, mut last, mut shortest) = (Self { len: first.len(), left: 0 }, first.len(), u32::MAX);
+        if !waiting.takes_padding(first) {
+            return run;
+        }
+        for packet in waiting.chain(Some(first)).skip(1).take_while(|packet| waiting.takes_padding(packet)) {
+            // All but this one are then to be as long as the longest.
+            shortest = shortest.min(last);
+            let len = run.len.max(packet.len());
+            if len - shortest.min(len) > MAX_PADDING {
+                break;
+            }
+            last = packet.len();
+            run = Self { len, left: run.left + 1 };
+        }
+        run
+    }
+}
+
+impl Packet {
+    fn len(&self) -> u32 {
+        self.head.len + self.tail.len
+    }
+}
+
+/// A datagram ready for the socket.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// Where to, and from which of our addresses.
+    pub path: Path,
+    /// One datagram, or several of `segment` bytes each of which the last may be shorter.
+    pub contents: &'a [u8],
+    /// The length of each of several.
+    pub segment: Option<usize>,
+}
+
+/// A run of packets of one length for one peer, the last of which may be shorter: one message with a segment size.
 #[derive(Debug, Clone, Copy)]
 struct Run {
+    path: Path,
     start: usize,
     segment: usize,
     segments: usize,
-    /// Whether a shorter packet ended it.
+    /// Whether it takes no more: a shorter packet ended it, or another peer's turn has come.
     ended: bool,
 }
 
-/// Sealed packets for one peer, grouped into runs that the kernel can split (GSO).
+/// Sealed packets of some peers, grouped into runs that the kernel can split (GSO).
 #[derive(Debug, Default)]
 pub struct Arena {
     bytes: Vec<u8>,
@@ -28,33 +235,37 @@ pub struct Arena {
 }
 
 impl Arena {
-    /// Appends `head`, `tail` and `overhead` spare bytes, lets `seal` make a packet of them in place and
-    /// keeps as many bytes as it says. Returns whether a packet was added: not so when `seal` refuses
-    /// or [`MAX_BYTES`] wait already.
+    /// Ends what is sealed for the peer before.
+    pub fn next_peer(&mut self) {
+        if let Some(run) = self.runs.last_mut() {
+            run.ended = true;
+        }
+    }
+
+    /// Appends `head`, `tail`, `padding` bytes of padding and `overhead` spare ones, lets `seal` make a packet of them in
+    /// place and keeps as many bytes as it says. Returns whether a packet was added: not so when `seal` refuses.
     pub fn push(
         &mut self,
-        head: &[u8],
-        tail: &[u8],
+        path: Path,
+        (head, tail, padding): (&[u8], &[u8], u8),
         overhead: usize,
         seal: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> bool {
         let start = self.bytes.len();
-        if start + head.len() + tail.len() + overhead > MAX_BYTES {
-            return false;
-        }
         self.bytes.extend_from_slice(head);
         self.bytes.extend_from_slice(tail);
+        self.bytes.resize(self.bytes.len() + usize::from(padding), 0);
+        set_padding(&mut self.bytes[start..], padding); // In bounds: `start` was the length before more was appended.
         self.bytes.resize(self.bytes.len() + overhead, 0);
-        // In bounds: `start` was the length before more was appended.
         let sealed = seal(&mut self.bytes[start..]).unwrap_or(0);
         self.bytes.truncate(start + sealed);
         if sealed > 0 {
-            self.note(start, sealed);
+            self.note(path, start, sealed);
         }
         sealed > 0
     }
 
-    fn note(&mut self, start: usize, length: usize) {
+    fn note(&mut self, path: Path, start: usize, length: usize) {
         if let Some(run) = self.runs.last_mut() {
             let fits = run.segments < MAX_SEGMENTS && start + length - run.start <= MAX_MESSAGE;
             if !run.ended && fits && length <= run.segment {
@@ -63,15 +274,23 @@ impl Arena {
                 return;
             }
         }
-        self.runs.push(Run { start, segment: length, segments: 1, ended: false });
+        self.runs.push(Run { path, start, segment: length, segments: 1, ended: false });
     }
 
-    /// The messages to send: bytes, and the segment size when they are more than one datagram.
-    pub fn messages(&self) -> impl Iterator<Item = (&[u8], Option<usize>)> {
+    /// Whether it is time to send.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.bytes.len() >= FULL_BYTES
+    }
+
+    /// The messages to send.
+    pub fn messages(&self) -> impl Iterator<Item = Outgoing<'_>> {
         let ends = self.runs.iter().skip(1).map(|r| r.start).chain([self.bytes.len()]);
-        self.runs.iter().zip(ends).map(|(run, end)| {
+        self.runs.iter().zip(ends).map(|(run, end)| Outgoing {
+            path: run.path,
             // In bounds: runs lie one behind the other and the last ends with the bytes.
-            (&self.bytes[run.start..end], (run.segments > 1).then_some(run.segment))
+            contents: &self.bytes[run.start..end],
+            segment: (run.segments > 1).then_some(run.segment),
         })
     }
 
@@ -87,12 +306,19 @@ impl Arena {
 mod tests {
     use super::*;
 
-    fn push(arena: &mut Arena, length: usize) {
-        assert!(arena.push(&vec![1; length - 16], &[], 16, |p| Some(p.len())));
+    fn path(port: u16) -> Path {
+        Path { remote: ([127, 0, 0, 1], port).into(), local: None }
     }
 
-    fn shape(arena: &Arena) -> Vec<(usize, Option<usize>)> {
-        arena.messages().map(|(b, s)| (b.len(), s)).collect()
+    fn push(arena: &mut Arena, length: usize) {
+        assert!(arena.push(path(1), (&vec![1; length - 16], &[], 0), 16, |p| Some(p.len())));
+    }
+
+    /// The length of a message, and that of its packets if there are several.
+    type Shape = (usize, Option<usize>);
+
+    fn shape(arena: &Arena) -> Vec<Shape> {
+        arena.messages().map(|message| (message.contents.len(), message.segment)).collect()
     }
 
     #[test]
@@ -115,11 +341,93 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_seal_leaves_nothing_behind_and_the_bound_holds() {
+    fn packets_of_two_peers_never_share_a_message() {
         let mut arena = Arena::default();
-        assert!(!arena.push(&[1; 50], &[2; 50], 16, |_| None));
+        for peer in [1, 2] {
+            arena.next_peer();
+            (0..2).for_each(|_| assert!(arena.push(path(peer), (&[0; 84], &[], 0), 16, |p| Some(p.len()))));
+        }
+        let told: Vec<_> = arena.messages().map(|m| (m.path.remote.port(), m.contents.len())).collect();
+        assert_eq!(told, [(1, 200), (2, 200)]);
+    }
+
+    #[test]
+    fn a_refused_seal_leaves_nothing_behind() {
+        let mut arena = Arena::default();
+        assert!(!arena.push(path(1), (&[1; 50], &[2; 50], 0), 16, |_| None));
         assert!(shape(&arena).is_empty());
-        let taken = (0..1000).filter(|_| arena.push(&[0; 1184], &[], 16, |p| Some(p.len()))).count();
+    }
+
+    #[test]
+    fn each_peer_finds_its_packets_in_their_order_and_payloads_lie_there_once() {
+        let mut waiting = Waiting::default();
+        let mut queues = [Queue::default(); 3];
+        let (one, other) = (vec![7; 1000], vec![8; 1000]);
+        for (number, tail) in [(0, &one), (1, &other)] {
+            for (peer, queue) in (0..).zip(&mut queues) {
+                let kind = Kind::Rtp { header_len: 2, roc: u32::from(number) };
+                assert!(waiting.push(queue, kind, &[peer, number], tail));
+            }
+        }
+        assert!(waiting.push(&mut queues[1], Kind::Rtcp, &[9], &[]));
+        assert_eq!(waiting.tails.len(), 2000);
+        let told =
+            |queue| waiting.packets(queue).map(|(_, head, tail, _)| (head.to_vec(), tail.len())).collect::<Vec<_>>();
+        assert_eq!(told(queues[0]), [(vec![0, 0], 1000), (vec![0, 1], 1000)]);
+        assert_eq!(told(queues[1]), [(vec![1, 0], 1000), (vec![1, 1], 1000), (vec![9], 0)]);
+        assert_eq!(waiting.packets(queues[2]).nth(1).map(|(_, _, tail, _)| tail[0]), Some(8));
+        assert_eq!(waiting.packets(Queue::default()).count(), 0);
+    }
+
+    /// The paddings of packets of `lengths`, head included, and the messages they make.
+    fn padded(lengths: &[usize]) -> (Vec<u8>, Vec<Shape>) {
+        let (mut waiting, mut queue, mut arena) = (Waiting::default(), Queue::default(), Arena::default());
+        let kind = Kind::Rtp { header_len: 12, roc: 0 };
+        lengths.iter().for_each(|len| assert!(waiting.push(&mut queue, kind, &[0x80; 12], &vec![0; len - 12])));
+        let mut paddings = Vec::new();
+        for (_, head, tail, padding) in waiting.packets(queue) {
+            paddings.push(padding);
+            assert!(arena.push(path(1), (head, tail, padding), 0, |packet| Some(packet.len())));
+        }
+        (paddings, shape(&arena))
+    }
+
+    #[test]
+    fn a_byte_makes_one_run_of_packets_that_differ_by_it_and_the_last_stays_as_it_is() {
+        let cases: [(&[usize], &[u8], &[Shape]); 7] = [
+            (&[99, 99, 100, 100], &[1, 1, 0, 0], &[(400, Some(100))]),
+            (&[100, 99, 100, 99], &[0, 1, 0, 0], &[(399, Some(100))]),
+            (&[99, 100, 60], &[1, 0, 0], &[(260, Some(100))]),
+            (&[98, 99, 100], &[1, 0, 0], &[(198, Some(99)), (100, None)]),
+            (&[60, 100, 100], &[0, 0, 0], &[(60, None), (200, Some(100))]),
+            (&[99, 100, 98, 97], &[1, 0, 0, 0], &[(298, Some(100)), (97, None)]),
+            (&[99], &[0], &[(99, None)]),
+        ];
+        for (lengths, paddings, messages) in cases {
+            assert_eq!(padded(lengths), (paddings.to_vec(), messages.to_vec()), "{lengths:?}");
+        }
+    }
+
+    #[test]
+    fn what_says_that_it_ends_with_padding_and_what_is_no_rtp_is_left_alone() {
+        let (mut waiting, mut queue) = (Waiting::default(), Queue::default());
+        let rtp = Kind::Rtp { header_len: 12, roc: 0 };
+        for (kind, first, len) in [(rtp, 0x80, 50), (rtp, 0xa0, 51), (Kind::Rtcp, 0x80, 50), (rtp, 0x80, 51)] {
+            assert!(waiting.push(&mut queue, kind, &[first; 12], &vec![0; len]));
+        }
+        assert!(waiting.packets(queue).all(|(_, _, _, padding)| padding == 0));
+    }
+
+    #[test]
+    fn a_packet_that_waits_takes_little_beside_its_head() {
+        assert!(size_of::<Packet>() <= 40, "{} bytes", size_of::<Packet>());
+    }
+
+    #[test]
+    fn what_waits_for_one_peer_is_bounded() {
+        let (mut waiting, mut queue) = (Waiting::default(), Queue::default());
+        let taken = (0..1000).filter(|_| waiting.push(&mut queue, Kind::Rtcp, &[0; 200], &[0; 1000])).count();
         assert_eq!(taken, MAX_BYTES / 1200);
+        assert!(waiting.push(&mut Queue::default(), Kind::Rtcp, &[0; 200], &[]), "others have their own bound");
     }
 }

@@ -13,6 +13,7 @@ use roundtable_transport::path::Path;
 use roundtable_transport::peer::{DropReason, PeerEvent, Received, Transmit};
 use slab::Slab;
 
+use super::arena::{Arena, Kind, Outgoing, Waiting};
 use super::endpoint::{Endpoint, is_earlier};
 use super::fanout::{Fanout, FanoutCounters};
 use super::home::Home;
@@ -38,17 +39,6 @@ const RECONNECT_AFTER_STOP_MS: u64 = 2_000;
 enum Alarm {
     Endpoint(usize),
     Room(usize),
-}
-
-/// A datagram ready for the socket.
-#[derive(Debug, Clone, Copy)]
-pub struct Outgoing<'a> {
-    /// Where to, and from which of our addresses.
-    pub path: Path,
-    /// One datagram, or several of `segment` bytes each of which the last may be shorter.
-    pub contents: &'a [u8],
-    /// The length of each of several.
-    pub segment: Option<usize>,
 }
 
 /// What ties a shard to the others.
@@ -93,6 +83,8 @@ pub struct Core {
     pub(super) stale: Vec<usize>,
     touched: Vec<usize>,
     dirty: Vec<usize>,
+    waiting: Waiting,
+    arena: Arena,
     control: Vec<Transmit>,
     scratch: Vec<u8>,
     pub(super) counters: Counters,
@@ -165,6 +157,8 @@ impl Core {
             stale: Vec::new(),
             touched: Vec::new(),
             dirty: Vec::new(),
+            waiting: Waiting::default(),
+            arena: Arena::default(),
             control: Vec::new(),
             scratch: Vec::new(),
             counters: Counters::default(),
@@ -259,7 +253,7 @@ impl Core {
         self.counters.full_lane += lost as u64;
     }
 
-    /// Takes one datagram; media is decrypted in place and forwarded into the receivers' arenas. What is another shard's
+    /// Takes one datagram; media is decrypted in place and forwarded into what waits for the flush. What is another shard's
     /// is handed over.
     pub fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8]) {
         if let Some(shard) = self.find_owner(now, path, datagram)
@@ -369,15 +363,51 @@ impl Core {
         }
     }
 
-    /// Hands everything that waits to `send`, which may be called several times, and forgets it.
+    /// Seals everything that waits, some peers at a time, hands it to `send` and forgets it.
     pub fn flush(&mut self, mut send: impl FnMut(&[Outgoing<'_>]) -> SendOutcome) {
-        let mut messages: Vec<Outgoing<'_>> = Vec::with_capacity(self.control.len() + self.dirty.len());
-        messages.extend(self.control.iter().map(|t| Outgoing { path: t.path, contents: &t.contents, segment: None }));
-        for &key in &self.dirty {
-            let Some((endpoint, path)) = self.endpoints.get(key).and_then(|e| Some((e, e.path?))) else { continue };
-            let runs = endpoint.arena.messages();
-            messages.extend(runs.map(|(contents, segment)| Outgoing { path, contents, segment }));
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for key in dirty.drain(..) {
+            self.seal(key);
+            if self.arena.is_full() {
+                self.send_sealed(&mut send);
+            }
         }
+        self.dirty = dirty;
+        self.waiting.clear();
+        self.send_sealed(&mut send);
+    }
+
+    /// Seals what waits for one peer.
+    fn seal(&mut self, key: usize) {
+        let Some(endpoint) = self.endpoints.get_mut(key) else { return };
+        let queue = std::mem::take(&mut endpoint.queue);
+        endpoint.dirty = false;
+        let Some(path) = endpoint.path else { return };
+        let (arena, transport) = (&mut self.arena, &mut endpoint.transport);
+        arena.next_peer();
+        for (kind, head, tail, padding) in self.waiting.packets(queue) {
+            match kind {
+                Kind::Rtp { header_len, roc } => {
+                    let Some(sealer) = transport.sealer() else { return };
+                    let (plain, overhead) = (head.len() + tail.len() + usize::from(padding), sealer.overhead());
+                    let seal = |packet: &mut [u8]| sealer.seal_rtp(packet, header_len, plain, roc);
+                    arena.push(path, (head, tail, padding), overhead, seal);
+                }
+                Kind::Rtcp => {
+                    self.scratch.clear();
+                    self.scratch.extend_from_slice(head);
+                    if transport.seal_rtcp(&mut self.scratch) {
+                        arena.push(path, (&self.scratch, &[], 0), 0, |packet| Some(packet.len()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hands to `send` what is sealed, and what transports have to say by themselves.
+    fn send_sealed(&mut self, send: &mut impl FnMut(&[Outgoing<'_>]) -> SendOutcome) {
+        let control = self.control.iter().map(|t| Outgoing { path: t.path, contents: &t.contents, segment: None });
+        let messages: Vec<Outgoing<'_>> = control.chain(self.arena.messages()).collect();
         if !messages.is_empty() {
             let outcome = send(&messages);
             self.counters.datagrams_out += outcome.datagrams;
@@ -385,12 +415,7 @@ impl Core {
             self.counters.send_calls += outcome.calls;
         }
         self.control.clear();
-        for key in self.dirty.drain(..) {
-            if let Some(endpoint) = self.endpoints.get_mut(key) {
-                endpoint.arena.clear();
-                endpoint.dirty = false;
-            }
-        }
+        self.arena.clear();
     }
 
     /// The figures of this moment.
@@ -530,7 +555,7 @@ impl Core {
             outlets: &room.stage.outlets,
             lanes: &mut self.lanes,
             dirty: &mut self.dirty,
-            scratch: &mut self.scratch,
+            waiting: &mut self.waiting,
             counters: &mut self.counters.fanout,
         };
         run(&mut room.stage.plane, &mut out);

@@ -7,7 +7,7 @@ use roundtable_protocol::MemberId;
 use roundtable_transport::path::Path;
 use roundtable_transport::peer::Peer;
 
-use super::arena::Arena;
+use super::arena::Queue;
 use super::negotiate::Negotiation;
 
 /// A member's peer connection with what waits to leave for it.
@@ -15,9 +15,9 @@ use super::negotiate::Negotiation;
 pub struct Endpoint {
     /// ICE, DTLS, SRTP and data channels.
     pub transport: Peer,
-    /// Media sealed and waiting for the flush.
-    pub arena: Arena,
-    /// Where media goes: a copy of the transport's nominated path, beside the arena for the flush.
+    /// Media that waits for the flush.
+    pub queue: Queue,
+    /// Where media goes: a copy of the transport's nominated path, beside the queue for the flush.
     pub path: Option<Path>,
     /// Whether it stands in the list of those with something to send.
     pub dirty: bool,
@@ -48,4 +48,16 @@ const SLACK: Duration = Duration::from_millis(1);
 #[must_use]
 pub fn is_earlier(deadline: Instant, scheduled: Option<Instant>) -> bool {
     scheduled.is_none_or(|at| deadline + SLACK < at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// docs/PERFORMANCE.md lists what is in it.
+    #[test]
+    fn an_endpoint_takes_little() {
+        assert!(size_of::<Endpoint>() <= 1_184, "{} bytes", size_of::<Endpoint>());
+        assert!(size_of::<Queue>() <= 24, "{} bytes", size_of::<Queue>());
+    }
 }

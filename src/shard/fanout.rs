@@ -1,9 +1,10 @@
-//! Where the media plane's packets become datagrams: copied once into the receiver's arena and sealed there.
+//! Where the media plane's packets go: they wait for the flush, which seals and sends them.
 
 use roundtable_media::Egress;
 use roundtable_media::{PeerKey, Relayed};
 use slab::Slab;
 
+use super::arena::{Kind, Waiting};
 use super::endpoint::Endpoint;
 use super::lane::Lanes;
 use super::stage::Outlet;
@@ -11,9 +12,9 @@ use super::stage::Outlet;
 /// What the fan-out counts.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct FanoutCounters {
-    /// RTP packets sealed.
+    /// RTP packets on their way.
     pub rtp: u64,
-    /// Packets not sealed: no keys, or too much waiting.
+    /// RTP packets given up: no keys, or too much waiting.
     pub dropped: u64,
     /// Packets handed to stages of the room on other shards.
     pub relayed: u64,
@@ -21,7 +22,7 @@ pub struct FanoutCounters {
     pub not_relayed: u64,
 }
 
-/// The way from one room's plane to its members' arenas, borrowed for one call of the plane.
+/// The way from one room's plane to what waits for its members, borrowed for one call of the plane.
 #[derive(Debug)]
 pub struct Fanout<'a> {
     /// All endpoints of the shard.
@@ -32,54 +33,38 @@ pub struct Fanout<'a> {
     pub outlets: &'a [Outlet],
     /// What they go through.
     pub lanes: &'a mut Lanes,
+    /// What waits to be sent.
+    pub waiting: &'a mut Waiting,
     /// Endpoints with something to send.
     pub dirty: &'a mut Vec<usize>,
-    /// Space for RTCP that is sealed.
-    pub scratch: &'a mut Vec<u8>,
     /// What happened.
     pub counters: &'a mut FanoutCounters,
 }
 
 impl Fanout<'_> {
-    fn endpoint(&mut self, peer: PeerKey) -> Option<(usize, &mut Endpoint)> {
+    /// Puts a packet to what waits for a peer; `None` for a peer that is not there.
+    fn push(&mut self, peer: PeerKey, kind: Kind, head: &[u8], tail: &[u8]) -> Option<bool> {
         let key = (*self.peers.get(peer.index())?)?;
-        Some((key, self.endpoints.get_mut(key)?))
-    }
-
-    fn finish(&mut self, key: usize, pushed: bool) {
-        match self.endpoints.get_mut(key) {
-            Some(endpoint) if pushed && !endpoint.dirty => {
-                endpoint.dirty = true;
-                self.dirty.push(key);
-            }
-            _ => {}
+        let endpoint = self.endpoints.get_mut(key)?;
+        let pushed = endpoint.transport.is_connected() && self.waiting.push(&mut endpoint.queue, kind, head, tail);
+        if pushed && !endpoint.dirty {
+            endpoint.dirty = true;
+            self.dirty.push(key);
         }
+        Some(pushed)
     }
 }
 
 impl Egress for Fanout<'_> {
     fn rtp(&mut self, peer: PeerKey, head: &[u8], header_len: usize, tail: &[u8], roc: u32) {
-        let Some((key, endpoint)) = self.endpoint(peer) else { return };
-        let Endpoint { transport, arena, .. } = endpoint;
-        let plain = head.len() + tail.len();
-        let pushed = transport.sealer().is_some_and(|sealer| {
-            arena.push(head, tail, sealer.overhead(), |packet| sealer.seal_rtp(packet, header_len, plain, roc))
-        });
-        self.counters.rtp += u64::from(pushed);
-        self.counters.dropped += u64::from(!pushed);
-        self.finish(key, pushed);
+        if let Some(pushed) = self.push(peer, Kind::Rtp { header_len, roc }, head, tail) {
+            self.counters.rtp += u64::from(pushed);
+            self.counters.dropped += u64::from(!pushed);
+        }
     }
 
     fn rtcp(&mut self, peer: PeerKey, compound: &[u8]) {
-        self.scratch.clear();
-        self.scratch.extend_from_slice(compound);
-        let mut sealed = std::mem::take(self.scratch);
-        if let Some((key, endpoint)) = self.endpoint(peer) {
-            let Endpoint { transport, arena, .. } = endpoint;
-            let pushed = transport.seal_rtcp(&mut sealed) && arena.push(&sealed, &[], 0, |packet| Some(packet.len()));
-            self.finish(key, pushed);
-        }
-        *self.scratch = sealed;
+        self.push(peer, Kind::Rtcp, compound, &[]);
     }
 
     fn relay(&mut self, to: u32, layer: u8, item: Relayed<'_>) {

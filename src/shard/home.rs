@@ -7,9 +7,8 @@ use roundtable_media::TrackConfig;
 use roundtable_protocol::event::TrackInfo;
 use roundtable_protocol::message::{EncodingWish, SlotChange, SlotOwner};
 use roundtable_protocol::{ErrorCode, MemberId, ServerMessage, TrackId};
-use tokio::sync::mpsc::error::TrySendError;
 
-use super::inbox::{Outbox, ToMember};
+use super::inbox::{Outbox, OutboxError, ToMember};
 use super::letter::{ChatCopies, Publication};
 use crate::journal::Journal;
 use crate::room::slot::Assignment;
@@ -66,9 +65,9 @@ impl Home {
         let Some(presence) = self.members.get_mut(member) else { return };
         match presence.outbox.try_send(message) {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => self.slow.push(member.clone()),
+            Err(OutboxError::Full) => self.slow.push(member.clone()),
             // Its session is gone, and the leave is on its way.
-            Err(TrySendError::Closed(_)) => {}
+            Err(OutboxError::Closed) => {}
         }
     }
 

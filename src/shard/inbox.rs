@@ -21,8 +21,66 @@ pub const INBOX_CAPACITY: usize = 4096;
 /// Messages that may wait for one member's session; a full outbox ends that member as a slow reader.
 pub const OUTBOX_CAPACITY: usize = 256;
 
-/// Where a member's session receives what concerns it alone.
-pub type Outbox = mpsc::Sender<ToMember>;
+/// Where a shard puts what concerns one member's session alone.
+///
+/// The messages lie elsewhere: the channel keeps room for 32 of them for as long as the member stays, and most of the
+/// time there is none.
+#[derive(Debug, Clone)]
+pub struct Outbox(mpsc::Sender<Box<ToMember>>);
+
+/// Where the session takes it from.
+#[derive(Debug)]
+pub struct OutboxReceiver(mpsc::Receiver<Box<ToMember>>);
+
+/// Why a message was not put into an outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OutboxError {
+    /// As many messages wait as may.
+    #[error("the outbox is full")]
+    Full,
+    /// The session has gone.
+    #[error("the session has gone")]
+    Closed,
+}
+
+/// Makes an outbox of [`OUTBOX_CAPACITY`].
+#[must_use]
+pub fn outbox() -> (Outbox, OutboxReceiver) {
+    let (sender, receiver) = mpsc::channel(OUTBOX_CAPACITY);
+    (Outbox(sender), OutboxReceiver(receiver))
+}
+
+impl Outbox {
+    /// Puts a message in; never waits.
+    ///
+    /// # Errors
+    /// When it is full, or the session has gone.
+    pub fn try_send(&self, message: ToMember) -> Result<(), OutboxError> {
+        self.0.try_send(Box::new(message)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => OutboxError::Full,
+            mpsc::error::TrySendError::Closed(_) => OutboxError::Closed,
+        })
+    }
+
+    /// Whether the session has gone.
+    #[cfg(test)]
+    pub fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+}
+
+impl OutboxReceiver {
+    /// Waits for the next message; `None` once the shard has let go of the member.
+    pub async fn recv(&mut self) -> Option<ToMember> {
+        self.0.recv().await.map(|message| *message)
+    }
+
+    /// Messages that wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.0.len()
+    }
+}
 
 /// What the control side asks of a shard.
 #[derive(Debug)]

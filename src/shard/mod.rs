@@ -42,7 +42,8 @@ use roundtable_transport::identity::Identity;
 use roundtable_transport::path::Path;
 use roundtable_udp::{Message, ReceiveBatch, Socket};
 
-use self::core::{Among, Core, Outgoing, SendOutcome};
+use self::arena::Outgoing;
+use self::core::{Among, Core, SendOutcome};
 use self::inbox::{Command, Inbox};
 use self::lane::Lanes;
 use self::load::{Load, LoadMeter};

@@ -10,7 +10,7 @@ use roundtable_transport::path::IceCredentials;
 use roundtable_transport::peer::{MessageKind, Peer, PeerConfig, RemoteParameters};
 use roundtable_transport::sdp::{Answer, AnswerSession, Offer};
 
-use super::arena::Arena;
+use super::arena::Queue;
 use super::core::{Core, clocks, random, random_u64};
 use super::endpoint::Endpoint;
 use super::inbox::ToMember;
@@ -155,7 +155,7 @@ impl Core {
         let member = offer.member.clone();
         let key = self.endpoints.insert(Endpoint {
             transport,
-            arena: Arena::default(),
+            queue: Queue::default(),
             path: None,
             dirty: false,
             ready: false,

@@ -17,14 +17,13 @@ use bytes::Bytes;
 use roundtable_protocol::limit::MAX_CLIENT_MESSAGE_BYTES;
 use roundtable_protocol::message::Welcome;
 use roundtable_protocol::{PROTOCOL_VERSION, RoomId, ServerMessage};
-use tokio::sync::mpsc;
 use tungstenite::Error as SocketError;
 
 use super::fault::JoinWish;
 use super::follow::{Follower, Next};
 use super::session::{Action, Broken, Frame, Session, Timers};
 use crate::hub::{Admission, Hub, JoinRequest, Membership, Presence};
-use crate::shard::inbox::{OUTBOX_CAPACITY, SendError, ToMember};
+use crate::shard::inbox::{OUTBOX_CAPACITY, OutboxReceiver, SendError, ToMember, outbox};
 
 /// Bytes read from a socket at once. Each socket has a buffer of this size for good; an offer takes a few turns.
 const READ_BYTES: usize = 4 * 1024;
@@ -74,7 +73,7 @@ struct Conversation {
 /// What a conversation has in a room.
 struct Place {
     membership: Option<Membership>,
-    outbox: mpsc::Receiver<ToMember>,
+    outbox: OutboxReceiver,
     outbox_ran_over: bool,
     follower: Follower,
 }
@@ -162,7 +161,7 @@ impl Conversation {
         let Some(place) = &mut self.place else { return };
         match message {
             Some(message) => {
-                place.outbox_ran_over |= place.outbox.len() + 1 >= OUTBOX_CAPACITY;
+                place.outbox_ran_over |= place.outbox.waiting() + 1 >= OUTBOX_CAPACITY;
                 if matches!(message, ToMember::Close { .. })
                     && let Some(membership) = place.membership.take()
                 {
@@ -199,7 +198,8 @@ impl Conversation {
 
     async fn perform(&mut self, action: Action) {
         match action {
-            Action::Join(wish) => self.join(wish).await,
+            // Once in a conversation: its state is not to make the room that the conversation takes for good.
+            Action::Join(wish) => Box::pin(self.join(wish)).await,
             Action::Request { request, id } => {
                 let membership = self.place.as_ref().and_then(|place| place.membership.as_ref());
                 // If the shard has stopped, the end of the outbox says so.
@@ -218,12 +218,12 @@ impl Conversation {
                 Err(error) => tracing::error!(%error, "a message was written that is no text"),
             },
             Action::Ping => self.write(Message::Ping(Bytes::new())).await,
-            Action::Close { code, reason } => self.close(code, reason).await,
+            Action::Close { code, reason } => Box::pin(self.close(code, reason)).await,
         }
     }
 
     async fn join(&mut self, wish: JoinWish) {
-        let (sender, outbox) = mpsc::channel(OUTBOX_CAPACITY);
+        let (sender, outbox) = outbox();
         let JoinWish { name, token, max_seats } = wish;
         let request = JoinRequest { name, token, max_seats, outbox: sender };
         match self.hub.join(&self.room, request).await {
@@ -232,7 +232,7 @@ impl Conversation {
         }
     }
 
-    fn enter(&mut self, admission: Admission, outbox: mpsc::Receiver<ToMember>) {
+    fn enter(&mut self, admission: Admission, outbox: OutboxReceiver) {
         let Admission { joined, grants, ice_servers, membership } = admission;
         let (follower, state) = Follower::begin(joined.journal);
         self.place = Some(Place { membership: Some(membership), outbox, outbox_ran_over: false, follower });

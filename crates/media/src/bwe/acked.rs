@@ -25,11 +25,59 @@ const RECENT_PACKETS: usize = 5;
 const SHORTEST_SPAN: i64 = 1_000;
 
 /// The rate of arrival over the last second or 20 packets.
+///
+/// What it needs to know of the window is kept up to date as packets come and go; the window is walked through only when
+/// one of its largest gaps has left it, or while packets stand in it in another order than they were sent.
 #[derive(Debug, Default)]
 pub(crate) struct AckedRate {
     /// In the order of arrival.
     window: VecDeque<Packet>,
+    /// When the last of them arrived, whole.
+    newest: i64,
+    /// The bytes of all of it.
+    bytes: u64,
+    /// How many packets left before the one that arrived before them.
+    overtaken: usize,
+    /// `None` when it is to be looked for.
+    gaps: Option<Gaps>,
     bps: Option<f64>,
+}
+
+/// The two largest times between arrivals.
+#[derive(Debug, Clone, Copy)]
+struct Gaps {
+    largest: i64,
+    second: i64,
+    /// How many there are of the second largest.
+    seconds: usize,
+}
+
+impl Gaps {
+    /// Of no arrivals; the window has no gap below these two.
+    const NONE: Self = Self { largest: 0, second: 0, seconds: 1 };
+
+    /// With one gap more.
+    fn with(self, gap: i64) -> Self {
+        let Self { largest, second, seconds } = self;
+        if gap > largest {
+            let seconds = if largest == second { seconds + 1 } else { 1 };
+            Self { largest: gap, second: largest, seconds }
+        } else if gap > second {
+            Self { second: gap, seconds: 1, ..self }
+        } else {
+            Self { seconds: seconds + usize::from(gap == second), ..self }
+        }
+    }
+
+    /// Without one of the gaps; `None` if that leaves the second largest unknown.
+    fn without(self, gap: i64) -> Option<Self> {
+        if gap < self.second {
+            return Some(self);
+        }
+        // Of several that are equally large it is the same which one leaves.
+        let is_spare = gap == self.second && self.seconds > 1;
+        is_spare.then(|| Self { seconds: self.seconds - 1, ..self })
+    }
 }
 
 /// What arrived in a time so short that it counts only while a queue stands.
@@ -41,11 +89,17 @@ pub(crate) struct Recent {
     pub(crate) slowed: f64,
 }
 
+/// 12 bytes: of both times the low half, as only their differences count and those are short.
 #[derive(Debug, Clone, Copy)]
 struct Packet {
-    sent: i64,
-    arrival: i64,
+    sent: u32,
+    arrival: u32,
     size: u16,
+}
+
+/// How much later the first of two times is, in microseconds.
+fn passed(later: u32, earlier: u32) -> i64 {
+    i64::from(later.wrapping_sub(earlier) as i32)
 }
 
 impl AckedRate {
@@ -53,7 +107,11 @@ impl AckedRate {
     pub(crate) fn handle_received(&mut self, received: &[Report]) {
         for report in received {
             let Some(arrival) = report.arrival_micros else { continue };
-            self.insert(Packet { sent: report.sent_micros, arrival, size: report.size });
+            // The casts keep the low half.
+            self.insert(
+                arrival,
+                Packet { sent: report.sent_micros as u32, arrival: arrival as u32, size: report.size },
+            );
         }
         self.bps = self.measure();
     }
@@ -66,57 +124,132 @@ impl AckedRate {
     /// What arrived in the last 150 ms.
     pub(crate) fn recent(&self) -> Option<Recent> {
         let last = self.window.back()?;
-        let recent = self.window.iter().rev().take_while(|packet| packet.arrival + RECENT_SPAN >= last.arrival);
+        let recent = self.window.iter().rev().take_while(|packet| passed(last.arrival, packet.arrival) <= RECENT_SPAN);
         let (count, bytes, first) = recent
             .fold((0, 0.0, last), |(count, bytes, _), packet| (count + 1, bytes + f64::from(packet.size), packet));
-        let span = last.arrival - first.arrival;
+        let span = passed(last.arrival, first.arrival);
         let enough = count >= RECENT_PACKETS && span >= RECENT_SPAN / 2;
         enough.then(|| Recent {
             bps: (bytes - f64::from(first.size)) * 8e6 / span as f64,
-            slowed: ((last.sent - first.sent) as f64 / span as f64).clamp(0.0, 1.0),
+            slowed: (passed(last.sent, first.sent) as f64 / span as f64).clamp(0.0, 1.0),
         })
     }
 
-    fn insert(&mut self, packet: Packet) {
-        if self.window.back().is_some_and(|last| packet.arrival.saturating_add(MAX_SPAN) < last.arrival) {
-            // The receiver's clock went back: nothing before can be compared with what comes.
-            self.window.clear();
+    fn insert(&mut self, arrival: i64, packet: Packet) {
+        if arrival.abs_diff(self.newest) > MAX_SPAN.unsigned_abs() {
+            // Nothing before can be compared with what comes: it is too old, or the receiver's clock went back.
+            self.forget();
         }
-        let behind = self.window.iter().rev().take_while(|other| other.arrival > packet.arrival).count();
-        self.window.insert(self.window.len() - behind, packet);
+        let behind = self.window.iter().rev().take_while(|other| passed(other.arrival, packet.arrival) > 0).count();
+        if behind == 0 {
+            if let Some(last) = self.window.back() {
+                self.overtaken += usize::from(passed(packet.sent, last.sent) < 0);
+                self.gaps = self.gaps.map(|gaps| gaps.with(passed(packet.arrival, last.arrival)));
+            }
+            self.window.push_back(packet);
+            self.newest = arrival;
+        } else {
+            self.window.insert(self.window.len() - behind, packet);
+            self.gaps = None;
+            let pairs = self.window.iter().zip(self.window.iter().skip(1));
+            self.overtaken = pairs.filter(|(before, after)| passed(after.sent, before.sent) < 0).count();
+        }
+        self.bytes += u64::from(packet.size);
         while let (Some(first), Some(last)) = (self.window.front(), self.window.back()) {
-            let span = last.arrival.saturating_sub(first.arrival);
+            let span = passed(last.arrival, first.arrival);
             let len = self.window.len();
             if len <= MAX_PACKETS && span <= MAX_SPAN && (len <= MIN_PACKETS || span <= MIN_SPAN) {
                 break;
             }
-            self.window.pop_front();
+            self.forget_first();
         }
     }
 
-    fn measure(&self) -> Option<f64> {
-        let (first, last) = (self.window.front()?, self.window.back()?);
+    /// Forgets all but the room there is.
+    fn forget(&mut self) {
+        self.window.clear();
+        (self.bytes, self.overtaken, self.gaps) = (0, 0, None);
+    }
+
+    fn forget_first(&mut self) {
+        let Some(first) = self.window.pop_front() else { return };
+        self.bytes -= u64::from(first.size);
+        if let Some(next) = self.window.front() {
+            self.overtaken -= usize::from(passed(next.sent, first.sent) < 0);
+            self.gaps = self.gaps.and_then(|gaps| gaps.without(passed(next.arrival, first.arrival)));
+        }
+    }
+
+    fn measure(&mut self) -> Option<f64> {
         if self.window.len() < REQUIRED_PACKETS {
             return None;
         }
-        let (mut largest, mut second) = (0, 0);
-        let (mut bytes, mut earliest, mut latest) = (0.0, first.sent, *first);
-        let mut previous = first.arrival;
-        for packet in &self.window {
-            let gap = packet.arrival - previous;
-            previous = packet.arrival;
-            (largest, second) = if gap > largest { (gap, largest) } else { (largest, second.max(gap)) };
-            bytes += f64::from(packet.size);
-            earliest = earliest.min(packet.sent);
-            if packet.sent >= latest.sent {
-                latest = *packet;
+        let gaps = self.gaps.unwrap_or_else(|| largest_gaps(&self.window));
+        self.gaps = Some(gaps);
+        let (first, last) = (self.window.front()?, self.window.back()?);
+        let after_first = |packet: &&Packet| passed(packet.sent, first.sent);
+        let (earliest, latest) = match self.overtaken {
+            0 => (first, last),
+            // The latest of those that left at the same time.
+            _ => (self.window.iter().min_by_key(after_first)?, self.window.iter().max_by_key(after_first)?),
+        };
+        // n packets span n-1 intervals, so one does not count: the first to arrive, the last to leave.
+        let received_span = passed(last.arrival, first.arrival) - gaps.largest + gaps.second;
+        let sent_span = passed(latest.sent, earliest.sent);
+        let rate = |uncounted: &Packet, span: i64| {
+            (self.bytes - u64::from(uncounted.size)) as f64 / span.max(SHORTEST_SPAN) as f64
+        };
+        Some(rate(first, received_span).min(rate(latest, sent_span)) * 8e6)
+    }
+}
+
+fn largest_gaps(window: &VecDeque<Packet>) -> Gaps {
+    let pairs = window.iter().zip(window.iter().skip(1));
+    pairs.fold(Gaps::NONE, |gaps, (before, after)| gaps.with(passed(after.arrival, before.arrival)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The rate as the words of its definition have it.
+    fn plain(window: &VecDeque<Packet>) -> Option<f64> {
+        let pairs = window.iter().zip(window.iter().skip(1));
+        let mut gaps: Vec<i64> = pairs.map(|(before, after)| passed(after.arrival, before.arrival)).collect();
+        gaps.sort_unstable_by_key(|gap| std::cmp::Reverse(*gap));
+        let (first, last) = (window.front()?, window.back()?);
+        let bytes: f64 = window.iter().map(|packet| f64::from(packet.size)).sum();
+        let latest = window.iter().max_by_key(|packet| packet.sent)?;
+        let earliest = window.iter().map(|packet| packet.sent).min()?;
+        if window.len() < REQUIRED_PACKETS {
+            return None;
+        }
+        let received_span = passed(last.arrival, first.arrival) - gaps[0] + gaps[1];
+        let sent_span = passed(latest.sent, earliest);
+        let received = (bytes - f64::from(first.size)) / received_span.max(SHORTEST_SPAN) as f64;
+        let sent = (bytes - f64::from(latest.size)) / sent_span.max(SHORTEST_SPAN) as f64;
+        Some(received.min(sent) * 8e6)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_kept_up_to_date_is_what_a_walk_through_the_window_finds(
+            steps in proptest::collection::vec((0..40i64, -30..90i64, 1..1500u16), 1..600),
+            spread in 1..200i64,
+        ) {
+            let (mut rate, mut sent) = (AckedRate::default(), 0);
+            for (number, &(pause, delay, size)) in (0u64..).zip(&steps) {
+                sent += pause * 250;
+                // Few different delays, so that gaps are equal, and some that let a packet overtake others.
+                let arrival = sent + delay / spread * spread * 250;
+                let (probe, expected_ms, recovered) = (None, 0, false);
+                let arrival_micros = Some(arrival);
+                let report =
+                    Report { sequence: number, sent_micros: sent, arrival_micros, size, probe, expected_ms, recovered };
+                rate.handle_received(&[report]);
+                prop_assert_eq!(rate.bps(), plain(&rate.window));
             }
         }
-        // n packets span n-1 intervals, so one does not count: the first to arrive, the last to leave.
-        let received_span = (last.arrival - first.arrival - largest + second).max(SHORTEST_SPAN);
-        let sent_span = (latest.sent - earliest).max(SHORTEST_SPAN);
-        let received = (bytes - f64::from(first.size)) / received_span as f64;
-        let sent = (bytes - f64::from(latest.size)) / sent_span as f64;
-        Some(received.min(sent) * 8e6)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! libwebrtc calls this the application-limited region.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Bitrate;
 
@@ -16,25 +16,18 @@ const ENTER: f64 = 0.80;
 const LEAVE: f64 = 0.50;
 
 /// Whether what we send, rather than the path, limits the rate.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct AlrDetector {
-    updated: Instant,
     /// Bytes left; below zero if more was used than the share asks for.
     budget: f64,
     limited: bool,
 }
 
 impl AlrDetector {
-    pub(crate) const fn new(now: Instant) -> Self {
-        Self { updated: now, budget: 0.0, limited: false }
-    }
-
-    /// Accounts for `bytes` sent and for the time that passed.
-    pub(crate) fn handle_sent(&mut self, now: Instant, bytes: u16, estimate: Bitrate) {
+    /// Accounts for `bytes` sent so long after those before.
+    pub(crate) fn handle_sent(&mut self, passed: Duration, bytes: u16, estimate: Bitrate) {
         let share = estimate.scale(USAGE);
         let limit = share.bytes_in(WINDOW);
-        let passed = now.saturating_duration_since(self.updated);
-        self.updated = self.updated.max(now);
         self.budget = (self.budget.min(limit) + share.bytes_in(passed)).min(limit) - f64::from(bytes);
         self.budget = self.budget.max(-limit);
         let whole = limit.max(1.0);

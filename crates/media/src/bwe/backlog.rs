@@ -3,7 +3,7 @@
 //! A keyframe or a probe makes a queue of its own. As long as the queue is no longer than this one, it does not say
 //! that the path carries less than we think (our own).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Bitrate;
 
@@ -11,21 +11,14 @@ use super::Bitrate;
 const LIMIT: Duration = Duration::from_millis(100);
 
 /// A queue that drains at the target.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Backlog {
-    updated: Instant,
     bytes: f64,
 }
 
 impl Backlog {
-    pub(crate) const fn new(now: Instant) -> Self {
-        Self { updated: now, bytes: 0.0 }
-    }
-
-    /// Adds a packet; returns how long it queues, in milliseconds.
-    pub(crate) fn handle_sent(&mut self, now: Instant, size: u16, target: Bitrate) -> u16 {
-        let passed = now.saturating_duration_since(self.updated);
-        self.updated = self.updated.max(now);
+    /// Adds a packet that is sent so long after the one before; returns how long it queues, in milliseconds.
+    pub(crate) fn handle_sent(&mut self, passed: Duration, size: u16, target: Bitrate) -> u16 {
         self.bytes = (self.bytes - target.bytes_in(passed)).clamp(0.0, target.bytes_in(LIMIT)) + f64::from(size);
         // The cast saturates.
         (self.bytes * 8e3 / target.as_f64().max(1.0)) as u16

@@ -42,6 +42,8 @@ pub struct SendSideEstimator {
     probes: ProbeControl,
     backoff: Backoff,
     backlog: Backlog,
+    /// When the last packet was sent.
+    sent: Instant,
     rtt: Duration,
     remb: Option<Bitrate>,
     probed: Option<(Instant, Bitrate)>,
@@ -51,7 +53,12 @@ pub struct SendSideEstimator {
     fallen: Option<Reason>,
     target: Bitrate,
     reason: Reason,
-    /// Kept for their room only.
+}
+
+/// Room for what a feedback message tells, which all estimators of a plane may share: between messages it holds nothing
+/// of use.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
     reports: Vec<Report>,
     received: Vec<Report>,
 }
@@ -66,12 +73,13 @@ impl SendSideEstimator {
             config,
             log: SentLog::new(now),
             acked: AckedRate::default(),
-            alr: AlrDetector::new(now),
+            alr: AlrDetector::default(),
             delay: DelayHalf::new(now, start.as_f64(), MIN_TARGET.as_f64()),
             loss: LossHalf::new(start.as_f64()),
             probes: ProbeControl::new(now, start),
             backoff: Backoff::new(now, RTT_START),
-            backlog: Backlog::new(now),
+            backlog: Backlog::default(),
+            sent: now,
             rtt: RTT_START,
             remb: None,
             probed: None,
@@ -80,8 +88,6 @@ impl SendSideEstimator {
             fallen: None,
             target: start,
             reason: Reason::Start,
-            reports: Vec::new(),
-            received: Vec::new(),
         }
     }
 
@@ -139,22 +145,42 @@ impl SendSideEstimator {
         (self.probes.active(), self.probes.ended().map(|(cluster, outcome)| (cluster, outcome.into())))
     }
 
-    /// Gives the reports of one message to both halves.
-    fn learn(&mut self, now: Instant) {
-        self.received.clear();
-        self.received.extend(self.reports.iter().filter(|report| report.arrival_micros.is_some()));
-        self.received.sort_unstable_by_key(|report| (report.arrival_micros, report.sequence));
-        self.acked.handle_received(&self.received);
+    /// Takes a feedback message of the subscriber, with `told` for room.
+    pub(crate) fn handle_feedback_in(&mut self, now: Instant, feedback: &Feedback<'_>, told: &mut Told) {
+        let Told { reports, received } = told;
+        reports.clear();
+        self.log.resolve(now, feedback, reports);
+        if reports.is_empty() {
+            return;
+        }
+        received.clear();
+        received.extend(reports.iter().filter(|report| report.arrival_micros.is_some()));
+        received.sort_unstable_by_key(|report| (report.arrival_micros, report.sequence));
+        if let Some(last_sent) = received.iter().map(|report| report.sent_micros).max() {
+            // Includes the wait for the message, but shows that the path is not stuck.
+            let now_micros = self.log.micros(now) as i64;
+            let rtt = Duration::from_micros(now_micros.saturating_sub(last_sent).max(0).unsigned_abs());
+            self.backoff.handle_rtt(now, rtt);
+            self.backoff.handle_feedback(now, self.log.in_flight_bytes() > 0);
+            self.fallen = None;
+        }
+        self.learn(now, reports, received);
+        self.combine(now);
+    }
+
+    /// Gives the reports of one message to both halves; `received` are those that say that a packet came, as they came.
+    fn learn(&mut self, now: Instant, reports: &[Report], received: &[Report]) {
+        self.acked.handle_received(received);
         let (acked, limited, max) = (self.acked.bps(), self.alr.is_limited(), self.config.max.as_f64());
         let recent = self.acked.recent();
         let probing = self.probes.was_active(now, PROBE_WAKE);
-        let lost = self.reports.iter().any(|report| report.arrival_micros.is_none());
+        let lost = reports.iter().any(|report| report.arrival_micros.is_none());
         let context = DelayContext { acked, recent, rtt: self.rtt, limited, lost, max, probing };
-        self.delay.handle_received(now, &self.received, &context);
+        self.delay.handle_received(now, received, &context);
         if self.delay.queue() <= CALM_QUEUE {
             self.short = now;
         }
-        let found = self.probes.handle_reports(now, &self.reports);
+        let found = self.probes.handle_reports(now, reports);
         if let Some((cluster, outcome)) = found {
             self.apply_probe(now, &cluster, outcome);
         }
@@ -162,7 +188,7 @@ impl SendSideEstimator {
         self.proven |= acked.is_some() && !self.probes.is_active();
         let min = MIN_TARGET.as_f64();
         let context = LossContext { delay_rate: self.delay.rate(), acked, limited, min, max };
-        self.loss.handle_reports(&self.reports, &context);
+        self.loss.handle_reports(reports, &context);
     }
 
     fn apply_probe(&mut self, now: Instant, cluster: &ProbeCluster, outcome: ProbeOutcome) {
@@ -257,32 +283,17 @@ impl SendSideEstimator {
 
 impl Estimator for SendSideEstimator {
     fn handle_sent(&mut self, now: Instant, packet: &SentPacket) {
-        let expected_ms = self.backlog.handle_sent(now, packet.size, self.target);
+        let passed = now.saturating_duration_since(self.sent);
+        self.sent = self.sent.max(now);
+        let expected_ms = self.backlog.handle_sent(passed, packet.size, self.target);
         self.log.record(now, packet, expected_ms);
-        self.alr.handle_sent(now, packet.size, self.target);
+        self.alr.handle_sent(passed, packet.size, self.target);
         self.probes.handle_sent(now, packet);
         self.backoff.handle_sent(now);
     }
 
     fn handle_feedback(&mut self, now: Instant, feedback: &Feedback<'_>) {
-        self.reports.clear();
-        self.log.resolve(now, feedback, &mut self.reports);
-        let received = self.reports.iter().filter(|report| report.arrival_micros.is_some());
-        let Some(last_sent) = received.map(|report| report.sent_micros).max() else {
-            if !self.reports.is_empty() {
-                self.learn(now);
-                self.combine(now);
-            }
-            return;
-        };
-        // Includes the wait for the message, but shows that the path is not stuck.
-        let now_micros = self.log.micros(now) as i64;
-        let rtt = Duration::from_micros(now_micros.saturating_sub(last_sent).max(0).unsigned_abs());
-        self.backoff.handle_rtt(now, rtt);
-        self.backoff.handle_feedback(now, self.log.in_flight_bytes() > 0);
-        self.fallen = None;
-        self.learn(now);
-        self.combine(now);
+        self.handle_feedback_in(now, feedback, &mut Told::default());
     }
 
     fn handle_rtt(&mut self, now: Instant, rtt: Duration) {

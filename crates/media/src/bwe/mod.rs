@@ -26,6 +26,7 @@ use roundtable_wire::twcc::Feedback;
 pub use self::bitrate::Bitrate;
 pub use self::delay::{Trend, Usage};
 pub use self::estimator::SendSideEstimator;
+pub(crate) use self::estimator::Told;
 pub use self::loss::LossState;
 pub use self::null::NullEstimator;
 pub use self::probe::{Demand, ProbeCause, ProbeCluster, ProbeFinding};

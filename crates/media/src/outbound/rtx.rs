@@ -1,5 +1,6 @@
 //! Answers to NACKs: which packet may be sent again, how often, and for how many bytes.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::bwe::Bitrate;
@@ -23,8 +24,8 @@ const RATE_MAX: Bitrate = Bitrate::kbps(5_000);
 pub(crate) struct Retransmitter {
     /// The index of the next packet on the RTX SSRC.
     next: u64,
-    /// By index modulo [`HISTORY`]; empty until the first NACK.
-    repeats: Vec<Option<Repeat>>,
+    /// In the order of their indexes, those of the last [`HISTORY`] packets: few are lost at a time.
+    repeats: VecDeque<Repeat>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +37,7 @@ struct Repeat {
 
 impl Retransmitter {
     pub(crate) const fn new(first: u64) -> Self {
-        Self { next: first, repeats: Vec::new() }
+        Self { next: first, repeats: VecDeque::new() }
     }
 
     /// Whether the slot's packet `index` may be sent again now.
@@ -52,12 +53,17 @@ impl Retransmitter {
 
     /// Records that the slot's packet `index` is sent again.
     pub(crate) fn handle_repeat(&mut self, now: Instant, index: u64) {
-        if self.repeats.is_empty() {
-            self.repeats.resize(HISTORY as usize, None);
-        }
-        let count = self.repeated(index).map_or(0, |repeat| repeat.count);
-        if let Some(place) = self.repeats.get_mut((index % HISTORY) as usize) {
-            *place = Some(Repeat { index, count: count.saturating_add(1), last: now });
+        let newest = self.repeats.back().map_or(index, |newest| newest.index.max(index));
+        while self.repeats.pop_front_if(|oldest| oldest.index + HISTORY <= newest).is_some() {}
+        match self.repeats.binary_search_by_key(&index, |repeat| repeat.index) {
+            Ok(at) => {
+                // The search has just found it there.
+                let repeat = &mut self.repeats[at];
+                (repeat.count, repeat.last) = (repeat.count.saturating_add(1), now);
+            }
+            // Older ones are not found by their numbers any more, so nobody asks for them.
+            Err(_) if index + HISTORY <= newest => {}
+            Err(at) => self.repeats.insert(at, Repeat { index, count: 1, last: now }),
         }
     }
 
@@ -74,8 +80,8 @@ impl Retransmitter {
     }
 
     fn repeated(&self, index: u64) -> Option<Repeat> {
-        let place = self.repeats.get((index % HISTORY) as usize).copied().flatten();
-        place.filter(|repeat| repeat.index == index)
+        let at = self.repeats.binary_search_by_key(&index, |repeat| repeat.index).ok()?;
+        self.repeats.get(at).copied()
     }
 }
 
@@ -151,8 +157,9 @@ mod tests {
         assert_eq!(allowed(7, rtt), [0, 50, 100, 150]);
         assert_eq!(allowed(8, Duration::ZERO), [0, 20, 40, 60]);
         assert!(rtx.has_sent(7) && !rtx.has_sent(9));
-        assert!(rtx.allows(at(0), 7 + HISTORY, rtt), "another packet in the same place starts anew");
-        assert_eq!(rtx.repeats.len(), HISTORY as usize);
+        assert!(rtx.allows(at(0), 7 + HISTORY, rtt), "another packet starts anew");
+        rtx.handle_repeat(at(0), 7 + HISTORY);
+        assert_eq!(rtx.repeats.len(), 2, "what cannot be asked for any more is forgotten");
     }
 
     #[test]

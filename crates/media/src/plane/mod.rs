@@ -29,6 +29,7 @@ use roundtable_wire::{Kind, NtpTime};
 
 use crate::allocate;
 use crate::audio::RoomAudio;
+use crate::bwe::Told;
 use crate::config::{SlotConfig, TrackConfig};
 use crate::counters::{Counters, DropReason};
 use crate::decision::Log;
@@ -83,6 +84,7 @@ struct Scratch {
     arrivals: Vec<Option<u64>>,
     reports: Vec<ReportBlock>,
     answers: Vec<Dlrr>,
+    told: Told,
     /// Slots that have left a track while the subscribers of another one were served.
     left: Vec<(TrackKey, SlotKey)>,
     /// Peers whose paths are to be looked after.

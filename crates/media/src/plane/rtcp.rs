@@ -185,7 +185,7 @@ impl Plane {
     fn handle_feedback(&mut self, now: Instant, from: PeerKey, feedback: &Feedback<'_>, out: &mut impl Egress) {
         self.counters.feedback_in += 1;
         if let Some(peer) = self.peers.get_mut(from) {
-            peer.sending.handle_feedback(now, peer.limits.receive.max_bitrate, feedback);
+            peer.sending.handle_feedback(now, peer.limits.receive.max_bitrate, feedback, &mut self.scratch.told);
             self.look_after(now, from, out);
         }
     }

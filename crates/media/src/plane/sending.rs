@@ -7,6 +7,7 @@ use roundtable_wire::twcc::Feedback;
 use crate::allocate::{Allocator, Budget, Choice};
 use crate::bwe::{
     Bitrate, Demand, Estimator, EstimatorConfig, NullEstimator, ProbeCluster, ProbeId, SendSideEstimator, SentPacket,
+    Told,
 };
 use crate::key::SlotKey;
 use crate::pacer::Pacer;
@@ -235,12 +236,14 @@ impl Sending {
         }
     }
 
-    /// Takes a feedback message of the subscriber; `max` bounds what is sent to it.
-    pub(crate) fn handle_feedback(&mut self, now: Instant, max: Bitrate, feedback: &Feedback<'_>) {
+    /// Takes a feedback message of the subscriber, with `told` for room; `max` bounds what is sent to it.
+    pub(crate) fn handle_feedback(&mut self, now: Instant, max: Bitrate, feedback: &Feedback<'_>, told: &mut Told) {
         if let Silent::Yes = std::mem::replace(&mut self.silent, Silent::No) {
             self.measure(now, max);
         }
-        self.path.estimator_mut().handle_feedback(now, feedback);
+        if let Path::Measured(estimator) = &mut self.path {
+            estimator.handle_feedback_in(now, feedback, told);
+        }
         self.set_pace(now);
     }
 

@@ -40,8 +40,21 @@ fn packet(out: &mut Vec<u8>, sequence: u16, timestamp: u32, key: bool) {
 
 /// Every capacity that a packet could make grow.
 fn capacities(plane: &Plane) -> Vec<usize> {
-    let Scratch { restored, rtcp, sequences, ssrcs, arrivals, reports, answers, left, due, shown, candidates, changed } =
-        &plane.scratch;
+    let Scratch {
+        restored,
+        rtcp,
+        sequences,
+        ssrcs,
+        arrivals,
+        reports,
+        answers,
+        told: _,
+        left,
+        due,
+        shown,
+        candidates,
+        changed,
+    } = &plane.scratch;
     let scratch = [restored.capacity(), rtcp.capacity(), sequences.capacity(), arrivals.capacity(), left.capacity()];
     let scratch = scratch.into_iter().chain([
         ssrcs.capacity(),
@@ -106,4 +119,23 @@ fn nothing_grows_while_packets_are_forwarded() {
     assert_eq!(capacities(&plane), at_warm);
     let ring = plane.layer_stats(start, track).next().unwrap().ring_bytes;
     assert_eq!(ring, 512 << 10, "as much as 1.2 s of 1.9 Mbit/s take, in steps of two");
+}
+
+/// What one subscriber of one track costs, the buffers behind it aside: docs/PERFORMANCE.md lists it.
+#[test]
+fn what_a_subscriber_takes_is_bounded() {
+    use std::mem::size_of;
+    let sizes = [
+        ("slot", size_of::<Slot>(), 632),
+        ("peer", size_of::<Peer>(), 1112),
+        ("path", size_of::<crate::plane::sending::Sending>(), 640),
+        ("pacer", size_of::<crate::pacer::Pacer<crate::plane::sending::Paced>>(), 200),
+        ("estimator", size_of::<crate::bwe::SendSideEstimator>(), 1472),
+        ("epoch", size_of::<crate::outbound::rewrite::Epoch>(), 40),
+        ("numbering", size_of::<crate::outbound::rewrite::Numbering>(), 104),
+        ("selector", size_of::<crate::outbound::select::Selector>(), 48),
+    ];
+    for (what, bytes, most) in sizes {
+        assert!(bytes <= most, "{what}: {bytes} bytes, not {most}");
+    }
 }
