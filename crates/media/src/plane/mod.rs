@@ -124,6 +124,10 @@ impl Plane {
     /// Adds somebody. Nothing leaves for them before [`Plane::set_peer_ready`].
     pub fn add_peer(&mut self, now: Instant) -> PeerKey {
         self.recorder.note(now, || Call::AddPeer {});
+        self.insert_peer(now)
+    }
+
+    fn insert_peer(&mut self, now: Instant) -> PeerKey {
         self.timers.schedule(Timer::ReceiverReports, Some(now + timeout::REPORT_INTERVAL));
         self.peers.insert(Peer::new(now))
     }
@@ -168,6 +172,10 @@ impl Plane {
     /// Adds a track that a peer publishes. A track of a peer that is not there is never live.
     pub fn add_track(&mut self, now: Instant, peer: PeerKey, config: TrackConfig) -> TrackKey {
         self.recorder.note(now, || Call::AddTrack { peer, config: config.clone() });
+        self.insert_track(now, peer, config)
+    }
+
+    fn insert_track(&mut self, now: Instant, peer: PeerKey, config: TrackConfig) -> TrackKey {
         let transport_cc = config.codecs.iter().any(|codec| codec.transport_cc);
         let id = config.extensions.id(roundtable_wire::Extension::TransportSequence).filter(|_| transport_cc);
         if config.kind == Kind::Video {

@@ -22,7 +22,7 @@ impl Plane {
     /// told by [`PlaneEvent::KeyframeWanted`](crate::PlaneEvent::KeyframeWanted) and
     /// [`PlaneEvent::LayersWanted`](crate::PlaneEvent::LayersWanted).
     pub fn add_relayed_peer(&mut self, now: Instant) -> PeerKey {
-        let peer = self.add_peer(now);
+        let peer = self.insert_peer(now);
         if let Some(state) = self.peers.get_mut(peer) {
             state.is_relayed = true;
         }
@@ -39,7 +39,7 @@ impl Plane {
     /// origin made of them, not by what they carry.
     pub fn add_relayed_track(&mut self, now: Instant, peer: PeerKey, config: TrackConfig) -> TrackKey {
         // Nothing is declared: SSRCs are bound as they come, and retransmissions do not come as such.
-        self.add_track(now, peer, TrackConfig { ssrcs: Vec::new(), fid: Vec::new(), ..config })
+        self.insert_track(now, peer, TrackConfig { ssrcs: Vec::new(), fid: Vec::new(), ..config })
     }
 
     /// Hands the packets of a track to another plane from now on, as far as they are of `layers` (bit by bit), or no
