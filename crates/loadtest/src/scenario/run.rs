@@ -3,14 +3,18 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::calls;
 use crate::clock::Clock;
-use crate::connect::{Door, JoinError, JoinSpec};
+use crate::connect::{self, JoinError, JoinSpec};
+use crate::contestant::Contestant;
 use crate::dtls::{DtlsError, Identity};
 use crate::figures::{Expectation, Figures, Load, Memory};
-use crate::fleet::Fleet;
+use crate::fleet::{Door, Fleet};
+use crate::floor::Way;
 use crate::options::Common;
 use crate::process::Process;
 use crate::server::{Server, ServerError};
+use crate::signal::Url;
 
 /// Why a run came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +32,10 @@ pub(crate) enum RunError {
 /// One run and how it tells of itself.
 pub(crate) struct Run<'a> {
     pub(crate) executable: &'a Path,
+    /// What is put under load.
+    pub(crate) contestant: &'a Contestant,
+    /// Whether system calls are counted, too, where that is possible.
+    pub(crate) counts_calls: bool,
     pub(crate) common: &'a Common,
     /// Takes a line of progress.
     pub(crate) say: &'a (dyn Fn(String) + Sync),
@@ -46,10 +54,23 @@ pub(crate) struct Stage {
 impl Run<'_> {
     /// Starts or finds the server and gets a fleet ready.
     pub(crate) fn stage(&self) -> Result<Stage, RunError> {
-        let Common { url, pid, threads, server_args, .. } = self.common;
-        let server = match url {
-            Some(url) => Server::running(url, *pid)?,
-            None => Server::start(self.executable, server_args)?,
+        let (server, entrance) = match self.contestant {
+            Contestant::Own => {
+                let (server, url) = Server::start(self.executable, &self.common.server_args)?;
+                (server, Entrance::Signalling(url))
+            }
+            Contestant::Peer(executable) => {
+                let (server, url) = Server::start(executable, &[])?;
+                (server, Entrance::Signalling(url))
+            }
+            Contestant::Running(url, pid) => {
+                let (server, url) = Server::running(url, *pid)?;
+                (server, Entrance::Signalling(url))
+            }
+            Contestant::Floor(sending) => {
+                let (server, way) = Server::start_floor(self.executable, sending.name())?;
+                (server, Entrance::Known(way))
+            }
         };
         let raised = [Some(Process::own()), server.process].map(|process| process.is_none_or(Process::raise));
         let priority_raised = !raised.contains(&false);
@@ -59,17 +80,20 @@ impl Run<'_> {
                     .to_owned(),
             );
         }
-        let mut random = [0; 4];
-        getrandom::fill(&mut random).map_err(std::io::Error::other)?;
-        let door = Door {
-            url: server.url.clone(),
-            identity: Identity::generate()?,
-            clock: Clock::start(),
-            base: Instant::now(),
-            prefix: format!("bench-{:08x}", u32::from_be_bytes(random)),
+        let clock = Clock::start();
+        let door = match entrance {
+            Entrance::Signalling(url) => Door::Server(connect::Door {
+                url,
+                identity: Identity::generate()?,
+                clock,
+                base: Instant::now(),
+                prefix: prefix()?,
+            }),
+            Entrance::Known(way) => Door::Floor(way),
         };
         let rss_before_kib = server.process.and_then(Process::rss_kib);
-        Ok(Stage { fleet: Fleet::start(door, *threads)?, server, rss_before_kib, priority_raised })
+        let fleet = Fleet::start(clock, door, self.common.threads)?;
+        Ok(Stage { fleet, server, rss_before_kib, priority_raised })
     }
 
     /// Lets all join and settle.
@@ -117,10 +141,31 @@ impl Run<'_> {
         figures
     }
 
+    /// Counts the system calls of the process under load for a few seconds; not while CPU is measured, for it costs some.
+    pub(crate) fn count_calls(&self, stage: &Stage, figures: &mut Figures) {
+        let process = stage.server.process.filter(|_| self.counts_calls);
+        let calls = process.and_then(|process| calls::count(process, CALLS_SECONDS));
+        let packets = figures.packets_per_second * f64::from(CALLS_SECONDS);
+        figures.calls_per_packet = calls.filter(|_| packets > 0.0).map(|calls| calls as f64 / packets);
+    }
+
     /// Tells of progress.
     pub(crate) fn say(&self, line: String) {
         (self.say)(line);
     }
+}
+
+/// How clients find what is under load.
+enum Entrance {
+    Signalling(Url),
+    Known(Way),
+}
+
+/// Begins the names of a run's rooms, so that runs on one server do not meet.
+fn prefix() -> Result<String, RunError> {
+    let mut random = [0; 4];
+    getrandom::fill(&mut random).map_err(std::io::Error::other)?;
+    Ok(format!("bench-{:08x}", u32::from_be_bytes(random)))
 }
 
 /// Waits; at once if the time has passed.
@@ -132,3 +177,5 @@ pub(crate) fn sleep_until(at: Instant) {
 const DRAIN: Duration = Duration::from_millis(500);
 /// Seconds between two lines of progress.
 const PROGRESS_SECONDS: u32 = 2;
+/// How long system calls are counted.
+const CALLS_SECONDS: u32 = 2;
