@@ -61,6 +61,9 @@ pub struct Figures {
     /// The server's CPU.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<Load>,
+    /// µs a delivered packet of the server's busiest thread: what bounds it, as a thread has one core at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub busiest_thread_micros_per_packet: Option<f64>,
     /// System calls of the server for each delivered packet, where they were counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls_per_packet: Option<f64>,
@@ -236,6 +239,9 @@ impl Figures {
             switch_ms: spread(&|run| run.switch_ms),
             cpu_ms_per_join: first.cpu_ms_per_join.map(|_| of(&|run| run.cpu_ms_per_join.unwrap_or_default())),
             joins_per_second: first.joins_per_second.map(|_| of(&|run| run.joins_per_second.unwrap_or_default())),
+            busiest_thread_micros_per_packet: first
+                .busiest_thread_micros_per_packet
+                .map(|_| of(&|run| run.busiest_thread_micros_per_packet.unwrap_or_default())),
             calls_per_packet: first.calls_per_packet.map(|_| of(&|run| run.calls_per_packet.unwrap_or_default())),
             server: first.server.map(|_| load(&|run| run.server.unwrap_or_default())),
             generator: load(&|run| run.generator),

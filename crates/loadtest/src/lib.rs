@@ -23,6 +23,7 @@ mod clock;
 mod compare;
 mod connect;
 mod contestant;
+mod curve;
 mod dtls;
 mod figures;
 mod fleet;

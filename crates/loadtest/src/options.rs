@@ -20,9 +20,19 @@ pub enum Command {
     /// Put a kind of load on a server.
     #[command(flatten)]
     Scenario(Scenario),
+    /// What a packet and a member cost with 1 to 999 who watch, and in 1 to 500 rooms
+    Curve(Curve),
     /// The bare loop that servers are compared with; started by `--compare`
     #[command(hide = true)]
     BareLoop(BareLoop),
+}
+
+/// `curve`
+#[derive(Debug, Clone, Args)]
+pub struct Curve {
+    /// What every scenario knows.
+    #[command(flatten)]
+    pub common: Common,
 }
 
 /// `bare-loop`

@@ -54,9 +54,18 @@ impl Process {
 
     /// utime, stime and what the scheduler says of the threads; `None` if the process is gone.
     pub(crate) fn cpu(self) -> Option<Cpu> {
-        let threads = std::fs::read_dir(format!("/proc/{}/task", self.0)).ok()?.flatten();
-        let spent = threads.filter_map(|thread| spent(&std::fs::read_to_string(thread.path().join("schedstat")).ok()?));
-        Some(Cpu { living: spent.sum(), ..cpu(&self.read("stat")?)? })
+        let living = self.threads().iter().map(|(_, spent)| spent).sum();
+        Some(Cpu { living, ..cpu(&self.read("stat")?)? })
+    }
+
+    /// How long each living thread has been on a CPU, by its id.
+    pub(crate) fn threads(self) -> Vec<(u32, Duration)> {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.0)).into_iter().flatten().flatten();
+        let spent = threads.filter_map(|thread| {
+            let id = thread.file_name().to_str()?.parse().ok()?;
+            Some((id, spent(&std::fs::read_to_string(thread.path().join("schedstat")).ok()?)?))
+        });
+        spent.collect()
     }
 
     /// Resident memory in KiB.
@@ -77,6 +86,15 @@ impl Process {
     fn read(self, file: &str) -> Option<String> {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.0)).ok()
     }
+}
+
+/// What the busiest of the threads has spent since; those that came or went in between do not count.
+pub(crate) fn busiest(before: &[(u32, Duration)], after: &[(u32, Duration)]) -> Option<Duration> {
+    let spent = after.iter().filter_map(|(id, after)| {
+        let (_, before) = before.iter().find(|(known, _)| known == id)?;
+        Some(after.saturating_sub(*before))
+    });
+    spent.max()
 }
 
 fn cpu(stat: &str) -> Option<Cpu> {
@@ -135,6 +153,15 @@ mod tests {
         assert_eq!(cpu(ms(300)).total(), ms(400), "a thread is missing");
         assert!((cpu(ms(418)).user_part() - 0.25).abs() < 1e-9);
         assert!(Process::own().cpu().is_some_and(|own| own.living > Duration::ZERO));
+    }
+
+    #[test]
+    fn the_busiest_thread_is_the_one_that_spent_most_since() {
+        let ms = Duration::from_millis;
+        let (before, after) = ([(1, ms(900)), (2, ms(10))], [(1, ms(930)), (2, ms(90)), (3, ms(500))]);
+        assert_eq!(busiest(&before, &after), Some(ms(80)));
+        assert_eq!(busiest(&[], &after), None);
+        assert!(Process::own().threads().iter().any(|(id, _)| *id == std::process::id()));
     }
 
     #[test]

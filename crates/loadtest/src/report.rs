@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use crate::compare::{self, Rival, counted};
 use crate::contestant::Contestant;
+use crate::curve::{self, Point};
 use crate::figures::Figures;
 use crate::floor;
-use crate::options::{Command, Common, Options, Scenario};
+use crate::options::{Command, Common, Curve, Options, Scenario};
 use crate::process::{load_average, machine};
 use crate::scenario::{self, Run, RunError};
 use crate::table::table;
@@ -57,6 +58,15 @@ struct Document<'a> {
     beside: &'a [Rival],
 }
 
+/// What is written of a curve.
+#[derive(Debug, Serialize)]
+struct CurveDocument<'a> {
+    version: &'a str,
+    machine: Machine,
+    scenario: &'a str,
+    points: &'a [Point],
+}
+
 /// The machine that ran both.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -78,6 +88,7 @@ struct Machine {
 pub fn run(options: &Options, executable: &Path, out: &mut (dyn Write + Send)) -> Result<Outcome, BenchError> {
     Ok(match &options.command {
         Command::Scenario(scenario) => run_all(scenario, executable, out)?,
+        Command::Curve(options) => run_curve(options, executable, out)?,
         Command::BareLoop(options) => {
             floor::serve(options.sending, out).map_err(Fault::Print)?;
             Outcome::Reported
@@ -130,6 +141,32 @@ fn run_all(scenario: &Scenario, executable: &Path, out: &mut (dyn Write + Send))
     Ok(if median.is_some() { Outcome::Reported } else { Outcome::Refused })
 }
 
+/// One point after the other.
+fn run_curve(options: &Curve, executable: &Path, out: &mut (dyn Write + Send)) -> Result<Outcome, Fault> {
+    let Curve { common } = options;
+    let (machine, bare) = (Machine::this(), is_bare(common));
+    let out = Mutex::new(out);
+    let say = |line: String| {
+        if !bare {
+            // Who closed the output does not want to hear more.
+            let _ = writeln!(out.lock().unwrap_or_else(std::sync::PoisonError::into_inner), "{line}");
+        }
+    };
+    let contestant = [Contestant::asked(common)];
+    let mut points = Vec::new();
+    for (name, scenario) in curve::points(options) {
+        say(name.clone());
+        let runs = play(&scenario, &contestant, executable, &say)?.pop().unwrap_or_default();
+        points.push(Point { name, median: counted(&runs), runs });
+    }
+    say(curve::table(&points).trim_end().to_owned());
+    let counts = points.iter().any(|point| point.median.is_some());
+    let out = out.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let version = env!("CARGO_PKG_VERSION");
+    write_json(common, &CurveDocument { version, machine, scenario: "curve", points: &points }, out)?;
+    Ok(if counts { Outcome::Reported } else { Outcome::Refused })
+}
+
 /// The runs of all contestants, who take turns, each round in another order, so that all see the same weather.
 fn play(
     scenario: &Scenario,
@@ -168,7 +205,7 @@ fn is_bare(common: &Common) -> bool {
     common.json.as_deref() == Some(Path::new("-"))
 }
 
-fn write_json(common: &Common, document: &Document<'_>, out: &mut (dyn Write + Send)) -> Result<(), Fault> {
+fn write_json(common: &Common, document: &impl Serialize, out: &mut (dyn Write + Send)) -> Result<(), Fault> {
     let Some(path) = &common.json else { return Ok(()) };
     let text = serde_json::to_string_pretty(document).map_err(io::Error::from)?;
     if is_bare(common) {

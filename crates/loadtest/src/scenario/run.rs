@@ -12,7 +12,7 @@ use crate::figures::{Expectation, Figures, Load, Memory};
 use crate::fleet::{Door, Fleet};
 use crate::floor::Way;
 use crate::options::Common;
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::server::{Server, ServerError};
 use crate::signal::Url;
 
@@ -118,7 +118,8 @@ impl Run<'_> {
         let (from, until) = fleet.measure(Duration::from_secs(u64::from(seconds)));
         sleep_until(from);
         let cpu = || (server.process.and_then(Process::cpu), Process::own().cpu().unwrap_or_default());
-        let ((server_before, own_before), start) = (cpu(), fleet.report());
+        let threads = || server.process.map(Process::threads).unwrap_or_default();
+        let ((server_before, own_before), threads_before, start) = (cpu(), threads(), fleet.report());
         for second in 1..seconds {
             sleep_until(from + Duration::from_secs(u64::from(second)));
             tick(second);
@@ -128,13 +129,16 @@ impl Run<'_> {
             }
         }
         sleep_until(until);
-        let (server_after, own_after) = cpu();
+        let ((server_after, own_after), threads_after) = (cpu(), threads());
         let rss_after_kib = server.process.and_then(Process::rss_kib);
         std::thread::sleep(DRAIN);
         let mut figures = Figures::of_media(&start, &fleet.report(), expected, f64::from(seconds));
         figures.priority_raised = *priority_raised;
         let load = |cpu| Load::of(cpu, figures.delivered, figures.seconds);
         figures.server = server_before.zip(server_after).map(|(before, after)| load(after.since(before)));
+        let busiest = process::busiest(&threads_before, &threads_after).filter(|_| figures.delivered > 0);
+        figures.busiest_thread_micros_per_packet =
+            busiest.map(|spent| spent.as_secs_f64() * 1e6 / figures.delivered as f64);
         figures.generator = load(own_after.since(own_before));
         let memory = rss_before_kib.zip(rss_after_kib);
         figures.memory = memory.map(|(before, after)| Memory::of(before, after, figures.members));
