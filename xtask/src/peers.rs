@@ -113,7 +113,7 @@ fn measure(goal: &Goal) -> Result<Vec<Value>, Failure> {
     let peer = peer();
     match goal.beside {
         Beside::All => {
-            let more = ["--compare", "--peer", &peer, "--runs", &rounds, "--seconds", "5", "--warmup", "2"];
+            let more = ["--compare", "--peer", &peer, "--runs", &rounds, "--seconds", "4", "--warmup", "3"];
             Ok(vec![bench(goal.name, &[goal.arguments, &more].concat())?])
         }
         Beside::Nothing => Ok(vec![bench(goal.name, &[goal.arguments, &["--runs", &rounds]].concat())?]),

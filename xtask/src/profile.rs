@@ -18,7 +18,7 @@ const DEFAULT_SCENARIO: &[&str] = &["fan-out", "--subscribers", "50"];
 /// Seconds that are sampled.
 const SECONDS: &str = "10";
 /// Samples a second of each core; odd, so that it does not beat with timers.
-const FREQUENCY: &str = "997";
+const FREQUENCY: &str = "4999";
 /// Without these the stacks of optimised code cannot be followed.
 const FRAME_POINTERS: &str = "-Cforce-frame-pointers=yes";
 
