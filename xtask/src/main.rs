@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask test`, `fuzz`, `peers`, `profile`, `miri`, `protocol`, `web`.
+//! The project's own commands: `cargo xtask test`, `fuzz`, `peers`, `profile`, `cost`, `instructions`, `miri`, `protocol`, `web`.
 #![allow(clippy::print_stdout)] // A command talks.
 
 mod bench;
@@ -27,6 +27,7 @@ cargo xtask COMMAND
             CPU a packet beside the bare loop and a naive server on str0m; the goals whose names begin with a GOAL, or all
   profile   [SCENARIO [ARGUMENT]...]
             a flame graph of the server under a scenario of `roundtable bench`, fan-out to 50 unless one is named
+  cost      whether a forwarded packet costs at most twice what the bare loop takes for it
   instructions
             [record] instructions of the hot functions under valgrind, against those in git or in their place
   miri      the unsafe crate under Miri (needs a nightly toolchain with the component miri)
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         ["scenarios", names @ ..] => scenarios::play(names),
         ["peers", names @ ..] => peers::compare(names),
         ["profile", scenario @ ..] => profile::profile(scenario),
+        ["cost"] => bench::build().and_then(|()| cost::guard()),
         ["instructions"] => instructions::count(false),
         ["instructions", "record"] => instructions::count(true),
         ["miri"] => miri(),

@@ -82,6 +82,8 @@ const GOALS: &[Goal] = &[
     },
 ];
 
+/// Seconds until the server has found out what the paths carry; its probes would count as its cost.
+const SETTLING: &str = "6";
 /// Rounds of a goal; the medians count.
 const ROUNDS: u32 = 3;
 
@@ -113,17 +115,22 @@ fn measure(goal: &Goal) -> Result<Vec<Value>, Failure> {
     let peer = peer();
     match goal.beside {
         Beside::All => {
-            let more = ["--compare", "--peer", &peer, "--runs", &rounds, "--seconds", "4", "--warmup", "3"];
+            let more = ["--compare", "--peer", &peer, "--runs", &rounds, "--seconds", "4", "--warmup", SETTLING];
             Ok(vec![bench(goal.name, &[goal.arguments, &more].concat())?])
         }
-        Beside::Nothing => Ok(vec![bench(goal.name, &[goal.arguments, &["--runs", &rounds]].concat())?]),
+        Beside::Nothing => {
+            Ok(vec![bench(goal.name, &[goal.arguments, &["--runs", &rounds, "--warmup", SETTLING]].concat())?])
+        }
         Beside::OneShard => {
             let mut figures = Vec::new();
             for round in 1..=ROUNDS {
                 for shards in ["1", "2"] {
                     let with = format!("--server-args=--shards={shards}");
                     let name = format!("{}-{round}-{shards}", goal.name);
-                    figures.push(bench(&name, &[goal.arguments, &[&with, "--seconds", "6"]].concat())?);
+                    figures.push(bench(
+                        &name,
+                        &[goal.arguments, &[&with, "--seconds", "6", "--warmup", SETTLING]].concat(),
+                    )?);
                 }
             }
             Ok(figures)

@@ -145,7 +145,7 @@ impl Run<'_> {
         figures
     }
 
-    /// Counts the system calls of the process under load for a few seconds; not while CPU is measured, for it costs some.
+    /// Counts the system calls of the process under load for a second; not while CPU is measured, for it costs some.
     pub(crate) fn count_calls(&self, stage: &Stage, figures: &mut Figures) {
         let process = stage.server.process.filter(|_| self.counts_calls);
         let calls = process.and_then(|process| calls::count(process, CALLS_SECONDS));
@@ -181,5 +181,5 @@ pub(crate) fn sleep_until(at: Instant) {
 const DRAIN: Duration = Duration::from_millis(500);
 /// Seconds between two lines of progress.
 const PROGRESS_SECONDS: u32 = 2;
-/// How long system calls are counted.
-const CALLS_SECONDS: u32 = 2;
+/// Seconds in which system calls are counted.
+const CALLS_SECONDS: u32 = 1;
