@@ -90,6 +90,11 @@ impl Fleet {
         (from, until)
     }
 
+    /// The clock that packets are marked by, in ns.
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.clock.now_ns()
+    }
+
     /// How the clients stand.
     pub(crate) fn report(&self) -> Vec<Report> {
         self.workers.iter().filter_map(Worker::report).collect()

@@ -115,6 +115,7 @@ impl Run<'_> {
     pub(crate) fn measure(&self, stage: &Stage, expected: &Expectation, mut tick: impl FnMut(u32)) -> Figures {
         let Stage { server, fleet, rss_before_kib, priority_raised } = stage;
         let seconds = self.common.seconds;
+        let (began, began_ns) = (Instant::now(), fleet.now_ns());
         let (from, until) = fleet.measure(Duration::from_secs(u64::from(seconds)));
         sleep_until(from);
         let cpu = || (server.process.and_then(Process::cpu), Process::own().cpu().unwrap_or_default());
@@ -134,6 +135,7 @@ impl Run<'_> {
         std::thread::sleep(DRAIN);
         let mut figures = Figures::of_media(&start, &fleet.report(), expected, f64::from(seconds));
         figures.priority_raised = *priority_raised;
+        figures.refused.extend(leap(began.elapsed(), fleet.now_ns().saturating_sub(began_ns)));
         let load = |cpu| Load::of(cpu, figures.delivered, figures.seconds);
         figures.server = server_before.zip(server_after).map(|(before, after)| load(after.since(before)));
         let busiest = process::busiest(&threads_before, &threads_after).filter(|_| figures.delivered > 0);
@@ -159,6 +161,12 @@ impl Run<'_> {
     }
 }
 
+/// Why a window does not count in which the clock of the wall, by which packets are marked, did not run as the other one.
+fn leap(elapsed: Duration, by_the_wall_ns: u64) -> Option<String> {
+    let leap = Duration::from_nanos(by_the_wall_ns).abs_diff(elapsed);
+    (leap > LARGEST_LEAP + elapsed / SLEWING).then(|| format!("the clock was set by {} ms meanwhile", leap.as_millis()))
+}
+
 /// How clients find what is under load.
 enum Entrance {
     Signalling(Url),
@@ -177,9 +185,26 @@ pub(crate) fn sleep_until(at: Instant) {
     std::thread::sleep(at.saturating_duration_since(Instant::now()));
 }
 
+/// Between two clocks that run as they should.
+const LARGEST_LEAP: Duration = Duration::from_millis(20);
+/// One may be slewed by a thousandth of the time; the kernel does half of that.
+const SLEWING: u32 = 1_000;
 /// How long the last packets of a window may take, retransmitted ones too.
 const DRAIN: Duration = Duration::from_millis(500);
 /// Seconds between two lines of progress.
 const PROGRESS_SECONDS: u32 = 2;
 /// Seconds in which system calls are counted.
 const CALLS_SECONDS: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_leaps_spoils_the_window() {
+        let elapsed = Duration::from_secs(3);
+        assert_eq!(leap(elapsed, 3_019_000_000), None);
+        assert_eq!(leap(elapsed, 5_750_000_000).as_deref(), Some("the clock was set by 2750 ms meanwhile"));
+        assert!(leap(elapsed, 0).is_some());
+    }
+}
