@@ -13,11 +13,15 @@ fn bench(arguments: &[&str]) -> (Option<i32>, String) {
 
 /// The figures of the one run. Whether it counts depends on what else the machine does, so nothing is asserted of that.
 fn figures(arguments: &[&str]) -> Value {
+    document(arguments)["runs"][0].clone()
+}
+
+fn document(arguments: &[&str]) -> Value {
     let (_, said) = bench(arguments);
     let document: Value = serde_json::from_str(&said).expect(&said);
     assert_eq!(document["scenario"], arguments[0]);
     assert!(document["machine"]["kernel"].is_string());
-    document["runs"][0].clone()
+    document
 }
 
 #[test]
@@ -32,6 +36,20 @@ fn a_picture_reaches_everybody_who_watches() {
     for load in ["server", "generator"] {
         assert!(run[load]["microsPerPacket"].is_f64(), "{run}");
     }
+}
+
+#[test]
+fn the_bare_loop_forwards_the_same_beside_the_server() {
+    let short = ["--seconds", "1", "--warmup", "1", "--compare", "--json"];
+    let document = document(&[&["meetings", "--rooms", "2", "--members", "3"][..], &short].concat());
+    for (rival, name) in document["beside"].as_array().unwrap().iter().zip(["floor, segmented", "floor, plain"]) {
+        let run = &rival["runs"][0];
+        assert_eq!((&rival["name"], &run["members"], &run["bad"]), (&name.into(), &6.into(), &0.into()), "{rival}");
+        assert_eq!((run["lossPercent"].as_f64(), run["missingPercent"].as_f64()), (Some(0.0), Some(0.0)), "{rival}");
+        // From each of six to two others, 50 packets of sound and at least 60 of a picture in the second.
+        assert!((1_200..1_800).contains(&run["delivered"].as_u64().unwrap()), "{rival}");
+    }
+    assert_eq!(document["beside"].as_array().unwrap().len(), 2);
 }
 
 #[test]

@@ -1,7 +1,12 @@
-//! The project's own commands: `cargo xtask test`, `fuzz`, `miri`, `protocol`, `web`.
+//! The project's own commands: `cargo xtask test`, `fuzz`, `peers`, `profile`, `cost`, `instructions`, `miri`, `protocol`, `web`.
 #![allow(clippy::print_stdout)] // A command talks.
 
+mod bench;
+mod cost;
 mod fuzz;
+mod instructions;
+mod peers;
+mod profile;
 mod scenarios;
 mod steps;
 mod tools;
@@ -18,6 +23,13 @@ cargo xtask COMMAND
   fuzz      [SECONDS] looks for bytes that break a parser, in all fuzz targets together
   scenarios [NAME]...
             browsers over bad links, each for minutes; those whose ids begin with a NAME, or all
+  peers     [GOAL]...
+            CPU a packet beside the bare loop and a naive server on str0m; the goals whose names begin with a GOAL, or all
+  profile   [SCENARIO [ARGUMENT]...]
+            a flame graph of the server under a scenario of `roundtable bench`, fan-out to 50 unless one is named
+  cost      whether a forwarded packet costs at most twice what the bare loop takes for it
+  instructions
+            [record] instructions of the hot functions under valgrind, against those in git or in their place
   miri      the unsafe crate under Miri (needs a nightly toolchain with the component miri)
   protocol  writes web/sdk/src/protocol.ts and docs/protocol.schema.json from crates/protocol
   web       builds web/app/dist, the page that is built into the binary";
@@ -32,6 +44,11 @@ fn main() -> ExitCode {
         ["fuzz"] => fuzz::fuzz(None),
         ["fuzz", seconds] => fuzz::fuzz(Some(seconds)),
         ["scenarios", names @ ..] => scenarios::play(names),
+        ["peers", names @ ..] => peers::compare(names),
+        ["profile", scenario @ ..] => profile::profile(scenario),
+        ["cost"] => bench::build().and_then(|()| cost::guard()),
+        ["instructions"] => instructions::count(false),
+        ["instructions", "record"] => instructions::count(true),
         ["miri"] => miri(),
         ["protocol"] => protocol(),
         ["web"] => web(),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Failure, capture, cargo, git, npm, run, scenarios, tools};
+use crate::{Failure, capture, cargo, cost, git, instructions, npm, run, scenarios, tools};
 
 /// One thing that must hold.
 struct Step {
@@ -29,6 +29,8 @@ const STEPS: &[Step] = &[
     Step { name: "web build", needs: &["web packages"], run: || run(npm(&["run", "build"])) },
     Step { name: "page in git", needs: &["web build"], run: page_in_git },
     Step { name: "release build", needs: &[], run: || run(cargo(&["build", "--release"])) },
+    Step { name: "instructions", needs: &["tools"], run: || instructions::count(false) },
+    Step { name: "cost", needs: &["release build"], run: cost::guard },
     Step { name: "browsers", needs: &["web packages", "release build"], run: || run(npm(&["run", "e2e"])) },
     Step { name: "bad links", needs: &["web packages", "release build"], run: scenarios::guard },
 ];

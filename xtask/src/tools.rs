@@ -1,4 +1,4 @@
-//! The programs that the tests need beside Rust: browsers, a TURN server, OpenSSL, Node.
+//! The programs that the tests need beside Rust: browsers, a TURN server, OpenSSL, valgrind, Node.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,6 +16,7 @@ const TOOLS: &[Tool] = &[
     Tool { names: &["firefox-esr", "firefox"], package: "firefox-esr" },
     Tool { names: &["turnserver"], package: "coturn" },
     Tool { names: &["openssl"], package: "openssl" },
+    Tool { names: &["valgrind"], package: "valgrind" },
     Tool { names: &["node"], package: "nodejs" },
     Tool { names: &["npm"], package: "npm" },
 ];

@@ -47,19 +47,25 @@ pub(crate) struct Client {
     pub(crate) ended: Option<String>,
     /// Who wants to know of the first packet and of the first packet of a picture.
     pub(crate) notify: Option<Sender<Joined>>,
-    pub(crate) conversation: Conversation,
+    /// What is said besides media. Nothing is, where nobody would listen.
+    pub(crate) control: Option<Control>,
     pub(crate) socket: Socket,
     pub(crate) server: SocketAddr,
     pub(crate) sealer: Cipher,
     pub(crate) opener: Cipher,
-    pub(crate) checks: Checks,
     pub(crate) publisher: Publisher,
     pub(crate) receiver: Receiver,
-    pub(crate) timers: Timers,
     /// The tracks of others that came on slots of this client.
     pub(crate) tracks: Vec<TrackId>,
     /// Packets that were no good.
     pub(crate) bad: u64,
+}
+
+/// What a client says besides media: over the WebSocket, and to the server's ICE agent.
+pub(crate) struct Control {
+    pub(crate) conversation: Conversation,
+    pub(crate) checks: Checks,
+    pub(crate) timers: Timers,
 }
 
 /// When a client came to what, in ns of the run's clock.
@@ -124,7 +130,7 @@ impl Client {
                 let arrived = datagram.arrived.map_or_else(|| clock.now_ns(), |arrived| clock.ns(arrived));
                 self.handle_datagram(arrived, datagram.contents, measure);
             }
-            if self.timers.feedback + FEEDBACK_INTERVAL <= now {
+            if self.timers().is_some_and(|timers| timers.feedback + FEEDBACK_INTERVAL <= now) {
                 self.write_rtcp(now, clock, scratch);
             }
             if !batch.is_full() {
@@ -158,25 +164,27 @@ impl Client {
         self.publisher.handle_timeout(now, clock.now_ns(), measure.window, &self.sealer, &mut scratch.arena, |arena| {
             send_runs(socket, server, arena);
         });
-        if self.timers.feedback + LATEST_FEEDBACK <= now {
+        if self.timers().is_some_and(|timers| timers.feedback + LATEST_FEEDBACK <= now) {
             self.write_rtcp(now, clock, scratch);
         }
-        if self.timers.check <= now {
-            self.timers.check = now + CHECK_INTERVAL;
-            self.checks.write(&mut scratch.rtcp);
+        if let Some(Control { checks, timers, .. }) =
+            self.control.as_mut().filter(|control| control.timers.check <= now)
+        {
+            timers.check = now + CHECK_INTERVAL;
+            checks.write(&mut scratch.rtcp);
             self.send(&scratch.rtcp);
         }
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due.
-    pub(crate) fn poll_timeout(&self) -> Instant {
-        let own = self.timers.due();
-        self.publisher.poll_timeout().map_or(own, |publisher| publisher.min(own))
+    /// When [`handle_timeout`](Self::handle_timeout) is due; `None` if never.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let own = self.timers().map(|timers| timers.due());
+        [own, self.publisher.poll_timeout()].into_iter().flatten().min()
     }
 
     /// Takes what came over the WebSocket.
     pub(crate) fn handle_news(&mut self) {
-        while let Some(news) = self.conversation.poll() {
+        while let Some(news) = self.control.as_mut().and_then(|control| control.conversation.poll()) {
             match news {
                 News::Message(message) => self.handle_message(*message),
                 News::Ended(why) => {
@@ -200,7 +208,8 @@ impl Client {
             priority: None,
         };
         let changes = self.tracks.iter().map(change).collect();
-        if let Err(error) = self.conversation.send(&ClientMessage::View { changes }) {
+        let Some(Control { conversation, .. }) = &mut self.control else { return };
+        if let Err(error) = conversation.send(&ClientMessage::View { changes }) {
             self.ended.get_or_insert(error.to_string());
         }
     }
@@ -216,10 +225,20 @@ impl Client {
         self.receiver.handle_window();
     }
 
+    /// Goes, and says so.
+    pub(crate) fn leave(&mut self) {
+        self.control.iter_mut().for_each(|control| control.conversation.leave());
+    }
+
     /// What to wait on: media, and signalling.
-    pub(crate) fn descriptors(&self) -> [RawFd; 2] {
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = RawFd> + use<> {
         use std::os::fd::AsRawFd as _;
-        [self.socket.as_raw_fd(), self.conversation.descriptor()]
+        let signalling = self.control.as_ref().map(|control| control.conversation.descriptor());
+        [self.socket.as_raw_fd()].into_iter().chain(signalling)
+    }
+
+    fn timers(&self) -> Option<&Timers> {
+        self.control.as_ref().map(|control| &control.timers)
     }
 
     fn handle_message(&mut self, message: ServerMessage) {
@@ -242,14 +261,15 @@ impl Client {
 
     /// Sends feedback and, when they are due, reports.
     fn write_rtcp(&mut self, now: Instant, clock: Clock, scratch: &mut Scratch) {
+        let Some(Control { timers, .. }) = &mut self.control else { return };
         scratch.rtcp.clear();
         let (mut writer, now_ns) = (Writer::new(&mut scratch.rtcp), clock.now_ns());
-        if self.timers.report <= now {
-            self.timers.report = now + REPORT_INTERVAL;
+        if timers.report <= now {
+            timers.report = now + REPORT_INTERVAL;
             self.publisher.report(NtpTime::from_unix_micros(clock.unix_micros(now_ns)), &mut writer);
             self.receiver.write_report(&mut writer);
         }
-        self.timers.feedback = now;
+        timers.feedback = now;
         self.receiver.write_feedback(now_ns, &mut writer);
         if !scratch.rtcp.is_empty() && self.sealer.seal_rtcp(&mut scratch.rtcp).is_some() {
             self.send(&scratch.rtcp);

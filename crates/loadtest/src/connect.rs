@@ -11,7 +11,7 @@ use mio::{Events, Interest, Poll, Token};
 use roundtable_udp::{Message, Options, ReceiveBatch, Socket};
 use roundtable_wire::{PacketKind, classify};
 
-use crate::client::{Client, Joined, Timers};
+use crate::client::{Client, Control, Joined, Timers};
 use crate::clock::Clock;
 use crate::dtls::{DtlsError, Handshake, Identity};
 use crate::publish::{Publisher, TrackSpec};
@@ -51,6 +51,8 @@ pub(crate) struct JoinSpec {
     pub(crate) tracks: Vec<TrackSpec>,
     /// The part of received RTP packets that the client loses on purpose, 0 to 1.
     pub(crate) loss: f64,
+    /// Whether its sound is among what a room forwards, for a loop that does not listen: a server finds out itself.
+    pub(crate) is_heard: bool,
 }
 
 /// What all joins of a run have in common.
@@ -112,20 +114,32 @@ impl Door {
             joined,
             ended: None,
             notify,
-            conversation,
+            control: Some(Control { conversation, checks, timers: Timers::start(self.base, now, number) }),
             socket: line.socket,
             server,
             sealer: cipher(&keys.sending)?,
             opener: cipher(&keys.receiving)?,
-            checks,
             publisher,
             receiver: Receiver::new(number | FEEDBACK_BIT, answer.fid, answer.transport_sequence, loss),
-            timers: Timers::start(self.base, now, number),
             tracks: Vec::new(),
             bad: 0,
         };
         Ok(Entered { client, early })
     }
+}
+
+/// A client's socket towards a server.
+pub(crate) fn open_socket(server: SocketAddr) -> io::Result<Socket> {
+    // On loopback the socket has the address of loopback, or the server would answer to another one.
+    let any: IpAddr = match server.ip() {
+        ip if ip.is_loopback() => ip,
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = Socket::bind(SocketAddr::new(any, 0), &Options::default())?;
+    // Where the kernel does not tell, the time of reading counts.
+    let _ = socket.tell_arrivals();
+    Ok(socket)
 }
 
 /// A socket and the way to wait for it.
@@ -139,15 +153,7 @@ struct Line {
 
 impl Line {
     fn open(server: SocketAddr) -> Result<Self, JoinError> {
-        // On loopback the socket has the address of loopback, or the server would answer to another one.
-        let any: IpAddr = match server.ip() {
-            ip if ip.is_loopback() => ip,
-            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        let socket = Socket::bind(SocketAddr::new(any, 0), &Options::default())?;
-        // Where the kernel does not tell, the time of reading counts.
-        let _ = socket.tell_arrivals();
+        let socket = open_socket(server)?;
         let poll = Poll::new()?;
         poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(0), Interest::READABLE)?;
         let batch = ReceiveBatch::new(BATCH, ReceiveBatch::FULL_BYTES);

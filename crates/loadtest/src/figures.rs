@@ -61,6 +61,12 @@ pub struct Figures {
     /// The server's CPU.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<Load>,
+    /// µs a delivered packet of the server's busiest thread: what bounds it, as a thread has one core at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub busiest_thread_micros_per_packet: Option<f64>,
+    /// System calls of the server for each delivered packet, where they were counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls_per_packet: Option<f64>,
     /// The generator's CPU.
     pub generator: Load,
     /// The server's memory.
@@ -157,10 +163,10 @@ impl Spread {
 
 impl Load {
     pub(crate) fn of(cpu: Cpu, packets: u64, seconds: f64) -> Self {
-        let per_packet = |seconds: f64| if packets == 0 { 0.0 } else { seconds * 1e6 / packets as f64 };
+        let micros_per_packet = if packets == 0 { 0.0 } else { cpu.total().as_secs_f64() * 1e6 / packets as f64 };
         Self {
-            micros_per_packet: per_packet(cpu.total().as_secs_f64()),
-            user_micros_per_packet: per_packet(cpu.user.as_secs_f64()),
+            micros_per_packet,
+            user_micros_per_packet: micros_per_packet * cpu.user_part(),
             core_percent: cpu.total().as_secs_f64() * 100.0 / seconds,
         }
     }
@@ -233,6 +239,10 @@ impl Figures {
             switch_ms: spread(&|run| run.switch_ms),
             cpu_ms_per_join: first.cpu_ms_per_join.map(|_| of(&|run| run.cpu_ms_per_join.unwrap_or_default())),
             joins_per_second: first.joins_per_second.map(|_| of(&|run| run.joins_per_second.unwrap_or_default())),
+            busiest_thread_micros_per_packet: first
+                .busiest_thread_micros_per_packet
+                .map(|_| of(&|run| run.busiest_thread_micros_per_packet.unwrap_or_default())),
+            calls_per_packet: first.calls_per_packet.map(|_| of(&|run| run.calls_per_packet.unwrap_or_default())),
             server: first.server.map(|_| load(&|run| run.server.unwrap_or_default())),
             generator: load(&|run| run.generator),
             memory: first.memory.map(|_| Memory {
@@ -246,7 +256,7 @@ impl Figures {
 }
 
 /// The middle one; of an even number the upper of the two.
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
@@ -340,7 +350,8 @@ mod tests {
     #[test]
     fn cpu_is_per_packet_and_of_a_core() {
         use std::time::Duration;
-        let cpu = Cpu { user: Duration::from_millis(100), system: Duration::from_millis(300) };
+        let ms = Duration::from_millis;
+        let cpu = Cpu { user: ms(100), system: ms(300), living: ms(400) };
         let load = Load::of(cpu, 100_000, 4.0);
         assert!((load.micros_per_packet - 4.0).abs() < 1e-9 && (load.user_micros_per_packet - 1.0).abs() < 1e-9);
         assert!((load.core_percent - 10.0).abs() < 1e-9);

@@ -6,23 +6,34 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use crate::client::Joined;
-use crate::connect::{Door, JoinError, JoinSpec};
+use crate::clock::Clock;
+use crate::connect::{self, JoinError, JoinSpec};
+use crate::floor::Way;
 use crate::measure::Window;
 use crate::worker::{Report, Worker};
 
 /// How many join at once where a scenario says nothing of it.
 const PARALLEL: usize = 4;
 
+/// Where clients get in.
+pub(crate) enum Door {
+    /// At a server, by signalling, ICE and DTLS.
+    Server(connect::Door),
+    /// At the bare loop.
+    Floor(Way),
+}
+
 /// The clients of a run. They leave when it is dropped.
 pub(crate) struct Fleet {
-    pub(crate) door: Door,
+    clock: Clock,
+    door: Door,
     workers: Vec<Worker>,
 }
 
 impl Fleet {
-    pub(crate) fn start(door: Door, threads: u32) -> std::io::Result<Self> {
-        let workers = (0..threads.max(1)).map(|_| Worker::start(door.clock)).collect::<Result<_, _>>()?;
-        Ok(Self { door, workers })
+    pub(crate) fn start(clock: Clock, door: Door, threads: u32) -> std::io::Result<Self> {
+        let workers = (0..threads.max(1)).map(|_| Worker::start(clock)).collect::<Result<_, _>>()?;
+        Ok(Self { clock, door, workers })
     }
 
     /// Lets all of them join, a few at once, and in their order.
@@ -47,7 +58,10 @@ impl Fleet {
 
     /// Lets one join; `notify` is told of its first packet.
     pub(crate) fn enter(&self, spec: &JoinSpec, notify: Option<Sender<Joined>>) -> Result<(), JoinError> {
-        let entered = self.door.join(spec, notify)?;
+        let entered = match &self.door {
+            Door::Server(door) => door.join(spec, notify)?,
+            Door::Floor(way) => way.join(self.clock, spec)?,
+        };
         if let Some(worker) = self.worker(spec.number) {
             worker.enter(entered);
         }
@@ -70,10 +84,15 @@ impl Fleet {
     pub(crate) fn measure(&self, seconds: Duration) -> (Instant, Instant) {
         let from = Instant::now() + LEAD;
         let until = from + seconds;
-        let from_ns = self.door.clock.now_ns() + LEAD.as_nanos() as u64; // A tenth of a second.
+        let from_ns = self.clock.now_ns() + LEAD.as_nanos() as u64; // A tenth of a second.
         let window = Window { from_ns, until_ns: from_ns + seconds.as_nanos() as u64 };
         self.workers.iter().for_each(|worker| worker.measure(window));
         (from, until)
+    }
+
+    /// The clock that packets are marked by, in ns.
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.clock.now_ns()
     }
 
     /// How the clients stand.

@@ -15,14 +15,19 @@
 //!
 //! From the bottom: `stamp`, `tally`, `clock`, `measure`; `stun`, `dtls`, `srtp`, `sdp`, `signal`; `publish` and `receive`;
 //! `client`, which has all of these; `connect`, which makes one; `worker`, a thread of many; `fleet`, all of them;
-//! `scenario`, what they do.
+//! `scenario`, what they do. Beside them `floor`, the bare loop that a server is compared with.
 
+mod calls;
 mod client;
 mod clock;
+mod compare;
 mod connect;
+mod contestant;
+mod curve;
 mod dtls;
 mod figures;
 mod fleet;
+mod floor;
 mod measure;
 pub mod options;
 mod process;

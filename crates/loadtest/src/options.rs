@@ -4,12 +4,57 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+pub use crate::floor::Sending;
+
 /// Puts load on a server and says what it costs.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// What kind of load.
+    /// What to do.
     #[command(subcommand)]
-    pub scenario: Scenario,
+    pub command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Put a kind of load on a server.
+    #[command(flatten)]
+    Scenario(Scenario),
+    /// What a packet and a member cost with 1 to 999 who watch, and in 1 to 500 rooms
+    Curve(Curve),
+    /// The bare loop that servers are compared with; started by `--compare`
+    #[command(hide = true)]
+    BareLoop(BareLoop),
+}
+
+/// `curve`
+#[derive(Debug, Clone, Args)]
+pub struct Curve {
+    /// What every scenario knows.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `bare-loop`
+#[derive(Debug, Clone, Args)]
+pub struct BareLoop {
+    /// How it sends
+    #[arg(long, value_enum, default_value_t = Sending::Segmented)]
+    pub sending: Sending,
+}
+
+/// What runs beside the server, in turn with it.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Beside {
+    /// Also runs the bare loop (receive, open, copy and seal for each, send; no state) at the same pace, in turn with the
+    /// server, and says how they compare
+    #[arg(long, value_enum, value_name = "SENDING", num_args = 0..=1, require_equals = true, value_delimiter = ',',
+        default_missing_value = "segmented,plain")]
+    pub compare: Option<Vec<Sending>>,
+    /// Another server to run in turn with ours: an executable that says `http://host:port/` and speaks our signalling;
+    /// repeatable
+    #[arg(long, value_name = "EXECUTABLE")]
+    pub peer: Vec<PathBuf>,
 }
 
 /// The kinds of load. They are named for what the rooms do.
@@ -41,6 +86,9 @@ pub struct FanOut {
     /// Five packets of 1200 bytes each 33 ms (1.4 Mbit/s) rather than sizes as Chromium makes them
     #[arg(long)]
     pub equal: bool,
+    /// What runs beside the server.
+    #[command(flatten)]
+    pub beside: Beside,
     /// What every scenario knows.
     #[command(flatten)]
     pub common: Common,
@@ -52,6 +100,9 @@ pub struct Audio {
     /// How many listen
     #[arg(long, value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=999))]
     pub subscribers: u32,
+    /// What runs beside the server.
+    #[command(flatten)]
+    pub beside: Beside,
     /// What every scenario knows.
     #[command(flatten)]
     pub common: Common,
@@ -69,6 +120,9 @@ pub struct Meetings {
     /// Of each picture, in kbit/s
     #[arg(long, value_name = "KBIT/S", default_value_t = 500, value_parser = clap::value_parser!(u32).range(50..=20_000))]
     pub kbit: u32,
+    /// What runs beside the server.
+    #[command(flatten)]
+    pub beside: Beside,
     /// What every scenario knows.
     #[command(flatten)]
     pub common: Common,
@@ -159,6 +213,17 @@ impl Scenario {
             Self::Joins(_) => "joins",
             Self::Churn(_) => "churn",
             Self::Switching(_) => "switching",
+        }
+    }
+
+    /// What is to run beside the server; nothing where members come and go, which the bare loop does not know.
+    #[must_use]
+    pub fn beside(&self) -> Option<&Beside> {
+        match self {
+            Self::FanOut(FanOut { beside, .. })
+            | Self::Audio(Audio { beside, .. })
+            | Self::Meetings(Meetings { beside, .. }) => Some(beside),
+            Self::Joins(_) | Self::Churn(_) | Self::Switching(_) => None,
         }
     }
 

@@ -29,6 +29,9 @@ pub(crate) fn table(figures: &Figures) -> String {
     rows.extend(figures.joins_per_second.map(|rate| ("sustained joins", format!("{rate:.1} a second{per_join}"))));
     rows.extend(figures.switches_asked.map(|asked| ("layers asked for", asked.to_string())));
     rows.extend(figures.server.map(|load| ("server CPU", load_text(load))));
+    let busiest = figures.busiest_thread_micros_per_packet;
+    rows.extend(busiest.map(|micros| ("busiest thread", format!("{micros:.2} µs a packet"))));
+    rows.extend(figures.calls_per_packet.map(|calls| ("system calls", format!("{calls:.3} a packet"))));
     rows.push(("generator CPU", load_text(figures.generator)));
     rows.extend(figures.memory.map(|memory| {
         let megabytes = |kib: u64| kib as f64 / 1_024.0;

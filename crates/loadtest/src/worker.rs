@@ -153,7 +153,7 @@ struct Carrier {
 
 struct Place {
     client: Client,
-    due: Instant,
+    due: Option<Instant>,
 }
 
 impl Carrier {
@@ -206,7 +206,7 @@ impl Carrier {
                     let _ = reply.send(self.report()); // Who asked may have given up.
                 }
                 Command::Stop => {
-                    self.clients_mut().for_each(|client| client.conversation.leave());
+                    self.clients_mut().for_each(Client::leave);
                     return false;
                 }
             }
@@ -232,12 +232,12 @@ impl Carrier {
             }
             self.due.pop();
             let Some(Some(place)) = self.places.get_mut(at) else { continue };
-            if place.due != due {
+            if place.due != Some(due) {
                 continue;
             }
             place.client.handle_timeout(now, self.clock, &self.measure, &mut self.scratch);
             place.due = place.client.poll_timeout();
-            self.due.push(Reverse((place.due, at)));
+            self.due.extend(place.due.map(|due| Reverse((due, at))));
         }
     }
 
@@ -249,14 +249,15 @@ impl Carrier {
             client.handle_datagram(now_ns, &mut datagram, &mut self.measure);
         }
         let at = self.free.pop().unwrap_or(self.places.len());
-        for (descriptor, token) in client.descriptors().iter().zip([2 * at + 1, 2 * at + 2]) {
-            let registered = self.poll.registry().register(&mut SourceFd(descriptor), Token(token), Interest::READABLE);
+        for (descriptor, token) in client.descriptors().zip([2 * at + 1, 2 * at + 2]) {
+            let registered =
+                self.poll.registry().register(&mut SourceFd(&descriptor), Token(token), Interest::READABLE);
             if let Err(error) = registered {
                 client.ended.get_or_insert(format!("it cannot be waited for: {error}"));
             }
         }
         let due = client.poll_timeout();
-        self.due.push(Reverse((due, at)));
+        self.due.extend(due.map(|due| Reverse((due, at))));
         let place = Some(Place { client, due });
         match self.places.get_mut(at) {
             Some(free) => *free = place,
@@ -268,7 +269,7 @@ impl Carrier {
         let is_meant = |place: &Option<Place>| place.as_ref().is_some_and(|place| place.client.number == number);
         let Some(at) = self.places.iter().position(is_meant) else { return };
         if let Some(mut place) = self.places.get_mut(at).and_then(Option::take) {
-            place.client.conversation.leave();
+            place.client.leave();
             let (expected, received) = place.client.receiver.rtp_counts();
             self.departed_rtp = (self.departed_rtp.0 + expected, self.departed_rtp.1 + received);
             for descriptor in place.client.descriptors() {

@@ -103,7 +103,7 @@ impl<'a> Crowd<'a> {
 
     fn join(&self) -> Result<(), String> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let spec = JoinSpec { room: 0, number, seats: 1, voice_slots: 0, tracks: vec![], loss: 0.0 };
+        let spec = JoinSpec { room: 0, number, seats: 1, voice_slots: 0, tracks: vec![], loss: 0.0, is_heard: true };
         let (notify, news) = channel();
         self.stage.fleet.enter(&spec, Some(notify)).map_err(|error| error.to_string())?;
         let joined = self.wait(&news);

@@ -7,6 +7,8 @@ use crate::publish::{Sizes, TrackSpec, VideoShape};
 
 /// Microphones of a room that are all forwarded; of more only the loudest are.
 const MOST_OPEN_MICROPHONES: u32 = 8;
+/// So many then, unless the server is told otherwise.
+const LOUDEST: u32 = 3;
 
 /// A run's clients.
 #[derive(Debug, Default)]
@@ -23,7 +25,7 @@ impl Rooms {
         if seats > 0 {
             self.expected.receivers.push(number);
         }
-        self.specs.push(JoinSpec { room, number, seats, voice_slots: 0, tracks, loss: 0.0 });
+        self.specs.push(JoinSpec { room, number, seats, voice_slots: 0, tracks, loss: 0.0, is_heard: true });
         number
     }
 }
@@ -68,6 +70,8 @@ pub(crate) fn meetings(options: &Meetings) -> Rooms {
         rooms.expected.sources.push(picture);
         if options.members <= MOST_OPEN_MICROPHONES {
             rooms.expected.sources.push(sound);
+        } else if let Some(spec) = rooms.specs.last_mut() {
+            spec.is_heard = place % options.members < LOUDEST;
         }
     }
     rooms

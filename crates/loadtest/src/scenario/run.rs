@@ -3,14 +3,18 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::calls;
 use crate::clock::Clock;
-use crate::connect::{Door, JoinError, JoinSpec};
+use crate::connect::{self, JoinError, JoinSpec};
+use crate::contestant::Contestant;
 use crate::dtls::{DtlsError, Identity};
 use crate::figures::{Expectation, Figures, Load, Memory};
-use crate::fleet::Fleet;
+use crate::fleet::{Door, Fleet};
+use crate::floor::Way;
 use crate::options::Common;
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::server::{Server, ServerError};
+use crate::signal::Url;
 
 /// Why a run came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +32,10 @@ pub(crate) enum RunError {
 /// One run and how it tells of itself.
 pub(crate) struct Run<'a> {
     pub(crate) executable: &'a Path,
+    /// What is put under load.
+    pub(crate) contestant: &'a Contestant,
+    /// Whether system calls are counted, too, where that is possible.
+    pub(crate) counts_calls: bool,
     pub(crate) common: &'a Common,
     /// Takes a line of progress.
     pub(crate) say: &'a (dyn Fn(String) + Sync),
@@ -46,10 +54,23 @@ pub(crate) struct Stage {
 impl Run<'_> {
     /// Starts or finds the server and gets a fleet ready.
     pub(crate) fn stage(&self) -> Result<Stage, RunError> {
-        let Common { url, pid, threads, server_args, .. } = self.common;
-        let server = match url {
-            Some(url) => Server::running(url, *pid)?,
-            None => Server::start(self.executable, server_args)?,
+        let (server, entrance) = match self.contestant {
+            Contestant::Own => {
+                let (server, url) = Server::start(self.executable, &self.common.server_args)?;
+                (server, Entrance::Signalling(url))
+            }
+            Contestant::Peer(executable) => {
+                let (server, url) = Server::start(executable, &[])?;
+                (server, Entrance::Signalling(url))
+            }
+            Contestant::Running(url, pid) => {
+                let (server, url) = Server::running(url, *pid)?;
+                (server, Entrance::Signalling(url))
+            }
+            Contestant::Floor(sending) => {
+                let (server, way) = Server::start_floor(self.executable, sending.name())?;
+                (server, Entrance::Known(way))
+            }
         };
         let raised = [Some(Process::own()), server.process].map(|process| process.is_none_or(Process::raise));
         let priority_raised = !raised.contains(&false);
@@ -59,17 +80,20 @@ impl Run<'_> {
                     .to_owned(),
             );
         }
-        let mut random = [0; 4];
-        getrandom::fill(&mut random).map_err(std::io::Error::other)?;
-        let door = Door {
-            url: server.url.clone(),
-            identity: Identity::generate()?,
-            clock: Clock::start(),
-            base: Instant::now(),
-            prefix: format!("bench-{:08x}", u32::from_be_bytes(random)),
+        let clock = Clock::start();
+        let door = match entrance {
+            Entrance::Signalling(url) => Door::Server(connect::Door {
+                url,
+                identity: Identity::generate()?,
+                clock,
+                base: Instant::now(),
+                prefix: prefix()?,
+            }),
+            Entrance::Known(way) => Door::Floor(way),
         };
         let rss_before_kib = server.process.and_then(Process::rss_kib);
-        Ok(Stage { fleet: Fleet::start(door, *threads)?, server, rss_before_kib, priority_raised })
+        let fleet = Fleet::start(clock, door, self.common.threads)?;
+        Ok(Stage { fleet, server, rss_before_kib, priority_raised })
     }
 
     /// Lets all join and settle.
@@ -91,10 +115,12 @@ impl Run<'_> {
     pub(crate) fn measure(&self, stage: &Stage, expected: &Expectation, mut tick: impl FnMut(u32)) -> Figures {
         let Stage { server, fleet, rss_before_kib, priority_raised } = stage;
         let seconds = self.common.seconds;
+        let (began, began_ns) = (Instant::now(), fleet.now_ns());
         let (from, until) = fleet.measure(Duration::from_secs(u64::from(seconds)));
         sleep_until(from);
         let cpu = || (server.process.and_then(Process::cpu), Process::own().cpu().unwrap_or_default());
-        let ((server_before, own_before), start) = (cpu(), fleet.report());
+        let threads = || server.process.map(Process::threads).unwrap_or_default();
+        let ((server_before, own_before), threads_before, start) = (cpu(), threads(), fleet.report());
         for second in 1..seconds {
             sleep_until(from + Duration::from_secs(u64::from(second)));
             tick(second);
@@ -104,17 +130,29 @@ impl Run<'_> {
             }
         }
         sleep_until(until);
-        let (server_after, own_after) = cpu();
+        let ((server_after, own_after), threads_after) = (cpu(), threads());
         let rss_after_kib = server.process.and_then(Process::rss_kib);
         std::thread::sleep(DRAIN);
         let mut figures = Figures::of_media(&start, &fleet.report(), expected, f64::from(seconds));
         figures.priority_raised = *priority_raised;
+        figures.refused.extend(leap(began.elapsed(), fleet.now_ns().saturating_sub(began_ns)));
         let load = |cpu| Load::of(cpu, figures.delivered, figures.seconds);
         figures.server = server_before.zip(server_after).map(|(before, after)| load(after.since(before)));
+        let busiest = process::busiest(&threads_before, &threads_after).filter(|_| figures.delivered > 0);
+        figures.busiest_thread_micros_per_packet =
+            busiest.map(|spent| spent.as_secs_f64() * 1e6 / figures.delivered as f64);
         figures.generator = load(own_after.since(own_before));
         let memory = rss_before_kib.zip(rss_after_kib);
         figures.memory = memory.map(|(before, after)| Memory::of(before, after, figures.members));
         figures
+    }
+
+    /// Counts the system calls of the process under load for a second; not while CPU is measured, for it costs some.
+    pub(crate) fn count_calls(&self, stage: &Stage, figures: &mut Figures) {
+        let process = stage.server.process.filter(|_| self.counts_calls);
+        let calls = process.and_then(|process| calls::count(process, CALLS_SECONDS));
+        let packets = figures.packets_per_second * f64::from(CALLS_SECONDS);
+        figures.calls_per_packet = calls.filter(|_| packets > 0.0).map(|calls| calls as f64 / packets);
     }
 
     /// Tells of progress.
@@ -123,12 +161,50 @@ impl Run<'_> {
     }
 }
 
+/// Why a window does not count in which the clock of the wall, by which packets are marked, did not run as the other one.
+fn leap(elapsed: Duration, by_the_wall_ns: u64) -> Option<String> {
+    let leap = Duration::from_nanos(by_the_wall_ns).abs_diff(elapsed);
+    (leap > LARGEST_LEAP + elapsed / SLEWING).then(|| format!("the clock was set by {} ms meanwhile", leap.as_millis()))
+}
+
+/// How clients find what is under load.
+enum Entrance {
+    Signalling(Url),
+    Known(Way),
+}
+
+/// Begins the names of a run's rooms, so that runs on one server do not meet.
+fn prefix() -> Result<String, RunError> {
+    let mut random = [0; 4];
+    getrandom::fill(&mut random).map_err(std::io::Error::other)?;
+    Ok(format!("bench-{:08x}", u32::from_be_bytes(random)))
+}
+
 /// Waits; at once if the time has passed.
 pub(crate) fn sleep_until(at: Instant) {
     std::thread::sleep(at.saturating_duration_since(Instant::now()));
 }
 
+/// Between two clocks that run as they should.
+const LARGEST_LEAP: Duration = Duration::from_millis(20);
+/// One may be slewed by a thousandth of the time; the kernel does half of that.
+const SLEWING: u32 = 1_000;
 /// How long the last packets of a window may take, retransmitted ones too.
 const DRAIN: Duration = Duration::from_millis(500);
 /// Seconds between two lines of progress.
 const PROGRESS_SECONDS: u32 = 2;
+/// Seconds in which system calls are counted.
+const CALLS_SECONDS: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_leaps_spoils_the_window() {
+        let elapsed = Duration::from_secs(3);
+        assert_eq!(leap(elapsed, 3_019_000_000), None);
+        assert_eq!(leap(elapsed, 5_750_000_000).as_deref(), Some("the clock was set by 2750 ms meanwhile"));
+        assert!(leap(elapsed, 0).is_some());
+    }
+}

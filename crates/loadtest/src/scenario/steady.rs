@@ -14,5 +14,6 @@ pub(crate) fn run(run: &Run<'_>, rooms: &Rooms) -> Result<Figures, RunError> {
         connect_us.saturating_record((client.joined.connected_ns - client.joined.began_ns) / 1_000);
     }
     figures.connect_ms = Spread::of(&connect_us);
+    run.count_calls(&stage, &mut figures);
     Ok(figures)
 }

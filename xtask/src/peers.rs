@@ -1,0 +1,213 @@
+//! `cargo xtask peers [GOAL]...`: how the server stands against the bare loop and a naive server on str0m.
+
+use serde_json::Value;
+
+use crate::bench::{self, bench, ratio};
+use crate::{Failure, cargo, root, run};
+
+/// One scenario and what is asked of it. The names of the goals are those of docs/PERFORMANCE.md.
+struct Goal {
+    name: &'static str,
+    arguments: &'static [&'static str],
+    /// Beside what it runs.
+    beside: Beside,
+    judges: &'static [Judge],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    /// The bare loop both ways, and the server on str0m.
+    All,
+    /// Nothing: the server alone.
+    Nothing,
+    /// Itself with one shard, in turn.
+    OneShard,
+}
+
+/// A figure and its bound.
+enum Judge {
+    /// The server's CPU a packet ÷ that of a rival, at most.
+    Ratio(&'static str, f64),
+    /// System calls a packet, at most.
+    Calls(f64),
+    /// Percent of a core, at most, without loss.
+    Core(f64),
+    /// How many times as much two shards can do as one, at least.
+    Scale(f64),
+}
+
+const SEGMENTED: &str = "floor, segmented";
+const PLAIN: &str = "floor, plain";
+const STR0M: &str = "str0m-sfu";
+const FAN_OUT: &[Judge] = &[Judge::Ratio(SEGMENTED, 1.5), Judge::Ratio(STR0M, 1.0 / 3.0), Judge::Calls(0.02)];
+
+const GOALS: &[Goal] = &[
+    Goal { name: "p1-50", arguments: &["fan-out", "--subscribers", "50"], beside: Beside::All, judges: FAN_OUT },
+    Goal {
+        name: "p1-50-equal",
+        arguments: &["fan-out", "--subscribers", "50", "--equal"],
+        beside: Beside::All,
+        judges: FAN_OUT,
+    },
+    Goal { name: "p1-100", arguments: &["fan-out", "--subscribers", "100"], beside: Beside::All, judges: FAN_OUT },
+    Goal {
+        name: "p1-100-equal",
+        arguments: &["fan-out", "--subscribers", "100", "--equal"],
+        beside: Beside::All,
+        judges: FAN_OUT,
+    },
+    Goal {
+        name: "p2",
+        arguments: &["meetings", "--rooms", "2", "--members", "10"],
+        beside: Beside::All,
+        judges: &[Judge::Ratio(PLAIN, 1.5), Judge::Ratio(STR0M, 1.0 / 3.0)],
+    },
+    Goal {
+        name: "p3",
+        arguments: &["audio", "--subscribers", "200"],
+        beside: Beside::All,
+        judges: &[Judge::Ratio(PLAIN, 1.3)],
+    },
+    Goal {
+        name: "p5",
+        arguments: &["fan-out", "--subscribers", "999", "--server-args=--shards=1"],
+        beside: Beside::Nothing,
+        judges: &[Judge::Core(100.0)],
+    },
+    Goal {
+        name: "p8",
+        arguments: &["meetings", "--rooms", "20", "--members", "4", "--kbit", "300"],
+        beside: Beside::OneShard,
+        judges: &[Judge::Scale(1.8)],
+    },
+];
+
+/// Seconds until the server has found out what the paths carry; its probes would count as its cost.
+const SETTLING: &str = "6";
+/// Rounds of a goal; the medians count.
+const ROUNDS: u32 = 3;
+
+/// Measures the goals whose names begin with one of `names`, or all. A goal that is not reached is no failure: to say so is
+/// what the command is for.
+pub(crate) fn compare(names: &[&str]) -> Result<(), Failure> {
+    let is_meant = |goal: &&Goal| names.is_empty() || names.iter().any(|name| goal.name.starts_with(name));
+    let goals: Vec<&Goal> = GOALS.iter().filter(is_meant).collect();
+    if goals.is_empty() {
+        let known: Vec<&str> = GOALS.iter().map(|goal| goal.name).collect();
+        return Err(format!("no such goal; there are {}", known.join(", ")));
+    }
+    bench::build()?;
+    if goals.iter().any(|goal| goal.beside == Beside::All) {
+        run(cargo(&["build", "--release", "--manifest-path", &manifest()]))?;
+    }
+    let mut lines = Vec::new();
+    for goal in goals {
+        let figures = measure(goal)?;
+        lines.extend(goal.judges.iter().map(|judge| format!("{:<13} {}", goal.name, judge.verdict(&figures))));
+    }
+    println!("\n{}", lines.join("\n"));
+    Ok(())
+}
+
+/// The figures of a goal: one document, or with [`Beside::OneShard`] those of one shard and of two, round by round.
+fn measure(goal: &Goal) -> Result<Vec<Value>, Failure> {
+    let rounds = ROUNDS.to_string();
+    let peer = peer();
+    match goal.beside {
+        Beside::All => {
+            let more = ["--compare", "--peer", &peer, "--runs", &rounds, "--seconds", "4", "--warmup", SETTLING];
+            Ok(vec![bench(goal.name, &[goal.arguments, &more].concat())?])
+        }
+        Beside::Nothing => {
+            Ok(vec![bench(goal.name, &[goal.arguments, &["--runs", &rounds, "--warmup", SETTLING]].concat())?])
+        }
+        Beside::OneShard => {
+            let mut figures = Vec::new();
+            for round in 1..=ROUNDS {
+                for shards in ["1", "2"] {
+                    let with = format!("--server-args=--shards={shards}");
+                    let name = format!("{}-{round}-{shards}", goal.name);
+                    figures.push(bench(
+                        &name,
+                        &[goal.arguments, &[&with, "--seconds", "6", "--warmup", SETTLING]].concat(),
+                    )?);
+                }
+            }
+            Ok(figures)
+        }
+    }
+}
+
+fn manifest() -> String {
+    root().join("benches/str0m-sfu/Cargo.toml").display().to_string()
+}
+
+fn peer() -> String {
+    root().join("benches/str0m-sfu/target/release/str0m-sfu").display().to_string()
+}
+
+impl Judge {
+    fn verdict(&self, figures: &[Value]) -> String {
+        let (what, found, bound, at_most) = match *self {
+            Self::Ratio(name, most) => (format!("CPU a packet ÷ {name}"), self.find(figures), most, true),
+            Self::Calls(most) => ("system calls a packet".to_owned(), self.find(figures), most, true),
+            Self::Core(most) => ("percent of a core, without loss".to_owned(), self.find(figures), most, true),
+            Self::Scale(least) => ("two shards ÷ one".to_owned(), self.find(figures), least, false),
+        };
+        let Some(found) = found else { return format!("? {what}: no run counts") };
+        let holds = if at_most { found <= bound } else { found >= bound };
+        let (sign, word) = (if holds { "✓" } else { "✗" }, if at_most { "at most" } else { "at least" });
+        format!("{sign} {what}: {found:.3} (goal: {word} {bound:.3})")
+    }
+
+    fn find(&self, figures: &[Value]) -> Option<f64> {
+        match self {
+            Self::Ratio(name, _) => Some(ratio(figures.first()?, name)?.0),
+            Self::Calls(_) => figures.first()?["median"]["callsPerPacket"].as_f64(),
+            Self::Core(_) => figures.first()?["median"]["server"]["corePercent"].as_f64(),
+            Self::Scale(_) => scale(figures),
+        }
+    }
+}
+
+/// A thread has one core at most, so the busiest one bounds what a server can do: the median of its cost with one shard ÷
+/// with two.
+fn scale(figures: &[Value]) -> Option<f64> {
+    let cost = |figures: &Value| figures["median"]["busiestThreadMicrosPerPacket"].as_f64();
+    let mut scales: Vec<f64> =
+        figures.chunks_exact(2).filter_map(|pair| Some(cost(&pair[0])? / cost(&pair[1])?)).collect();
+    scales.sort_by(f64::total_cmp);
+    scales.get(scales.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_reached_and_what_is_not_is_said() {
+        let figures = [json!({
+            "median": { "callsPerPacket": 0.1, "server": { "corePercent": 60.0 } },
+            "beside": [{ "name": PLAIN, "ratio": { "median": 1.2, "rounds": [1.2] } }],
+        })];
+        let verdict = |judge: Judge| judge.verdict(&figures);
+        assert_eq!(verdict(Judge::Ratio(PLAIN, 1.5)), "✓ CPU a packet ÷ floor, plain: 1.200 (goal: at most 1.500)");
+        assert!(verdict(Judge::Ratio(PLAIN, 1.1)).starts_with('✗'));
+        assert!(verdict(Judge::Ratio(STR0M, 1.1)).starts_with('?'));
+        assert!(verdict(Judge::Calls(0.02)).starts_with('✗') && verdict(Judge::Core(100.0)).starts_with('✓'));
+    }
+
+    #[test]
+    fn two_shards_are_compared_with_one_by_their_busiest_threads() {
+        let run = |cost: f64| json!({ "median": { "busiestThreadMicrosPerPacket": cost } });
+        let figures = [run(6.0), run(3.0), run(6.0), run(4.0), run(6.0), json!({})];
+        assert_eq!(scale(&figures), Some(2.0));
+        assert!(
+            Judge::Scale(1.8).verdict(&figures).starts_with('✓')
+                && Judge::Scale(2.1).verdict(&figures).starts_with('✗')
+        );
+        assert_eq!(scale(&[]), None);
+    }
+}
