@@ -17,7 +17,7 @@ mod demux;
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use arena::Arena;
+use arena::{Arena, Kind, Queue, Waiting};
 use call::{Call, Heard};
 use demux::{Demux, Owner};
 use roundtable_transport::path::Path;
@@ -109,20 +109,32 @@ fn demux() -> u64 {
     UNITS
 }
 
-/// A unit is a packet that is put behind five others of its length, and its part of handing them out.
+/// Six packets for each of ten peers: a unit is one that waits, is found again at the flush, and is handed out.
 fn arena() -> u64 {
-    let (head, tail) = ([1; 20], [2; 1_164]);
-    let mut arena = Arena::default();
+    let path = Path { remote: SocketAddr::from(([127, 0, 0, 1], 10_000)), local: None };
+    let (head, tails) = ([0x80; 20], [1, 2, 3, 4, 5, 6].map(|filling| [filling; 1_164]));
+    let (mut waiting, mut arena) = (Waiting::default(), Arena::default());
     counted(|| {
-        for _ in 0..UNITS / 6 {
-            for _ in 0..6 {
-                assert!(arena.push(black_box(&head), black_box(&tail), 16, |packet| Some(packet.len())));
+        for _ in 0..UNITS / 60 {
+            let mut queues = [Queue::default(); 10];
+            for tail in &tails {
+                for queue in &mut queues {
+                    let kind = Kind::Rtp { header_len: 12, roc: 0 };
+                    assert!(waiting.push(queue, kind, black_box(&head), black_box(tail)));
+                }
             }
-            assert_eq!(arena.messages().count(), 1);
+            for queue in queues {
+                arena.next_peer();
+                for (_, head, tail, padding) in waiting.packets(queue) {
+                    arena.push(path, (head, tail, padding), 16, |packet| Some(packet.len()));
+                }
+            }
+            assert_eq!(arena.messages().count(), 10);
             arena.clear();
+            waiting.clear();
         }
     });
-    UNITS / 6 * 6
+    UNITS / 60 * 60
 }
 
 /// Of each piece; fewer than there are sequence numbers.
