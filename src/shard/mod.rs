@@ -7,14 +7,18 @@
 mod arena;
 mod conversation;
 mod core;
+mod counters;
 mod endpoint;
 mod fanout;
+mod figures;
+mod flush;
 mod home;
 pub mod inbox;
 mod lane;
 mod letter;
 pub mod load;
 mod negotiate;
+mod opening;
 mod peers;
 mod ports;
 mod post;
@@ -26,6 +30,7 @@ pub mod stats;
 mod steering;
 pub mod tape;
 mod timer;
+mod transports;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -43,7 +48,8 @@ use roundtable_transport::path::Path;
 use roundtable_udp::{Message, ReceiveBatch, Socket};
 
 use self::arena::Outgoing;
-use self::core::{Among, Core, SendOutcome};
+use self::core::{Among, Core};
+use self::flush::SendOutcome;
 use self::inbox::{Command, Inbox};
 use self::lane::Lanes;
 use self::load::{Load, LoadMeter};

@@ -1,0 +1,72 @@
+//! What waits is sealed and handed to the sockets, some peers at a time.
+
+use super::arena::{Kind, Outgoing};
+use super::core::Core;
+
+/// What became of messages handed to the socket.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SendOutcome {
+    /// Datagrams taken by the kernel.
+    pub datagrams: u64,
+    /// Datagrams not taken.
+    pub dropped: u64,
+    /// System calls made.
+    pub calls: u64,
+}
+
+impl Core {
+    /// Seals everything that waits, some peers at a time, hands it to `send` and forgets it.
+    pub fn flush(&mut self, mut send: impl FnMut(&[Outgoing<'_>]) -> SendOutcome) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for key in dirty.drain(..) {
+            self.seal(key);
+            if self.arena.is_full() {
+                self.send_sealed(&mut send);
+            }
+        }
+        self.dirty = dirty;
+        self.waiting.clear();
+        self.send_sealed(&mut send);
+    }
+
+    /// Seals what waits for one peer.
+    fn seal(&mut self, key: usize) {
+        let Some(endpoint) = self.endpoints.get_mut(key) else { return };
+        let queue = std::mem::take(&mut endpoint.queue);
+        endpoint.dirty = false;
+        let Some(path) = endpoint.path else { return };
+        let (arena, transport) = (&mut self.arena, &mut endpoint.transport);
+        arena.next_peer();
+        for (kind, head, tail, padding) in self.waiting.packets(queue) {
+            match kind {
+                Kind::Rtp { header_len, roc } => {
+                    let Some(sealer) = transport.sealer() else { return };
+                    let (plain, overhead) = (head.len() + tail.len() + usize::from(padding), sealer.overhead());
+                    let seal = |packet: &mut [u8]| sealer.seal_rtp(packet, header_len, plain, roc);
+                    arena.push(path, (head, tail, padding), overhead, seal);
+                }
+                Kind::Rtcp => {
+                    self.scratch.clear();
+                    self.scratch.extend_from_slice(head);
+                    if transport.seal_rtcp(&mut self.scratch) {
+                        arena.push(path, (&self.scratch, &[], 0), 0, |packet| Some(packet.len()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hands to `send` what is sealed, and what transports have to say by themselves.
+    fn send_sealed(&mut self, send: &mut impl FnMut(&[Outgoing<'_>]) -> SendOutcome) {
+        let control = self.control.iter().map(|t| Outgoing { path: t.path, contents: &t.contents, segment: None });
+        let messages: Vec<Outgoing<'_>> = control.chain(self.arena.messages()).collect();
+        if !messages.is_empty() {
+            let outcome = send(&messages);
+            self.counters.datagrams_out += outcome.datagrams;
+            self.counters.send_drops += outcome.dropped;
+            self.counters.send_calls += outcome.calls;
+        }
+        self.control.clear();
+        self.arena.clear();
+    }
+}

@@ -1,0 +1,147 @@
+//! Rooms open with their first member and close with their last.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use roundtable_protocol::event::{LeaveReason, RoomCloseReason};
+use roundtable_protocol::{ErrorCode, MemberId, RoomId};
+
+use super::core::{Alarm, Core, clocks, random_u64};
+use super::endpoint::is_earlier;
+use super::home::Home;
+use super::inbox::{Join, JoinRefused, ToMember};
+use super::rooms::{OpenRoom, Role};
+use super::stage::Stage;
+use crate::room::Now;
+
+/// When clients may come back after a stop: long enough for a restart.
+const RECONNECT_AFTER_STOP_MS: u64 = 2_000;
+
+impl Core {
+    pub(super) fn join(&mut self, now: Instant, join: Join) {
+        let Join { room, journal, name, grants, max_seats, max_members, voice_slots, outbox, reply } = join;
+        let clocks = clocks(now);
+        let outcome = self
+            .enter(clocks, room, journal, max_members, voice_slots)
+            .and_then(|key| self.admit(clocks, key, name, grants, max_seats, outbox).ok_or(JoinRefused::JournalClosed));
+        match outcome {
+            Err(refused) => {
+                let _ = reply.send(Err(refused));
+            }
+            Ok((key, joined)) => {
+                let member = joined.member.id.clone();
+                // The session went away while it waited: take the member out again.
+                if reply.send(Ok(joined)).is_err() {
+                    self.remove_member(now, key, &member, LeaveReason::Disconnected);
+                }
+                self.look_after(now, key);
+            }
+        }
+    }
+
+    /// Finds the room or opens it.
+    fn enter(
+        &mut self,
+        clocks: Now,
+        room: RoomId,
+        journal: Arc<crate::journal::Journal>,
+        max_members: usize,
+        voice_slots: u16,
+    ) -> Result<usize, JoinRefused> {
+        if self.stopping {
+            return Err(JoinRefused::Stopping);
+        }
+        if let Some(key) = self.names.get(&room).copied().filter(|&key| self.is_home(clocks.instant, key)) {
+            let full = self.home(key).is_none_or(|home| home.room.len() >= max_members);
+            return if full { Err(JoinRefused::RoomFull(max_members)) } else { Ok(key) };
+        }
+        if journal.is_closed() {
+            return Err(JoinRefused::JournalClosed);
+        }
+        if max_members == 0 {
+            return Err(JoinRefused::RoomFull(0));
+        }
+        let life = random_u64();
+        let entry = self.rooms.vacant_entry();
+        let key = entry.key();
+        let mut stage = Stage::new(clocks, random_u64(), voice_slots, (key, life));
+        if let Some(tape) = &mut self.tape {
+            tape.handle_opened(clocks.instant, key, &room, &mut stage.plane);
+        }
+        let home = Box::new(Home::new(journal, random_u64(), voice_slots));
+        entry.insert(OpenRoom::new(room.clone(), life, Role::Home(home), stage));
+        self.lives.insert(life, key);
+        self.names.insert(room, key);
+        Ok(key)
+    }
+
+    /// Whether a room lives here. A stage of an earlier room of its name, which its home has not closed yet, is closed.
+    fn is_home(&mut self, now: Instant, key: usize) -> bool {
+        let is_home = self.home(key).is_some();
+        if !is_home {
+            self.close_stage(now, key);
+        }
+        is_home
+    }
+
+    pub(super) fn close_room(&mut self, now: Instant, key: usize, reason: RoomCloseReason) {
+        let Some(home) = self.home(key) else { return };
+        let (code, message, after) = match reason {
+            RoomCloseReason::ServerStopping => {
+                (ErrorCode::Stopping, "the server is stopping", Some(RECONNECT_AFTER_STOP_MS))
+            }
+            _ => (ErrorCode::RoomClosed, "the room was closed", None),
+        };
+        home.room.close(clocks(now), reason);
+        let members: Vec<MemberId> = home.members.keys().cloned().collect();
+        for member in members {
+            if let Some(home) = self.home(key) {
+                let close = ToMember::Close { code, message: message.to_owned(), reconnect_after_ms: after };
+                home.tell(&member, close);
+            }
+            self.remove_member(now, key, &member, LeaveReason::RoomClosed);
+        }
+        self.look_after(now, key);
+        self.forget_room(key);
+    }
+
+    /// Applies what the room and its plane want, takes out slow members, closes the room when it is
+    /// empty and sets its alarm.
+    pub(super) fn look_after(&mut self, now: Instant, key: usize) {
+        loop {
+            self.apply_effects(now, key);
+            let Some(open) = self.rooms.get_mut(key) else { return };
+            let Some(member) = open.home_mut().and_then(|home| home.slow.pop()) else { break };
+            tracing::info!(room = %open.id, %member, "a member read too slowly and is out");
+            self.remove_member(now, key, &member, LeaveReason::Removed);
+        }
+        let Some(open) = self.rooms.get_mut(key) else { return };
+        if let Some(home) = open.home_mut()
+            && home.members.is_empty()
+        {
+            home.room.close(clocks(now), RoomCloseReason::Empty);
+            self.apply_effects(now, key);
+            return self.forget_room(key);
+        }
+        let of_room = open.home().and_then(|home| home.room.poll_timeout());
+        if let Some(deadline) = [open.stage.plane.poll_timeout(), of_room].into_iter().flatten().min()
+            && is_earlier(deadline, open.scheduled)
+        {
+            open.scheduled = Some(deadline);
+            self.wheel.schedule(deadline, Alarm::Room(key));
+        }
+    }
+
+    pub(super) fn forget_room(&mut self, key: usize) {
+        if let Some(mut open) = self.rooms.try_remove(key) {
+            if let Some(tape) = &mut self.tape {
+                tape.handle_closed(key, &mut open.stage.plane);
+            }
+            self.counters.closed.add(open.stage.plane.counters());
+            self.lives.remove(&open.life);
+            if self.names.get(&open.id) == Some(&key) {
+                self.names.remove(&open.id);
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What peer connections report: paths, keys, channels, their end.
+
+use std::time::Instant;
+
+use roundtable_protocol::ErrorCode;
+use roundtable_protocol::event::LeaveReason;
+use roundtable_transport::path::Path;
+use roundtable_transport::peer::PeerEvent;
+
+use super::core::{Alarm, Core};
+use super::endpoint::is_earlier;
+use super::lane::Route;
+use super::letter::Report;
+use super::steering::Steering;
+
+impl Core {
+    /// Drains one transport.
+    pub(super) fn service(&mut self, now: Instant, key: usize) {
+        while let Some(endpoint) = self.endpoints.get_mut(key) {
+            if let Some(transmit) = endpoint.transport.poll_transmit() {
+                self.control.push(transmit);
+            } else if let Some(event) = endpoint.transport.poll_event() {
+                self.handle_event(now, key, event);
+            } else {
+                break;
+            }
+        }
+        let Some(endpoint) = self.endpoints.get_mut(key) else { return };
+        if let Some((deadline, _)) = endpoint.transport.poll_timeout()
+            && is_earlier(deadline, endpoint.scheduled)
+        {
+            endpoint.scheduled = Some(deadline);
+            self.wheel.schedule(deadline, Alarm::Endpoint(key));
+        }
+    }
+
+    fn handle_event(&mut self, now: Instant, key: usize, event: PeerEvent) {
+        let Some(endpoint) = self.endpoints.get_mut(key) else { return };
+        match event {
+            PeerEvent::PathProven(path) => {
+                endpoint.paths.push(path);
+                self.demux.add_path(path, key);
+                self.tell_route(Route::Add(path));
+            }
+            PeerEvent::PathLost(path) => {
+                endpoint.paths.retain(|p| *p != path);
+                self.remove_path(path, key);
+            }
+            PeerEvent::PathSelected(path) => {
+                endpoint.path = Some(path);
+                // A restart is over once a pair of the new generation is nominated.
+                let current = endpoint.transport.local_credentials().ufrag.clone();
+                let (keep, old) = endpoint.ufrags.drain(..).partition(|u| *u == current);
+                endpoint.ufrags = keep;
+                let old: Vec<String> = old;
+                old.iter().for_each(|ufrag| self.demux.remove_ufrag(ufrag, key));
+            }
+            PeerEvent::Connected { profile } => {
+                tracing::debug!(member = %endpoint.member, ?profile, "media connected");
+            }
+            PeerEvent::KeysConfirmed => {
+                endpoint.ready = true;
+                self.plane(key, |plane, peer, _| plane.set_peer_ready(now, peer, true));
+            }
+            PeerEvent::ChannelOpened { id, label, .. } => self.channel_opened(key, id, &label),
+            PeerEvent::ChannelClosed { id } => {
+                if endpoint.chat == Some(id) {
+                    endpoint.chat = None;
+                }
+            }
+            PeerEvent::Message { channel, data, .. } => {
+                if endpoint.chat == Some(channel) {
+                    self.chat_message(now, key, channel, &data);
+                }
+            }
+            PeerEvent::Closed(reason) => {
+                let (room, member) = (endpoint.room, endpoint.member.clone());
+                let code = match ErrorCode::from_word(reason.code()) {
+                    Some(code) => code,
+                    None if reason.code().starts_with("sctp/") => ErrorCode::SctpAborted,
+                    None => ErrorCode::DtlsFailed,
+                };
+                let message = format!("the media connection ended: {reason:?}");
+                let reason = LeaveReason::ConnectionLost;
+                self.report(now, room, Report::Ended { member, code, message, reason });
+                self.look_after(now, room);
+            }
+        }
+    }
+
+    /// Ends a peer connection.
+    pub(super) fn remove_endpoint(&mut self, now: Instant, key: usize) {
+        let Some(endpoint) = self.endpoints.get_mut(key) else { return };
+        endpoint.transport.close(now);
+        while let Some(transmit) = endpoint.transport.poll_transmit() {
+            self.control.push(transmit);
+        }
+        let endpoint = self.endpoints.remove(key);
+        endpoint.paths.iter().for_each(|&path| self.remove_path(path, key));
+        endpoint.ufrags.iter().for_each(|ufrag| self.demux.remove_ufrag(ufrag, key));
+        if let Some(open) = self.rooms.get_mut(endpoint.room) {
+            open.stage.plane.remove_peer(now, endpoint.plane);
+            open.stage.set_peer(endpoint.plane, None);
+        }
+    }
+
+    fn remove_path(&mut self, path: Path, key: usize) {
+        if self.demux.remove_path(&path, key) {
+            self.tell_route(Route::Remove(path));
+        }
+    }
+
+    fn tell_route(&mut self, route: Route) {
+        if self.shares_port {
+            self.lanes.tell(route);
+            self.note_route(self.shard, route);
+        }
+    }
+
+    /// Has the kernel told of a route of a shard.
+    pub(super) fn note_route(&mut self, shard: u8, route: Route) {
+        if let Some(steering) = &mut self.steering {
+            steering.handle_route(shard, route);
+        }
+    }
+
+    /// What tells the kernel whose datagrams are whose, if this is the shard that does it.
+    pub fn steering(&mut self) -> Option<&mut Steering> {
+        self.steering.as_mut()
+    }
+}
