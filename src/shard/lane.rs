@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn letters_and_relayed_packets_come_to_one_shard_in_order() {
         let (_poll, mut lanes) = lanes(3);
-        let to = Destination { room: 3, life: 9, track: track() };
+        let to = Destination { room: 3, stage: 9, track: track() };
         let report = Relayed::Report { ntp: NtpTime(5), rtp_timestamp: 6 };
         assert!(lanes[1].relay(0, to, 2, Relayed::Packet(&[7, 8])) && lanes[1].relay(0, to, 1, report));
         lanes[1].write(0, Letter { life: 9, body: Body::Command(StageCommand::Close) });

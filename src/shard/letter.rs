@@ -322,10 +322,10 @@ pub enum RelayWish {
 /// Where on another shard packets of a track go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Destination {
-    /// The shard's key of the room, which another room may have later, …
+    /// The shard's key of the room, which another one may have later, …
     pub room: usize,
-    /// … so that this must be the same, too.
-    pub life: u64,
+    /// … so that this must be the stage's number, too.
+    pub stage: u64,
     /// The track in the plane there.
     pub track: TrackKey,
 }

@@ -64,7 +64,7 @@ impl Core {
         let life = random_u64();
         let entry = self.rooms.vacant_entry();
         let key = entry.key();
-        let mut stage = Stage::new(clocks, random_u64(), voice_slots, (key, life));
+        let mut stage = Stage::new(clocks, random_u64(), voice_slots, (key, random_u64()));
         if let Some(tape) = &mut self.tape {
             tape.handle_opened(clocks.instant, key, &room, &mut stage.plane);
         }

@@ -134,7 +134,7 @@ impl Core {
 
     /// Takes something of a track whose origin is another shard.
     pub fn handle_relayed(&mut self, now: Instant, to: Destination, layer: u8, item: Relayed<'_>) {
-        if self.rooms.get(to.room).is_some_and(|open| open.life == to.life) {
+        if self.rooms.get(to.room).is_some_and(|open| open.stage.number() == to.stage) {
             self.counters.relayed_in += 1;
             self.room_plane(to.room, |plane, out| plane.handle_relayed(now, to.track, layer, item, out));
         }
@@ -143,7 +143,7 @@ impl Core {
     fn open_stage(&mut self, now: Instant, home: u8, life: u64, room: roundtable_protocol::RoomId, voice_slots: u16) {
         let entry = self.rooms.vacant_entry();
         let key = entry.key();
-        let stage = Stage::new(clocks(now), random_u64(), voice_slots, (key, life));
+        let stage = Stage::new(clocks(now), random_u64(), voice_slots, (key, random_u64()));
         entry.insert(OpenRoom::new(room.clone(), life, Role::Branch { home }, stage));
         self.lives.insert(life, key);
         // The name may stand for a later room that lives here: that one is asked for by name.

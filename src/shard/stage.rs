@@ -73,14 +73,15 @@ pub struct Stage {
     origins: HashMap<TrackKey, u8>,
     /// What stands in the plane for publishers that are on other shards.
     stand_ins: HashMap<MemberId, PeerKey>,
-    /// What the origin of a track is told of this stage: where the room and the track are here.
+    /// Where it is, for the origins of tracks: the room's key, and its own number.
     place: (usize, u64),
 }
 
 impl Stage {
-    /// A stage without anybody. `seed` decides where numbers start; `key` and `life` are the room's.
+    /// A stage without anybody. `seed` decides where numbers start; `key` is the room's, and `number` tells it from others
+    /// that are there before or after it.
     #[must_use]
-    pub fn new(now: Now, seed: u64, voice_slots: u16, (key, life): (usize, u64)) -> Self {
+    pub fn new(now: Now, seed: u64, voice_slots: u16, (key, number): (usize, u64)) -> Self {
         let mut plane = Plane::new(now.instant, now.unix_ms.saturating_mul(1000), seed);
         plane.set_max_talkers(now.instant, usize::from(voice_slots));
         Self {
@@ -94,8 +95,14 @@ impl Stage {
             slots: HashMap::new(),
             origins: HashMap::new(),
             stand_ins: HashMap::new(),
-            place: (key, life),
+            place: (key, number),
         }
+    }
+
+    /// What tells it from stages that were or will be in its place.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.place.1
     }
 
     /// Published tracks, without those that are relayed.
@@ -293,9 +300,9 @@ impl Stage {
     }
 
     fn wish_encodings(&self, key: TrackKey, layers: u8) -> Option<Told> {
-        let (room, life) = self.place;
+        let (room, stage) = self.place;
         let (&origin, track) = (self.origins.get(&key)?, self.names.get(&key)?.clone());
-        let destination = Destination { room, life, track: key };
+        let destination = Destination { room, stage, track: key };
         Some(Told::Origin(origin, RelayWish::Encodings { track, destination, layers }))
     }
 
