@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::measure::histogram;
-use crate::process::Cpu;
+use crate::process::{Cpu, Held};
 use crate::worker::Report;
 
 /// What one run of a scenario gave. What a scenario does not measure is absent.
@@ -118,6 +118,8 @@ pub struct Memory {
     pub after_kib: u64,
     /// The growth by member.
     pub kib_per_member: f64,
+    /// The same without pages of files, most of which are the executable's and come with the first members.
+    pub anonymous_kib_per_member: f64,
 }
 
 /// What the server holds at the start of churn and after it.
@@ -173,9 +175,14 @@ impl Load {
 }
 
 impl Memory {
-    pub(crate) fn of(before_kib: u64, after_kib: u64, members: u32) -> Self {
-        let growth = after_kib as f64 - before_kib as f64;
-        Self { before_kib, after_kib, kib_per_member: growth / f64::from(members.max(1)) }
+    pub(crate) fn of(before: Held, after: Held, members: u32) -> Self {
+        let per_member = |before: u64, after: u64| (after as f64 - before as f64) / f64::from(members.max(1));
+        Self {
+            before_kib: before.resident_kib,
+            after_kib: after.resident_kib,
+            kib_per_member: per_member(before.resident_kib, after.resident_kib),
+            anonymous_kib_per_member: per_member(before.anonymous_kib, after.anonymous_kib),
+        }
     }
 }
 
@@ -249,6 +256,7 @@ impl Figures {
                 before_kib: memory(&|m| m.before_kib as f64) as u64,
                 after_kib: memory(&|m| m.after_kib as f64) as u64,
                 kib_per_member: memory(&|m| m.kib_per_member),
+                anonymous_kib_per_member: memory(&|m| m.anonymous_kib_per_member),
             }),
             ..first.clone()
         })

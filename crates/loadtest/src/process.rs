@@ -70,7 +70,13 @@ impl Process {
 
     /// Resident memory in KiB.
     pub(crate) fn rss_kib(self) -> Option<u64> {
-        rss(&self.read("status")?)
+        Some(self.held()?.resident_kib)
+    }
+
+    /// Memory it holds now.
+    pub(crate) fn held(self) -> Option<Held> {
+        let status = self.read("status")?;
+        Some(Held { resident_kib: kib(&status, "VmRSS:")?, anonymous_kib: kib(&status, "RssAnon:")? })
     }
 
     /// Open descriptors.
@@ -111,8 +117,17 @@ fn spent(schedstat: &str) -> Option<Duration> {
     Some(Duration::from_nanos(schedstat.split_ascii_whitespace().next()?.parse().ok()?))
 }
 
-fn rss(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// Memory of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// All that is resident, …
+    pub(crate) resident_kib: u64,
+    /// … and what of it is no page of a file, such as those of the executable, which are read in when they first run.
+    pub(crate) anonymous_kib: u64,
+}
+
+fn kib(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
@@ -166,7 +181,8 @@ mod tests {
 
     #[test]
     fn memory_is_read_in_kib() {
-        assert_eq!(rss("Name:\tx\nVmRSS:\t   12345 kB\nThreads:\t3\n"), Some(12_345));
-        assert_eq!(rss("Name:\tx\n"), None);
+        let status = "Name:\tx\nVmRSS:\t   12345 kB\nRssAnon:\t     678 kB\nThreads:\t3\n";
+        assert_eq!((kib(status, "VmRSS:"), kib(status, "RssAnon:")), (Some(12_345), Some(678)));
+        assert_eq!(kib("Name:\tx\n", "VmRSS:"), None);
     }
 }

@@ -36,7 +36,11 @@ pub(crate) fn table(figures: &Figures) -> String {
     rows.extend(figures.memory.map(|memory| {
         let megabytes = |kib: u64| kib as f64 / 1_024.0;
         let (before, after) = (megabytes(memory.before_kib), megabytes(memory.after_kib));
-        ("server memory", format!("{before:.1} → {after:.1} MiB, {:.1} KiB a member", memory.kib_per_member))
+        let (all, anonymous) = (memory.kib_per_member, memory.anonymous_kib_per_member);
+        (
+            "server memory",
+            format!("{before:.1} → {after:.1} MiB, {all:.1} KiB a member, {anonymous:.1} without pages of files"),
+        )
     }));
     if !figures.priority_raised {
         rows.push(("priority", "not raised: other work may have disturbed".to_owned()));

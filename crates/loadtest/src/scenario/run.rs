@@ -12,7 +12,7 @@ use crate::figures::{Expectation, Figures, Load, Memory};
 use crate::fleet::{Door, Fleet};
 use crate::floor::Way;
 use crate::options::Common;
-use crate::process::{self, Process};
+use crate::process::{self, Held, Process};
 use crate::server::{Server, ServerError};
 use crate::signal::Url;
 
@@ -45,8 +45,8 @@ pub(crate) struct Run<'a> {
 pub(crate) struct Stage {
     pub(crate) server: Server,
     pub(crate) fleet: Fleet,
-    /// The server's memory before the first client, in KiB.
-    rss_before_kib: Option<u64>,
+    /// The server's memory before the first client.
+    held_before: Option<Held>,
     /// Whether both run before other work.
     priority_raised: bool,
 }
@@ -91,9 +91,9 @@ impl Run<'_> {
             }),
             Entrance::Known(way) => Door::Floor(way),
         };
-        let rss_before_kib = server.process.and_then(Process::rss_kib);
+        let held_before = server.process.and_then(Process::held);
         let fleet = Fleet::start(clock, door, self.common.threads)?;
-        Ok(Stage { fleet, server, rss_before_kib, priority_raised })
+        Ok(Stage { fleet, server, held_before, priority_raised })
     }
 
     /// Lets all join and settle.
@@ -113,7 +113,7 @@ impl Run<'_> {
 
     /// Measures a window; `tick` is called with each second that has passed of it.
     pub(crate) fn measure(&self, stage: &Stage, expected: &Expectation, mut tick: impl FnMut(u32)) -> Figures {
-        let Stage { server, fleet, rss_before_kib, priority_raised } = stage;
+        let Stage { server, fleet, held_before, priority_raised } = stage;
         let seconds = self.common.seconds;
         let (began, began_ns) = (Instant::now(), fleet.now_ns());
         let (from, until) = fleet.measure(Duration::from_secs(u64::from(seconds)));
@@ -131,7 +131,7 @@ impl Run<'_> {
         }
         sleep_until(until);
         let ((server_after, own_after), threads_after) = (cpu(), threads());
-        let rss_after_kib = server.process.and_then(Process::rss_kib);
+        let held_after = server.process.and_then(Process::held);
         std::thread::sleep(DRAIN);
         let mut figures = Figures::of_media(&start, &fleet.report(), expected, f64::from(seconds));
         figures.priority_raised = *priority_raised;
@@ -142,7 +142,7 @@ impl Run<'_> {
         figures.busiest_thread_micros_per_packet =
             busiest.map(|spent| spent.as_secs_f64() * 1e6 / figures.delivered as f64);
         figures.generator = load(own_after.since(own_before));
-        let memory = rss_before_kib.zip(rss_after_kib);
+        let memory = held_before.zip(held_after);
         figures.memory = memory.map(|(before, after)| Memory::of(before, after, figures.members));
         figures
     }
