@@ -70,7 +70,7 @@ const GOALS: &[Goal] = &[
     },
     Goal {
         name: "p5",
-        arguments: &["fan-out", "--subscribers", "999", "--server-args=--shards=1"],
+        arguments: &["fan-out", "--subscribers", "1000", "--server-args=--shards=1"],
         beside: Beside::Nothing,
         judges: &[Judge::Core(100.0)],
     },

@@ -19,7 +19,7 @@ pub(crate) struct Point {
 }
 
 /// Who watches one publisher of 1.5 Mbit/s. A room has a thousand members at most.
-const SUBSCRIBERS: [u32; 6] = [1, 10, 50, 100, 500, 999];
+const SUBSCRIBERS: [u32; 6] = [1, 10, 50, 100, 500, 1_000];
 /// Rooms of two with a picture of few bits, so that many fit beside the generator.
 const ROOMS: [u32; 4] = [1, 10, 100, 500];
 const ROOM_MEMBERS: u32 = 2;

@@ -20,7 +20,7 @@ pub enum Command {
     /// Put a kind of load on a server.
     #[command(flatten)]
     Scenario(Scenario),
-    /// What a packet and a member cost with 1 to 999 who watch, and in 1 to 500 rooms
+    /// What a packet and a member cost with 1 to 1,000 who watch, and in 1 to 500 rooms
     Curve(Curve),
     /// The bare loop that servers are compared with; started by `--compare`
     #[command(hide = true)]
@@ -78,7 +78,7 @@ pub enum Scenario {
 #[derive(Debug, Clone, Args)]
 pub struct FanOut {
     /// How many watch
-    #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=999))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=4_000))]
     pub subscribers: u32,
     /// Of the picture, in kbit/s
     #[arg(long, value_name = "KBIT/S", default_value_t = 1_500, value_parser = clap::value_parser!(u32).range(50..=20_000))]
@@ -98,7 +98,7 @@ pub struct FanOut {
 #[derive(Debug, Clone, Args)]
 pub struct Audio {
     /// How many listen
-    #[arg(long, value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=999))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=4_000))]
     pub subscribers: u32,
     /// What runs beside the server.
     #[command(flatten)]
@@ -160,7 +160,7 @@ pub struct Churn {
 #[derive(Debug, Clone, Args)]
 pub struct Switching {
     /// How many watch
-    #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=999))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=4_000))]
     pub subscribers: u32,
     /// Of a hundred packets to a subscriber that many are lost
     #[arg(long, value_name = "PERCENT", default_value_t = 5.0)]
