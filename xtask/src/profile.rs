@@ -71,7 +71,7 @@ struct Server(Child);
 impl Server {
     fn start(binary: &Path) -> Result<(Self, String), Failure> {
         let mut command = Command::new(binary);
-        command.args(["--http-listen", "127.0.0.1:0", "--udp-port", "0", "--log", "warn", "--max-members", "1000"]);
+        command.args(["--http-listen", "127.0.0.1:0", "--udp-port", "0", "--log", "warn", "--max-members", "5000"]);
         let child =
             command.stdout(Stdio::piped()).spawn().map_err(|error| format!("{}: {error}", describe(&command)))?;
         let mut server = Self(child);

@@ -40,7 +40,7 @@ impl Server {
             ("ROUNDTABLE_HTTP_LISTEN", "127.0.0.1:0"),
             ("ROUNDTABLE_UDP_PORT", "0"),
             ("ROUNDTABLE_LOG", "warn"),
-            ("ROUNDTABLE_MAX_MEMBERS", "1000"),
+            ("ROUNDTABLE_MAX_MEMBERS", "5000"),
             ("ROUNDTABLE_MAX_ROOMS", "10000"),
         ]);
         let (server, url) = Self::spawn(command, |line| {
