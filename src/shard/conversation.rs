@@ -270,6 +270,9 @@ impl Core {
             // Offers that were under way together may come to more than each alone.
             if let Err(error) = home.room.check_publish(&member, 1) {
                 home.say(&member, Refusal::new(error.code(), error).into_message(Some(id)));
+                let tracks = vec![track.clone()];
+                let free = StageCommand::Unpublish { member: member.clone(), tracks };
+                self.command(now, key, shard, free);
                 self.command(now, key, shard, StageCommand::Drop { track });
                 continue;
             }
