@@ -130,6 +130,12 @@ pub struct Settings {
     /// Pictures of others one client is sent at once at most: what it pins, screens, what it looks at, who spoke last
     #[arg(long, env = "ROUNDTABLE_LAST_N", value_name = "NUMBER", help_heading = "Quality")]
     pub last_n: Option<u16>,
+    /// For how long the place of somebody is kept whose connection is lost; 0s for not at all
+    #[arg(long, env = "ROUNDTABLE_RESUME_WITHIN", value_name = "DURATION", help_heading = "Rooms")]
+    pub resume_within: Option<HumanDuration>,
+    /// Directory for what is to outlive the process: chat, events, and who is in which room; without it all of that is lost when the server ends
+    #[arg(long, env = "ROUNDTABLE_DATA_DIR", value_name = "DIR", help_heading = "Rooms")]
+    pub data_dir: Option<PathBuf>,
     /// What is logged: error, warn, info, debug or trace, also by module as in info,roundtable::shard=debug
     #[arg(long, env = "ROUNDTABLE_LOG", value_name = "FILTER", help_heading = "Logging")]
     pub log: Option<String>,

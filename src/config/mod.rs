@@ -22,6 +22,7 @@ use roundtable_protocol::grant::{MIN_BITRATE_BPS, MemberLimits, QualityLimits};
 use roundtable_protocol::limit::{MAX_SEATS, MAX_VOICE_SLOTS};
 
 use self::bitrate::HumanBitrate;
+use self::duration::HumanDuration;
 use self::file::FileError;
 use self::layer::{File, Given, Settings};
 use self::settings::{Merged, Origin, Setting};
@@ -34,6 +35,8 @@ pub use crate::turn::{IceConfig, TurnAuth, TurnConfig};
 
 /// Longest life of a TURN credential.
 pub const MAX_TURN_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Longest time for which a place can be kept.
+pub const MAX_RESUME_WITHIN: Duration = Duration::from_secs(60 * 60);
 /// Most rooms one can allow.
 pub const MAX_ROOMS: u32 = 10_000;
 /// Most shards one can ask for.
@@ -58,6 +61,8 @@ pub struct Config {
     pub ice: IceConfig,
     /// How much is allowed.
     pub limits: LimitsConfig,
+    /// What rooms outlive.
+    pub rooms: RoomsConfig,
     /// What is logged; the library itself installs nothing.
     pub log: LogConfig,
     /// The room whose media plane is recorded, if any.
@@ -120,6 +125,22 @@ impl Default for MediaConfig {
             sharing: Sharing::default(),
             spread_above: settings::DEFAULT_SPREAD_ABOVE,
         }
+    }
+}
+
+/// What rooms outlive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomsConfig {
+    /// For how long the place of a member is kept whose connection is lost, at most [`MAX_RESUME_WITHIN`]; zero for not at
+    /// all.
+    pub resume_within: Duration,
+    /// Where that is kept which is to outlive the process; nothing does without it.
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Default for RoomsConfig {
+    fn default() -> Self {
+        Self { resume_within: settings::DEFAULT_RESUME_WITHIN, data_dir: None }
     }
 }
 
@@ -237,6 +258,7 @@ impl Check<'_> {
             media: self.media()?,
             ice: IceConfig { stun: self.stun()?, turn: self.turn()? },
             limits: self.limits()?,
+            rooms: self.rooms()?,
             log: self.log()?,
             record: self.record()?,
         })
@@ -394,6 +416,13 @@ impl Check<'_> {
             return self.invalid("turn-ttl", "it is to be between 1s and 24h");
         }
         Ok(ttl)
+    }
+
+    fn rooms(&self) -> Result<RoomsConfig, ConfigError> {
+        let within = self.settings.resume_within.unwrap_or(HumanDuration(settings::DEFAULT_RESUME_WITHIN));
+        let within =
+            self.within("resume-within", within, HumanDuration(Duration::ZERO)..=HumanDuration(MAX_RESUME_WITHIN))?;
+        Ok(RoomsConfig { resume_within: within.0, data_dir: self.settings.data_dir.clone() })
     }
 
     fn limits(&self) -> Result<LimitsConfig, ConfigError> {

@@ -27,6 +27,9 @@ pub const DEFAULT_MAX_MEMBERS: u32 = 2_000;
 /// Talkers heard in a room of many microphones unless told otherwise.
 pub const DEFAULT_VOICE_SLOTS: u16 = 3;
 
+/// For how long the place of somebody is kept whose connection is lost unless told otherwise.
+pub const DEFAULT_RESUME_WITHIN: Duration = Duration::from_secs(60);
+
 /// Mebibytes of a recording unless told otherwise: about an hour of a room of ten.
 pub const DEFAULT_RECORD_TRACE_MAX: u32 = 256;
 
@@ -194,6 +197,8 @@ pub fn merge(given: &Given, file: &File) -> Merged {
         max_video_height,
         max_video_fps,
         last_n,
+        resume_within,
+        data_dir,
         log,
         log_format,
         record_trace,
@@ -262,5 +267,7 @@ fn default_settings() -> Settings {
         max_video_height: None,
         max_video_fps: None,
         last_n: None,
+        resume_within: Some(HumanDuration(DEFAULT_RESUME_WITHIN)),
+        data_dir: None,
     }
 }

@@ -233,7 +233,7 @@ mod tests {
         let journal = Arc::new(Journal::new(RoomId::new("r").unwrap(), 7));
         let (id, member) = (MessageId::new("m").unwrap(), MemberId::new("ann").unwrap());
         let text = "line\nbreak\r\n".repeat(1_000);
-        let message = ChatMessage { id, seq: 0, at: 1, member, name: "Ann".into(), text };
+        let message = ChatMessage { id, seq: 0, at: 1, member, name: "Ann".into(), text, nonce: None };
         for _ in 0..10 {
             journal.append(Event { seq: 0, at: 1, body: EventBody::Chat { message: message.clone() } });
         }

@@ -10,7 +10,7 @@ use roundtable_protocol::stats::{MemberStats, RoomStats};
 use roundtable_protocol::{ErrorCode, Event, EventBody, LeaveReason, MemberId, MessageId, RoomId, ServerMessage};
 
 use crate::journal::Journal;
-use crate::shard::inbox::{Command, Inbox, Join, JoinRefused, Joined, Outbox, Request, ToMember};
+use crate::shard::inbox::{Command, Inbox, Join, JoinRefused, Joined, Outbox, Request, ResumeSecret, ToMember};
 use crate::shard::stats::ShardStats;
 
 /// The test's end of the shard.
@@ -95,7 +95,9 @@ impl Thread {
         for command in commands {
             match command {
                 Command::Join(join) => self.join(join),
-                Command::Member { room, member, request } => self.request(&room, &member, request),
+                Command::Member { room, member, request, .. } => self.request(&room, &member, request),
+                // It keeps nobody's place.
+                Command::Resume(resume) => drop(resume.reply.send(None)),
                 Command::CloseRoom { room, reason } => self.close(&room, reason),
                 Command::Stats(reply) => drop(reply.send(self.stats())),
                 Command::Limit { room, member, limits, reply } => drop(reply.send(self.limit(&room, &member, limits))),
@@ -158,7 +160,11 @@ impl Thread {
         room.limits.insert(member.id.clone(), join.grants.limits);
         let id = member.id.clone();
         drop(rooms);
-        if join.reply.send(Ok(Joined { member, seats: 4, voice_slots: 0, journal })).is_err() {
+        if join
+            .reply
+            .send(Ok(Joined { member, seats: 4, voice_slots: 0, session: 0, secret: ResumeSecret([0; 16]), journal }))
+            .is_err()
+        {
             self.leave(&join.room, &id, LeaveReason::Disconnected);
         }
     }
@@ -166,6 +172,7 @@ impl Thread {
     fn request(&mut self, room: &RoomId, member: &MemberId, request: Request) {
         match request {
             Request::Leave(reason) => self.leave(room, member, reason),
+            Request::Away => self.leave(room, member, LeaveReason::Disconnected),
             Request::Chat { nonce, text } => self.chat(room, member, nonce, text),
             _ => {}
         }
@@ -176,7 +183,8 @@ impl Thread {
         let room = &rooms[room];
         let (name, _) = &room.members[member];
         let id = MessageId::new("c1").unwrap();
-        let mut message = ChatMessage { id, seq: 0, at: 1_000, member: member.clone(), name: name.clone(), text };
+        let mut message =
+            ChatMessage { id, seq: 0, at: 1_000, member: member.clone(), name: name.clone(), text, nonce: Some(nonce) };
         message.seq = room.journal.append(event(EventBody::Chat { message: message.clone() }));
         for (id, (_, outbox)) in &room.members {
             let nonce = (id == member).then_some(nonce);

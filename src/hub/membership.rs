@@ -16,19 +16,20 @@ const LEAVE_PAUSE: Duration = Duration::from_millis(50);
 /// The outcome of a join as the shard sends it.
 type Outcome = Result<Joined, JoinRefused>;
 
-/// A member's line to the shard. Whatever becomes of its holder, the member leaves the room:
-/// by [`Membership::leave`], or as disconnected when this is dropped.
+/// A member's line to the shard. Whatever becomes of its holder, the shard hears of it: by [`Membership::leave`], or when
+/// this is dropped, as of a member that has lost its socket.
 #[derive(Debug)]
 pub struct Membership {
     inbox: Inbox,
     room: RoomId,
     member: MemberId,
+    session: u64,
     left: bool,
 }
 
 impl Membership {
-    pub(super) fn new(inbox: Inbox, room: RoomId, member: MemberId) -> Self {
-        Self { inbox, room, member, left: false }
+    pub(super) fn new(inbox: Inbox, room: RoomId, member: MemberId, session: u64) -> Self {
+        Self { inbox, room, member, session, left: false }
     }
 
     /// Passes on what the member says.
@@ -53,7 +54,7 @@ impl Membership {
         if std::mem::replace(&mut self.left, true) {
             return;
         }
-        if self.request(Request::Leave(reason)) == Err(SendError::Full) {
+        if self.request(parting(reason)) == Err(SendError::Full) {
             self.leave_later(reason);
         }
     }
@@ -61,12 +62,12 @@ impl Membership {
     fn leave_later(&self, reason: LeaveReason) {
         // Without a runtime the process is ending, and with it every room.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (inbox, room, member) = (self.inbox.clone(), self.room.clone(), self.member.clone());
+        let (inbox, room, member, session) = (self.inbox.clone(), self.room.clone(), self.member.clone(), self.session);
         runtime.spawn(async move {
             for _ in 0..LEAVE_TRIES {
                 tokio::time::sleep(LEAVE_PAUSE).await;
-                let request = Request::Leave(reason);
-                let command = Command::Member { room: room.clone(), member: member.clone(), request };
+                let request = parting(reason);
+                let command = Command::Member { room: room.clone(), member: member.clone(), session, request };
                 if inbox.send(command) != Err(SendError::Full) {
                     return;
                 }
@@ -75,7 +76,15 @@ impl Membership {
     }
 
     fn command(&self, request: Request) -> Command {
-        Command::Member { room: self.room.clone(), member: self.member.clone(), request }
+        Command::Member { room: self.room.clone(), member: self.member.clone(), session: self.session, request }
+    }
+}
+
+/// Whoever loses the connection may come back.
+fn parting(reason: LeaveReason) -> Request {
+    match reason {
+        LeaveReason::Disconnected => Request::Away,
+        reason => Request::Leave(reason),
     }
 }
 
@@ -111,7 +120,8 @@ impl Drop for Reply {
     fn drop(&mut self) {
         self.receiver.close();
         if let Ok(Ok(joined)) = self.receiver.try_recv() {
-            drop(Membership::new(self.inbox.clone(), self.room.clone(), joined.member.id));
+            let membership = Membership::new(self.inbox.clone(), self.room.clone(), joined.member.id, joined.session);
+            membership.leave(LeaveReason::Left);
         }
     }
 }

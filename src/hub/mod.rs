@@ -26,7 +26,9 @@ use self::membership::Reply;
 pub use self::presence::Presence;
 use self::rooms::{Claim, Rooms};
 use crate::journal::Journal;
-use crate::shard::inbox::{Command, Inbox, Join, JoinRefused, Joined, Outbox, SendError};
+use crate::shard::inbox::{
+    Command, Inbox, Join, JoinRefused, Joined, Outbox, Resume, ResumeSecret, Returned, SendError,
+};
 use crate::shard::stats::ShardStats;
 
 /// Tells the STUN and TURN servers of a member, with credentials made for it.
@@ -54,6 +56,8 @@ pub struct HubConfig {
     pub max_sessions: usize,
     /// How long the journal of a closed room stays readable for those who come back late.
     pub keep_closed: Duration,
+    /// For how long the place of a member is kept whose socket is lost; zero for not at all.
+    pub resume_within: Duration,
     /// How long the authorisation hook may take.
     pub authorise_timeout: Duration,
     /// How long the shard may take to answer.
@@ -70,6 +74,7 @@ impl Default for HubConfig {
             limits: MemberLimits::NONE,
             max_sessions: 5_000,
             keep_closed: Duration::from_secs(60),
+            resume_within: Duration::from_secs(60),
             authorise_timeout: Duration::from_secs(10),
             reply_timeout: Duration::from_secs(5),
         }
@@ -120,6 +125,30 @@ pub struct Admission {
     /// Their STUN and TURN servers.
     pub ice_servers: Vec<IceServer>,
     /// Their line to the shard; letting go of it takes them out of the room.
+    pub membership: Membership,
+}
+
+/// A wish to go on as a member that has lost its socket.
+#[derive(Debug)]
+pub struct ResumeRequest {
+    /// The life of the room that the client knows.
+    pub epoch: u64,
+    /// Who.
+    pub member: MemberId,
+    /// What proves it.
+    pub secret: ResumeSecret,
+    /// Where the new session listens.
+    pub outbox: Outbox,
+}
+
+/// Somebody is back.
+#[derive(Debug)]
+pub struct Comeback {
+    /// Who they are, and where they stand.
+    pub returned: Returned,
+    /// Their STUN and TURN servers.
+    pub ice_servers: Vec<IceServer>,
+    /// Their line to the shard.
     pub membership: Membership,
 }
 
@@ -215,6 +244,30 @@ impl Hub {
             }
         }
         Err(JoinError::RoomClosed)
+    }
+
+    /// Lets a member that has lost its socket go on over another one. `None` if there is no such member (any more).
+    ///
+    /// # Errors
+    /// [`HubError`] when its shard does not answer.
+    pub async fn resume(&self, room: &RoomId, request: ResumeRequest) -> Result<Option<Comeback>, HubError> {
+        let Some(inbox) = self.inbox_of(room) else { return Ok(None) };
+        let ResumeRequest { epoch, member, secret, outbox } = request;
+        let room = room.clone();
+        let resume = |reply| Command::Resume(Resume { room: room.clone(), epoch, member, secret, outbox, reply });
+        let returned = self.ask(inbox, resume).await?;
+        Ok(returned.map(|returned| {
+            let member = returned.member.id.clone();
+            let ice_servers = (self.0.ice)(&member);
+            let membership = Membership::new(inbox.clone(), room, member, returned.session);
+            Comeback { returned, ice_servers, membership }
+        }))
+    }
+
+    /// For how long the place of a member is kept whose socket is lost; zero for not at all.
+    #[must_use]
+    pub fn resume_within(&self) -> Duration {
+        self.0.config.resume_within
     }
 
     /// Counts a new signalling socket, unless there are as many as may be or the server is stopping.
@@ -361,6 +414,7 @@ impl Hub {
             max_seats: request.max_seats.min(self.0.config.max_seats),
             max_members: self.0.config.max_members_per_room,
             voice_slots: self.0.config.voice_slots,
+            resume_within: self.0.config.resume_within,
             outbox: request.outbox.clone(),
             reply: sender,
         };
@@ -396,7 +450,7 @@ impl Hub {
         let room = claim.journal().room().clone();
         claim.settle();
         let ice_servers = (self.0.ice)(&joined.member.id);
-        let membership = Membership::new(inbox.clone(), room, joined.member.id.clone());
+        let membership = Membership::new(inbox.clone(), room, joined.member.id.clone(), joined.session);
         Ok(Ok(Admission { joined, grants, ice_servers, membership }))
     }
 

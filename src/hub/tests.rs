@@ -260,6 +260,7 @@ async fn an_answer_that_nobody_waits_for_any_more_takes_the_member_out_again() {
         max_seats: 4,
         max_members: 10,
         voice_slots: 3,
+        resume_within: Duration::ZERO,
         outbox,
         reply: sender,
     };
@@ -268,7 +269,7 @@ async fn an_answer_that_nobody_waits_for_any_more_takes_the_member_out_again() {
     house.hub.stats().await.unwrap();
     assert_eq!(house.shard.members("r"), 1, "the answer is there");
     drop(reply);
-    assert_eq!(house.shard.next_left().await, ("Ann".into(), LeaveReason::Disconnected));
+    assert_eq!(house.shard.next_left().await, ("Ann".into(), LeaveReason::Left));
 }
 
 #[tokio::test]
@@ -276,14 +277,12 @@ async fn a_leave_gets_through_even_to_a_shard_that_is_full() {
     let poll = mio::Poll::new().unwrap();
     let waker = Arc::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
     let (inbox, commands) = Inbox::new(waker);
-    let membership = Membership::new(inbox.clone(), id("r"), MemberId::new("ann").unwrap());
+    let membership = Membership::new(inbox.clone(), id("r"), MemberId::new("ann").unwrap(), 0);
     while inbox.send(Command::CloseRoom { room: id("r"), reason: RoomCloseReason::Empty }).is_ok() {}
     drop(membership);
     let mut left = 0;
     eventually("the leave comes", || {
-        let leave = |command: &Command| {
-            matches!(command, Command::Member { request: Request::Leave(LeaveReason::Disconnected), .. })
-        };
+        let leave = |command: &Command| matches!(command, Command::Member { request: Request::Away, .. });
         left += commands.try_iter().filter(leave).count();
         left == 1
     })

@@ -21,7 +21,9 @@ fn speaking(speaking: bool) -> Event {
 
 fn chat(text: String) -> Event {
     let id = MessageId::new("m").unwrap();
-    event(EventBody::Chat { message: ChatMessage { id, seq: 0, at: 1, member: ann(), name: "Ann".into(), text } })
+    event(EventBody::Chat {
+        message: ChatMessage { id, seq: 0, at: 1, member: ann(), name: "Ann".into(), text, nonce: None },
+    })
 }
 
 fn seqs(read: &Read) -> Option<Vec<u64>> {

@@ -1,10 +1,11 @@
 //! What is written in a room: the last messages, and how fast one member may write.
 
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use roundtable_protocol::ErrorCode;
-use roundtable_protocol::event::ChatMessage;
-use roundtable_protocol::limit::{CHAT_HISTORY, CHAT_PER_SECOND, MAX_CHAT_BYTES};
+use roundtable_protocol::event::{ChatMessage, MemberInfo};
+use roundtable_protocol::limit::{CHAT_HISTORY, CHAT_NONCES, CHAT_PER_SECOND, MAX_CHAT_BYTES};
+use roundtable_protocol::{ErrorCode, MessageId};
 
 /// Why a message was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +36,55 @@ impl ChatError {
             Self::Forbidden => ErrorCode::ChatForbidden,
         }
     }
+}
+
+/// What one member wrote last, at most [`CHAT_NONCES`] messages, by the numbers it gave them; the oldest gives way. A client
+/// that lost its connection sends again what was not acknowledged, and that is not to be taken twice.
+#[derive(Debug, Default)]
+pub struct Written(VecDeque<Receipt>);
+
+/// All of a message but its text.
+#[derive(Debug)]
+struct Receipt {
+    nonce: u32,
+    id: MessageId,
+    seq: u64,
+    at: u64,
+    text: u64,
+}
+
+impl Written {
+    /// The message, if the member wrote the same text with the same number before.
+    #[must_use]
+    pub fn find(&self, info: &MemberInfo, nonce: u32, text: &str) -> Option<ChatMessage> {
+        let hash = hash(text);
+        let known = self.0.iter().rev().find(|known| known.nonce == nonce && known.text == hash)?;
+        Some(ChatMessage {
+            id: known.id.clone(),
+            seq: known.seq,
+            at: known.at,
+            member: info.id.clone(),
+            name: info.name.clone(),
+            text: text.to_owned(),
+            nonce: Some(nonce),
+        })
+    }
+
+    /// The member wrote a message.
+    pub fn note(&mut self, message: &ChatMessage) {
+        let Some(nonce) = message.nonce else { return };
+        if self.0.len() == CHAT_NONCES {
+            self.0.pop_front();
+        }
+        let ChatMessage { id, seq, at, text, .. } = message;
+        self.0.push_back(Receipt { nonce, id: id.clone(), seq: *seq, at: *at, text: hash(text) });
+    }
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The last [`CHAT_HISTORY`] messages; the oldest gives way.
@@ -90,7 +140,7 @@ pub fn check(text: &str) -> Result<(), ChatError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use roundtable_protocol::{MemberId, MessageId};
+    use roundtable_protocol::MemberId;
 
     fn message(seq: u64, bytes: usize) -> ChatMessage {
         ChatMessage {
@@ -100,6 +150,7 @@ mod tests {
             member: MemberId::new("m").unwrap(),
             name: "M".into(),
             text: "x".repeat(bytes),
+            nonce: None,
         }
     }
 

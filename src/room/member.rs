@@ -8,6 +8,7 @@ use roundtable_protocol::limit::{CHAT_BURST, CHAT_PER_SECOND};
 use roundtable_protocol::message::ViewChange;
 use roundtable_protocol::{Grants, TrackId};
 
+use super::chat::Written;
 use super::slot::Seating;
 use crate::rate::Rate;
 
@@ -33,8 +34,10 @@ pub struct Member {
     pub asked_seats: u16,
     /// Where they receive.
     pub seating: Seating,
-    /// How fast they write.
+    /// How fast they write, …
     pub chat_rate: Rate,
+    /// … and what they wrote last.
+    pub written: Written,
     /// When they last began to speak, as a number that grows; 0 for never.
     pub spoke: u64,
     unwanted: HashSet<TrackId>,
@@ -54,6 +57,7 @@ impl Member {
             asked_seats: first_seats.min(max_seats),
             seating: Seating::default(),
             chat_rate: Rate::new(now, CHAT_PER_SECOND, CHAT_BURST),
+            written: Written::default(),
             spoke: 0,
             unwanted: HashSet::new(),
             views: HashMap::new(),

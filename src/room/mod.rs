@@ -1,5 +1,6 @@
 //! One room: who is here, who publishes what, who hears whom. Pure: time is told, effects are polled.
 
+pub mod absence;
 pub mod audience;
 pub mod chat;
 pub mod last_n;
@@ -18,16 +19,17 @@ use roundtable_protocol::event::{
 };
 use roundtable_protocol::grant::MemberLimits;
 use roundtable_protocol::limit::{MAX_SEATS, MAX_TRACKS_PER_MEMBER};
-use roundtable_protocol::message::{SubscribeChange, ViewChange};
+use roundtable_protocol::message::{PublishRequest, SubscribeChange, ViewChange};
 use roundtable_protocol::{ErrorCode, Grants, MemberId, MessageId, TrackId};
 
 use roundtable_media::allocate::Class;
 
+use absence::Absence;
 use audience::{Audience, People};
 use chat::{ChatError, ChatHistory};
 use last_n::Candidate;
 use member::Member;
-use slot::{Assignment, Group};
+use slot::{Assignment, Group, Seating};
 use speaker::{Speakers, class_of};
 
 /// Seats a client begins with unless it wants fewer. Eight people then come and go without an offer.
@@ -115,12 +117,20 @@ pub enum Effect {
         /// The new wish.
         audible: bool,
     },
+    /// A member has been away for too long: it is to be taken out.
+    Expire {
+        /// Who.
+        member: MemberId,
+    },
+    /// A message that its writer sent again had been taken: the writer alone is told so.
+    Acknowledge {
+        /// The message.
+        message: ChatMessage,
+    },
     /// A chat message for everybody, its writer included.
     Deliver {
         /// The message.
         message: ChatMessage,
-        /// The writer's own number, for the writer only.
-        nonce: u32,
     },
 }
 
@@ -169,6 +179,7 @@ pub struct Room {
     spoken: u64,
     speakers: Speakers,
     chat: ChatHistory,
+    absence: Absence,
     effects: VecDeque<Effect>,
     closed: bool,
 }
@@ -189,6 +200,7 @@ impl Room {
             spoken: 0,
             speakers: Speakers::default(),
             chat: ChatHistory::default(),
+            absence: Absence::default(),
             effects: VecDeque::new(),
             closed: false,
         }
@@ -215,6 +227,7 @@ impl Room {
     pub fn leave(&mut self, now: Now, id: &MemberId, reason: LeaveReason) {
         let Some(member) = self.members.remove(id) else { return };
         self.order.remove(&member.number);
+        self.absence.end(id);
         let was_listed = self.audience.handle_leave(member.number, id);
         self.speaking.retain(|m| m != id);
         if member.tracks > 0 {
@@ -233,6 +246,48 @@ impl Room {
         self.handle_audience_change(now);
         if member.tracks > 0 {
             self.refit();
+        }
+    }
+
+    /// A member has lost its socket. Its place is kept until then, and everything of it goes on.
+    pub fn handle_away(&mut self, id: &MemberId, until: Instant) {
+        if let Some(member) = self.members.get(id) {
+            self.absence.begin(id, member.number, until);
+        }
+    }
+
+    /// A member has come back over another socket. It is asked again for what it may not have heard of.
+    pub fn handle_back(&mut self, id: &MemberId) -> Option<&Member> {
+        self.absence.end(id);
+        let member = self.members.get_mut(id)?;
+        let have = u16::try_from(member.seating.len()).unwrap_or(u16::MAX);
+        if have > 0 && member.asked_seats > have {
+            self.effects.push_back(Effect::Grow { member: id.clone(), seats: member.asked_seats });
+        }
+        self.members.get(id)
+    }
+
+    /// A member has lost its peer connection: it has no slots, and its tracks carry nothing until it has another one.
+    pub fn handle_media_lost(&mut self, now: Now, id: &MemberId) {
+        let Some(member) = self.members.get_mut(id) else { return };
+        member.seating = Seating::default();
+        member.asked_seats = FIRST_SEATS.min(member.max_seats);
+        for track in self.own_tracks(id) {
+            self.idle_everywhere(&track);
+            self.effects.push_back(Effect::Drop { track: track.clone() });
+            self.absence.suspend(track);
+        }
+        self.set_speaking(now, id, false);
+        self.refit();
+    }
+
+    /// Ends the tracks of a member that it did not go on with when it had a peer connection again.
+    pub fn end_suspended(&mut self, now: Now, id: &MemberId) {
+        for track in
+            self.own_tracks(id).into_iter().filter(|track| self.absence.is_suspended(track)).collect::<Vec<_>>()
+        {
+            // Its own track by construction.
+            let _ = self.unpublish(now, id, &track);
         }
     }
 
@@ -268,7 +323,8 @@ impl Room {
         if !self.members.get(id).is_some_and(|m| m.grants.publish) {
             return Err(PublishError::Forbidden);
         }
-        let have = self.members.get(id).map_or(0, |member| member.tracks);
+        let carrying = |track: &&TrackInfo| track.member == *id && !self.absence.is_suspended(&track.id);
+        let have = self.tracks.iter().filter(carrying).count();
         Ok(MAX_TRACKS_PER_MEMBER.saturating_sub(have))
     }
 
@@ -280,15 +336,28 @@ impl Room {
         check_allowance(&self.publish_allowance(id), more)
     }
 
-    /// Makes an id for a track that is about to be published, so that the plane knows it before anybody hears of it.
-    pub fn reserve_track(&mut self) -> TrackId {
-        self.ids.track()
+    /// Makes an id for each track that is about to be published, so that the plane knows it before anybody hears of it. A
+    /// track that goes on after its peer connection was lost keeps its own.
+    pub fn reserve_tracks(&mut self, id: &MemberId, requests: &[PublishRequest]) -> Vec<TrackId> {
+        let mut reserved: Vec<TrackId> = Vec::with_capacity(requests.len());
+        for request in requests {
+            let is_it = |info: &&TrackInfo| {
+                Some(&info.id) == request.track.as_ref() && info.member == *id && info.source == request.source
+            };
+            let waiting = self.tracks.iter().find(is_it).map(|info| info.id.clone());
+            let waiting = waiting.filter(|track| self.absence.is_suspended(track) && !reserved.contains(track));
+            reserved.push(waiting.unwrap_or_else(|| self.ids.track()));
+        }
+        reserved
     }
 
-    /// Publishes a track; the caller has asked [`Room::check_publish`] and [`Room::reserve_track`].
+    /// Publishes a track; the caller has asked [`Room::check_publish`] and [`Room::reserve_tracks`].
     pub fn publish(&mut self, now: Now, track: TrackInfo) {
         let muted = track.muted;
         let id = track.id.clone();
+        if self.absence.release(&id) {
+            return self.go_on(now, track);
+        }
         self.tracks.push(track.clone());
         self.note_publisher(now, &track.member);
         self.rank(&track);
@@ -388,6 +457,10 @@ impl Room {
         if !member.chat_rate.take(now.instant) {
             return Err(ChatError::Rate);
         }
+        if let Some(message) = member.written.find(&member.info, nonce, &text) {
+            self.effects.push_back(Effect::Acknowledge { message });
+            return Ok(());
+        }
         let message = ChatMessage {
             id: self.ids.message(),
             seq: self.seq + 1,
@@ -395,9 +468,11 @@ impl Room {
             member: id.clone(),
             name: member.info.name.clone(),
             text,
+            nonce: Some(nonce),
         };
+        member.written.note(&message);
         self.chat.push(message.clone());
-        self.effects.push_back(Effect::Deliver { message: message.clone(), nonce });
+        self.effects.push_back(Effect::Deliver { message: message.clone() });
         self.emit(now, EventBody::Chat { message });
         self.note_act(now, id);
         Ok(())
@@ -432,12 +507,15 @@ impl Room {
         if self.audience.poll_timeout().is_some_and(|due| due <= now.instant) {
             self.tell_audience(now, None);
         }
+        while let Some(member) = self.absence.take_overdue(now.instant) {
+            self.effects.push_back(Effect::Expire { member });
+        }
     }
 
     /// When to call [`Room::handle_timeout`] next, if ever.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.audience.poll_timeout()
+        [self.audience.poll_timeout(), self.absence.poll_timeout()].into_iter().flatten().min()
     }
 
     /// What is to be done next.
@@ -449,6 +527,12 @@ impl Room {
     #[must_use]
     pub fn len(&self) -> usize {
         self.members.len()
+    }
+
+    /// Whether a member has lost its socket.
+    #[must_use]
+    pub fn is_away(&self, id: &MemberId) -> bool {
+        self.absence.is_away(id)
     }
 
     /// A published track.
@@ -569,7 +653,36 @@ impl Room {
         self.effects.push_back(Effect::Rank { track: track.id.clone(), class, spoke });
     }
 
+    /// A track that waited for its owner carries something again. Whoever knows it is told of what is different.
+    fn go_on(&mut self, now: Now, track: TrackInfo) {
+        let Some(known) = self.tracks.iter_mut().find(|known| known.id == track.id) else { return };
+        let before = std::mem::replace(known, track.clone());
+        self.rank(&track);
+        if (TrackInfo { muted: track.muted, ..before.clone() }) != track {
+            self.emit(now, EventBody::Published { track: track.clone() });
+        } else if before.muted != track.muted {
+            let TrackInfo { id, member, muted, .. } = track.clone();
+            self.emit(now, EventBody::Muted { track: id, member, muted, code: None });
+        }
+        if track.muted {
+            self.effects.push_back(Effect::Pause { track: track.id, paused: true });
+        }
+        self.refit();
+    }
+
+    fn own_tracks(&self, id: &MemberId) -> Vec<TrackId> {
+        self.tracks.iter().filter(|track| track.member == *id).map(|track| track.id.clone()).collect()
+    }
+
+    fn idle_everywhere(&mut self, track: &TrackId) {
+        for id in self.order.values() {
+            let idled = self.members.get_mut(id).and_then(|member| member.seating.idle(track));
+            self.effects.extend(idled.map(|assignment| Effect::Assign { member: id.clone(), assignment }));
+        }
+    }
+
     fn forget_track(&mut self, track: &TrackId) {
+        self.absence.release(track);
         if let Some(at) = self.tracks.iter().position(|t| t.id == *track) {
             let TrackInfo { member, .. } = self.tracks.remove(at);
             // Who leaves is no member any more.
@@ -644,7 +757,8 @@ impl Room {
 
     fn refit_member(&mut self, id: &MemberId) {
         let Some(member) = self.members.get(id) else { return };
-        let mut groups = groups(&self.tracks, member);
+        let carrying = self.tracks.iter().filter(|track| !self.absence.is_suspended(&track.id));
+        let mut groups = groups(carrying, member);
         if let Some(n) = member.grants.limits.last_n {
             self.leave_last_n(&mut groups, member, usize::from(n));
         }
@@ -676,9 +790,9 @@ pub fn check_allowance(allowance: &Result<usize, PublishError>, more: usize) -> 
 }
 
 /// What `member` wants to receive, person by person in the order of publishing.
-fn groups(tracks: &[TrackInfo], member: &Member) -> Vec<Group> {
+fn groups<'a>(tracks: impl Iterator<Item = &'a TrackInfo>, member: &Member) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    for track in tracks.iter().filter(|t| t.member != member.info.id && member.wants(&t.id)) {
+    for track in tracks.filter(|t| t.member != member.info.id && member.wants(&t.id)) {
         let screen = Group::is_screen(track.source);
         let at = groups.iter().position(|g| g.member == track.member && g.screen == screen);
         let mut group = at.map_or_else(

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 mod audience;
@@ -27,11 +29,22 @@ impl Fixture {
 
     fn publish(&mut self, member: &MemberId, source: TrackSource) -> TrackId {
         self.room.check_publish(member, 1).unwrap();
-        let id = self.room.reserve_track();
-        let track =
-            TrackInfo { id: id.clone(), member: member.clone(), source, muted: false, codec: "VP8".into(), layers: 1 };
+        self.publish_as(member, source, None, false)
+    }
+
+    /// Publishes a track that goes on with an earlier one, if the room agrees.
+    fn publish_as(&mut self, member: &MemberId, source: TrackSource, track: Option<&TrackId>, muted: bool) -> TrackId {
+        let request = PublishRequest { mid: "0".into(), source, muted, track: track.cloned() };
+        let id = self.room.reserve_tracks(member, &[request]).remove(0);
+        let track = TrackInfo { id: id.clone(), member: member.clone(), source, muted, codec: "VP8".into(), layers: 1 };
         self.room.publish(self.now, track);
         id
+    }
+
+    /// The events since the last look, by name.
+    fn events(&mut self) -> Vec<&'static str> {
+        let named = |effect| if let Effect::Event(event) = effect { Some(event.body.name()) } else { None };
+        self.effects().into_iter().filter_map(named).collect()
     }
 
     fn effects(&mut self) -> Vec<Effect> {
@@ -151,11 +164,11 @@ fn chat_is_delivered_once_for_everybody_and_with_the_writers_number() {
         .effects()
         .into_iter()
         .filter_map(|e| match e {
-            Effect::Deliver { message, nonce } => Some((message.seq, message.name, nonce)),
+            Effect::Deliver { message } => Some((message.seq, message.name, message.nonce)),
             _ => None,
         })
         .collect();
-    assert_eq!(delivered, [(3, "Ann".to_owned(), 42)], "one effect, however many there are");
+    assert_eq!(delivered, [(3, "Ann".to_owned(), Some(42))], "one effect, however many there are");
 }
 
 #[test]
@@ -391,4 +404,78 @@ fn voice_slots_are_no_seats_and_who_is_refused_there_is_told_to_the_plane() {
     f.room.subscribe(&bob, vec![SubscribeChange { track: mic.clone(), wanted: false }]);
     let effects = f.effects();
     assert_eq!(effects, [Effect::Audible { member: bob, track: mic, audible: false }]);
+}
+
+#[test]
+fn what_is_written_again_is_acknowledged_and_not_taken_twice() {
+    let mut f = Fixture::new();
+    let (ann, bob) = (f.join("Ann"), f.join("Bob"));
+    f.room.chat(f.now, &ann, 1, "hello".into()).unwrap();
+    f.effects();
+    f.room.chat(f.now, &ann, 1, "hello".into()).unwrap();
+    let effects = f.effects();
+    let [Effect::Acknowledge { message }] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!((message.seq, message.nonce, message.text.as_str()), (3, Some(1), "hello"));
+    // Another text, or another writer, is another message.
+    f.room.chat(f.now, &ann, 1, "hello!".into()).unwrap();
+    f.room.chat(f.now, &bob, 1, "hello".into()).unwrap();
+    assert_eq!(f.events(), ["chat", "chat"]);
+}
+
+#[test]
+fn a_track_whose_owner_lost_the_connection_waits_and_goes_on_under_its_id() {
+    let mut f = Fixture::new();
+    let (ann, bob) = (f.join("Ann"), f.join("Bob"));
+    f.seats(&bob, 0, 2);
+    let camera = f.publish(&ann, TrackSource::Camera);
+    let screen = f.publish(&ann, TrackSource::Screen);
+    f.room.subscribe(&bob, vec![SubscribeChange { track: screen.clone(), wanted: false }]);
+    f.effects();
+
+    f.room.handle_media_lost(f.now, &ann);
+    let effects = f.effects();
+    let dropped = |track: &TrackId| effects.contains(&Effect::Drop { track: track.clone() });
+    assert!(dropped(&camera) && dropped(&screen), "{effects:?}");
+    let idled =
+        |e: &Effect| matches!(e, Effect::Assign { member, assignment } if *member == bob && assignment.track.is_none());
+    assert!(effects.iter().any(idled), "{effects:?}");
+    assert!(!effects.iter().any(|e| matches!(e, Effect::Event(_))), "nobody is told: {effects:?}");
+    assert_eq!(f.room.publish_allowance(&ann), Ok(MAX_TRACKS_PER_MEMBER), "what waits takes nobody's place");
+
+    let id = f.publish_as(&bob, TrackSource::Camera, Some(&camera), false);
+    assert_ne!(id, camera, "nobody else goes on with it");
+    f.effects();
+    assert_eq!(f.publish_as(&ann, TrackSource::Camera, Some(&camera), true), camera);
+    let effects = f.effects();
+    let assigned = |e: &Effect| matches!(e, Effect::Assign { member, assignment } if *member == bob && assignment.track.as_ref() == Some(&camera));
+    assert!(effects.iter().any(assigned), "{effects:?}");
+    let told: Vec<_> =
+        effects.iter().filter_map(|e| if let Effect::Event(e) = e { Some(e.body.name()) } else { None }).collect();
+    assert_eq!(told, ["muted"], "only what is different");
+
+    // A screen that is not gone on with ends.
+    f.room.end_suspended(f.now, &ann);
+    assert_eq!(f.events(), ["unpublished"]);
+    assert_ne!(f.publish_as(&ann, TrackSource::Screen, Some(&screen), false), screen);
+    assert_ne!(f.publish_as(&ann, TrackSource::Camera, Some(&camera), false), camera, "it carries something already");
+}
+
+#[test]
+fn who_stays_away_for_too_long_is_to_be_taken_out() {
+    let mut f = Fixture::new();
+    let (ann, bob) = (f.join("Ann"), f.join("Bob"));
+    f.effects();
+    let at = |s| Now { instant: f.now.instant + Duration::from_secs(s), ..f.now };
+    let (one, two, three) = (at(59), at(60), at(200));
+    f.room.handle_away(&ann, two.instant);
+    f.room.handle_away(&bob, two.instant);
+    assert_eq!(f.room.poll_timeout(), Some(two.instant));
+    f.room.handle_back(&bob);
+    f.room.handle_timeout(one);
+    assert_eq!(f.effects(), []);
+    f.room.handle_timeout(two);
+    assert_eq!(f.effects(), [Effect::Expire { member: ann.clone() }]);
+    f.room.leave(two, &ann, LeaveReason::Disconnected);
+    f.room.handle_timeout(three);
+    assert_eq!(f.events(), ["left"]);
 }

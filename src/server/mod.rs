@@ -363,6 +363,7 @@ fn hub_config(config: &Config) -> HubConfig {
         max_seats: config.limits.seats,
         voice_slots: config.limits.voice_slots.clamp(1, MAX_VOICE_SLOTS),
         limits: config.limits.member,
+        resume_within: config.rooms.resume_within,
         ..HubConfig::default()
     }
 }

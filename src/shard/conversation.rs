@@ -2,15 +2,16 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use roundtable_protocol::event::{ChatMessage, LeaveReason};
 use roundtable_protocol::message::PublishRequest;
 use roundtable_protocol::stats::MemberStats;
 use roundtable_protocol::{ErrorCode, Grants, MemberId, ServerMessage, TrackId};
 use roundtable_transport::sdp::Offer;
 
-use super::core::{Core, clocks};
-use super::home::Presence;
-use super::inbox::{Joined, Outbox, Request, ToMember};
+use super::core::{Core, clocks, random, random_u64};
+use super::home::{Home, Presence};
+use super::inbox::{Joined, Outbox, Request, ResumeSecret, ToMember};
 use super::letter::{Answered, ChatCopies, MemberOffer, Report, StageCommand};
 use super::peers::Refusal;
 use super::quality::hints;
@@ -33,29 +34,37 @@ impl Core {
         let home = self.rooms.get_mut(key)?.home_mut()?;
         let history = home.room.chat_history(HISTORY_PIECE_BYTES);
         let member = home.room.join(now, name, grants, max_seats);
-        home.members.insert(member.id.clone(), Presence { outbox, shard: None });
-        let pieces = history.len();
-        for (i, messages) in history.into_iter().enumerate() {
-            home.say(&member.id, ServerMessage::ChatHistory { messages, complete: i + 1 == pieces });
-        }
-        if pieces == 0 {
-            home.say(&member.id, ServerMessage::ChatHistory { messages: Vec::new(), complete: true });
-        }
+        let (session, secret) = (random_u64(), ResumeSecret(random()));
+        let presence = Presence { outbox: Some(outbox), session, secret, shown: Vec::new(), shard: None };
+        home.members.insert(member.id.clone(), presence);
+        home.say_history(&member.id, history);
         let voice_slots = if grants.subscribe { home.voice_slots } else { 0 };
         // The joined event must stand in the journal before the session reads the room's state from it.
         let journal = home.journal.clone();
         self.apply_effects(now.instant, key);
-        Some((key, Joined { member, seats: FIRST_SEATS.min(max_seats), voice_slots, journal }))
+        Some((key, Joined { member, seats: FIRST_SEATS.min(max_seats), voice_slots, session, secret, journal }))
     }
 
     /// Obeys one request of a member; what is refused is told with its code.
-    pub(super) fn handle_request(&mut self, now: Instant, key: usize, member: &MemberId, request: Request) {
+    pub(super) fn handle_request(
+        &mut self,
+        now: Instant,
+        key: usize,
+        (member, session): (&MemberId, u64),
+        request: Request,
+    ) {
         let clocks = clocks(now);
         let home = self.rooms.get_mut(key).and_then(|open| open.home_mut());
-        let Some(home) = home.filter(|home| home.members.contains_key(member)) else { return };
+        let is_current = |home: &&mut Home| home.members.get(member).is_some_and(|known| known.session == session);
+        let Some(home) = home.filter(is_current) else { return };
         let room = &mut home.room;
         let (id, outcome) = match request {
-            Request::Offer { id, offer, tracks } => return self.offered(now, key, member, id, *offer, tracks),
+            Request::Offer { id, offer, fresh, tracks } => {
+                if fresh {
+                    self.drop_media(now, key, member);
+                }
+                return self.offered(now, key, member, id, *offer, tracks);
+            }
             Request::Unpublish(tracks) => (None, self.unpublish(clocks, key, member, tracks)),
             Request::Mute { track, muted } => {
                 (None, room.mute(clocks, member, &track, muted).map_err(|e| Refusal::new(ErrorCode::TrackUnknown, e)))
@@ -72,6 +81,11 @@ impl Core {
             Request::Chat { nonce, text } => {
                 (Some(nonce), room.chat(clocks, member, nonce, text).map_err(|e| Refusal::new(e.code(), e)))
             }
+            Request::History => {
+                let history = home.room.chat_history(HISTORY_PIECE_BYTES);
+                return home.say_history(member, history);
+            }
+            Request::Away => return self.handle_away(now, key, member),
             Request::Leave(reason) => return self.remove_member(now, key, member, reason),
         };
         if let (Err(refusal), Some(home)) = (outcome, self.home(key)) {
@@ -97,7 +111,7 @@ impl Core {
             id,
             offer,
             allowance: room.publish_allowance(member),
-            reserved: requests.iter().map(|_| room.reserve_track()).collect(),
+            reserved: room.reserve_tracks(member, &requests),
             requests,
             limits: room.limits(member),
             may_subscribe: room.may_subscribe(member),
@@ -172,6 +186,7 @@ impl Core {
             }
             Effect::Drop { track } => {
                 home.published.remove(&track);
+                home.wishes.remove(&track);
                 self.command_all(now, key, &StageCommand::Drop { track });
             }
             Effect::Assign { member, assignment } => {
@@ -196,15 +211,23 @@ impl Core {
             }
             Effect::Enter { member } => home.journal.enter(&member),
             Effect::Exit { member } => home.journal.exit(&member),
-            Effect::Deliver { message, nonce } => self.deliver(now, key, &message, nonce),
+            Effect::Expire { member } => self.remove_member(now, key, &member, LeaveReason::Disconnected),
+            Effect::Acknowledge { message } => {
+                let member = message.member.clone();
+                let nonce = message.nonce;
+                if let Ok(json) = serde_json::to_vec(&ServerMessage::Chat { message, nonce }) {
+                    self.tell_on_channel(now, key, &member, json.into());
+                }
+            }
+            Effect::Deliver { message } => self.deliver(now, key, &message),
         }
     }
 
     /// Gives everybody a chat message. It is written once, and once for its writer.
-    fn deliver(&mut self, now: Instant, key: usize, message: &ChatMessage, nonce: u32) {
+    fn deliver(&mut self, now: Instant, key: usize, message: &ChatMessage) {
         let written = |nonce| serde_json::to_vec(&ServerMessage::Chat { message: message.clone(), nonce });
         // None of our types has a map with keys that are no strings, the one thing that fails.
-        let (Ok(copy), Ok(receipt)) = (written(None), written(Some(nonce))) else { return };
+        let (Ok(copy), Ok(receipt)) = (written(None), written(message.nonce)) else { return };
         let chat = ChatCopies { writer: message.member.clone(), receipt: receipt.into(), copy: copy.into() };
         if let Some(home) = self.home(key) {
             home.tell_unconnected(&chat);
@@ -220,6 +243,15 @@ impl Core {
         }
     }
 
+    /// Gives one member a message over its channel, or over its session where there is none.
+    fn tell_on_channel(&mut self, now: Instant, key: usize, member: &MemberId, json: Bytes) {
+        let Some(home) = self.home(key) else { return };
+        if home.members.get(member).is_some_and(|presence| presence.shard.is_none()) {
+            return home.tell(member, ToMember::Written(json));
+        }
+        self.command_member(now, key, member, |member| StageCommand::Deliver { member, json });
+    }
+
     /// Hears what a stage on `shard` has to say.
     pub(super) fn handle_report(&mut self, now: Instant, key: usize, shard: u8, report: Report) {
         let own = self.shard;
@@ -227,8 +259,8 @@ impl Core {
         match report {
             Report::Answered(answered) => self.handle_answered(now, key, shard, *answered),
             Report::Tell { member, message } => home.tell(&member, message),
-            Report::Ended { member, code, message, reason } => {
-                self.end_member(now, key, &member, code, message, reason);
+            Report::Ended { member, code, message } => {
+                self.handle_media_ended(now, key, shard, &member, (code, message))
             }
             Report::Chat { member, nonce, text } => {
                 if let Err(error) = home.room.chat(clocks(now), &member, nonce, text) {
@@ -256,7 +288,10 @@ impl Core {
     fn handle_answered(&mut self, now: Instant, key: usize, shard: u8, answered: Answered) {
         let Answered { member, id, sdp, tracks, begun, ended, seats } = answered;
         let clocks = clocks(now);
-        let Some(home) = self.home(key).filter(|home| home.members.contains_key(&member)) else { return };
+        // What was under way when the peer connection ended says nothing any more.
+        let is_connected =
+            |home: &&mut Home| home.members.get(&member).is_some_and(|presence| presence.shard == Some(shard));
+        let Some(home) = self.home(key).filter(is_connected) else { return };
         for track in &ended {
             // One that is not there has been ended by the member meanwhile.
             let _ = home.room.unpublish(clocks, &member, track);
@@ -283,24 +318,9 @@ impl Core {
             }
         }
         if let Some(home) = self.home(key) {
+            home.room.end_suspended(clocks, &member);
             home.room.add_seats(&member, seats);
         }
-    }
-
-    /// Tells a member why it is out, and takes it out.
-    fn end_member(
-        &mut self,
-        now: Instant,
-        key: usize,
-        member: &MemberId,
-        code: ErrorCode,
-        message: String,
-        reason: LeaveReason,
-    ) {
-        if let Some(home) = self.home(key) {
-            home.tell(member, ToMember::Close { code, message, reconnect_after_ms: Some(0) });
-        }
-        self.remove_member(now, key, member, reason);
     }
 
     /// Takes a member and everything of it out. A second call changes nothing.

@@ -131,12 +131,13 @@ impl Core {
     pub fn handle_command(&mut self, now: Instant, command: Command) -> bool {
         match command {
             Command::Join(join) => self.join(now, join),
-            Command::Member { room, member, request } => {
+            Command::Member { room, member, session, request } => {
                 if let Some(&key) = self.names.get(&room) {
-                    self.handle_request(now, key, &member, request);
+                    self.handle_request(now, key, (&member, session), request);
                     self.look_after(now, key);
                 }
             }
+            Command::Resume(resume) => self.resume(now, resume),
             Command::CloseRoom { room, reason } => {
                 if let Some(&key) = self.names.get(&room) {
                     self.close_room(now, key, reason);

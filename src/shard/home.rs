@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use roundtable_media::TrackConfig;
-use roundtable_protocol::event::TrackInfo;
+use roundtable_protocol::event::{ChatMessage, TrackInfo};
 use roundtable_protocol::message::{EncodingWish, SlotChange, SlotOwner};
 use roundtable_protocol::{ErrorCode, MemberId, ServerMessage, TrackId};
 
-use super::inbox::{Outbox, OutboxError, ToMember};
+use super::inbox::{Outbox, OutboxError, ResumeSecret, ToMember};
 use super::letter::{ChatCopies, Publication};
 use crate::journal::Journal;
 use crate::room::slot::Assignment;
@@ -17,10 +18,26 @@ use crate::room::{Now, Room};
 /// A member as its room knows it.
 #[derive(Debug)]
 pub struct Presence {
-    /// Where its session listens.
-    pub outbox: Outbox,
+    /// Where its session listens; none while it is away.
+    pub outbox: Option<Outbox>,
+    /// Which of its sessions that is.
+    pub session: u64,
+    /// What it proves with that it is who it was.
+    pub secret: ResumeSecret,
+    /// What it was told last of each receiving m-line.
+    pub shown: Vec<SlotChange>,
     /// The shard with its peer connection, from its first offer on.
     pub shard: Option<u8>,
+}
+
+impl Presence {
+    /// Of each line only the last change counts.
+    fn note_shown<'a>(&mut self, changes: impl Iterator<Item = &'a SlotChange>) {
+        for change in changes {
+            self.shown.retain(|known| known.mid != change.mid);
+            self.shown.push(change.clone());
+        }
+    }
 }
 
 /// The home of a room.
@@ -36,7 +53,11 @@ pub struct Home {
     pub published: HashMap<TrackId, Publication>,
     /// Other shards with a stage of the room.
     pub branches: Vec<u8>,
-    /// Whose outbox was full: they are taken out at the next opportunity.
+    /// For how long the place of a member is kept whose socket is lost; zero for not at all.
+    pub resume_within: Duration,
+    /// What publishers were told last of their tracks.
+    pub wishes: HashMap<TrackId, Vec<EncodingWish>>,
+    /// Whose outbox was full: they lose their session at the next opportunity.
     pub slow: Vec<MemberId>,
     /// Changes of slots that their owners have not been told yet, in order.
     pub slot_changes: Vec<(MemberId, SlotChange)>,
@@ -47,13 +68,15 @@ pub struct Home {
 impl Home {
     /// A room without members. `seed` starts its ids.
     #[must_use]
-    pub fn new(journal: Arc<Journal>, seed: u64, voice_slots: u16) -> Self {
+    pub fn new(journal: Arc<Journal>, seed: u64, voice_slots: u16, resume_within: Duration) -> Self {
         Self {
             room: Room::new(seed),
             journal,
             members: HashMap::new(),
             published: HashMap::new(),
             branches: Vec::new(),
+            resume_within,
+            wishes: HashMap::new(),
             slow: Vec::new(),
             slot_changes: Vec::new(),
             voice_slots,
@@ -62,18 +85,27 @@ impl Home {
 
     /// Gives a member a message. A full outbox marks the member as slow; nobody waits for it.
     pub fn tell(&mut self, member: &MemberId, message: ToMember) {
-        let Some(presence) = self.members.get_mut(member) else { return };
-        match presence.outbox.try_send(message) {
+        let Some(outbox) = self.members.get(member).and_then(|presence| presence.outbox.as_ref()) else { return };
+        match outbox.try_send(message) {
             Ok(()) => {}
-            Err(OutboxError::Full) => self.slow.push(member.clone()),
-            // Its session is gone, and the leave is on its way.
-            Err(OutboxError::Closed) => {}
+            Err(OutboxError::Full | OutboxError::Closed) => self.slow.push(member.clone()),
         }
     }
 
     /// Gives a member a message of the protocol.
     pub fn say(&mut self, member: &MemberId, message: ServerMessage) {
         self.tell(member, ToMember::Message(message));
+    }
+
+    /// Gives a member the chat of before, in pieces.
+    pub fn say_history(&mut self, member: &MemberId, history: Vec<Vec<ChatMessage>>) {
+        let pieces = history.len();
+        for (i, messages) in history.into_iter().enumerate() {
+            self.say(member, ServerMessage::ChatHistory { messages, complete: i + 1 == pieces });
+        }
+        if pieces == 0 {
+            self.say(member, ServerMessage::ChatHistory { messages: Vec::new(), complete: true });
+        }
     }
 
     /// Gives those a chat message who have no peer connection.
@@ -91,6 +123,9 @@ impl Home {
         for of_one in changes.chunk_by(|(one, _), (other, _)| one == other) {
             let changes = of_one.iter().map(|(_, change)| change.clone()).collect();
             if let Some((member, _)) = of_one.first() {
+                if let Some(presence) = self.members.get_mut(member) {
+                    presence.note_shown(of_one.iter().map(|(_, change)| change));
+                }
                 self.say(member, ServerMessage::Slots { changes });
             }
         }
@@ -143,6 +178,7 @@ impl Home {
     /// Tells a publisher which encodings of its track are wanted.
     pub fn tell_encodings(&mut self, track: TrackId, encodings: Vec<EncodingWish>) {
         let Some(owner) = self.room.track(&track).map(|info| info.member.clone()) else { return };
+        self.wishes.insert(track.clone(), encodings.clone());
         self.say(&owner, ServerMessage::Layers { track, encodings });
     }
 

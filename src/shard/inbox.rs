@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
 use bytes::Bytes;
 use roundtable_protocol::event::{LeaveReason, MemberInfo, RoomCloseReason};
 use roundtable_protocol::grant::MemberLimits;
-use roundtable_protocol::message::{PublishRequest, PublishedTrack, SubscribeChange, ViewChange};
+use roundtable_protocol::message::{PublishRequest, PublishedTrack, SlotChange, SubscribeChange, ViewChange};
 use roundtable_protocol::stats::RoomStats;
 use roundtable_protocol::{ErrorCode, Grants, MemberId, RoomId, ServerMessage, TrackId};
 use roundtable_transport::sdp::Offer;
@@ -93,9 +94,13 @@ pub enum Command {
         room: RoomId,
         /// Who.
         member: MemberId,
+        /// Which of its sessions says so; what comes from one that was replaced is ignored.
+        session: u64,
         /// What.
         request: Request,
     },
+    /// Somebody whose socket was lost has another one.
+    Resume(Resume),
     /// Ends a room; its members are told.
     CloseRoom {
         /// Which.
@@ -144,10 +149,65 @@ pub struct Join {
     pub max_members: usize,
     /// Talkers heard in it if this join opens it and it has many microphones, and voice slots of each member.
     pub voice_slots: u16,
+    /// For how long the place of a member is kept whose socket is lost; zero for not at all.
+    pub resume_within: Duration,
     /// Where the member's session listens.
     pub outbox: Outbox,
     /// Where the outcome goes. A caller that went away meanwhile is taken out again.
     pub reply: oneshot::Sender<Result<Joined, JoinRefused>>,
+}
+
+/// A wish to go on as a member that has lost its socket.
+#[derive(Debug)]
+pub struct Resume {
+    /// The room's id.
+    pub room: RoomId,
+    /// The life of it that the client knows.
+    pub epoch: u64,
+    /// Who.
+    pub member: MemberId,
+    /// What the member was given to prove it.
+    pub secret: ResumeSecret,
+    /// Where the new session listens.
+    pub outbox: Outbox,
+    /// Where the outcome goes; `None` if there is no such member.
+    pub reply: oneshot::Sender<Option<Returned>>,
+}
+
+/// What a member proves with that it is who it was. Never shown.
+#[derive(Clone, Copy)]
+pub struct ResumeSecret(pub [u8; 16]);
+
+impl Eq for ResumeSecret {}
+
+impl PartialEq for ResumeSecret {
+    /// Takes the same time wherever the two differ.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.iter().zip(other.0).fold(0, |different, (one, another)| different | (one ^ another)) == 0
+    }
+}
+
+impl std::fmt::Debug for ResumeSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ResumeSecret(..)")
+    }
+}
+
+/// Somebody is back.
+#[derive(Debug, Clone)]
+pub struct Returned {
+    /// Who they are, as before.
+    pub member: MemberInfo,
+    /// What they may do.
+    pub grants: Grants,
+    /// Which of their sessions this is.
+    pub session: u64,
+    /// What each receiving m-line carries; `None` without a peer connection.
+    pub slots: Option<Vec<SlotChange>>,
+    /// The journal of the room.
+    pub journal: Arc<Journal>,
+    /// What was written up to this event is to be read from the journal; later chat comes from the shard.
+    pub seq: u64,
 }
 
 /// Somebody is in.
@@ -159,6 +219,10 @@ pub struct Joined {
     pub seats: u16,
     /// Audio-only m-lines it is to have beside them.
     pub voice_slots: u16,
+    /// Which of its sessions this is.
+    pub session: u64,
+    /// With what it comes back if its socket is lost.
+    pub secret: ResumeSecret,
     /// The journal of the room; its state includes the member's `joined`.
     pub journal: Arc<Journal>,
 }
@@ -186,6 +250,8 @@ pub enum Request {
         id: u32,
         /// The offer.
         offer: Box<Offer>,
+        /// Whether it is of another peer connection than the offers before.
+        fresh: bool,
         /// What its sending m-lines carry.
         tracks: Vec<PublishRequest>,
     },
@@ -211,6 +277,10 @@ pub enum Request {
         /// The text.
         text: String,
     },
+    /// Asks for the chat of before, as after a join.
+    History,
+    /// Has lost its socket and may come back.
+    Away,
     /// Goes. The outbox is dropped without a further word.
     Leave(LeaveReason),
 }

@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use roundtable_media::allocate::{Class, Hints};
 use roundtable_media::{TrackConfig, TrackKey};
-use roundtable_protocol::event::{LeaveReason, TrackInfo};
+use roundtable_protocol::event::TrackInfo;
 use roundtable_protocol::grant::MemberLimits;
 use roundtable_protocol::message::{EncodingWish, PublishRequest, PublishedTrack};
 use roundtable_protocol::{ErrorCode, MemberId, RoomId, TrackId};
@@ -210,8 +210,6 @@ pub enum Report {
         code: ErrorCode,
         /// A sentence.
         message: String,
-        /// What the others are told.
-        reason: LeaveReason,
     },
     /// A member has written on its channel.
     Chat {

@@ -23,6 +23,7 @@ mod peers;
 mod ports;
 mod post;
 mod quality;
+mod returning;
 mod rooms;
 mod spread;
 mod stage;

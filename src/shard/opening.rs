@@ -1,7 +1,7 @@
 //! Rooms open with their first member and close with their last.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use roundtable_protocol::event::{LeaveReason, RoomCloseReason};
 use roundtable_protocol::{ErrorCode, MemberId, RoomId};
@@ -12,17 +12,28 @@ use super::home::Home;
 use super::inbox::{Join, JoinRefused, ToMember};
 use super::rooms::{OpenRoom, Role};
 use super::stage::Stage;
+use crate::journal::Journal;
 use crate::room::Now;
 
 /// When clients may come back after a stop: long enough for a restart.
 const RECONNECT_AFTER_STOP_MS: u64 = 2_000;
 
+/// What a join says of the room in case it opens it.
+struct Opening {
+    journal: Arc<Journal>,
+    max_members: usize,
+    voice_slots: u16,
+    resume_within: Duration,
+}
+
 impl Core {
     pub(super) fn join(&mut self, now: Instant, join: Join) {
-        let Join { room, journal, name, grants, max_seats, max_members, voice_slots, outbox, reply } = join;
+        let Join { room, journal, name, grants, max_seats, max_members, voice_slots, resume_within, outbox, reply } =
+            join;
         let clocks = clocks(now);
+        let opening = Opening { journal, max_members, voice_slots, resume_within };
         let outcome = self
-            .enter(clocks, room, journal, max_members, voice_slots)
+            .enter(clocks, room, opening)
             .and_then(|key| self.admit(clocks, key, name, grants, max_seats, outbox).ok_or(JoinRefused::JournalClosed));
         match outcome {
             Err(refused) => {
@@ -40,14 +51,8 @@ impl Core {
     }
 
     /// Finds the room or opens it.
-    fn enter(
-        &mut self,
-        clocks: Now,
-        room: RoomId,
-        journal: Arc<crate::journal::Journal>,
-        max_members: usize,
-        voice_slots: u16,
-    ) -> Result<usize, JoinRefused> {
+    fn enter(&mut self, clocks: Now, room: RoomId, opening: Opening) -> Result<usize, JoinRefused> {
+        let Opening { journal, max_members, voice_slots, resume_within } = opening;
         if self.stopping {
             return Err(JoinRefused::Stopping);
         }
@@ -68,7 +73,7 @@ impl Core {
         if let Some(tape) = &mut self.tape {
             tape.handle_opened(clocks.instant, key, &room, &mut stage.plane);
         }
-        let home = Box::new(Home::new(journal, random_u64(), voice_slots));
+        let home = Box::new(Home::new(journal, random_u64(), voice_slots, resume_within));
         entry.insert(OpenRoom::new(room.clone(), life, Role::Home(home), stage));
         self.lives.insert(life, key);
         self.names.insert(room, key);
@@ -112,8 +117,8 @@ impl Core {
             self.apply_effects(now, key);
             let Some(open) = self.rooms.get_mut(key) else { return };
             let Some(member) = open.home_mut().and_then(|home| home.slow.pop()) else { break };
-            tracing::info!(room = %open.id, %member, "a member read too slowly and is out");
-            self.remove_member(now, key, &member, LeaveReason::Removed);
+            tracing::debug!(room = %open.id, %member, "the session of a member reads too slowly, or not at all, and has ended");
+            self.handle_away(now, key, &member);
         }
         let Some(open) = self.rooms.get_mut(key) else { return };
         if let Some(home) = open.home_mut()

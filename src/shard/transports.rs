@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use roundtable_protocol::ErrorCode;
-use roundtable_protocol::event::LeaveReason;
 use roundtable_transport::path::Path;
 use roundtable_transport::peer::PeerEvent;
 
@@ -81,8 +80,7 @@ impl Core {
                     None => ErrorCode::DtlsFailed,
                 };
                 let message = format!("the media connection ended: {reason:?}");
-                let reason = LeaveReason::ConnectionLost;
-                self.report(now, room, Report::Ended { member, code, message, reason });
+                self.report(now, room, Report::Ended { member, code, message });
                 self.look_after(now, room);
             }
         }

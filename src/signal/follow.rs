@@ -16,12 +16,14 @@ pub(super) struct Follower {
     changes: watch::Receiver<u64>,
     /// The last event the client has.
     seq: u64,
+    /// Chat up to this event comes this way; what is written later comes from the shard.
+    chat_until: u64,
 }
 
 /// What comes next.
 #[derive(Debug)]
 pub(super) enum Next {
-    /// Events for the client, in order. There may be none in a piece: chat does not come this way.
+    /// Events for the client, in order. There may be none in a piece: chat comes this way only to who has missed it.
     Events(Vec<Arc<Event>>),
     /// The client has everything.
     UpToDate,
@@ -34,7 +36,19 @@ impl Follower {
     pub(super) fn begin(journal: Arc<Journal>) -> (Self, RoomState) {
         let changes = journal.watch();
         let state = journal.state();
-        (Self { journal, changes, seq: state.seq }, state)
+        (Self { journal, changes, seq: state.seq, chat_until: state.seq }, state)
+    }
+
+    /// Goes on after the last event that the client has. Chat is among what follows up to event `chat_until`. With what
+    /// the client has missed is not kept any more comes the state that it is to begin with again.
+    pub(super) fn resume(journal: Arc<Journal>, seq: u64, chat_until: u64) -> (Self, Option<RoomState>) {
+        if let Read::Reset(_) = journal.read_after(seq, 0) {
+            let (follower, state) = Self::begin(journal);
+            return (follower, Some(state));
+        }
+        let mut changes = journal.watch();
+        changes.mark_changed();
+        (Self { journal, changes, seq, chat_until }, None)
     }
 
     /// Takes the next piece.
@@ -47,7 +61,7 @@ impl Follower {
         let Some(last) = events.last() else { return Next::UpToDate };
         self.seq = last.seq;
         // Members get chat from the shard, which knows whose channel is open.
-        events.retain(|event| !matches!(event.body, EventBody::Chat { .. }));
+        events.retain(|event| event.seq <= self.chat_until || !matches!(event.body, EventBody::Chat { .. }));
         Next::Events(events)
     }
 

@@ -1,10 +1,12 @@
 //! What a hello must hold.
 
 use roundtable_protocol::limit::{MAX_NAME_CHARS, MAX_SEATS};
+use roundtable_protocol::message::Resume;
 use roundtable_protocol::{ErrorCode, PROTOCOL_VERSION};
 use serde::Deserialize;
 
-use super::fault::{Fault, JoinWish};
+use super::fault::{Fault, JoinWish, ResumeWish};
+use super::ticket;
 
 /// Longest token, in bytes.
 pub(super) const MAX_TOKEN_BYTES: usize = 4096;
@@ -15,6 +17,7 @@ pub(super) fn check(
     name: &str,
     token: Option<String>,
     max_seats: Option<u16>,
+    resume: Option<Resume>,
 ) -> Result<JoinWish, Fault> {
     if version != PROTOCOL_VERSION {
         return Err(wrong_version(version.into()));
@@ -24,7 +27,12 @@ pub(super) fn check(
         return Err(Fault { code: ErrorCode::Forbidden, message });
     }
     let name = check_name(name)?;
-    Ok(JoinWish { name, token, max_seats: max_seats.unwrap_or(MAX_SEATS).min(MAX_SEATS) })
+    // What is no token of ours is as good as one that is not valid any more: whoever has it enters anew.
+    let resume = resume.and_then(|resume| {
+        let (member, secret) = ticket::read(&resume.token)?;
+        Some(ResumeWish { epoch: resume.epoch, seq: resume.seq, member, secret })
+    });
+    Ok(JoinWish { name, token, max_seats: max_seats.unwrap_or(MAX_SEATS).min(MAX_SEATS), resume })
 }
 
 /// Finds the version of a hello whose other fields this version cannot read.

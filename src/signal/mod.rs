@@ -4,4 +4,5 @@ mod fault;
 mod follow;
 mod hello;
 pub mod session;
+mod ticket;
 pub mod ws;

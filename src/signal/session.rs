@@ -13,7 +13,7 @@ use roundtable_protocol::limit::{
     CLIENT_MESSAGES_BURST, CLIENT_MESSAGES_PER_SECOND, MAX_CLIENT_MESSAGE_BYTES, MAX_MID_BYTES, MAX_SDP_BYTES,
     MAX_TRACKS_PER_MEMBER, MAX_VIEW_CHANGES, STATS_BURST, STATS_PER_SECOND, VIEWS_BURST, VIEWS_PER_SECOND,
 };
-use roundtable_protocol::message::{PublishRequest, ViewChange, Welcome};
+use roundtable_protocol::message::{PublishRequest, Resumed, ViewChange, Welcome};
 use roundtable_protocol::{ClientMessage, ErrorCode, LeaveReason, ServerMessage};
 use roundtable_transport::sdp::{Offer, SdpError};
 
@@ -71,7 +71,9 @@ pub enum Broken {
     NotUtf8,
     /// Frames that are no WebSocket.
     Protocol,
-    /// It is closed or lost.
+    /// The client closed it: it does not mean to come back.
+    Closed,
+    /// It is lost.
     Gone,
 }
 
@@ -175,6 +177,7 @@ impl Session {
     /// The socket can be read no further.
     pub fn handle_broken(&mut self, broken: Broken) {
         let (code, close, message) = match broken {
+            Broken::Closed => return self.end(LeaveReason::Left),
             Broken::Gone => return self.end(LeaveReason::Disconnected),
             Broken::TooLarge => {
                 let message = format!("a message may have {MAX_CLIENT_MESSAGE_BYTES} bytes");
@@ -189,7 +192,7 @@ impl Session {
     /// The client does not read: what was to be sent to it is dropped.
     pub fn handle_slow_reader(&mut self) {
         if self.phase != Phase::Ending {
-            self.part(LeaveReason::Removed, ErrorCode::SlowReader, "you read too slowly".into(), close::SLOW);
+            self.part(LeaveReason::Disconnected, ErrorCode::SlowReader, "you read too slowly".into(), close::SLOW);
         }
     }
 
@@ -199,6 +202,15 @@ impl Session {
             self.phase = Phase::InRoom;
             self.heard_at = now;
             self.send(ServerMessage::Welcome(Box::new(welcome)));
+        }
+    }
+
+    /// The hub has the client's place still.
+    pub fn handle_resumed(&mut self, now: Instant, resumed: Resumed) {
+        if self.phase == Phase::Joining {
+            self.phase = Phase::InRoom;
+            self.heard_at = now;
+            self.send(ServerMessage::Resumed(Box::new(resumed)));
         }
     }
 
@@ -329,8 +341,10 @@ impl Session {
         match message {
             ClientMessage::Ping { nonce } => self.send(ServerMessage::Pong { nonce }),
             ClientMessage::Leave {} => self.leave(),
-            ClientMessage::Hello { version, name, token, max_seats } => match self.phase {
-                Phase::ExpectingHello { .. } => self.handle_hello(hello::check(version, &name, token, max_seats)),
+            ClientMessage::Hello { version, name, token, max_seats, resume } => match self.phase {
+                Phase::ExpectingHello { .. } => {
+                    self.handle_hello(hello::check(version, &name, token, max_seats, resume));
+                }
                 Phase::Joining | Phase::InRoom => self.out_of_order(None, "hello was said already"),
                 Phase::Ending => {}
             },
@@ -447,7 +461,7 @@ fn request_id(message: &ClientMessage) -> Option<u32> {
 /// Reads what the shard is to do, as far as that can be judged without knowing the room.
 fn read_request(message: ClientMessage) -> Result<Request, Fault> {
     match message {
-        ClientMessage::Offer { id, sdp, tracks } => read_offer(id, &sdp, tracks),
+        ClientMessage::Offer { id, sdp, fresh, tracks } => read_offer(id, &sdp, fresh, tracks),
         ClientMessage::Unpublish { tracks } => {
             at_most(tracks.len(), MAX_TRACKS_PER_MEMBER, "tracks")?;
             Ok(Request::Unpublish(tracks))
@@ -470,14 +484,14 @@ fn read_request(message: ClientMessage) -> Result<Request, Fault> {
     }
 }
 
-fn read_offer(id: u32, sdp: &str, tracks: Vec<PublishRequest>) -> Result<Request, Fault> {
+fn read_offer(id: u32, sdp: &str, fresh: bool, tracks: Vec<PublishRequest>) -> Result<Request, Fault> {
     if sdp.len() > MAX_SDP_BYTES {
         let message = format!("the SDP has {} bytes, {MAX_SDP_BYTES} are allowed", sdp.len());
         return Err(Fault { code: ErrorCode::SdpTooLarge, message });
     }
     check_tracks(&tracks)?;
     let offer = Offer::parse(sdp).map_err(|error| sdp_fault(&error))?;
-    Ok(Request::Offer { id, offer: Box::new(offer), tracks })
+    Ok(Request::Offer { id, offer: Box::new(offer), fresh, tracks })
 }
 
 fn check_tracks(tracks: &[PublishRequest]) -> Result<(), Fault> {
@@ -533,6 +547,7 @@ fn close_code(code: ErrorCode) -> u16 {
         ErrorCode::Stopping => close::GOING_AWAY,
         ErrorCode::RoomClosed => close::NORMAL,
         ErrorCode::SlowReader => close::SLOW,
+        ErrorCode::Replaced => close::REPLACED,
         ErrorCode::MessageRate => close::FLOOD,
         ErrorCode::Silent => close::SILENT,
         _ => close::INTERNAL,

@@ -15,15 +15,16 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgr
 use axum::response::Response;
 use bytes::Bytes;
 use roundtable_protocol::limit::MAX_CLIENT_MESSAGE_BYTES;
-use roundtable_protocol::message::Welcome;
-use roundtable_protocol::{PROTOCOL_VERSION, RoomId, ServerMessage};
+use roundtable_protocol::message::{ResumeTicket, Resumed, Welcome};
+use roundtable_protocol::{Event, EventBody, PROTOCOL_VERSION, RoomId, ServerMessage};
 use tungstenite::Error as SocketError;
 
-use super::fault::JoinWish;
+use super::fault::{JoinWish, ResumeWish};
 use super::follow::{Follower, Next};
 use super::session::{Action, Broken, Frame, Session, Timers};
-use crate::hub::{Admission, Hub, JoinRequest, Membership, Presence};
-use crate::shard::inbox::{OUTBOX_CAPACITY, OutboxReceiver, SendError, ToMember, outbox};
+use super::ticket;
+use crate::hub::{Admission, Comeback, Hub, JoinRequest, Membership, Presence, ResumeRequest};
+use crate::shard::inbox::{OUTBOX_CAPACITY, OutboxReceiver, Request, SendError, ToMember, outbox};
 
 /// Bytes read from a socket at once. Each socket has a buffer of this size for good; an offer takes a few turns.
 const READ_BYTES: usize = 4 * 1024;
@@ -67,6 +68,8 @@ struct Conversation {
     last_words_until: Option<Instant>,
     /// Whether the socket still gives frames.
     readable: bool,
+    /// Whether the client has closed it for good.
+    closed_by_client: bool,
     _presence: Presence,
 }
 
@@ -97,6 +100,7 @@ impl Conversation {
             place: None,
             last_words_until: None,
             readable: true,
+            closed_by_client: false,
             _presence: presence,
         }
     }
@@ -145,14 +149,16 @@ impl Conversation {
             Some(Ok(Message::Binary(_))) => self.session.handle_frame(now, Frame::Binary),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => self.session.handle_frame(now, Frame::Control),
             // The next read sends the answer to it and finds the end.
-            Some(Ok(Message::Close(_))) => {}
+            Some(Ok(Message::Close(frame))) => {
+                self.closed_by_client = frame.is_some_and(|frame| is_farewell(frame.code))
+            }
             Some(Err(error)) => {
                 self.readable = false;
                 self.session.handle_broken(broken(&error));
             }
             None => {
                 self.readable = false;
-                self.session.handle_broken(Broken::Gone);
+                self.session.handle_broken(if self.closed_by_client { Broken::Closed } else { Broken::Gone });
             }
         }
     }
@@ -185,7 +191,7 @@ impl Conversation {
                 if self.session.is_ending() {
                     return;
                 }
-                self.send(&ServerMessage::Event { event: (*event).clone() }).await;
+                self.send(&in_message(&event)).await;
             }
         }
     }
@@ -224,7 +230,16 @@ impl Conversation {
 
     async fn join(&mut self, wish: JoinWish) {
         let (sender, outbox) = outbox();
-        let JoinWish { name, token, max_seats } = wish;
+        let JoinWish { name, token, max_seats, resume } = wish;
+        if let Some(wish) = resume {
+            let ResumeWish { epoch, seq, member, secret } = wish;
+            let request = ResumeRequest { epoch, member, secret, outbox: sender.clone() };
+            match self.hub.resume(&self.room, request).await {
+                Ok(Some(comeback)) => return self.come_back(comeback, seq, outbox),
+                Ok(None) => {}
+                Err(error) => return self.session.handle_refused(error.code(), error.to_string()),
+            }
+        }
         let request = JoinRequest { name, token, max_seats, outbox: sender };
         match self.hub.join(&self.room, request).await {
             Ok(admission) => self.enter(admission, outbox),
@@ -236,6 +251,8 @@ impl Conversation {
         let Admission { joined, grants, ice_servers, membership } = admission;
         let (follower, state) = Follower::begin(joined.journal);
         self.place = Some(Place { membership: Some(membership), outbox, outbox_ran_over: false, follower });
+        let within_s = seconds(self.hub.resume_within());
+        let token = ticket::write(&joined.member.id, joined.secret);
         let welcome = Welcome {
             version: PROTOCOL_VERSION,
             room: self.room.clone(),
@@ -245,9 +262,25 @@ impl Conversation {
             ice_servers,
             seats: joined.seats,
             voice_slots: joined.voice_slots,
-            silence_timeout_s: u32::try_from(self.config.timers.silence.as_secs()).unwrap_or(u32::MAX),
+            silence_timeout_s: seconds(self.config.timers.silence),
+            resume: (within_s > 0).then_some(ResumeTicket { token, within_s }),
         };
         self.session.handle_welcome(Instant::now(), welcome);
+    }
+
+    fn come_back(&mut self, comeback: Comeback, seq: u64, outbox: OutboxReceiver) {
+        let Comeback { returned, ice_servers, membership } = comeback;
+        let (follower, state) = Follower::resume(returned.journal, seq, returned.seq);
+        if state.is_some() {
+            // A shard that takes nothing now is told so by its next message.
+            let _ = membership.request(Request::History);
+        }
+        self.place = Some(Place { membership: Some(membership), outbox, outbox_ran_over: false, follower });
+        let media = returned.slots.is_some();
+        let slots = returned.slots.unwrap_or_default();
+        let (member, grants) = (returned.member, returned.grants);
+        let resumed = Resumed { member, grants, ice_servers, media, slots, state };
+        self.session.handle_resumed(Instant::now(), resumed);
     }
 
     async fn send(&mut self, message: &ServerMessage) {
@@ -301,6 +334,23 @@ async fn in_place(place: &mut Option<Place>) -> Wake {
         message = place.outbox.recv() => Wake::Shard(message),
         () = place.follower.changed() => Wake::Journal,
     }
+}
+
+/// An event as its message. Chat is a message of its own.
+fn in_message(event: &Event) -> ServerMessage {
+    match &event.body {
+        EventBody::Chat { message } => ServerMessage::Chat { message: message.clone(), nonce: None },
+        _ => ServerMessage::Event { event: event.clone() },
+    }
+}
+
+/// Whether a client that closes with this code has left. Browsers send 1001 for a page that is closed.
+fn is_farewell(code: u16) -> bool {
+    matches!(code, 1000 | 1001)
+}
+
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
 
 async fn until(due: Option<Instant>) {

@@ -45,9 +45,11 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts one on ports that the system chooses.
+    /// Starts one on ports that the system chooses. It keeps nobody's place: who vanishes is gone.
     pub async fn start() -> Self {
-        Self::start_with(Config::default()).await
+        let mut config = Config::default();
+        config.rooms.resume_within = std::time::Duration::ZERO;
+        Self::start_with(config).await
     }
 
     /// Starts one with settings of its own, on ports that the system chooses.

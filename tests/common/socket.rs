@@ -7,6 +7,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::{WebSocketStream, client_async};
@@ -58,6 +59,12 @@ impl RawSocket {
     pub async fn hello(&mut self, name: &str) -> Value {
         self.say(&json!({"type": "hello", "version": 1, "name": name})).await;
         self.until("welcome").await
+    }
+
+    /// Closes with a code, and waits for nothing.
+    pub async fn close(mut self, code: u16) {
+        let frame = CloseFrame { code: code.into(), reason: "".into() };
+        let _ = self.0.close(Some(frame)).await;
     }
 
     /// Sends a message. A closed socket swallows it: what the server said tells more.

@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+mod comeback;
 mod counters;
 mod media;
 mod options;
@@ -36,8 +37,10 @@ use roundtable_protocol::{ClientMessage, ErrorCode, MemberId, RoomState, ServerM
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use comeback::Heard;
+pub use comeback::Return;
 pub use counters::{Arrival, Received, SlotNumbers};
-use media::Media;
+use media::{ChatMessages, Media};
 pub use options::{Options, Rewrite};
 use signal::Signal;
 
@@ -95,6 +98,7 @@ struct Shared {
     slots: Mutex<HashMap<String, SlotChange>>,
     chat: Mutex<Vec<ChatLine>>,
     history: Mutex<Vec<ChatMessage>>,
+    heard: Mutex<Heard>,
     errors: Mutex<Vec<ErrorCode>>,
     tracks: Mutex<HashMap<String, TrackId>>,
     nonce: AtomicU32,
@@ -113,6 +117,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// One member of a room.
 #[derive(Debug)]
 pub struct Client {
+    options: Options,
     welcome: Welcome,
     shared: Arc<Shared>,
     media: Arc<Media>,
@@ -133,6 +138,7 @@ impl Client {
             slots: Mutex::default(),
             chat: Mutex::default(),
             history: Mutex::default(),
+            heard: Mutex::new(Heard::new(welcome.state.seq)),
             errors: Mutex::default(),
             tracks: Mutex::default(),
             nonce: AtomicU32::new(1),
@@ -142,26 +148,9 @@ impl Client {
             messages: broadcast::channel(OBSERVER_CAPACITY).0,
             ended: watch::channel(None).0,
         });
-        let (chat, incoming) = mpsc::channel(256);
-        let media = Arc::new(Media::new(welcome.member.id.clone(), &options, chat).await?);
-        let (outgoing, to_send) = mpsc::channel(256);
-        let negotiator = Negotiator {
-            shared: shared.clone(),
-            media: media.clone(),
-            signal: outgoing.clone(),
-            turn: Arc::default(),
-            rewrite_offer: options.rewrite_offer,
-            rewrite_answer: options.rewrite_answer,
-        };
-        let driver = Driver { shared: shared.clone(), negotiator: negotiator.clone() };
-        let task = tokio::spawn(driver.run(signal, to_send, incoming));
-        let seats = options.seats.unwrap_or(welcome.seats).min(options.max_seats);
-        let voice_slots = if options.voice_slots { welcome.voice_slots } else { 0 };
-        let client = Self { welcome, shared, media, signal: outgoing, negotiator, task };
-        let entered = async {
-            client.negotiator.enter(seats, voice_slots).await?;
-            client.media.connected().await
-        };
+        let media = Arc::new(Media::new(welcome.member.id.clone(), &options).await?);
+        let client = Self::run(options, welcome, shared, media, signal);
+        let entered = client.enter(&[], false);
         let entered = tokio::select! {
             entered = entered => entered,
             why = client.closed() => Err(ClientError::Closed(why)),
@@ -170,6 +159,31 @@ impl Client {
             client.media.close().await;
         }
         entered.map(|()| client)
+    }
+
+    /// Begins to listen.
+    fn run(options: Options, welcome: Welcome, shared: Arc<Shared>, media: Arc<Media>, signal: Signal) -> Self {
+        let (outgoing, to_send) = mpsc::channel(256);
+        let negotiator = Negotiator {
+            shared: shared.clone(),
+            media: media.clone(),
+            signal: outgoing.clone(),
+            turn: Arc::default(),
+            rewrite_offer: options.rewrite_offer.clone(),
+            rewrite_answer: options.rewrite_answer.clone(),
+        };
+        let driver = Driver { shared: shared.clone(), negotiator: negotiator.clone() };
+        let task = tokio::spawn(driver.run(signal, to_send, media.chat_messages()));
+        Self { options, welcome, shared, media, signal: outgoing, negotiator, task }
+    }
+
+    /// Makes the first offer of a peer connection, with tracks of before where it is not the first connection, and waits
+    /// until that stands.
+    async fn enter(&self, before: &[(TrackSource, TrackId)], fresh: bool) -> Result<(), ClientError> {
+        let seats = self.options.seats.unwrap_or(self.welcome.seats).min(self.options.max_seats);
+        let voice_slots = if self.options.voice_slots { self.welcome.voice_slots } else { 0 };
+        self.negotiator.enter(seats, voice_slots, before, fresh).await?;
+        self.media.connected().await
     }
 
     /// Publishes synthetic tracks. Sources already published are left alone.
@@ -424,11 +438,20 @@ struct Negotiator {
 
 impl Negotiator {
     /// Makes the first offer, with `seats` seats and voice slots behind them.
-    async fn enter(&self, seats: u16, voice_slots: u16) -> Result<(), ClientError> {
+    async fn enter(
+        &self,
+        seats: u16,
+        voice_slots: u16,
+        before: &[(TrackSource, TrackId)],
+        fresh: bool,
+    ) -> Result<(), ClientError> {
         let _turn = self.turn.lock().await;
+        for (source, _) in before {
+            self.media.add_track(*source).await?;
+        }
         self.media.add_seats(seats).await?;
         self.media.add_voice_slots(voice_slots).await?;
-        self.offer().await
+        self.offer_first(before, fresh).await
     }
 
     /// Has `seats` seats in all.
@@ -440,12 +463,20 @@ impl Negotiator {
 
     /// Makes an offer and applies the answer. The caller holds the turn.
     async fn offer(&self) -> Result<(), ClientError> {
+        self.offer_first(&[], false).await
+    }
+
+    /// The same, going on with tracks of an earlier peer connection.
+    async fn offer_first(&self, before: &[(TrackSource, TrackId)], fresh: bool) -> Result<(), ClientError> {
         let mut answers = self.shared.messages.subscribe();
         let id = self.shared.offers.fetch_add(1, Ordering::Relaxed) + 1;
         let sdp = self.media.create_offer().await?;
-        let tracks = self.media.tracks().await?;
+        let mut tracks = self.media.tracks().await?;
+        for request in &mut tracks {
+            request.track = before.iter().find(|(source, _)| *source == request.source).map(|(_, track)| track.clone());
+        }
         let sdp = Rewrite::apply_to(self.rewrite_offer.as_ref(), sdp);
-        let offer = ClientMessage::Offer { id, sdp, tracks };
+        let offer = ClientMessage::Offer { id, sdp, fresh, tracks };
         self.signal.send(offer).await.map_err(|_| ClientError::Ended)?;
         let answer = answer_to(id, &mut answers);
         let (sdp, published) = tokio::time::timeout(ANSWER_TIME, answer).await.map_err(|_| ClientError::Timeout)??;
@@ -478,12 +509,8 @@ struct Driver {
 }
 
 impl Driver {
-    async fn run(
-        self,
-        mut signal: Signal,
-        mut to_send: mpsc::Receiver<ClientMessage>,
-        mut chat: mpsc::Receiver<ServerMessage>,
-    ) {
+    async fn run(self, mut signal: Signal, mut to_send: mpsc::Receiver<ClientMessage>, chat: ChatMessages) {
+        let mut chat = chat.lock().await;
         let mut ping = tokio::time::interval(Duration::from_secs(10));
         let reason = loop {
             tokio::select! {
@@ -511,14 +538,20 @@ impl Driver {
 
     fn handle(&self, message: ServerMessage, over_channel: bool) {
         match &message {
-            ServerMessage::Event { event } => lock(&self.shared.state).apply(event),
+            ServerMessage::Event { event } => {
+                lock(&self.shared.heard).note(event.seq);
+                lock(&self.shared.state).apply(event);
+            }
             ServerMessage::Slots { changes } => {
                 let mut slots = lock(&self.shared.slots);
                 for change in changes {
                     slots.insert(change.mid.clone(), change.clone());
                 }
             }
+            // What was missed may come once more over the channel.
+            ServerMessage::Chat { message, nonce: None } if !lock(&self.shared.heard).note(message.seq) => return,
             ServerMessage::Chat { message, nonce } => {
+                lock(&self.shared.heard).note(message.seq);
                 let line = ChatLine { message: message.clone(), nonce: *nonce, over_channel };
                 lock(&self.shared.chat).push(line);
             }

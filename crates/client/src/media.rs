@@ -45,6 +45,9 @@ struct Uplink {
     sending: Option<JoinHandle<()>>,
 }
 
+/// What comes over the chat channel, for one task at a time.
+pub(crate) type ChatMessages = Arc<tokio::sync::Mutex<mpsc::Receiver<ServerMessage>>>;
+
 /// The media half of a client.
 pub(crate) struct Media {
     member: MemberId,
@@ -53,6 +56,7 @@ pub(crate) struct Media {
     connection: Arc<dyn PeerConnection>,
     chat: Arc<dyn DataChannel>,
     chat_open: Arc<AtomicBool>,
+    incoming: ChatMessages,
     uplinks: Mutex<Vec<Uplink>>,
     seats: Mutex<u16>,
     counters: Arc<Counters>,
@@ -90,11 +94,7 @@ impl PeerConnectionEventHandler for Handler {
 
 impl Media {
     /// A peer connection on loopback with the chat channel and nothing else.
-    pub(crate) async fn new(
-        member: MemberId,
-        options: &Options,
-        chat_messages: mpsc::Sender<ServerMessage>,
-    ) -> Result<Self, ClientError> {
+    pub(crate) async fn new(member: MemberId, options: &Options) -> Result<Self, ClientError> {
         let mut engine = MediaEngine::default();
         engine.register_codec(
             RTCRtpCodecParameters { rtp_codec: opus(), payload_type: OPUS_PAYLOAD_TYPE },
@@ -134,6 +134,7 @@ impl Media {
         );
         let chat = connection.create_data_channel(CHAT_CHANNEL_LABEL, None).await?;
         let chat_open = Arc::new(AtomicBool::new(false));
+        let (chat_messages, incoming) = mpsc::channel(256);
         tokio::spawn(listen(chat.clone(), chat_open.clone(), chat_messages));
         Ok(Self {
             member,
@@ -142,6 +143,7 @@ impl Media {
             connection,
             chat,
             chat_open,
+            incoming: Arc::new(tokio::sync::Mutex::new(incoming)),
             uplinks: Mutex::default(),
             seats: Mutex::new(0),
             counters,
@@ -239,7 +241,7 @@ impl Media {
         let mut tracks = Vec::new();
         for (source, transceiver) in uplinks {
             if let Some(mid) = transceiver.mid().await? {
-                tracks.push(PublishRequest { mid, source, muted: false });
+                tracks.push(PublishRequest { mid, source, muted: false, track: None });
             }
         }
         Ok(tracks)
@@ -282,6 +284,16 @@ impl Media {
     /// Lets the next offer carry new ICE credentials.
     pub(crate) async fn restart_ice(&self) -> Result<(), ClientError> {
         Ok(self.connection.restart_ice().await?)
+    }
+
+    /// What comes over the chat channel.
+    pub(crate) fn chat_messages(&self) -> ChatMessages {
+        self.incoming.clone()
+    }
+
+    /// What is published.
+    pub(crate) fn published(&self) -> Vec<TrackSource> {
+        lock(&self.uplinks).iter().filter(|uplink| uplink.published).map(|uplink| uplink.what).collect()
     }
 
     /// Whether the chat channel is open.

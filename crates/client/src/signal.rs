@@ -1,7 +1,7 @@
 //! The WebSocket: text frames in, messages out.
 
 use futures_util::{SinkExt, StreamExt};
-use roundtable_protocol::message::Welcome;
+use roundtable_protocol::message::{Resume, Resumed, Welcome};
 use roundtable_protocol::{ClientMessage, PROTOCOL_VERSION, ServerMessage};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -9,6 +9,14 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::options::Options;
 use crate::{ANSWER_TIME, ClientError};
+
+/// How the server lets a client in.
+pub(crate) enum Entry {
+    /// As somebody new.
+    Welcome(Box<Welcome>),
+    /// As who it was.
+    Resumed(Box<Resumed>),
+}
 
 /// An open signalling connection.
 #[derive(Debug)]
@@ -23,6 +31,17 @@ impl Signal {
     /// # Errors
     /// [`ClientError`] when the socket fails or the server refuses.
     pub(crate) async fn connect(options: &Options) -> Result<(Self, Welcome), ClientError> {
+        match Self::come_back(options, None).await? {
+            (signal, Entry::Welcome(welcome)) => Ok((signal, *welcome)),
+            (signal, Entry::Resumed(_)) => Err(ClientError::Socket(signal.close_reason())),
+        }
+    }
+
+    /// Connects and says hello, as one who was there before.
+    ///
+    /// # Errors
+    /// [`ClientError`] when the socket fails or the server refuses.
+    pub(crate) async fn come_back(options: &Options, resume: Option<Resume>) -> Result<(Self, Entry), ClientError> {
         let url = format!("{}?room={}", options.url, options.room);
         let (socket, _) = connect_async(url).await.map_err(|e| ClientError::Socket(e.to_string()))?;
         let mut signal = Self { socket, goodbye: None };
@@ -31,16 +50,18 @@ impl Signal {
             name: options.name.clone(),
             token: options.token.clone(),
             max_seats: Some(options.max_seats),
+            resume,
         };
         signal.send(&hello).await?;
-        let welcome = tokio::time::timeout(ANSWER_TIME, signal.welcome()).await.map_err(|_| ClientError::Timeout)??;
-        Ok((signal, welcome))
+        let entry = tokio::time::timeout(ANSWER_TIME, signal.entry()).await.map_err(|_| ClientError::Timeout)??;
+        Ok((signal, entry))
     }
 
-    async fn welcome(&mut self) -> Result<Welcome, ClientError> {
+    async fn entry(&mut self) -> Result<Entry, ClientError> {
         while let Some(message) = self.next().await? {
             match message {
-                ServerMessage::Welcome(welcome) => return Ok(*welcome),
+                ServerMessage::Welcome(welcome) => return Ok(Entry::Welcome(welcome)),
+                ServerMessage::Resumed(resumed) => return Ok(Entry::Resumed(resumed)),
                 ServerMessage::Error { code, message, .. } => return Err(ClientError::Refused { code, message }),
                 _ => {}
             }

@@ -88,6 +88,7 @@ impl Conversation {
             name: name.to_owned(),
             token: None,
             max_seats: Some(max_seats),
+            resume: None,
         })?;
         loop {
             match conversation.receive()? {
@@ -103,7 +104,7 @@ impl Conversation {
         sdp: String,
         tracks: Vec<PublishRequest>,
     ) -> Result<(String, Vec<roundtable_protocol::message::PublishedTrack>), SignalError> {
-        self.send(&ClientMessage::Offer { id: OFFER_ID, sdp, tracks })?;
+        self.send(&ClientMessage::Offer { id: OFFER_ID, sdp, fresh: false, tracks })?;
         loop {
             match self.receive()? {
                 ServerMessage::Answer { sdp, tracks, .. } => return Ok((sdp, tracks)),

@@ -97,6 +97,8 @@ codes! {
     SlowReader = "client/slow",
     /// Nothing came for too long.
     Silent = "client/silent",
+    /// The client has come back over another connection, and this one is not needed any more.
+    Replaced = "client/replaced",
     /// ICE never connected.
     IceTimeout = "ice/timeout",
     /// The peer stopped answering for 30 s.
@@ -143,6 +145,8 @@ pub mod close {
     pub const SILENT: u16 = 4408;
     /// The client reads too slowly.
     pub const SLOW: u16 = 4413;
+    /// The client came back over another socket.
+    pub const REPLACED: u16 = 4409;
     /// Too many messages a second.
     pub const FLOOD: u16 = 4429;
     /// The media connection failed; the goodbye says why.

@@ -96,6 +96,9 @@ pub enum EventBody {
         /// The message.
         message: ChatMessage,
     },
+    /// The server was started anew. Whoever is listed keeps their place for a while; nobody speaks, and no track carries
+    /// anything until its owner is back.
+    Restarted {},
     /// The room is over; no event follows.
     RoomClosed {
         /// Why.
@@ -117,6 +120,7 @@ impl EventBody {
             Self::Speaking { .. } => "speaking",
             Self::DominantSpeaker { .. } => "dominantSpeaker",
             Self::Chat { .. } => "chat",
+            Self::Restarted {} => "restarted",
             Self::RoomClosed { .. } => "roomClosed",
         }
     }
@@ -203,6 +207,10 @@ pub struct ChatMessage {
     pub name: String,
     /// The text; never markup.
     pub text: String,
+    /// The writer's own number for it, by which a writer who lost the connection knows it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub nonce: Option<u32>,
 }
 
 /// Why somebody is gone.

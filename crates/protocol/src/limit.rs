@@ -47,3 +47,8 @@ pub const STATS_BURST: u32 = 10;
 pub const CHAT_PER_SECOND: u32 = 10;
 /// Chat messages that may come at once before the rate counts.
 pub const CHAT_BURST: u32 = 30;
+/// Own numbers of chat messages of one member that the server remembers, so that what is sent again after a lost
+/// connection is not taken twice. A client has at most so many messages without an acknowledgement.
+pub const CHAT_NONCES: usize = 256;
+/// Longest resumption token a client may send, in bytes.
+pub const MAX_RESUME_TOKEN_BYTES: usize = 128;

@@ -29,6 +29,10 @@ pub enum ClientMessage {
         /// Most seats this client wants to have, 0–48; absent means 48.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_seats: Option<u16>,
+        /// What this client had before its connection was lost. If that is still there it is answered by `resumed`, else
+        /// as if this had not been said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resume: Option<Resume>,
     },
     /// An SDP offer: to connect, to publish, to grow seats, to restart ICE. Answered by `answer` or `error` with the same id.
     Offer {
@@ -36,6 +40,10 @@ pub enum ClientMessage {
         id: u32,
         /// The offer.
         sdp: String,
+        /// Whether this is the first offer of another peer connection: what the one before carried has ended.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[ts(optional, as = "Option<bool>")]
+        fresh: bool,
         /// What the sending m-lines carry. A track already known by its mid keeps its id. A sending
         /// m-line that is not named here is not published.
         #[serde(default)]
@@ -85,6 +93,20 @@ pub enum ClientMessage {
     Leave {},
 }
 
+/// What a client that comes back had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct Resume {
+    /// The token of its `welcome`.
+    pub token: String,
+    /// The life of the room that it knows.
+    #[ts(type = "number")]
+    pub epoch: u64,
+    /// The last event it has: what came after is sent.
+    #[ts(type = "number")]
+    pub seq: u64,
+}
+
 /// One m-line that is to be published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
@@ -96,6 +118,11 @@ pub struct PublishRequest {
     /// Whether it begins muted.
     #[serde(default)]
     pub muted: bool,
+    /// The own track that goes on with this line, after the peer connection that it was on was lost: it keeps its id, and
+    /// nobody has to subscribe anew. What is not such a track becomes a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub track: Option<TrackId>,
 }
 
 /// One changed wish about a track.
@@ -141,6 +168,16 @@ pub struct ViewChange {
 pub enum ServerMessage {
     /// Answers hello: you are in.
     Welcome(Box<Welcome>),
+    /// Answers a hello with `resume`: you are the same member as before.
+    Resumed(Box<Resumed>),
+    /// The peer connection has ended, and with it what it carried. You are still in the room: make another one and offer.
+    /// Own tracks that you publish again within the time of a resumption keep their ids (`PublishRequest.track`).
+    MediaLost {
+        /// The stable word for how.
+        code: ErrorCode,
+        /// A sentence for people.
+        message: String,
+    },
     /// Answers an offer.
     Answer {
         /// The offer's id.
@@ -251,6 +288,41 @@ pub struct Welcome {
     pub voice_slots: u16,
     /// Seconds of silence after which the server gives up a socket; ping more often than that.
     pub silence_timeout_s: u32,
+    /// With what to come back when the socket is lost; absent where the server keeps nobody's place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub resume: Option<ResumeTicket>,
+}
+
+/// The answer to a hello with `resume`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
+pub struct Resumed {
+    /// Who the client is: as before.
+    pub member: MemberInfo,
+    /// What the client may do.
+    pub grants: Grants,
+    /// STUN and TURN servers, with fresh credentials.
+    pub ice_servers: Vec<IceServer>,
+    /// Whether the peer connection is still there. If not, make another one.
+    pub media: bool,
+    /// What every receiving m-line carries; empty without a peer connection.
+    pub slots: Vec<SlotChange>,
+    /// The room, if what the client missed is not kept any more: it replaces what the client knows, and events follow from
+    /// `state.seq + 1`. Without it events follow from the client's `seq + 1`, chat among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<RoomState>,
+}
+
+/// With what a client comes back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct ResumeTicket {
+    /// For `hello.resume.token`. Keep it to yourself: who has it is you.
+    pub token: String,
+    /// For so many seconds after a lost socket the place is kept.
+    pub within_s: u32,
 }
 
 /// A STUN or TURN server, shaped like `RTCIceServer`.

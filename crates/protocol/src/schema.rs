@@ -11,8 +11,8 @@ use crate::event::{
 use crate::grant::{Grants, MemberLimits, QualityLimits};
 use crate::id::{MemberId, MessageId, RoomId, TrackId};
 use crate::message::{
-    ClientMessage, EncodingWish, IceServer, PublishRequest, PublishedTrack, ServerMessage, SlotChange, SlotOwner,
-    SubscribeChange, ViewChange, Welcome,
+    ClientMessage, EncodingWish, IceServer, PublishRequest, PublishedTrack, Resume, ResumeTicket, Resumed,
+    ServerMessage, SlotChange, SlotOwner, SubscribeChange, ViewChange, Welcome,
 };
 use crate::roster::RosterPage;
 use crate::state::RoomState;
@@ -79,6 +79,7 @@ pub fn typescript() -> String {
         Event,
         RoomState,
         RosterPage,
+        Resume,
         PublishRequest,
         SubscribeChange,
         ViewChange,
@@ -94,7 +95,9 @@ pub fn typescript() -> String {
         PublishedTrack,
         SlotOwner,
         SlotChange,
+        ResumeTicket,
         Welcome,
+        Resumed,
         ClientMessage,
         ServerMessage,
     );

@@ -97,6 +97,10 @@ impl RoomState {
             }
             EventBody::DominantSpeaker { member } => self.dominant_speaker.clone_from(member),
             EventBody::Chat { .. } => {}
+            EventBody::Restarted {} => {
+                self.speaking.clear();
+                self.dominant_speaker = None;
+            }
             EventBody::RoomClosed { .. } => {
                 self.members.clear();
                 self.viewers = 0;

@@ -47,7 +47,7 @@ async fn who_does_not_read_is_dropped_and_nobody_else_notices() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     });
-    assert_eq!(site.shard.next_left().await, ("Ann".into(), LeaveReason::Removed));
+    assert_eq!(site.shard.next_left().await, ("Ann".into(), LeaveReason::Disconnected));
     assert_eq!(bob.event().await.body.name(), "left");
     assert!(bob.is_alive().await, "nobody else notices");
     // When it reads again at last, it finds out why.
@@ -71,7 +71,7 @@ async fn who_never_reads_again_is_cut_off_all_the_same() {
         let _ = outbox.try_send(large_message());
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    assert_eq!(site.shard.next_left().await, ("Ann".into(), LeaveReason::Removed));
+    assert_eq!(site.shard.next_left().await, ("Ann".into(), LeaveReason::Disconnected));
     tokio::time::timeout(PATIENCE, async {
         while site.hub.sessions() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -109,5 +109,5 @@ async fn who_falls_out_of_the_journal_is_closed() {
         site.append("r", speaking(&welcome.member.id, true));
     }
     assert_eq!(ann.end().await, (close::SLOW, Some(ErrorCode::SlowReader)), "rather a new start than a gap");
-    assert_eq!(site.shard.next_left().await, ("Ann".into(), LeaveReason::Removed));
+    assert_eq!(site.shard.next_left().await, ("Ann".into(), LeaveReason::Disconnected));
 }

@@ -33,7 +33,7 @@ fn offer(lines: &[(&str, &str, &str)]) -> Offer {
 }
 
 fn publish(mid: &str, source: TrackSource) -> PublishRequest {
-    PublishRequest { mid: mid.into(), source, muted: false }
+    PublishRequest { mid: mid.into(), source, muted: false, track: None }
 }
 
 fn fresh() -> Negotiation {

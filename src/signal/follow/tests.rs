@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use roundtable_protocol::event::{LeaveReason, TrackInfo, TrackSource};
 use roundtable_protocol::limit::MAX_LISTED_RECENT;
+use roundtable_protocol::message::PublishRequest;
 use roundtable_protocol::{Grants, MemberId, RoomId, ServerMessage};
 
 use super::*;
@@ -59,8 +60,9 @@ impl Crowd {
         };
         for _ in 0..PUBLISHERS {
             crowd.join();
-            let id = crowd.room.reserve_track();
             let (member, source) = (crowd.viewers.last().unwrap().id.clone(), TrackSource::Camera);
+            let request = PublishRequest { mid: "0".into(), source, muted: false, track: None };
+            let id = crowd.room.reserve_tracks(&member, &[request]).remove(0);
             let track = TrackInfo { id, member, source, muted: false, codec: "VP8".into(), layers: 3 };
             crowd.room.publish(crowd.now, track);
             crowd.apply();

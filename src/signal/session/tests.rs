@@ -61,6 +61,7 @@ fn welcome() -> Welcome {
         seats: 4,
         voice_slots: 3,
         silence_timeout_s: 30,
+        resume: None,
     }
 }
 
@@ -289,7 +290,7 @@ fn a_slow_reader_is_told_first_that_it_is_out() {
     talk.session.handle_slow_reader();
     talk.session.handle_slow_reader();
     let actions = talk.actions();
-    let [Action::Leave(LeaveReason::Removed), rest @ ..] = &actions[..] else { panic!("{actions:?}") };
+    let [Action::Leave(LeaveReason::Disconnected), rest @ ..] = &actions[..] else { panic!("{actions:?}") };
     assert_eq!(farewell(rest), (Some(ErrorCode::SlowReader), close::SLOW), "what waited is dropped");
 }
 

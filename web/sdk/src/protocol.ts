@@ -7,7 +7,7 @@ export type RoomId = string;
 export type MemberId = string;
 export type TrackId = string;
 export type MessageId = string;
-export type ErrorCode = "message/bad-json" | "message/unknown" | "message/out-of-order" | "message/rate" | "hello/version" | "hello/name" | "hello/forbidden" | "room/full" | "room/too-many" | "room/unknown" | "room/bad-id" | "room/closed" | "sdp/malformed" | "sdp/too-large" | "sdp/unsupported" | "sdp/changed" | "track/bad-mid" | "track/too-many" | "track/unknown" | "track/forbidden" | "track/cannot-decode" | "track/over-limit" | "view/rate" | "stats/rate" | "limit/bad" | "member/unknown" | "chat/too-long" | "chat/empty" | "chat/rate" | "chat/forbidden" | "client/slow" | "client/silent" | "ice/timeout" | "ice/consent" | "dtls/timeout" | "dtls/fingerprint" | "dtls/no-certificate" | "dtls/failed" | "sctp/aborted" | "peer/closed" | "server/stopping" | "server/overloaded" | "server/internal";
+export type ErrorCode = "message/bad-json" | "message/unknown" | "message/out-of-order" | "message/rate" | "hello/version" | "hello/name" | "hello/forbidden" | "room/full" | "room/too-many" | "room/unknown" | "room/bad-id" | "room/closed" | "sdp/malformed" | "sdp/too-large" | "sdp/unsupported" | "sdp/changed" | "track/bad-mid" | "track/too-many" | "track/unknown" | "track/forbidden" | "track/cannot-decode" | "track/over-limit" | "view/rate" | "stats/rate" | "limit/bad" | "member/unknown" | "chat/too-long" | "chat/empty" | "chat/rate" | "chat/forbidden" | "client/slow" | "client/silent" | "client/replaced" | "ice/timeout" | "ice/consent" | "dtls/timeout" | "dtls/fingerprint" | "dtls/no-certificate" | "dtls/failed" | "sctp/aborted" | "peer/closed" | "server/stopping" | "server/overloaded" | "server/internal";
 export type MediaKind = "audio" | "video";
 export type TrackSource = "microphone" | "camera" | "screen" | "screenAudio";
 export type LeaveReason = "left" | "disconnected" | "connectionLost" | "removed" | "roomClosed" | "serverStopping";
@@ -113,7 +113,11 @@ name: string,
 /**
  * The text; never markup.
  */
-text: string, };
+text: string, 
+/**
+ * The writer's own number for it, by which a writer who lost the connection knows it again.
+ */
+nonce?: number, };
 export type ErrorInfo = { 
 /**
  * The stable word.
@@ -191,7 +195,7 @@ member: MemberId | null, } | { "type": "chat",
 /**
  * The message.
  */
-message: ChatMessage, } | { "type": "roomClosed", 
+message: ChatMessage, } | { "type": "restarted", } | { "type": "roomClosed", 
 /**
  * Why.
  */
@@ -272,7 +276,7 @@ member: MemberId | null, } | { "type": "chat",
 /**
  * The message.
  */
-message: ChatMessage, } | { "type": "roomClosed", 
+message: ChatMessage, } | { "type": "restarted", } | { "type": "roomClosed", 
 /**
  * Why.
  */
@@ -338,6 +342,19 @@ members: Array<MemberInfo>,
  * pages are at the end; nobody who stays is left out or comes twice.
  */
 next: number | null, };
+export type Resume = { 
+/**
+ * The token of its `welcome`.
+ */
+token: string, 
+/**
+ * The life of the room that it knows.
+ */
+epoch: number, 
+/**
+ * The last event it has: what came after is sent.
+ */
+seq: number, };
 export type PublishRequest = { 
 /**
  * The m-line of the offer.
@@ -350,7 +367,12 @@ source: TrackSource,
 /**
  * Whether it begins muted.
  */
-muted: boolean, };
+muted: boolean, 
+/**
+ * The own track that goes on with this line, after the peer connection that it was on was lost: it keeps its id, and
+ * nobody has to subscribe anew. What is not such a track becomes a new one.
+ */
+track?: TrackId, };
 export type SubscribeChange = { 
 /**
  * Which.
@@ -579,6 +601,15 @@ generation: number,
  * What it carries now; null when it is idle. Never infer that from the track's `mute`.
  */
 track: SlotOwner | null, };
+export type ResumeTicket = { 
+/**
+ * For `hello.resume.token`. Keep it to yourself: who has it is you.
+ */
+token: string, 
+/**
+ * For so many seconds after a lost socket the place is kept.
+ */
+withinS: number, };
 export type Welcome = { 
 /**
  * The protocol version spoken from now on.
@@ -616,7 +647,37 @@ voiceSlots: number,
 /**
  * Seconds of silence after which the server gives up a socket; ping more often than that.
  */
-silenceTimeoutS: number, };
+silenceTimeoutS: number, 
+/**
+ * With what to come back when the socket is lost; absent where the server keeps nobody's place.
+ */
+resume?: ResumeTicket, };
+export type Resumed = { 
+/**
+ * Who the client is: as before.
+ */
+member: MemberInfo, 
+/**
+ * What the client may do.
+ */
+grants: Grants, 
+/**
+ * STUN and TURN servers, with fresh credentials.
+ */
+iceServers: Array<IceServer>, 
+/**
+ * Whether the peer connection is still there. If not, make another one.
+ */
+media: boolean, 
+/**
+ * What every receiving m-line carries; empty without a peer connection.
+ */
+slots: Array<SlotChange>, 
+/**
+ * The room, if what the client missed is not kept any more: it replaces what the client knows, and events follow from
+ * `state.seq + 1`. Without it events follow from the client's `seq + 1`, chat among them.
+ */
+state?: RoomState, };
 export type ClientMessage = { "type": "hello", 
 /**
  * The protocol version the client speaks.
@@ -633,7 +694,12 @@ token?: string,
 /**
  * Most seats this client wants to have, 0–48; absent means 48.
  */
-maxSeats?: number, } | { "type": "offer", 
+maxSeats?: number, 
+/**
+ * What this client had before its connection was lost. If that is still there it is answered by `resumed`, else
+ * as if this had not been said.
+ */
+resume?: Resume, } | { "type": "offer", 
 /**
  * Chosen by the client; the answer repeats it.
  */
@@ -642,6 +708,10 @@ id: number,
  * The offer.
  */
 sdp: string, 
+/**
+ * Whether this is the first offer of another peer connection: what the one before carried has ended.
+ */
+fresh?: boolean, 
 /**
  * What the sending m-lines carry. A track already known by its mid keeps its id. A sending
  * m-line that is not named here is not published.
@@ -683,7 +753,15 @@ text: string, } | { "type": "ping",
  * Comes back in the pong.
  */
 nonce: number, } | { "type": "leave", };
-export type ServerMessage = { "type": "welcome" } & Welcome | { "type": "answer", 
+export type ServerMessage = { "type": "welcome" } & Welcome | { "type": "resumed" } & Resumed | { "type": "mediaLost", 
+/**
+ * The stable word for how.
+ */
+code: ErrorCode, 
+/**
+ * A sentence for people.
+ */
+message: string, } | { "type": "answer", 
 /**
  * The offer's id.
  */

@@ -85,8 +85,12 @@ impl Publisher {
             MediaKind::Audio => TrackSource::Microphone,
             MediaKind::Video => TrackSource::Camera,
         };
-        let request =
-            |track: &Track| PublishRequest { mid: track.mid.clone(), source: source(track.kind), muted: false };
+        let request = |track: &Track| PublishRequest {
+            mid: track.mid.clone(),
+            source: source(track.kind),
+            muted: false,
+            track: None,
+        };
         self.tracks.iter().map(request).collect()
     }
 

@@ -22,7 +22,8 @@ fn microphone(mid: &str) -> Value {
 fn an_offer_reaches_the_shard_read() {
     for tracks in [vec![], vec![microphone("0")], (0..8).map(|mid| microphone(&mid.to_string())).collect()] {
         let actions = Talk::in_room().say(&offer(SDP, &tracks));
-        let [Action::Request { request: Request::Offer { id: 7, offer, tracks: read }, id: Some(7) }] = &actions[..]
+        let [Action::Request { request: Request::Offer { id: 7, offer, fresh: false, tracks: read }, id: Some(7) }] =
+            &actions[..]
         else {
             panic!("{actions:?}")
         };
