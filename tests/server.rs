@@ -114,6 +114,7 @@ async fn enter(http: SocketAddr, room: &str, token: Option<&str>) -> Socket {
         name: "Ann".to_owned(),
         token: token.map(str::to_owned),
         max_seats: None,
+        resume: None,
     };
     socket.send(Message::text(serde_json::to_string(&hello).unwrap())).await.unwrap();
     socket

@@ -251,7 +251,7 @@ async fn an_answer_that_nobody_waits_for_any_more_takes_the_member_out_again() {
     let house = House::new(HubConfig::default());
     let (outbox, _receiver) = outbox();
     let (sender, receiver) = oneshot::channel();
-    let journal = Arc::new(Journal::new(id("r"), 2));
+    let journal = Journal::new(id("r"), 2);
     let join = Join {
         room: id("r"),
         journal,

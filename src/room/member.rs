@@ -79,6 +79,14 @@ impl Member {
         }
     }
 
+    /// The tracks that they do not want.
+    #[must_use]
+    pub fn unwanted(&self) -> Vec<TrackId> {
+        let mut unwanted: Vec<TrackId> = self.unwanted.iter().cloned().collect();
+        unwanted.sort_unstable();
+        unwanted
+    }
+
     /// How they look at a track, if they said so.
     #[must_use]
     pub fn view(&self, track: &TrackId) -> Option<&ViewChange> {

@@ -5,13 +5,14 @@ pub mod audience;
 pub mod chat;
 pub mod last_n;
 pub mod member;
+pub mod record;
 pub mod slot;
 pub mod speaker;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
 use roundtable_protocol::event::{
@@ -29,6 +30,7 @@ use audience::{Audience, People};
 use chat::{ChatError, ChatHistory};
 use last_n::Candidate;
 use member::Member;
+use record::MemberRecord;
 use slot::{Assignment, Group, Seating};
 use speaker::{Speakers, class_of};
 
@@ -180,6 +182,8 @@ pub struct Room {
     speakers: Speakers,
     chat: ChatHistory,
     absence: Absence,
+    /// Of whom something changed that is to be put down; `None` if nothing is.
+    changed: Option<BTreeSet<MemberId>>,
     effects: VecDeque<Effect>,
     closed: bool,
 }
@@ -201,8 +205,71 @@ impl Room {
             speakers: Speakers::default(),
             chat: ChatHistory::default(),
             absence: Absence::default(),
+            changed: None,
             effects: VecDeque::new(),
             closed: false,
+        }
+    }
+
+    /// Has it told from now on of whom something is to be put down; see [`Room::poll_changed`].
+    pub fn keep_records(&mut self) {
+        self.changed.get_or_insert_default();
+    }
+
+    /// A room as it was when the server ended, after event `seq`: everybody is there, and everything of them waits for
+    /// them. `written` is what they wrote last, in order.
+    #[must_use]
+    pub fn restore(now: Now, seed: u64, seq: u64, mut records: Vec<MemberRecord>, written: &[ChatMessage]) -> Self {
+        let mut room = Self { seq, ..Self::new(seed) };
+        records.sort_by_key(|record| record.number);
+        for record in records {
+            let MemberRecord { number, info, grants, max_seats, unwanted, tracks } = record;
+            let mut member = Member::new(now.instant, info, number, grants, max_seats.min(MAX_SEATS), FIRST_SEATS);
+            unwanted.into_iter().for_each(|track| member.set_wanted(track, false));
+            member.tracks = tracks.len();
+            tracks.iter().for_each(|track| room.absence.suspend(track.id.clone()));
+            room.tracks.extend(tracks);
+            room.joins = room.joins.max(number);
+            room.order.insert(number, member.info.id.clone());
+            room.members.insert(member.info.id.clone(), member);
+        }
+        for message in written {
+            if let Some(member) = room.members.get_mut(&message.member) {
+                member.written.note(message);
+            }
+            room.chat.push(message.clone());
+        }
+        let (members, viewers) = room.audience.restore(now.instant, People { order: &room.order, members: &room.members });
+        let tracks = room.tracks.clone();
+        room.emit(now, EventBody::Restarted { members, viewers, tracks });
+        let unlisted = |member: &&Member| !room.audience.lists(member.number);
+        let entered: Vec<MemberInfo> = room.members.values().filter(unlisted).map(|member| member.info.clone()).collect();
+        room.effects.extend(entered.into_iter().map(|member| Effect::Enter { member }));
+        room
+    }
+
+    /// Somebody of whom something is to be put down, or forgotten if they are not here any more.
+    pub fn poll_changed(&mut self) -> Option<MemberId> {
+        self.changed.as_mut()?.pop_first()
+    }
+
+    /// What is to be put down of a member.
+    #[must_use]
+    pub fn record(&self, id: &MemberId) -> Option<MemberRecord> {
+        let member = self.members.get(id)?;
+        Some(MemberRecord {
+            number: member.number,
+            info: member.info.clone(),
+            grants: member.grants,
+            max_seats: member.max_seats,
+            unwanted: member.unwanted(),
+            tracks: self.tracks.iter().filter(|track| track.member == *id).cloned().collect(),
+        })
+    }
+
+    fn note_changed(&mut self, id: &MemberId) {
+        if let Some(changed) = &mut self.changed {
+            changed.insert(id.clone());
         }
     }
 
@@ -214,6 +281,7 @@ impl Room {
         let member = Member::new(now.instant, info.clone(), number, grants, max_seats.min(MAX_SEATS), FIRST_SEATS);
         self.members.insert(info.id.clone(), member);
         self.order.insert(number, info.id.clone());
+        self.note_changed(&info.id);
         if self.audience.handle_join(self.order.len()) {
             self.emit(now, EventBody::Joined { member: info.clone() });
         } else {
@@ -228,6 +296,7 @@ impl Room {
         let Some(member) = self.members.remove(id) else { return };
         self.order.remove(&member.number);
         self.absence.end(id);
+        self.note_changed(id);
         let was_listed = self.audience.handle_leave(member.number, id);
         self.speaking.retain(|m| m != id);
         if member.tracks > 0 {
@@ -359,6 +428,7 @@ impl Room {
             return self.go_on(now, track);
         }
         self.tracks.push(track.clone());
+        self.note_changed(&track.member);
         self.note_publisher(now, &track.member);
         self.rank(&track);
         self.emit(now, EventBody::Published { track });
@@ -375,6 +445,7 @@ impl Room {
     pub fn unpublish(&mut self, now: Now, id: &MemberId, track: &TrackId) -> Result<(), UnknownTrack> {
         let voice = self.own_track(id, track)?.source == TrackSource::Microphone;
         self.forget_track(track);
+        self.note_changed(id);
         self.emit(now, EventBody::Unpublished { track: track.clone(), member: id.clone() });
         if voice {
             self.set_speaking(now, id, false);
@@ -412,6 +483,7 @@ impl Room {
             }
             member.set_wanted(change.track, change.wanted);
         }
+        self.note_changed(id);
         self.refit_member(id);
     }
 
@@ -439,6 +511,7 @@ impl Room {
         let Some(member) = self.members.get_mut(id) else { return false };
         if std::mem::replace(&mut member.grants.limits, limits) != limits {
             self.effects.push_back(Effect::Limit { member: id.clone() });
+            self.note_changed(id);
             self.refit_member(id);
         }
         true
@@ -578,10 +651,10 @@ impl Room {
         self.members.get(id)?.view(track)
     }
 
-    /// What was written before, in pieces of at most `piece_bytes` of text.
+    /// What was written up to event `until`, in pieces of at most `piece_bytes` of text.
     #[must_use]
-    pub fn chat_history(&self, piece_bytes: usize) -> Vec<Vec<ChatMessage>> {
-        self.chat.pieces(piece_bytes)
+    pub fn chat_history(&self, until: u64, piece_bytes: usize) -> Vec<Vec<ChatMessage>> {
+        self.chat.pieces(until, piece_bytes)
     }
 
     fn emit(&mut self, now: Now, body: EventBody) {
@@ -637,6 +710,7 @@ impl Room {
         }
         info.muted = muted;
         let voice = info.source == TrackSource::Microphone;
+        self.note_changed(id);
         self.effects.push_back(Effect::Pause { track: track.clone(), paused: muted });
         self.emit(now, EventBody::Muted { track: track.clone(), member: id.clone(), muted, code });
         if muted && voice {
@@ -657,6 +731,7 @@ impl Room {
     fn go_on(&mut self, now: Now, track: TrackInfo) {
         let Some(known) = self.tracks.iter_mut().find(|known| known.id == track.id) else { return };
         let before = std::mem::replace(known, track.clone());
+        self.note_changed(&track.member);
         self.rank(&track);
         if (TrackInfo { muted: track.muted, ..before.clone() }) != track {
             self.emit(now, EventBody::Published { track: track.clone() });

@@ -32,7 +32,7 @@ impl Core {
         outbox: Outbox,
     ) -> Option<(usize, Joined)> {
         let home = self.rooms.get_mut(key)?.home_mut()?;
-        let history = home.room.chat_history(HISTORY_PIECE_BYTES);
+        let history = home.room.chat_history(home.delivered, HISTORY_PIECE_BYTES);
         let member = home.room.join(now, name, grants, max_seats);
         let (session, secret) = (random_u64(), ResumeSecret(random()));
         let presence = Presence { outbox: Some(outbox), session, secret, shown: Vec::new(), shard: None };
@@ -82,7 +82,7 @@ impl Core {
                 (Some(nonce), room.chat(clocks, member, nonce, text).map_err(|e| Refusal::new(e.code(), e)))
             }
             Request::History => {
-                let history = home.room.chat_history(HISTORY_PIECE_BYTES);
+                let history = home.room.chat_history(home.delivered, HISTORY_PIECE_BYTES);
                 return home.say_history(member, history);
             }
             Request::Away => return self.handle_away(now, key, member),

@@ -96,9 +96,16 @@ pub enum EventBody {
         /// The message.
         message: ChatMessage,
     },
-    /// The server was started anew. Whoever is listed keeps their place for a while; nobody speaks, and no track carries
-    /// anything until its owner is back.
-    Restarted {},
+    /// The server was started anew. Whoever is in the room keeps their place for a while; nobody speaks, and no track
+    /// carries anything until its owner is back. It says who and what is there, and replaces what was known of that.
+    Restarted {
+        /// Everybody who is listed.
+        members: Vec<MemberInfo>,
+        /// How many are in the room besides.
+        viewers: u32,
+        /// Every published track.
+        tracks: Vec<TrackInfo>,
+    },
     /// The room is over; no event follows.
     RoomClosed {
         /// Why.
@@ -120,7 +127,7 @@ impl EventBody {
             Self::Speaking { .. } => "speaking",
             Self::DominantSpeaker { .. } => "dominantSpeaker",
             Self::Chat { .. } => "chat",
-            Self::Restarted {} => "restarted",
+            Self::Restarted { .. } => "restarted",
             Self::RoomClosed { .. } => "roomClosed",
         }
     }

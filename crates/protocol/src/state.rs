@@ -97,7 +97,10 @@ impl RoomState {
             }
             EventBody::DominantSpeaker { member } => self.dominant_speaker.clone_from(member),
             EventBody::Chat { .. } => {}
-            EventBody::Restarted {} => {
+            EventBody::Restarted { members, viewers, tracks } => {
+                self.members.clone_from(members);
+                self.viewers = *viewers;
+                self.tracks.clone_from(tracks);
                 self.speaking.clear();
                 self.dominant_speaker = None;
             }
