@@ -26,6 +26,7 @@
 pub mod config;
 pub mod replay;
 pub mod server;
+pub mod store;
 pub mod telemetry;
 
 mod http;
