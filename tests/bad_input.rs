@@ -334,7 +334,7 @@ async fn lie_about_the_certificate(place: Place) {
     let error = Client::join(options).await.expect_err("it must not get in");
     assert!(matches!(error, ClientError::Closed(_)), "{error}");
     let said = error.to_string();
-    assert!(said.contains("dtls/fingerprint") && said.contains("4480"), "{said}");
+    assert!(said.contains("dtls/fingerprint"), "{said}");
     eprintln!("bad input: a false fingerprint: {said}");
 }
 

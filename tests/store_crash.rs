@@ -226,7 +226,7 @@ fn left(seq: u64) -> Event {
 
 fn chat(seq: u64, text: String) -> Event {
     let (member, name) = (MemberId::new("ann").unwrap(), "Ann".to_owned());
-    let message = ChatMessage { id: id(seq), seq, at: NOW, member, name, text };
+    let message = ChatMessage { id: id(seq), seq, at: NOW, member, name, text, nonce: None };
     Event { seq, at: NOW, body: EventBody::Chat { message } }
 }
 

@@ -210,7 +210,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_was_blocked_for_long_starts_again_instead_of_missing_something() {
-        let journal = Journal::new(RoomId::new("r").unwrap(), 7);
+        let journal = Journal::new(RoomId::new("r").unwrap(), 7, None);
         let mut reader = reader(&journal, Start::Reset).await;
         assert_eq!(ids(&reader.next_piece().await.unwrap()), ["7-0"]);
         speaking(&journal);
@@ -230,7 +230,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_piece_is_bounded_by_its_length_too() {
-        let journal = Journal::new(RoomId::new("r").unwrap(), 7);
+        let journal = Journal::new(RoomId::new("r").unwrap(), 7, None);
         let (id, member) = (MessageId::new("m").unwrap(), MemberId::new("ann").unwrap());
         let text = "line\nbreak\r\n".repeat(1_000);
         let message = ChatMessage { id, seq: 0, at: 1, member, name: "Ann".into(), text, nonce: None };

@@ -7,6 +7,7 @@ pub(crate) mod fake_shard;
 mod membership;
 mod placing;
 mod presence;
+mod restoring;
 mod rooms;
 
 use std::sync::Arc;
@@ -24,12 +25,13 @@ pub use self::authorize::{Authorising, Authorize, Denied};
 pub use self::membership::Membership;
 use self::membership::Reply;
 pub use self::presence::Presence;
-use self::rooms::{Claim, Rooms};
-use crate::journal::Journal;
+use self::rooms::{Claim, Keepers, Rooms};
+use crate::journal::{Journal, Keeper};
 use crate::shard::inbox::{
-    Command, Inbox, Join, JoinRefused, Joined, Outbox, Resume, ResumeSecret, Returned, SendError,
+    Command, Inbox, Join, JoinRefused, Joined, Outbox, Restore, Resume, ResumeSecret, Returned, SendError,
 };
 use crate::shard::stats::ShardStats;
+use crate::store::{Store, StoreError};
 
 /// Tells the STUN and TURN servers of a member, with credentials made for it.
 pub type IceServers = Arc<dyn Fn(&MemberId) -> Vec<IceServer> + Send + Sync>;
@@ -91,6 +93,7 @@ struct Shared {
     inboxes: Vec<Inbox>,
     ice: IceServers,
     authorise: Option<Arc<dyn Authorize>>,
+    store: Option<Store>,
     rooms: Arc<Rooms>,
     sessions: watch::Sender<usize>,
     stopping: watch::Sender<bool>,
@@ -220,12 +223,47 @@ impl JoinError {
 
 impl Hub {
     /// Makes the hub of some shards. `ice` is asked at each join; without `authorise` everybody may
-    /// do everything.
+    /// do everything. Rooms are kept in `store`, if there is one; [`Hub::restore`] opens those that are in it.
     #[must_use]
-    pub fn new(config: HubConfig, inboxes: Vec<Inbox>, ice: IceServers, authorise: Option<Arc<dyn Authorize>>) -> Self {
-        let rooms = Arc::new(Rooms::new(config.max_rooms, config.keep_closed));
+    pub fn new(
+        config: HubConfig,
+        inboxes: Vec<Inbox>,
+        ice: IceServers,
+        authorise: Option<Arc<dyn Authorize>>,
+        store: Option<Store>,
+    ) -> Self {
+        let keepers = inboxes.iter().filter_map(|inbox| {
+            let (store, inbox) = (store.clone()?, inbox.clone());
+            Some(Keeper::new(store, Arc::new(move || inbox.wake())))
+        });
+        let rooms = Arc::new(Rooms::new(config.max_rooms, config.keep_closed, Keepers(keepers.collect())));
         let (sessions, stopping) = (watch::Sender::new(0), watch::Sender::new(false));
-        Self(Arc::new(Shared { config, inboxes, ice, authorise, rooms, sessions, stopping }))
+        Self(Arc::new(Shared { config, inboxes, ice, authorise, store, rooms, sessions, stopping }))
+    }
+
+    /// Opens the rooms that the end of the process before this one interrupted. To be called in a runtime, and before
+    /// anybody is let in. Returns how many.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn restore(&self) -> Result<usize, StoreError> {
+        let Some(store) = &self.0.store else { return Ok(0) };
+        let mut restored = 0;
+        for (open, sessions) in restoring::find(store)? {
+            let shard = self.0.rooms.place(self.0.inboxes.iter().map(|inbox| inbox.load().permille()));
+            let (Some(keeper), Some(inbox)) = (self.0.rooms.keeper(shard), self.0.inboxes.get(shard)) else { continue };
+            let restoring::Found { journal, members, written } = restoring::read(store, &open, sessions, keeper)?;
+            let Some(claim) = self.0.rooms.adopt(&journal, shard) else {
+                tracing::warn!(room = %open.room, "a room is not opened again: there are as many as may be");
+                continue;
+            };
+            let (voice_slots, resume_within) = (self.0.config.voice_slots, self.0.config.resume_within);
+            let room = open.room;
+            let restore = Restore { room, journal, members, written, voice_slots, resume_within };
+            restored += usize::from(self.send(inbox, Command::Restore(restore)).is_ok());
+            claim.settle();
+        }
+        Ok(restored)
     }
 
     /// Lets somebody into a room, opening it if need be.
@@ -424,6 +462,10 @@ impl Hub {
         }
         let reply = Reply::new(receiver, inbox.clone(), room.clone());
         let answer = reply.wait(self.0.config.reply_timeout).await;
+        if let Ok(Ok(joined)) = &answer {
+            // A disk that is slow delays who comes, but nobody for ever.
+            let _ = tokio::time::timeout(self.0.config.reply_timeout, joined.journal.shown(joined.seq)).await;
+        }
         Ok(self.settle(claim, inbox, grants, answer)?)
     }
 

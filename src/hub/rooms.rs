@@ -8,7 +8,7 @@ use roundtable_protocol::RoomId;
 use tokio::sync::watch;
 
 use super::placing::{Standing, place};
-use crate::journal::Journal;
+use crate::journal::{Journal, Keeper};
 
 /// Journals of closed rooms that are kept for late readers; the oldest goes when one more comes.
 pub(super) const MAX_CLOSED: usize = 256;
@@ -16,11 +16,16 @@ pub(super) const MAX_CLOSED: usize = 256;
 /// For so long a room is young: what it makes its shard busy does not show yet.
 const YOUNG: Duration = Duration::from_secs(3);
 
+/// What keeps the events of rooms, by the number of the shard they live on; empty where nothing is kept.
+#[derive(Debug, Default)]
+pub(super) struct Keepers(pub(super) Vec<Keeper>);
+
 /// All rooms of this server.
 #[derive(Debug)]
 pub(super) struct Rooms {
     max_open: usize,
     keep_closed: Duration,
+    keepers: Keepers,
     table: Mutex<Table>,
 }
 
@@ -51,8 +56,35 @@ pub(super) struct Claim {
 }
 
 impl Rooms {
-    pub(super) fn new(max_open: usize, keep_closed: Duration) -> Self {
-        Self { max_open, keep_closed, table: Mutex::default() }
+    pub(super) fn new(max_open: usize, keep_closed: Duration, keepers: Keepers) -> Self {
+        Self { max_open, keep_closed, keepers, table: Mutex::default() }
+    }
+
+    /// What keeps the events of a room on a shard.
+    pub(super) fn keeper(&self, shard: usize) -> Option<Keeper> {
+        self.keepers.0.get(shard).cloned()
+    }
+
+    /// Takes in a room that was open before the process began. `None` if there are as many as may be.
+    pub(super) fn adopt(self: &Arc<Self>, journal: &Arc<Journal>, shard: usize) -> Option<Claim> {
+        let mut table = self.lock();
+        if table.rooms.len() >= self.max_open {
+            return None;
+        }
+        table.last_epoch = table.last_epoch.max(journal.epoch());
+        let entry = Entry { journal: Arc::clone(journal), shard, opened: Instant::now(), claims: 1 };
+        table.rooms.insert(journal.room().clone(), entry);
+        drop(table);
+        // Without a runtime nobody is served, and nothing has to be forgotten.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(retire(Arc::downgrade(self), journal.watch(), Arc::downgrade(journal)));
+        }
+        Some(Claim { rooms: Arc::clone(self), journal: Arc::clone(journal), shard })
+    }
+
+    /// The shard for a room that is opened now.
+    pub(super) fn place(&self, busy: impl Iterator<Item = u32>) -> usize {
+        place(&self.lock().standings(Instant::now(), busy))
     }
 
     /// Finds the journal to join, or begins one, on a shard of those that are `busy` by so many thousandths. `None` if
@@ -69,9 +101,9 @@ impl Rooms {
         }
         // Epochs rise strictly, even if the wall clock does not.
         table.last_epoch = unix_millis().max(table.last_epoch + 1);
-        let journal = Arc::new(Journal::new(room.clone(), table.last_epoch));
         let opened = Instant::now();
         let shard = place(&table.standings(opened, busy));
+        let journal = Journal::new(room.clone(), table.last_epoch, self.keeper(shard));
         table.rooms.insert(room.clone(), Entry { journal: Arc::clone(&journal), shard, opened, claims: 1 });
         drop(table);
         tokio::spawn(retire(Arc::downgrade(self), journal.watch(), Arc::downgrade(&journal)));
@@ -88,7 +120,7 @@ impl Rooms {
     /// The journal of a room that somebody has entered, be it closed since.
     pub(super) fn find(&self, room: &RoomId) -> Option<Arc<Journal>> {
         let table = self.lock();
-        table.rooms.get(room).map(|entry| &entry.journal).filter(|journal| journal.last_seq() > 0).cloned()
+        table.rooms.get(room).map(|entry| &entry.journal).filter(|journal| journal.last_numbered() > 0).cloned()
     }
 
     /// The shard on which an open room lives.
@@ -104,7 +136,7 @@ impl Rooms {
             return;
         }
         entry.claims -= 1;
-        if entry.claims == 0 && journal.last_seq() == 0 {
+        if entry.claims == 0 && journal.last_numbered() == 0 {
             table.rooms.remove(journal.room());
         }
     }

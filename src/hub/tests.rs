@@ -24,7 +24,7 @@ impl House {
         let ice: IceServers = Arc::new(|member| {
             vec![IceServer { urls: vec!["turn:t".into()], username: Some(member.to_string()), credential: None }]
         });
-        Self { hub: Hub::new(config, vec![shard.inbox.clone()], ice, authorise), shard }
+        Self { hub: Hub::new(config, vec![shard.inbox.clone()], ice, authorise, None), shard }
     }
 
     async fn join(&self, room: &str, name: &str) -> Result<(Admission, OutboxReceiver), JoinError> {
@@ -251,7 +251,7 @@ async fn an_answer_that_nobody_waits_for_any_more_takes_the_member_out_again() {
     let house = House::new(HubConfig::default());
     let (outbox, _receiver) = outbox();
     let (sender, receiver) = oneshot::channel();
-    let journal = Journal::new(id("r"), 2);
+    let journal = Journal::new(id("r"), 2, None);
     let join = Join {
         room: id("r"),
         journal,

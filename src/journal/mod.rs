@@ -21,7 +21,7 @@ use roundtable_protocol::event::MemberInfo;
 use roundtable_protocol::{Event, EventBody, MemberId, RoomId, RoomState};
 use tokio::sync::watch;
 
-pub use self::keeping::{Keeper, OnShown};
+pub use self::keeping::Keeper;
 pub use self::roster::Page;
 use self::roster::Roster;
 
@@ -66,15 +66,9 @@ struct Ring {
 }
 
 impl Journal {
-    /// Begins the journal of one life of a room. `epoch` tells its lives apart.
+    /// Begins the journal of one life of a room, of events that `keeper` keeps if there is one. `epoch` tells its lives apart.
     #[must_use]
-    pub fn new(room: RoomId, epoch: u64) -> Arc<Self> {
-        Self::with(room, epoch, None)
-    }
-
-    /// The same, of events that `keeper` keeps, if there is one.
-    #[must_use]
-    pub fn with(room: RoomId, epoch: u64, keeper: Option<Keeper>) -> Arc<Self> {
+    pub fn new(room: RoomId, epoch: u64, keeper: Option<Keeper>) -> Arc<Self> {
         let state = RoomState::new(room, epoch);
         Self::again(state, Vec::new(), keeper)
     }
@@ -155,6 +149,12 @@ impl Journal {
     pub async fn shown(&self, seq: u64) {
         // The sender lives as long as `self`, so this ends by the value only.
         let _ = self.last.subscribe().wait_for(|last| *last >= seq).await;
+    }
+
+    /// Whether events are kept before they are shown.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.keeper.is_some()
     }
 
     /// The last number that was given out, be the event shown or not.

@@ -3,8 +3,8 @@ use roundtable_protocol::{MemberId, MessageId};
 
 use super::*;
 
-fn journal() -> Journal {
-    Journal::new(RoomId::new("r").unwrap(), 7)
+fn journal() -> Arc<Journal> {
+    Journal::new(RoomId::new("r").unwrap(), 7, None)
 }
 
 fn ann() -> MemberId {

@@ -239,11 +239,13 @@ impl Room {
             }
             room.chat.push(message.clone());
         }
-        let (members, viewers) = room.audience.restore(now.instant, People { order: &room.order, members: &room.members });
+        let (members, viewers) =
+            room.audience.restore(now.instant, People { order: &room.order, members: &room.members });
         let tracks = room.tracks.clone();
         room.emit(now, EventBody::Restarted { members, viewers, tracks });
         let unlisted = |member: &&Member| !room.audience.lists(member.number);
-        let entered: Vec<MemberInfo> = room.members.values().filter(unlisted).map(|member| member.info.clone()).collect();
+        let entered: Vec<MemberInfo> =
+            room.members.values().filter(unlisted).map(|member| member.info.clone()).collect();
         room.effects.extend(entered.into_iter().map(|member| Effect::Enter { member }));
         room
     }

@@ -89,7 +89,7 @@ mod tests {
     use crate::journal::MAX_EVENTS;
 
     fn journal() -> Arc<Journal> {
-        Journal::new(RoomId::new("r").unwrap(), 1)
+        Journal::new(RoomId::new("r").unwrap(), 1, None)
     }
 
     fn join(journal: &Journal, id: &str) {

@@ -26,6 +26,7 @@ use crate::hub::{Authorize, Hub, HubConfig, IceServers};
 use crate::shard::inbox::Command;
 use crate::shard::tape::Tape;
 use crate::shard::{ShardConfig, ShardHandle, spawn};
+use crate::store::{OpenError, Store, StoreConfig, StoreError};
 
 /// How long a stop may take: after that sockets are closed on whoever is left.
 pub const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -67,6 +68,12 @@ pub enum StartError {
     /// The certificate cannot be served with.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// What is in the data directory cannot be read.
+    #[error("the rooms of before cannot be read: {0}")]
+    Restore(#[from] StoreError),
 }
 
 /// Gathers what a [`Server`] or a [`Conference`] is made of.
@@ -238,6 +245,7 @@ pub struct Conference {
     state: HttpState,
     udp: Vec<SocketAddr>,
     shards: Vec<ShardHandle>,
+    store: Option<Store>,
 }
 
 impl Conference {
@@ -248,17 +256,23 @@ impl Conference {
             Tape::open(record).map_err(|source| StartError::Record { path, source })
         });
         let tape = tape.transpose()?;
-        let shard_config = shard_config(&config);
+        let store = config.rooms.data_dir.clone().map(|directory| Store::open(StoreConfig::new(directory)));
+        let store = store.transpose()?;
+        let shard_config = ShardConfig { store: store.clone(), ..shard_config(&config) };
         let shards = spawn(&shard_config, tape)
             .map_err(|source| StartError::Media { addresses: shard_config.udp.clone(), source })?;
         let inboxes = shards.iter().map(ShardHandle::inbox).collect();
-        let hub = Hub::new(hub_config(&config), inboxes, ice_servers(config.ice), authorizer);
+        let hub = Hub::new(hub_config(&config), inboxes, ice_servers(config.ice), authorizer, store.clone());
+        let restored = hub.restore()?;
+        if restored > 0 {
+            tracing::info!(rooms = restored, "rooms of before the restart wait for their members");
+        }
         let http = HttpConfig { allowed_origins: config.http.allowed_origins, ..HttpConfig::default() };
         let state = HttpState::new(hub.clone(), http);
         let mut udp: Vec<SocketAddr> = shards.iter().flat_map(ShardHandle::udp_addrs).collect();
         udp.sort_unstable();
         udp.dedup();
-        Ok(Self { handle: Handle { hub }, state, udp, shards })
+        Ok(Self { handle: Handle { hub }, state, udp, shards, store })
     }
 
     /// The page, the WebSocket and the API: for the root of a host or nested under any prefix.
@@ -300,11 +314,12 @@ impl Conference {
         if left > 0 {
             tracing::warn!(left, "sessions did not end in time and are cut off");
         }
-        let shards = std::mem::take(&mut self.shards);
+        let (shards, store) = (std::mem::take(&mut self.shards), self.store.take());
         // A thread of its own, because a runtime that shuts down waits for its blocking tasks.
         let (ended, end) = oneshot::channel();
         std::thread::spawn(move || {
             shards.into_iter().for_each(ShardHandle::join);
+            store.iter().for_each(Store::close);
             // Nobody waits any more if it took too long.
             let _ = ended.send(());
         });
@@ -341,6 +356,7 @@ fn shard_config(config: &Config) -> ShardConfig {
         shards: if config.record.is_some() { 1 } else { shards.unwrap_or_else(cores) },
         sharing: *sharing,
         spread_above: u32::from(*spread_above) * 10,
+        store: None,
     }
 }
 

@@ -12,6 +12,7 @@ use roundtable_transport::sdp::Offer;
 use super::core::{Core, clocks, random, random_u64};
 use super::home::{Home, Presence};
 use super::inbox::{Joined, Outbox, Request, ResumeSecret, ToMember};
+use super::keeping::Proof;
 use super::letter::{Answered, ChatCopies, MemberOffer, Report, StageCommand};
 use super::peers::Refusal;
 use super::quality::hints;
@@ -35,14 +36,15 @@ impl Core {
         let history = home.room.chat_history(home.delivered, HISTORY_PIECE_BYTES);
         let member = home.room.join(now, name, grants, max_seats);
         let (session, secret) = (random_u64(), ResumeSecret(random()));
-        let presence = Presence { outbox: Some(outbox), session, secret, shown: Vec::new(), shard: None };
+        let presence = Presence { outbox: Some(outbox), session, ..Presence::away(Proof::of(secret)) };
         home.members.insert(member.id.clone(), presence);
         home.say_history(&member.id, history);
         let voice_slots = if grants.subscribe { home.voice_slots } else { 0 };
         // The joined event must stand in the journal before the session reads the room's state from it.
         let journal = home.journal.clone();
         self.apply_effects(now.instant, key);
-        Some((key, Joined { member, seats: FIRST_SEATS.min(max_seats), voice_slots, session, secret, journal }))
+        let seq = journal.last_numbered();
+        Some((key, Joined { member, seats: FIRST_SEATS.min(max_seats), voice_slots, session, secret, journal, seq }))
     }
 
     /// Obeys one request of a member; what is refused is told with its code.
@@ -212,6 +214,8 @@ impl Core {
             Effect::Enter { member } => home.journal.enter(&member),
             Effect::Exit { member } => home.journal.exit(&member),
             Effect::Expire { member } => self.remove_member(now, key, &member, LeaveReason::Disconnected),
+            // One that is not kept yet is acknowledged when it is delivered.
+            Effect::Acknowledge { message } if message.seq > home.delivered => {}
             Effect::Acknowledge { message } => {
                 let member = message.member.clone();
                 let nonce = message.nonce;
@@ -219,12 +223,12 @@ impl Core {
                     self.tell_on_channel(now, key, &member, json.into());
                 }
             }
-            Effect::Deliver { message } => self.deliver(now, key, &message),
+            Effect::Deliver { message } => self.hold(now, key, message),
         }
     }
 
     /// Gives everybody a chat message. It is written once, and once for its writer.
-    fn deliver(&mut self, now: Instant, key: usize, message: &ChatMessage) {
+    pub(super) fn deliver(&mut self, now: Instant, key: usize, message: &ChatMessage) {
         let written = |nonce| serde_json::to_vec(&ServerMessage::Chat { message: message.clone(), nonce });
         // None of our types has a map with keys that are no strings, the one thing that fails.
         let (Ok(copy), Ok(receipt)) = (written(None), written(message.nonce)) else { return };
@@ -327,6 +331,7 @@ impl Core {
     pub(super) fn remove_member(&mut self, now: Instant, key: usize, member: &MemberId, reason: LeaveReason) {
         let Some(home) = self.home(key) else { return };
         let Some(presence) = home.members.remove(member) else { return };
+        home.forgotten.push(presence.proof);
         home.room.leave(clocks(now), member, reason);
         let Some(shard) = presence.shard else { return };
         self.command(now, key, shard, StageCommand::Remove { member: member.clone() });

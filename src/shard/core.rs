@@ -26,6 +26,7 @@ use super::tape::Tape;
 use super::timer::Wheel;
 use crate::net::demux::{Demux, Owner};
 use crate::room::Now;
+use crate::store::Store;
 
 /// Who wants to be woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +83,10 @@ pub struct Core {
     pub(super) scratch: Vec<u8>,
     pub(super) counters: Counters,
     pub(super) tape: Option<Tape>,
+    /// Where rooms are kept that outlive the process, …
+    pub(super) store: Option<Store>,
+    /// … and those of them in which chat waits for that.
+    pub(super) holding: Vec<usize>,
     pub(super) stopping: bool,
 }
 
@@ -118,6 +123,8 @@ impl Core {
             scratch: Vec::new(),
             counters: Counters::default(),
             tape: None,
+            store: None,
+            holding: Vec::new(),
             stopping: false,
         }
     }
@@ -138,6 +145,7 @@ impl Core {
                 }
             }
             Command::Resume(resume) => self.resume(now, resume),
+            Command::Restore(restore) => self.restore(now, restore),
             Command::CloseRoom { room, reason } => {
                 if let Some(&key) = self.names.get(&room) {
                     self.close_room(now, key, reason);

@@ -14,6 +14,7 @@ mod figures;
 mod flush;
 mod home;
 pub mod inbox;
+mod keeping;
 mod lane;
 mod letter;
 pub mod load;
@@ -58,6 +59,7 @@ use self::ports::Bound;
 use self::steering::Steering;
 use self::tape::Tape;
 use crate::net::address;
+use crate::store::Store;
 
 /// Datagrams taken from a socket at once.
 const BATCH: usize = 32;
@@ -87,6 +89,8 @@ pub struct ShardConfig {
     pub sharing: Sharing,
     /// A room goes on to further shards when its own are busy for more than so many thousandths of the time.
     pub spread_above: u32,
+    /// Where rooms are kept that outlive the process.
+    pub store: Option<Store>,
 }
 
 /// How shards share UDP ports.
@@ -172,6 +176,7 @@ pub fn spawn(config: &ShardConfig, mut tape: Option<Tape>) -> io::Result<Vec<Sha
         };
         let mut core = Core::new(Instant::now(), Arc::clone(&identity), candidates, among);
         core.set_tape(tape.take());
+        core.set_store(config.store.clone());
         let batch = ReceiveBatch::new(BATCH, ReceiveBatch::FULL_BYTES);
         let thread = std::thread::Builder::new()
             .name(format!("shard-{number}"))
@@ -223,6 +228,7 @@ impl Loop {
                 *flag = *flag && self.receive(i);
             }
             self.core.handle_timeout(Instant::now());
+            self.core.deliver_kept(Instant::now());
             let commands = self.obey();
             self.flush();
             self.steer();

@@ -43,7 +43,7 @@ pub struct StoredChat {
 impl StoredChat {
     /// What is left of a message whose text is gone.
     pub(super) fn tombstone(id: MessageId, seq: u64, at: u64, member: MemberId) -> ChatMessage {
-        ChatMessage { id, seq, at, member, name: String::new(), text: String::new() }
+        ChatMessage { id, seq, at, member, name: String::new(), text: String::new(), nonce: None }
     }
 }
 

@@ -71,7 +71,7 @@ fn left(seq: u64, at: u64) -> Event {
 
 fn chat(seq: u64, at: u64, text: &str) -> Event {
     let (member, name) = (MemberId::new("ann").unwrap(), "Ann".to_owned());
-    let message = ChatMessage { id: id(seq), seq, at, member, name, text: text.to_owned() };
+    let message = ChatMessage { id: id(seq), seq, at, member, name, text: text.to_owned(), nonce: None };
     Event { seq, at, body: EventBody::Chat { message } }
 }
 

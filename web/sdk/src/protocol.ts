@@ -195,7 +195,19 @@ member: MemberId | null, } | { "type": "chat",
 /**
  * The message.
  */
-message: ChatMessage, } | { "type": "restarted", } | { "type": "roomClosed", 
+message: ChatMessage, } | { "type": "restarted", 
+/**
+ * Everybody who is listed.
+ */
+members: Array<MemberInfo>, 
+/**
+ * How many are in the room besides.
+ */
+viewers: number, 
+/**
+ * Every published track.
+ */
+tracks: Array<TrackInfo>, } | { "type": "roomClosed", 
 /**
  * Why.
  */
@@ -276,7 +288,19 @@ member: MemberId | null, } | { "type": "chat",
 /**
  * The message.
  */
-message: ChatMessage, } | { "type": "restarted", } | { "type": "roomClosed", 
+message: ChatMessage, } | { "type": "restarted", 
+/**
+ * Everybody who is listed.
+ */
+members: Array<MemberInfo>, 
+/**
+ * How many are in the room besides.
+ */
+viewers: number, 
+/**
+ * Every published track.
+ */
+tracks: Array<TrackInfo>, } | { "type": "roomClosed", 
 /**
  * Why.
  */
