@@ -222,7 +222,7 @@ async fn read_slowly(place: Place) {
             break event["event"]["reason"].clone();
         }
     };
-    assert_eq!(left, json!("removed"));
+    assert_eq!(left, json!("disconnected"));
     // What is left in the pipe, and then the end.
     let (codes, close) = slow.until_closed().await;
     assert_eq!((codes, close), (vec!["client/slow".to_owned()], Some(4413)));

@@ -2,6 +2,7 @@
 
 mod api;
 mod assets;
+mod exchange;
 mod health;
 mod members;
 mod origin;
@@ -19,9 +20,10 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::middleware::map_response;
 use axum::response::Response;
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use tokio::sync::Semaphore;
 
+use self::exchange::Exchanges;
 use self::problem::Problem;
 use crate::hub::Hub;
 use crate::signal::ws::SocketConfig;
@@ -75,6 +77,7 @@ pub struct HttpState {
     hub: Hub,
     config: Arc<HttpConfig>,
     sse_seats: Arc<Semaphore>,
+    exchanges: Arc<Exchanges>,
 }
 
 impl HttpState {
@@ -82,7 +85,7 @@ impl HttpState {
     #[must_use]
     pub fn new(hub: Hub, config: HttpConfig) -> Self {
         let sse_seats = Arc::new(Semaphore::new(config.max_sse_readers.min(Semaphore::MAX_PERMITS)));
-        Self { hub, config: Arc::new(config), sse_seats }
+        Self { hub, config: Arc::new(config), sse_seats, exchanges: Arc::default() }
     }
 
     fn sse_readers(&self) -> usize {
@@ -95,6 +98,13 @@ impl HttpState {
 pub fn router(state: HttpState) -> Router {
     Router::new()
         .route("/ws", get(socket::open))
+        .route("/signal", post(exchange::begin))
+        .route(
+            "/signal/{session}",
+            post(exchange::post).delete(exchange::leave).layer(DefaultBodyLimit::max(exchange::MAX_POST_BYTES)),
+        )
+        .route("/signal/{session}/messages", get(exchange::poll))
+        .route("/signal/{session}/events", get(exchange::stream))
         .route("/api/v1/rooms", get(api::rooms))
         .route("/api/v1/rooms/{room}", get(api::room))
         .route("/api/v1/rooms/{room}/events", get(sse::events))

@@ -77,6 +77,19 @@ impl Problem {
         Self::new(status, "http/upgrade", detail)
     }
 
+    pub(super) fn exchange_unknown() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "http/exchange", "there is no such conversation, or it has ended")
+    }
+
+    pub(super) fn exchange_gone() -> Self {
+        let detail = "that is not kept any more, or another request has taken the place of this one";
+        Self::new(StatusCode::GONE, "http/exchange", detail)
+    }
+
+    pub(super) fn conflict(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code.as_str(), detail)
+    }
+
     pub(super) fn overloaded(detail: &str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Overloaded.as_str(), detail)
     }

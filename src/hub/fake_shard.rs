@@ -98,7 +98,7 @@ impl Thread {
                 Command::Member { room, member, request, .. } => self.request(&room, &member, request),
                 // It keeps nobody's place.
                 Command::Resume(resume) => drop(resume.reply.send(None)),
-                Command::Restore(_) => {}
+                Command::Restore(_) | Command::Fault(_) => {}
                 Command::CloseRoom { room, reason } => self.close(&room, reason),
                 Command::Stats(reply) => drop(reply.send(self.stats())),
                 Command::Limit { room, member, limits, reply } => drop(reply.send(self.limit(&room, &member, limits))),

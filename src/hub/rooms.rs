@@ -91,12 +91,12 @@ impl Rooms {
     /// there are as many rooms as may be.
     pub(super) fn claim(self: &Arc<Self>, room: &RoomId, busy: impl Iterator<Item = u32>) -> Option<Claim> {
         let mut table = self.lock();
-        if let Some(entry) = table.rooms.get_mut(room).filter(|entry| !entry.journal.is_closed()) {
+        if let Some(entry) = table.rooms.get_mut(room).filter(|entry| !entry.journal.is_ending()) {
             entry.claims += 1;
             let (journal, shard) = (Arc::clone(&entry.journal), entry.shard);
             return Some(Claim { rooms: Arc::clone(self), journal, shard });
         }
-        if table.rooms.values().filter(|entry| !entry.journal.is_closed()).count() >= self.max_open {
+        if table.rooms.values().filter(|entry| !entry.journal.is_ending()).count() >= self.max_open {
             return None;
         }
         // Epochs rise strictly, even if the wall clock does not.
@@ -126,7 +126,7 @@ impl Rooms {
     /// The shard on which an open room lives.
     pub(super) fn shard_of(&self, room: &RoomId) -> Option<usize> {
         let table = self.lock();
-        table.rooms.get(room).filter(|entry| !entry.journal.is_closed()).map(|entry| entry.shard)
+        table.rooms.get(room).filter(|entry| !entry.journal.is_ending()).map(|entry| entry.shard)
     }
 
     fn settle(&self, journal: &Arc<Journal>) {
@@ -166,7 +166,7 @@ impl Rooms {
 impl Table {
     fn standings(&self, now: Instant, busy: impl Iterator<Item = u32>) -> Vec<Standing> {
         let mut standings: Vec<_> = busy.map(|busy| Standing { busy, ..Standing::default() }).collect();
-        for entry in self.rooms.values().filter(|entry| !entry.journal.is_closed()) {
+        for entry in self.rooms.values().filter(|entry| !entry.journal.is_ending()) {
             if let Some(standing) = standings.get_mut(entry.shard) {
                 standing.rooms += 1;
                 standing.young += u32::from(now.saturating_duration_since(entry.opened) < YOUNG);

@@ -194,9 +194,15 @@ impl Journal {
         self.lock().state.seq
     }
 
-    /// Whether the room is over, be that shown or not.
+    /// Whether the room is over, as far as it is shown.
     #[must_use]
     pub fn is_closed(&self) -> bool {
+        self.lock().state.closed
+    }
+
+    /// Whether the room is over, be that shown or not: nothing is taken any more.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
         self.lock().ending
     }
 

@@ -12,9 +12,9 @@ use roundtable_transport::sdp::Offer;
 use super::core::{Core, clocks, random, random_u64};
 use super::home::{Home, Presence};
 use super::inbox::{Joined, Outbox, Request, ResumeSecret, ToMember};
-use super::keeping::Proof;
 use super::letter::{Answered, ChatCopies, MemberOffer, Report, StageCommand};
 use super::peers::Refusal;
+use super::proof::Proof;
 use super::quality::hints;
 use crate::room::{Effect, FIRST_SEATS, Now};
 
@@ -55,6 +55,7 @@ impl Core {
         (member, session): (&MemberId, u64),
         request: Request,
     ) {
+        self.current = Some(key);
         let clocks = clocks(now);
         let home = self.rooms.get_mut(key).and_then(|open| open.home_mut());
         let is_current = |home: &&mut Home| home.members.get(member).is_some_and(|known| known.session == session);

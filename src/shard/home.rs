@@ -10,8 +10,8 @@ use roundtable_protocol::message::{EncodingWish, SlotChange, SlotOwner};
 use roundtable_protocol::{ErrorCode, MemberId, ServerMessage, TrackId};
 
 use super::inbox::{Outbox, OutboxError, ToMember};
-use super::keeping::Proof;
 use super::letter::{ChatCopies, Publication};
+use super::proof::Proof;
 use crate::journal::Journal;
 use crate::room::slot::Assignment;
 use crate::room::{Now, Room};

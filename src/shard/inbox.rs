@@ -77,6 +77,12 @@ impl OutboxReceiver {
         self.0.recv().await.map(|message| *message)
     }
 
+    /// The same on a thread that may block.
+    #[cfg(test)]
+    pub fn blocking_recv(&mut self) -> Option<ToMember> {
+        self.0.blocking_recv().map(|message| *message)
+    }
+
     /// Messages that wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
@@ -133,6 +139,9 @@ pub enum Command {
     Stats(oneshot::Sender<ShardStats>),
     /// Ends all rooms, tells everybody, and ends the thread.
     Stop,
+    /// Panics in a room, to see what becomes of the others.
+    #[cfg(test)]
+    Fault(RoomId),
 }
 
 /// A wish to enter.

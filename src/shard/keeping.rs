@@ -8,27 +8,15 @@ use std::time::Instant;
 
 use roundtable_protocol::event::ChatMessage;
 use roundtable_protocol::{MemberId, RoomId};
-use sha2::{Digest as _, Sha256};
 
 use super::core::{Core, clocks, random_u64};
 use super::home::{Home, Presence};
-use super::inbox::{Restore, ResumeSecret};
+use super::inbox::Restore;
+use super::proof::Proof;
 use super::rooms::{OpenRoom, Role};
 use super::stage::Stage;
 use crate::room::Room;
 use crate::store::{Session, Store, forget};
-
-/// What a member's secret is known by: the secret itself is kept nowhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Proof(pub [u8; 32]);
-
-impl Proof {
-    /// That of a secret. Comparing hashes tells nobody how much of a wrong secret was right.
-    #[must_use]
-    pub fn of(secret: ResumeSecret) -> Self {
-        Self(Sha256::digest(secret.0).into())
-    }
-}
 
 impl Core {
     /// Keeps rooms in a store.

@@ -9,6 +9,7 @@ mod conversation;
 mod core;
 mod counters;
 mod endpoint;
+mod failing;
 mod fanout;
 mod figures;
 mod flush;
@@ -23,6 +24,7 @@ mod opening;
 mod peers;
 mod ports;
 mod post;
+mod proof;
 mod quality;
 mod returning;
 mod rooms;
@@ -227,8 +229,8 @@ impl Loop {
             for (i, flag) in ready.iter_mut().enumerate() {
                 *flag = *flag && self.receive(i);
             }
-            self.core.handle_timeout(Instant::now());
-            self.core.deliver_kept(Instant::now());
+            self.core.guarded(|core| core.handle_timeout(Instant::now()));
+            self.core.guarded(|core| core.deliver_kept(Instant::now()));
             let commands = self.obey();
             self.flush();
             self.steer();
@@ -255,11 +257,15 @@ impl Loop {
                 }
             }
             let now = Instant::now();
-            for datagram in self.batch.datagrams() {
-                let path = Path { remote: datagram.source, local: datagram.local };
-                self.core.handle_datagram(now, path, datagram.contents);
-            }
-            self.core.settle(now);
+            let batch = &mut self.batch;
+            // What of a batch stands behind a packet that makes a room fail is lost.
+            self.core.guarded(|core| {
+                for datagram in batch.datagrams() {
+                    let path = Path { remote: datagram.source, local: datagram.local };
+                    core.handle_datagram(now, path, datagram.contents);
+                }
+                core.settle(now);
+            });
             self.flush();
             // What comes from now on makes the socket ready again.
             if !self.batch.is_full() {
@@ -272,7 +278,8 @@ impl Loop {
     /// Takes what other shards have handed over; says whether more may wait.
     fn take_handed(&mut self) -> bool {
         for _ in 0..HANDED_PER_TURN {
-            if !self.core.take_handed(Instant::now()) {
+            // After a fault there may be more.
+            if !self.core.guarded(|core| core.take_handed(Instant::now())).unwrap_or(true) {
                 return false;
             }
             self.flush();
@@ -283,7 +290,7 @@ impl Loop {
     fn obey(&mut self) -> Commands {
         for _ in 0..COMMANDS_PER_TURN {
             let Ok(command) = self.commands.try_recv() else { return Commands::Drained };
-            if !self.core.handle_command(Instant::now(), command) {
+            if !self.core.guarded(|core| core.handle_command(Instant::now(), command)).unwrap_or(true) {
                 return Commands::Stop;
             }
         }
@@ -293,7 +300,8 @@ impl Loop {
     fn flush(&mut self) {
         let Self { sockets, core, .. } = self;
         core.hand_over();
-        core.flush(|outgoing| send(sockets, outgoing));
+        // What was not sent because of a fault is sent without the room that made it.
+        while core.guarded(|core| core.flush(|outgoing| send(sockets, outgoing))).is_none() {}
     }
 
     /// Tells the kernel of new routes.

@@ -61,7 +61,7 @@ impl Core {
             let full = self.home(key).is_none_or(|home| home.room.len() >= max_members);
             return if full { Err(JoinRefused::RoomFull(max_members)) } else { Ok(key) };
         }
-        if journal.is_closed() {
+        if journal.is_ending() {
             return Err(JoinRefused::JournalClosed);
         }
         if max_members == 0 {
@@ -143,6 +143,7 @@ impl Core {
     /// Applies what the room and its plane want, takes out slow members, closes the room when it is
     /// empty and sets its alarm.
     pub(super) fn look_after(&mut self, now: Instant, key: usize) {
+        self.current = Some(key);
         loop {
             self.apply_effects(now, key);
             let Some(open) = self.rooms.get_mut(key) else { return };

@@ -11,8 +11,8 @@ use roundtable_protocol::{ErrorCode, MemberId, ServerMessage};
 use super::core::{Core, clocks, random_u64};
 use super::home::Home;
 use super::inbox::{Resume, Returned, ToMember};
-use super::keeping::Proof;
 use super::letter::StageCommand;
+use super::proof::Proof;
 
 impl Core {
     /// A member has lost its socket, or does not read what comes over it. Its place is kept, if that is how the server is

@@ -20,6 +20,20 @@ pub async fn put(address: SocketAddr, path: &str, body: &Value) -> (u16, String)
     request(address, &text).await
 }
 
+/// Posts a JSON document somewhere.
+pub async fn post(address: SocketAddr, path: &str, body: &Value) -> (u16, String) {
+    let body = body.to_string();
+    let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close");
+    let length = body.len();
+    let text = format!("{head}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
+    request(address, &text).await
+}
+
+/// Deletes something.
+pub async fn delete(address: SocketAddr, path: &str) -> (u16, String) {
+    request(address, &format!("DELETE {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await
+}
+
 async fn request(address: SocketAddr, request: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.expect("the server listens");
     stream.write_all(request.as_bytes()).await.expect("the server reads");
