@@ -111,7 +111,7 @@ fn seqs(events: &[Event]) -> Vec<u64> {
 fn events_come_back_as_they_were_page_by_page_also_after_a_restart() {
     let place = Place::new();
     let (here, there, now) = (room("here"), room("there"), unix_millis());
-    let events: Vec<Event> = (1..=10)
+    let events: Vec<Event> = (1..=10_u64)
         .map(|seq| if seq.is_multiple_of(3) { chat(seq, now, "Grüße \"\u{0}\"") } else { left(seq, now) })
         .collect();
     {
@@ -293,7 +293,7 @@ fn what_was_deleted_or_edited_is_in_no_file_however_the_pages_were_filled() {
     store.flush().unwrap();
     assert!(holds(&place.bytes(), &mark(2999)), "the test can find what is there");
 
-    for message in 1..=3000 {
+    for message in 1..=3000_u64 {
         match message % 4 {
             0 => store.delete_chat(place_of(message), &id(message), forget()).unwrap(),
             1 => {
