@@ -119,7 +119,7 @@ fn set_retention(connection: &Connection, room: &RoomId, retention: RoomRetentio
     if retention == RoomRetention::default() {
         return run(connection, "DELETE FROM retention WHERE room = ?", params![room.as_str()]);
     }
-    let figures = |of: Option<Retention>| (of.map(|of| int(of.max_count)), of.map(|of| age(of)));
+    let figures = |of: Option<Retention>| (of.map(|of| int(of.max_count)), of.map(age));
     let ((events, events_age), (chat, chat_age)) = (figures(retention.events), figures(retention.chat));
     let values = params![room.as_str(), events, events_age, chat, chat_age];
     run(connection, "INSERT OR REPLACE INTO retention VALUES (?, ?, ?, ?, ?)", values)

@@ -111,8 +111,9 @@ fn seqs(events: &[Event]) -> Vec<u64> {
 fn events_come_back_as_they_were_page_by_page_also_after_a_restart() {
     let place = Place::new();
     let (here, there, now) = (room("here"), room("there"), unix_millis());
-    let events: Vec<Event> =
-        (1..=10).map(|seq| if seq % 3 == 0 { chat(seq, now, "Grüße \"\u{0}\"") } else { left(seq, now) }).collect();
+    let events: Vec<Event> = (1..=10_u64)
+        .map(|seq| if seq.is_multiple_of(3) { chat(seq, now, "Grüße \"\u{0}\"") } else { left(seq, now) })
+        .collect();
     {
         let store = place.open();
         keep(&store, &here, events.clone());
@@ -222,8 +223,7 @@ fn a_full_queue_refuses_at_once_by_number_and_by_bytes() {
 fn one_write_larger_than_the_queue_is_taken_when_it_is_alone() {
     let place = Place::new();
     let store = place.open();
-    store.put_record("large", "one", "x".repeat(MAX_QUEUED_BYTES + 1), None, forget()).unwrap();
-    store.flush().unwrap();
+    wait(|then| store.put_record("large", "one", "x".repeat(MAX_QUEUED_BYTES + 1), None, then)).unwrap();
     assert_eq!(store.record("large", "one").unwrap().unwrap().value.len(), MAX_QUEUED_BYTES + 1);
 }
 
@@ -293,7 +293,7 @@ fn what_was_deleted_or_edited_is_in_no_file_however_the_pages_were_filled() {
     store.flush().unwrap();
     assert!(holds(&place.bytes(), &mark(2999)), "the test can find what is there");
 
-    for message in 1..=3000 {
+    for message in 1..=3000_u64 {
         match message % 4 {
             0 => store.delete_chat(place_of(message), &id(message), forget()).unwrap(),
             1 => {
@@ -302,7 +302,7 @@ fn what_was_deleted_or_edited_is_in_no_file_however_the_pages_were_filled() {
             }
             _ => {}
         }
-        if message % 3 == 0 {
+        if message.is_multiple_of(3) {
             let event = chat(message + 3000, now, &format!("{}{}", mark(message + 3000), long(message + 1)));
             store.append(append(place_of(message), [event]), forget()).unwrap();
         }
@@ -364,7 +364,7 @@ fn the_oldest_go_by_age_and_by_count_and_their_words_with_them() {
     let event = |seq: u64| {
         // One second apart, the last is now; every tenth is a message.
         let at = now - (4000 - seq) * 1000;
-        if seq % 10 == 0 { chat(seq, at, &format!("<text {seq:05}>")) } else { left(seq, at) }
+        if seq.is_multiple_of(10) { chat(seq, at, &format!("<text {seq:05}>")) } else { left(seq, at) }
     };
     for room in [&here, &own] {
         keep(&store, room, (1..=4000).map(event));
