@@ -10,7 +10,7 @@ use roundtable::config::cli::{self, Action};
 use roundtable::config::layer::Given;
 use roundtable::config::{self, Config, Loaded};
 use roundtable::replay::{self, ReplayError, ReplayOptions};
-use roundtable::{Server, StartError, telemetry};
+use roundtable::{Handle, Server, StartError, telemetry};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Something failed while running.
@@ -121,14 +121,15 @@ async fn run(config: Config) -> ExitCode {
     let warnings = config.warnings();
     let server = match Server::bind(config).await {
         Ok(server) => server,
-        Err(error @ StartError::Tls(_)) => return complain(error, BAD_CONFIG),
+        Err(error @ (StartError::Tls(_) | StartError::Unguarded(_) | StartError::Keys(_))) => return complain(error, BAD_CONFIG),
         Err(error) => return complain(error, FAILED),
     };
     announce(&server);
+    tokio::spawn(reload_keys(signals.hangup, server.handle()));
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    match server.run(signals.stop()).await {
+    match server.run(signals.ends.stop()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(error, FAILED),
     }
@@ -155,16 +156,37 @@ fn announce(server: &Server) {
     print(format_args!("Roundtable {version}  {scheme}://{host}/  media UDP {port}\n{hint}"));
 }
 
-/// The signals that end the process.
+/// Reads the keys again at each SIGHUP.
+async fn reload_keys(mut hangup: Signal, handle: Handle) {
+    while hangup.recv().await.is_some() {
+        match handle.reload_keys() {
+            Ok(Some(keys)) => tracing::info!(keys, "the keys were read again"),
+            Ok(None) => tracing::info!("there are no keys to read again"),
+            Err(error) => tracing::warn!(%error, "the keys stay as they were"),
+        }
+    }
+}
+
+/// The signals that the process heeds.
 struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+    ends: Ends,
+    hangup: Signal,
 }
 
 impl Signals {
     fn new() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        let ends = Ends { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+        Ok(Self { ends, hangup: signal(SignalKind::hangup())? })
     }
+}
+
+/// The signals that end the process.
+struct Ends {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ends {
 
     /// Resolves at the first signal. A second one ends the process at once.
     async fn stop(mut self) {

@@ -14,18 +14,19 @@ use std::time::Duration;
 
 use roundtable_protocol::event::RoomCloseReason;
 use roundtable_protocol::grant::MemberLimits;
-use roundtable_protocol::limit::MAX_SEATS;
+use roundtable_protocol::limit::{MAX_IDENTITY_BYTES, MAX_METADATA_BYTES, MAX_SEATS};
 use roundtable_protocol::message::IceServer;
 use roundtable_protocol::stats::RoomStats;
 use roundtable_protocol::{ErrorCode, Grants, MemberId, RoomId};
 use tokio::sync::{oneshot, watch};
 
-pub use self::authorize::{Authorising, Authorize, Denied};
+pub use self::authorize::{Authorised, Authorising, Authorize, Denied};
 pub use self::membership::Membership;
 use self::membership::Reply;
 pub use self::presence::Presence;
 use self::rooms::{Claim, Rooms};
 use crate::journal::Journal;
+use crate::room::member::Newcomer;
 use crate::shard::inbox::{Command, Inbox, Join, JoinRefused, Joined, Outbox, SendError};
 use crate::shard::stats::ShardStats;
 
@@ -204,10 +205,15 @@ impl Hub {
     /// # Errors
     /// [`JoinError`] says why not.
     pub async fn join(&self, room: &RoomId, request: JoinRequest) -> Result<Admission, JoinError> {
-        let grants = self.authorise(room, &request).await?;
+        let Authorised { grants, identity, name, metadata, .. } = self.authorise(room, &request).await?;
         let grants = Grants { limits: grants.limits.or(self.0.config.limits), ..grants };
+        let name = name.unwrap_or_else(|| request.name.clone());
+        let newcomer = Newcomer { name, identity, metadata };
+        if let Some(fault) = too_long(&newcomer) {
+            return Err(JoinError::Denied(fault));
+        }
         for _ in 0..JOIN_TRIES {
-            match self.try_join(room, &request, grants).await? {
+            match self.try_join(room, &request, &newcomer, &grants).await? {
                 Ok(admission) => return Ok(admission),
                 Err(JoinRefused::JournalClosed) => {}
                 Err(JoinRefused::RoomFull(members)) => return Err(JoinError::RoomFull(members)),
@@ -328,11 +334,11 @@ impl Hub {
         self.sessions()
     }
 
-    async fn authorise(&self, room: &RoomId, request: &JoinRequest) -> Result<Grants, JoinError> {
+    async fn authorise(&self, room: &RoomId, request: &JoinRequest) -> Result<Authorised, JoinError> {
         if self.is_stopping() {
             return Err(HubError::Stopping.into());
         }
-        let Some(hook) = &self.0.authorise else { return Ok(Grants::ALL) };
+        let Some(hook) = &self.0.authorise else { return Ok(Grants::ALL.into()) };
         let answer = hook.authorise(room, &request.name, request.token.as_deref());
         tokio::select! {
             answer = tokio::time::timeout(self.0.config.authorise_timeout, answer) => match answer {
@@ -347,7 +353,8 @@ impl Hub {
         &self,
         room: &RoomId,
         request: &JoinRequest,
-        grants: Grants,
+        newcomer: &Newcomer,
+        grants: &Grants,
     ) -> Result<Result<Admission, JoinRefused>, JoinError> {
         let busy = self.0.inboxes.iter().map(|inbox| inbox.load().permille());
         let claim = self.0.rooms.claim(room, busy).ok_or(JoinError::TooManyRooms(self.0.config.max_rooms))?;
@@ -356,8 +363,8 @@ impl Hub {
         let join = Join {
             room: room.clone(),
             journal: Arc::clone(claim.journal()),
-            name: request.name.clone(),
-            grants,
+            newcomer: newcomer.clone(),
+            grants: grants.clone(),
             max_seats: request.max_seats.min(self.0.config.max_seats),
             max_members: self.0.config.max_members_per_room,
             voice_slots: self.0.config.voice_slots,
@@ -370,7 +377,7 @@ impl Hub {
         }
         let reply = Reply::new(receiver, inbox.clone(), room.clone());
         let answer = reply.wait(self.0.config.reply_timeout).await;
-        Ok(self.settle(claim, inbox, grants, answer)?)
+        Ok(self.settle(claim, inbox, grants.clone(), answer)?)
     }
 
     /// Ends one try; the claim of a join without an answer stays, because the shard may yet open the room.
@@ -446,6 +453,16 @@ impl Hub {
     fn gone(&self) -> HubError {
         if self.is_stopping() { HubError::Stopping } else { HubError::Failed }
     }
+}
+
+/// What the hook says of somebody goes to everybody, so that it is bounded.
+fn too_long(newcomer: &Newcomer) -> Option<Denied> {
+    let longer = |text: &Option<String>, most: usize| text.as_ref().is_some_and(|text| text.len() > most);
+    if longer(&newcomer.identity, MAX_IDENTITY_BYTES) {
+        return Some(Denied::forbidden(format!("the identity is longer than {MAX_IDENTITY_BYTES} bytes")));
+    }
+    longer(&newcomer.metadata, MAX_METADATA_BYTES)
+        .then(|| Denied::forbidden(format!("the metadata is longer than {MAX_METADATA_BYTES} bytes")))
 }
 
 #[cfg(test)]

@@ -181,7 +181,7 @@ impl Authorize for Hook {
                 ("slow", ..) => std::future::pending().await,
                 ("r", "Ann", Some("t")) => {
                     let limits = MemberLimits { last_n: Some(3), ..MemberLimits::NONE };
-                    Ok(Grants { publish: false, limits, ..Grants::ALL })
+                    Ok(Grants { publish: false, limits, ..Grants::ALL }.into())
                 }
                 _ => Err(Denied::forbidden("not you")),
             }
@@ -255,7 +255,7 @@ async fn an_answer_that_nobody_waits_for_any_more_takes_the_member_out_again() {
     let join = Join {
         room: id("r"),
         journal,
-        name: "Ann".into(),
+        newcomer: "Ann".into(),
         grants: Grants::ALL,
         max_seats: 4,
         max_members: 10,

@@ -8,7 +8,7 @@ use crate::event::{
     ChatMessage, ErrorInfo, Event, EventBody, LeaveReason, MediaKind, MemberInfo, RoomCloseReason, TrackInfo,
     TrackSource,
 };
-use crate::grant::{Grants, MemberLimits, QualityLimits};
+use crate::grant::{Grants, MemberLimits, QualityLimits, Role};
 use crate::id::{MemberId, MessageId, RoomId, TrackId};
 use crate::message::{
     ClientMessage, EncodingWish, IceServer, PublishRequest, PublishedTrack, ServerMessage, SlotChange, SlotOwner,
@@ -70,6 +70,7 @@ pub fn typescript() -> String {
         RoomCloseReason,
         QualityLimits,
         MemberLimits,
+        Role,
         Grants,
         MemberInfo,
         TrackInfo,

@@ -54,7 +54,7 @@ fn welcome() -> Welcome {
     Welcome {
         version: PROTOCOL_VERSION,
         room: room.clone(),
-        member: MemberInfo { id: MemberId::new("ann").unwrap(), name: "Ann".into() },
+        member: MemberInfo::guest(MemberId::new("ann").unwrap(), "Ann".into()),
         grants: Grants::ALL,
         state: RoomState::new(room, 1),
         ice_servers: vec![],
