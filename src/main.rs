@@ -5,8 +5,10 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use roundtable::config::cli::{self, Action};
+use roundtable::config::issue::{self, TokenWish};
 use roundtable::config::layer::Given;
 use roundtable::config::{self, Config, Loaded};
 use roundtable::replay::{self, ReplayError, ReplayOptions};
@@ -31,6 +33,12 @@ fn main() -> ExitCode {
         Action::Serve(given) => serve(&given),
         Action::PrintConfig(given) => with_settings(config::load(&given), print_config),
         Action::CheckConfig(path) => with_settings(config::check(&path), |loaded| print_checked(&path, loaded)),
+        Action::Token(wish) => token(&wish),
+        Action::NewKey => new_key(),
+        Action::CheckKeys(path) => match issue::check_keys(&path) {
+            Ok(said) => print(said),
+            Err(error) => complain(error, BAD_CONFIG),
+        },
         Action::Replay(options) => replay(&options),
         Action::Bench(options) => bench(&options),
         Action::Schema => print(format_args!("{:#}", roundtable::protocol::schema::json_schema())),
@@ -59,6 +67,22 @@ fn print_checked(path: &Path, loaded: Loaded) -> ExitCode {
     let warnings = loaded.config.warnings();
     let lines: Vec<String> = warnings.iter().map(|warning| format!("warning: {warning}")).collect();
     print([lines, vec![format!("{}: fine", path.display())]].concat().join("\n"))
+}
+
+fn token(wish: &TokenWish) -> ExitCode {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    match issue::token(now, wish) {
+        Ok(token) => print(token),
+        Err(error) => complain(error, BAD_CONFIG),
+    }
+}
+
+fn new_key() -> ExitCode {
+    let mut random = [0; issue::KEY_RANDOM_BYTES];
+    match getrandom::fill(&mut random) {
+        Ok(()) => print(issue::new_key(random).trim_end()),
+        Err(error) => complain(error, FAILED),
+    }
 }
 
 /// Prints a replay as it goes, which may be long.
@@ -119,12 +143,15 @@ async fn run(config: Config) -> ExitCode {
         Err(error) => return complain(error, FAILED),
     };
     let warnings = config.warnings();
+    let dev = config.auth.dev;
     let server = match Server::bind(config).await {
         Ok(server) => server,
-        Err(error @ (StartError::Tls(_) | StartError::Unguarded(_) | StartError::Keys(_))) => return complain(error, BAD_CONFIG),
+        Err(error @ (StartError::Tls(_) | StartError::Unguarded(_) | StartError::Keys(_))) => {
+            return complain(error, BAD_CONFIG);
+        }
         Err(error) => return complain(error, FAILED),
     };
-    announce(&server);
+    announce(&server, dev);
     tokio::spawn(reload_keys(signals.hangup, server.handle()));
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -136,7 +163,7 @@ async fn run(config: Config) -> ExitCode {
 }
 
 /// Says where to go.
-fn announce(server: &Server) {
+fn announce(server: &Server, dev: bool) {
     let scheme = if server.is_tls() { "https" } else { "http" };
     let http = server.http_addr();
     let udp = server.udp_addrs();
@@ -153,7 +180,12 @@ fn announce(server: &Server) {
             "Other devices need https for camera and microphone: --tls-cert and --tls-key, or an https proxy."
         }
     };
-    print(format_args!("Roundtable {version}  {scheme}://{host}/  media UDP {port}\n{hint}"));
+    let join = if dev {
+        format!("\nJoin {scheme}://{host}/r/dev, or with a token: roundtable token --dev --room dev --identity me")
+    } else {
+        String::new()
+    };
+    print(format_args!("Roundtable {version}  {scheme}://{host}/  media UDP {port}\n{hint}{join}"));
 }
 
 /// Reads the keys again at each SIGHUP.
@@ -187,7 +219,6 @@ struct Ends {
 }
 
 impl Ends {
-
     /// Resolves at the first signal. A second one ends the process at once.
     async fn stop(mut self) {
         self.next().await;

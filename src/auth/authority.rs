@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::claims::Claims;
 use super::keys::{KeyError, KeySet};
 use super::pass::Pass;
+use super::refusal::TokenError;
 use super::source::KeySources;
-use super::token::{TokenError, mint, verify};
+use super::token::{mint, verify};
 
 /// Judges tokens by the keys in force, and signs some.
 #[derive(Debug)]

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use roundtable_protocol::event::TrackSource;
 use roundtable_protocol::grant::{Grants, MemberLimits, Role, Sources};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 /// The claims of a token. Those that are absent say nothing.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -32,7 +34,7 @@ pub struct Claims {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attributes: Option<BTreeMap<String, String>>,
     /// The permissions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "object")]
     pub video: Option<VideoGrant>,
     /// Ours: a preset of permissions, over which those of `video` win.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -151,6 +153,12 @@ impl Claims {
             limits: self.limits.unwrap_or(preset.limits),
         }
     }
+}
+
+/// Reads an object of JSON; serde would take a list of its fields as well.
+fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<VideoGrant>, D::Error> {
+    let object = Map::<String, Value>::deserialize(deserializer)?;
+    serde_json::from_value(Value::Object(object)).map(Some).map_err(D::Error::custom)
 }
 
 /// Reads a `NumericDate` (RFC 7519 §2), which may have a fraction.

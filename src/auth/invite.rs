@@ -83,7 +83,9 @@ pub enum InviteError {
     #[error("the invitation has been revoked")]
     Revoked,
     /// It is to be what none can be.
-    #[error("an invitation is good for 1 second to 30 days and 1 to {MAX_INVITE_USES} uses, and its name obeys the rules of names")]
+    #[error(
+        "an invitation is good for 1 second to 30 days and 1 to {MAX_INVITE_USES} uses, and its name obeys the rules of names"
+    )]
     Bad,
     /// There are as many as may be.
     #[error("there are {MAX_INVITES} invitations; revoke some")]

@@ -47,7 +47,9 @@ pub enum KeyError {
     #[error("this is no list of keys: {0}")]
     Malformed(String),
     /// A secret that can be guessed.
-    #[error("key {id:?}: its secret has {bytes} bytes; HS256 wants at least {MIN_SECRET_BYTES} (`roundtable keys new` makes one)")]
+    #[error(
+        "key {id:?}: its secret has {bytes} bytes; HS256 wants at least {MIN_SECRET_BYTES} (`roundtable keys new` makes one)"
+    )]
     ShortSecret {
         /// The key.
         id: String,
@@ -359,7 +361,8 @@ impl Jwk {
             return Err(unusable("", "a key without kid cannot be found by a token"));
         };
         // RFC 9864 names the curve in the algorithm as well.
-        let named = |alg: &String| *alg == algorithm.to_string() || (algorithm == KeyAlgorithm::EdDsa && alg == "Ed25519");
+        let named =
+            |alg: &String| *alg == algorithm.to_string() || (algorithm == KeyAlgorithm::EdDsa && alg == "Ed25519");
         if !self.alg.as_ref().is_none_or(named) {
             return Ok(None);
         }

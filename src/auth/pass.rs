@@ -6,7 +6,7 @@ use roundtable_protocol::RoomId;
 use roundtable_protocol::grant::Grants;
 
 use super::claims::Claims;
-use super::token::TokenError;
+use super::refusal::TokenError;
 
 /// A token that was verified.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,56 +4,22 @@ use std::time::Duration;
 
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::{Header, decode, decode_header, encode};
+use roundtable_protocol::RoomId;
 use roundtable_protocol::limit::{
     MAX_IDENTITY_BYTES, MAX_METADATA_BYTES, MAX_TOKEN_BYTES, MAX_TOPIC_GRANT_BYTES, MAX_TOPIC_GRANTS,
 };
 use roundtable_protocol::name::check_name;
-use roundtable_protocol::{ErrorCode, RoomId};
 use serde::Deserialize;
 
 use super::claims::Claims;
 use super::keys::{Key, KeySet};
 use super::pass::Pass;
+use super::refusal::TokenError;
 
 /// How far the clock of whoever makes tokens may be off.
 const LEEWAY: Duration = Duration::from_secs(30);
 /// The longest a token may live from now on.
 pub const MAX_TOKEN_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Why a token opens nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TokenError {
-    /// There is none.
-    #[error("this server wants a token")]
-    Missing,
-    /// It is none of this server's, or says what none may say.
-    #[error("the token is refused: {0}")]
-    Invalid(&'static str),
-    /// Its time is over.
-    #[error("the token has expired")]
-    Expired,
-    /// It is for another room.
-    #[error("the token is not for this room")]
-    Room,
-    /// It does not allow that.
-    #[error("the token does not allow to {0}")]
-    Grant(&'static str),
-}
-
-impl TokenError {
-    /// The stable word on the wire.
-    #[must_use]
-    pub fn code(&self) -> ErrorCode {
-        match self {
-            Self::Missing => ErrorCode::TokenMissing,
-            Self::Invalid(_) => ErrorCode::TokenInvalid,
-            Self::Expired => ErrorCode::TokenExpired,
-            Self::Room => ErrorCode::TokenRoom,
-            Self::Grant(_) => ErrorCode::TokenGrant,
-        }
-    }
-}
 
 /// Verifies a token at the time `now` since 1970 UTC. Costs a few parses of 4 KiB at most, and one signature.
 ///

@@ -7,7 +7,7 @@ use crate::auth::{ApiKey, KeySources};
 use crate::config::layer::Settings;
 
 /// The key of `dev`, the same as that of LiveKit's.
-const DEV_KEY: (&str, &str) = ("devkey", "secret");
+pub(super) const DEV_KEY: (&str, &str) = ("devkey", "secret");
 
 /// Who may come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,7 +53,8 @@ impl Check<'_> {
             return self.invalid("open", "there are keys; allow-guests lets people in without a token beside them");
         }
         if allow_guests && keys.is_empty() && !dev {
-            return self.invalid("allow-guests", "without keys everybody is a guest; open lets them come from other hosts");
+            return self
+                .invalid("allow-guests", "without keys everybody is a guest; open lets them come from other hosts");
         }
         if dev && keys.api_key.is_none() {
             let (id, secret) = DEV_KEY;

@@ -107,13 +107,7 @@ pub struct Settings {
     #[arg(long, env = "ROUNDTABLE_API_KEY", value_name = "ID", help_heading = "Access")]
     pub api_key: Option<String>,
     /// Secret of that key, at least 32 bytes. Visible to other users of this host: prefer --api-secret-file
-    #[arg(
-        long,
-        env = "ROUNDTABLE_API_SECRET",
-        value_name = "SECRET",
-        hide_env_values = true,
-        help_heading = "Access"
-    )]
+    #[arg(long, env = "ROUNDTABLE_API_SECRET", value_name = "SECRET", hide_env_values = true, help_heading = "Access")]
     pub api_secret: Option<String>,
     /// File that holds that secret
     #[arg(long, env = "ROUNDTABLE_API_SECRET_FILE", value_name = "FILE", help_heading = "Access")]

@@ -5,6 +5,7 @@ pub mod bitrate;
 pub mod cli;
 pub mod duration;
 pub mod file;
+pub mod issue;
 pub mod layer;
 pub mod settings;
 

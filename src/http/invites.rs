@@ -131,7 +131,8 @@ pub(super) async fn follow(
     guest: Result<Json<Guest>, JsonRejection>,
 ) -> Result<Fresh<Exchanged>, Problem> {
     let Path(code) = path.map_err(|_| Problem::not_found())?;
-    let Json(Guest { name: given }) = guest.map_err(|rejection| Problem::body(rejection.status(), rejection.body_text()))?;
+    let Json(Guest { name: given }) =
+        guest.map_err(|rejection| Problem::body(rejection.status(), rejection.body_text()))?;
     let authority = state.authority.as_ref().filter(|authority| authority.can_sign());
     let authority = authority.ok_or_else(Problem::no_signing_key)?;
     let given = given.map(|name| check_name(&name).map(str::to_owned)).transpose().map_err(Problem::bad_name)?;
@@ -145,11 +146,7 @@ pub(super) async fn follow(
         name: Some(name.clone()),
         exp: Some(expires_at),
         role: Some(invite.role),
-        video: Some(VideoGrant {
-            room: Some(invite.room.to_string()),
-            room_join: Some(true),
-            ..VideoGrant::default()
-        }),
+        video: Some(VideoGrant { room: Some(invite.room.to_string()), room_join: Some(true), ..VideoGrant::default() }),
         ..Claims::default()
     };
     // A key that went since the look above.

@@ -229,14 +229,8 @@ fn how_somebody_looks_is_told_for_the_slot_and_remembered_for_the_next() {
 
 #[test]
 fn a_member_remembers_a_bounded_number_of_views() {
-    let mut member = Member::new(
-        Instant::now(),
-        MemberInfo::guest(MemberId::new("m").unwrap(), "M".into()),
-        1,
-        Grants::ALL,
-        8,
-        8,
-    );
+    let mut member =
+        Member::new(Instant::now(), MemberInfo::guest(MemberId::new("m").unwrap(), "M".into()), 1, Grants::ALL, 8, 8);
     let track = |n: usize| TrackId::new(format!("t{n}")).unwrap();
     let noted = (0..member::MAX_VIEWS + 10).filter(|n| member.set_view(view(&track(*n)))).count();
     assert_eq!(noted, member::MAX_VIEWS);
@@ -391,4 +385,31 @@ fn voice_slots_are_no_seats_and_who_is_refused_there_is_told_to_the_plane() {
     f.room.subscribe(&bob, vec![SubscribeChange { track: mic.clone(), wanted: false }]);
     let effects = f.effects();
     assert_eq!(effects, [Effect::Audible { member: bob, track: mic, audible: false }]);
+}
+
+#[test]
+fn whoever_is_hidden_receives_and_is_told_of_to_nobody() {
+    let mut f = Fixture::new();
+    let ghost = f.room.join(f.now, "Ghost", Grants { hidden: true, ..Grants::ALL }, 8).id;
+    f.seats(&ghost, 0, 2);
+    assert!(matches!(
+        &f.effects()[..],
+        [Effect::Event(Event { seq: 1, body: EventBody::Audience { viewers: 0, .. }, .. })]
+    ));
+    let ann = f.join("Ann");
+    let camera = f.publish(&ann, TrackSource::Camera);
+    let effects = f.effects();
+    let is_for_ghost = |effect: &&Effect| matches!(effect, Effect::Assign { member, .. } if *member == ghost);
+    assert_eq!(effects.iter().filter(is_for_ghost).count(), 1, "it sees {camera}");
+    let told = format!("{:?}", effects.iter().filter(|effect| matches!(effect, Effect::Event(_))).collect::<Vec<_>>());
+    assert!(!told.contains(ghost.as_str()), "{told}");
+    assert_eq!(f.room.chat(f.now, &ghost, 1, "boo".into()).map_err(ChatError::code), Err(ErrorCode::ChatForbidden));
+    let refused = f.room.check_publish(&ghost, &[TrackSource::Camera]).map_err(|error| error.code());
+    assert_eq!(refused, Err(ErrorCode::PublishForbidden));
+
+    f.room.leave(f.now, &ghost, LeaveReason::Left);
+    assert_eq!((f.effects().len(), f.room.len()), (0, 1), "nor of its going");
+    let ghost = f.room.join(f.now, "Ghost", Grants { hidden: true, ..Grants::ALL }, 8).id;
+    f.room.close(f.now, RoomCloseReason::Closed);
+    assert_eq!(f.room.len(), 0, "{ghost} goes with the room");
 }

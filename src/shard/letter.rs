@@ -15,8 +15,8 @@ use roundtable_protocol::{ErrorCode, MemberId, RoomId, TrackId};
 use roundtable_transport::sdp::Offer;
 
 use super::inbox::ToMember;
-use crate::room::{Allowance, PublishError};
 use crate::room::slot::Assignment;
+use crate::room::{Allowance, PublishError};
 
 /// Something of one room for its part on another shard.
 #[derive(Debug)]

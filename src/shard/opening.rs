@@ -21,9 +21,9 @@ impl Core {
     pub(super) fn join(&mut self, now: Instant, join: Join) {
         let Join { room, journal, newcomer, grants, max_seats, max_members, voice_slots, outbox, reply } = join;
         let clocks = clocks(now);
-        let outcome = self
-            .enter(clocks, room, journal, max_members, voice_slots)
-            .and_then(|key| self.admit(clocks, key, newcomer, grants, max_seats, outbox).ok_or(JoinRefused::JournalClosed));
+        let outcome = self.enter(clocks, room, journal, max_members, voice_slots).and_then(|key| {
+            self.admit(clocks, key, newcomer, grants, max_seats, outbox).ok_or(JoinRefused::JournalClosed)
+        });
         match outcome {
             Err(refused) => {
                 let _ = reply.send(Err(refused));

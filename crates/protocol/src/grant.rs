@@ -330,7 +330,8 @@ mod tests {
     #[test]
     fn sources_are_a_list_on_the_wire_and_absent_means_all() {
         let grants: Grants =
-            serde_json::from_str(r#"{"publish":true,"subscribe":true,"chat":true,"sources":["camera","screen"]}"#).unwrap();
+            serde_json::from_str(r#"{"publish":true,"subscribe":true,"chat":true,"sources":["camera","screen"]}"#)
+                .unwrap();
         assert!(grants.may_publish(TrackSource::Camera) && grants.may_publish(TrackSource::Screen));
         assert!(!grants.may_publish(TrackSource::Microphone) && !grants.may_publish(TrackSource::ScreenAudio));
         assert_eq!(serde_json::to_value(grants.sources).unwrap(), serde_json::json!(["camera", "screen"]));

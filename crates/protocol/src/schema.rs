@@ -8,7 +8,7 @@ use crate::event::{
     ChatMessage, ErrorInfo, Event, EventBody, LeaveReason, MediaKind, MemberInfo, RoomCloseReason, TrackInfo,
     TrackSource,
 };
-use crate::grant::{Grants, MemberLimits, QualityLimits, Role};
+use crate::grant::{Grants, MemberLimits, QualityLimits, Role, Sources};
 use crate::id::{MemberId, MessageId, RoomId, TrackId};
 use crate::message::{
     ClientMessage, EncodingWish, IceServer, PublishRequest, PublishedTrack, ServerMessage, SlotChange, SlotOwner,
@@ -71,6 +71,7 @@ pub fn typescript() -> String {
         QualityLimits,
         MemberLimits,
         Role,
+        Sources,
         Grants,
         MemberInfo,
         TrackInfo,

@@ -39,6 +39,7 @@ publish: QualityLimits,
  */
 lastN?: number, };
 export type Role = "host" | "speaker" | "listener" | "message-only";
+export type Sources = Array<TrackSource>;
 export type Grants = { 
 /**
  * May publish audio and video.

@@ -3,7 +3,7 @@ import type { EventBody, ServerMessage, TrackInfo } from "../src/protocol.ts";
 import { Room, signalUrl } from "../src/room.ts";
 import { ICE_RESTART_AFTER_MS } from "../src/session.ts";
 import { GATHER_MS } from "../src/views.ts";
-import { at, FakeChannel, FakePlatform, fakeTrack, roomState, settle, welcome } from "./fakes.ts";
+import { at, FakeChannel, FakePlatform, fakeTrack, GRANTS, roomState, settle, welcome } from "./fakes.ts";
 
 const me = { id: "me", name: "Me" };
 const ann = { id: "ann", name: "Ann" };
@@ -441,7 +441,7 @@ describe("a room", () => {
     await enter(
       platform,
       welcome({
-        grants: { publish: false, subscribe: true, chat: true, limits: { receive: {}, publish: {} } },
+        grants: { ...GRANTS, publish: false },
       }),
     );
     await connected;
