@@ -5,7 +5,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use roundtable::config::{ApiKey, AuthConfig, KeySources};
+use roundtable::protocol::ErrorCode;
+use roundtable::protocol::event::TrackSource;
 use roundtable::{Config, Server};
+use roundtable_client::{ClientError, Options};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -14,7 +17,7 @@ use common::http::send;
 use common::server::{Process, Running};
 use common::socket::{Heard, RawSocket};
 use common::token::{TestKey, now};
-use common::{SOON, eventually};
+use common::{SOON, eventually, heard, join};
 
 mod common;
 
@@ -387,13 +390,26 @@ async fn tokens_of_another_authority_are_verified_by_its_jwks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_track_from_a_source_that_was_not_granted_is_refused() {
     let server = Running::start_with(with_key(KEY)).await;
-    let token = KEY.member("daily", "ann", json!({"canPublishSources": ["microphone"]}));
-    let options = server.place.guest("daily", "Ann");
-    let options = roundtable_client::Options { token: Some(token), ..options };
-    let refused = roundtable_client::Client::join(options).await.map(drop).unwrap_err().to_string();
-    assert!(refused.contains("track/forbidden"), "{refused}");
-    let state = send(server.place.http, "GET", "/api/v1/stats", Some(&KEY.operator()), None).await;
-    assert_eq!(state.body["shard"]["tracks"], 0, "{}", state.body);
+    let guest = |name: &str, video: Value| {
+        let token = Some(KEY.member("daily", name, video));
+        join(Options { token, ..server.place.guest("daily", name) })
+    };
+    let ann = guest("ann", json!({"canPublishSources": ["microphone"]})).await;
+    let bob = guest("bob", json!({"canPublish": false})).await;
+    for (client, sources) in [
+        (&ann, &[TrackSource::Camera][..]),
+        (&ann, &[TrackSource::Microphone, TrackSource::Camera]),
+        (&bob, &[TrackSource::Microphone]),
+    ] {
+        match client.publish(sources).await {
+            Err(ClientError::Refused { code, .. }) => assert_eq!(code, ErrorCode::PublishForbidden, "{sources:?}"),
+            other => panic!("{sources:?}: {other:?}"),
+        }
+    }
+    ann.publish(&[TrackSource::Microphone]).await.unwrap();
+    eventually("bob hears her", async || heard(&bob, &ann, TrackSource::Microphone) > 5).await;
+    assert_eq!(heard(&bob, &ann, TrackSource::Camera), 0, "not one packet of what was refused");
+    assert_eq!(bob.state().tracks.iter().map(|track| track.source).collect::<Vec<_>>(), [TrackSource::Microphone]);
     server.stop().await;
 }
 

@@ -666,7 +666,7 @@ version: number,
  */
 name: string, 
 /**
- * A token for the server's authorisation hook, if it has one.
+ * A token that says who one is and what one may, where the server wants one.
  */
 token?: string, 
 /**

@@ -450,6 +450,15 @@ describe("a room", () => {
     await expect(refused).rejects.toMatchObject({ code: "track/forbidden" });
   });
 
+  test("of several sources only those that are granted are published", async () => {
+    const { platform, room } = setUp();
+    await room.localParticipant.publishTrack(fakeTrack("audio"), "microphone");
+    await room.localParticipant.publishTrack(fakeTrack("video"), "camera");
+    void room.connect("ws://test", { name: "Me" });
+    await enter(platform, welcome({ grants: { ...GRANTS, sources: ["microphone"] } }));
+    expect(at(platform.socket.of("offer"), 0).tracks.map((t) => t.source)).toEqual(["microphone"]);
+  });
+
   test("a screen shared again uses the same m-line", async () => {
     const { platform, room } = setUp();
     void room.connect("ws://test", { name: "Me" });
