@@ -394,11 +394,12 @@ async fn a_track_from_a_source_that_was_not_granted_is_refused() {
         let token = Some(KEY.member("daily", name, video));
         join(Options { token, ..server.place.guest("daily", name) })
     };
-    let ann = guest("ann", json!({"canPublishSources": ["microphone"]})).await;
-    let bob = guest("bob", json!({"canPublish": false})).await;
+    let by_voice = || json!({"canPublishSources": ["microphone"]});
+    let (ann, eve) = (guest("ann", by_voice()).await, guest("eve", by_voice()).await);
+    let (mix, bob) = (guest("mix", by_voice()).await, guest("bob", json!({"canPublish": false})).await);
     for (client, sources) in [
-        (&ann, &[TrackSource::Camera][..]),
-        (&ann, &[TrackSource::Microphone, TrackSource::Camera]),
+        (&eve, &[TrackSource::Camera][..]),
+        (&mix, &[TrackSource::Microphone, TrackSource::Camera]),
         (&bob, &[TrackSource::Microphone]),
     ] {
         match client.publish(sources).await {
@@ -408,7 +409,9 @@ async fn a_track_from_a_source_that_was_not_granted_is_refused() {
     }
     ann.publish(&[TrackSource::Microphone]).await.unwrap();
     eventually("bob hears her", async || heard(&bob, &ann, TrackSource::Microphone) > 5).await;
-    assert_eq!(heard(&bob, &ann, TrackSource::Camera), 0, "not one packet of what was refused");
+    for refused in [&eve, &mix] {
+        assert_eq!(heard(&bob, refused, TrackSource::Camera), 0, "not one packet of what was refused");
+    }
     assert_eq!(bob.state().tracks.iter().map(|track| track.source).collect::<Vec<_>>(), [TrackSource::Microphone]);
     server.stop().await;
 }
