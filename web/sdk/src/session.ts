@@ -9,6 +9,7 @@ import {
   type ClientMessage,
   type MemberStats,
   type ServerMessage,
+  type TrackSource,
   type Welcome,
 } from "./protocol.ts";
 import { type LocalTrackPublication, SendingLines } from "./publication.ts";
@@ -53,7 +54,7 @@ export class Session {
   #channel: MessageChannel | null = null;
   #restart: TimerHandle = null;
   #offNetwork: () => void = () => {};
-  #mayPublish = true;
+  #mayPublish: (source: TrackSource) => boolean = () => true;
   /** Nonces of chat messages that went by the socket and are not acknowledged. */
   readonly #chatBySocket = new Set<number>();
   #ended = false;
@@ -105,7 +106,9 @@ export class Session {
   }
 
   async publish(publication: LocalTrackPublication): Promise<void> {
-    if (!this.#mayPublish) throw new RoundtableError("track/forbidden", "You may not publish in this room.");
+    if (!this.#mayPublish(publication.source)) {
+      throw new RoundtableError("track/forbidden", "You may not publish this in this room.");
+    }
     await this.#lines?.add(publication);
     await this.#negotiation?.negotiate();
   }
@@ -145,8 +148,11 @@ export class Session {
   async #begin(welcome: Welcome, publications: Iterable<LocalTrackPublication>): Promise<void> {
     try {
       this.#connect(welcome);
-      this.#mayPublish = welcome.grants.publish;
-      for (const publication of this.#mayPublish ? publications : []) await this.#lines?.add(publication);
+      const { publish, sources } = welcome.grants;
+      this.#mayPublish = (source) => publish && (sources?.includes(source) ?? true);
+      for (const publication of publications) {
+        if (this.#mayPublish(publication.source)) await this.#lines?.add(publication);
+      }
       this.#openChannel();
       this.#seats?.want(welcome.seats);
       this.#seats?.wantVoices(welcome.voiceSlots);
