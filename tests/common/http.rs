@@ -75,7 +75,8 @@ async fn request(address: SocketAddr, text: &str) -> (u16, String) {
     (status, body)
 }
 
-async fn whole(address: SocketAddr, request: &str) -> (u16, String, String) {
+/// Sends a request and reads the whole answer: status, head and body.
+pub async fn whole(address: SocketAddr, request: &str) -> (u16, String, String) {
     let mut stream = TcpStream::connect(address).await.expect("the server listens");
     stream.write_all(request.as_bytes()).await.expect("the server reads");
     let mut answer = Vec::new();
