@@ -40,6 +40,8 @@ mod turn;
 
 pub use axum::Router;
 pub use config::Config;
-pub use hub::{Authorising, Authorize, Denied};
+pub use hub::bans::{BanRecord, Subject};
+pub use hub::settings::SettingsRecord;
+pub use hub::{Authorising, Authorize, Denied, Kept};
 pub use roundtable_protocol as protocol;
 pub use server::{Builder, Conference, Events, Handle, Server, StartError, Update};

@@ -135,6 +135,8 @@ pub struct LimitsConfig {
     /// Talkers who are heard in a room of more than eight open microphones, and voice slots of one client for those who
     /// have no seat with it; 1 to [`MAX_VOICE_SLOTS`].
     pub voice_slots: u16,
+    /// Whether rooms whose settings say nothing of it have a lobby.
+    pub lobby: bool,
     /// What one member may receive and publish, where the authorisation hook says nothing of it.
     pub member: MemberLimits,
 }
@@ -146,6 +148,7 @@ impl Default for LimitsConfig {
             members: settings::DEFAULT_MAX_MEMBERS,
             seats: MAX_SEATS,
             voice_slots: settings::DEFAULT_VOICE_SLOTS,
+            lobby: false,
             member: MemberLimits::NONE,
         }
     }
@@ -404,6 +407,7 @@ impl Check<'_> {
             members: self.within("max-members", max_members.unwrap_or(default.members), 1..=MAX_MEMBERS)?,
             seats: self.within("max-seats", max_seats.unwrap_or(default.seats), 0..=MAX_SEATS)?,
             voice_slots: self.within("voice-slots", voice_slots.unwrap_or(default.voice_slots), 1..=MAX_VOICE_SLOTS)?,
+            lobby: self.settings.lobby.unwrap_or(default.lobby),
             member: self.member_limits()?,
         })
     }

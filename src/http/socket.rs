@@ -1,10 +1,12 @@
 //! `GET /ws?room=…`: checks the room's id and the page's origin, then hands the socket to `signal`.
 
+use std::net::{IpAddr, SocketAddr};
+
 use axum::extract::rejection::QueryRejection;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, Uri};
+use axum::extract::{ConnectInfo, Query, State};
+use axum::http::{Extensions, HeaderMap, Uri};
 use axum::response::Response;
 use roundtable_protocol::RoomId;
 use serde::Deserialize;
@@ -25,6 +27,7 @@ pub(super) async fn open(
     State(state): State<HttpState>,
     uri: Uri,
     headers: HeaderMap,
+    extensions: Extensions,
     query: Result<Query<Wish>, QueryRejection>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
@@ -38,5 +41,50 @@ pub(super) async fn open(
         let full = Problem::overloaded("as many are connected as may be");
         return Err(if state.hub.is_stopping() { Problem::stopping() } else { full });
     };
-    Ok(ws::accept(upgrade, state.hub.clone(), presence, room, state.config.socket))
+    Ok(ws::accept(upgrade, state.hub.clone(), presence, (room, address_in(&extensions)), state.config.socket))
+}
+
+/// The client's address, if it is a public one: a private one may be that of a proxy, behind which everybody is.
+fn address_in(extensions: &Extensions) -> Option<IpAddr> {
+    let ConnectInfo(address) = extensions.get::<ConnectInfo<SocketAddr>>()?;
+    Some(address.ip().to_canonical()).filter(is_public)
+}
+
+fn is_public(address: &IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => !(v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified()),
+        // Unique local and link-local ones (RFC 4193, RFC 4291 §2.5.6).
+        IpAddr::V6(v6) => {
+            let first = v6.segments()[0];
+            !(v6.is_loopback() || v6.is_unspecified() || first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfe80)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_proxies_are_nobodys() {
+        for (address, expected) in [
+            ("127.0.0.1", false),
+            ("10.1.2.3", false),
+            ("172.17.0.1", false),
+            ("192.168.1.2", false),
+            ("::1", false),
+            ("fd00::1", false),
+            ("fe80::1", false),
+            ("198.51.100.7", true),
+            ("2001:db8::7", true),
+            ("::ffff:198.51.100.7", true),
+            ("::ffff:10.0.0.1", false),
+        ] {
+            let mut extensions = Extensions::new();
+            let address: IpAddr = address.parse().unwrap();
+            extensions.insert(ConnectInfo(SocketAddr::new(address, 1)));
+            assert_eq!(address_in(&extensions).is_some(), expected, "{address}");
+        }
+        assert_eq!(address_in(&Extensions::new()), None);
+    }
 }

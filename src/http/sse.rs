@@ -30,10 +30,10 @@ const EVENTS_AT_ONCE: usize = 64;
 /// A piece of the stream is ended once it is this long, in bytes.
 const PIECE_BYTES: usize = 32 * 1024;
 /// The comment that keeps a silent stream open.
-const HEARTBEAT: &str = ": heartbeat\n\n";
+pub(super) const HEARTBEAT: &str = ": heartbeat\n\n";
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-const HEADERS: [(HeaderName, HeaderValue); 3] = [
+pub(super) const HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),

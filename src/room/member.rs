@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
-use roundtable_protocol::event::MemberInfo;
+use roundtable_protocol::event::{MemberInfo, TrackSource};
 use roundtable_protocol::limit::{CHAT_BURST, CHAT_PER_SECOND};
 use roundtable_protocol::message::ViewChange;
 use roundtable_protocol::{Grants, TrackId};
@@ -35,6 +35,8 @@ pub struct Member {
     pub seating: Seating,
     /// How fast they write.
     pub chat_rate: Rate,
+    /// Sources that a moderator has muted: at most one entry each.
+    pub held: Vec<TrackSource>,
     /// When they last began to speak, as a number that grows; 0 for never.
     pub spoke: u64,
     unwanted: HashSet<TrackId>,
@@ -54,6 +56,7 @@ impl Member {
             asked_seats: first_seats.min(max_seats),
             seating: Seating::default(),
             chat_rate: Rate::new(now, CHAT_PER_SECOND, CHAT_BURST),
+            held: Vec::new(),
             spoke: 0,
             unwanted: HashSet::new(),
             views: HashMap::new(),

@@ -3,7 +3,9 @@
 pub mod audience;
 pub mod chat;
 pub mod last_n;
+pub mod lobby;
 pub mod member;
+pub mod moderation;
 pub mod slot;
 pub mod speaker;
 
@@ -19,6 +21,7 @@ use roundtable_protocol::event::{
 use roundtable_protocol::grant::MemberLimits;
 use roundtable_protocol::limit::{MAX_SEATS, MAX_TRACKS_PER_MEMBER};
 use roundtable_protocol::message::{SubscribeChange, ViewChange};
+use roundtable_protocol::settings::RoomSettings;
 use roundtable_protocol::{ErrorCode, Grants, MemberId, MessageId, TrackId};
 
 use roundtable_media::allocate::Class;
@@ -77,6 +80,27 @@ pub enum Effect {
     Limit {
         /// Who.
         member: MemberId,
+    },
+    /// A member may do other things from now on, and is to be told.
+    Grants {
+        /// Who.
+        member: MemberId,
+        /// All of it.
+        grants: Grants,
+    },
+    /// A member may receive from now on, or not.
+    Hear {
+        /// Who.
+        member: MemberId,
+        /// Whether it may.
+        hears: bool,
+    },
+    /// The room itself ended a track: its m-line is free.
+    FreeLine {
+        /// Whose.
+        member: MemberId,
+        /// Which.
+        track: TrackId,
     },
     /// A member is asked to have more seats.
     Grow {
@@ -170,6 +194,11 @@ pub struct Room {
     speakers: Speakers,
     chat: ChatHistory,
     effects: VecDeque<Effect>,
+    /// What owners want of tracks that a moderator mutes.
+    mutes_under_hold: HashMap<TrackId, bool>,
+    settings: Option<RoomSettings>,
+    /// Since when nobody is here; `None` before the first.
+    empty_since: Option<Instant>,
     closed: bool,
 }
 
@@ -190,6 +219,9 @@ impl Room {
             speakers: Speakers::default(),
             chat: ChatHistory::default(),
             effects: VecDeque::new(),
+            mutes_under_hold: HashMap::new(),
+            settings: None,
+            empty_since: None,
             closed: false,
         }
     }
@@ -197,6 +229,7 @@ impl Room {
     /// Lets somebody in. The caller has checked name, grants and how many there are.
     pub fn join(&mut self, now: Now, name: String, grants: Grants, max_seats: u16) -> MemberInfo {
         let info = MemberInfo { id: self.ids.member(), name };
+        self.empty_since = None;
         self.joins += 1;
         let number = self.joins;
         let member = Member::new(now.instant, info.clone(), number, grants, max_seats.min(MAX_SEATS), FIRST_SEATS);
@@ -222,6 +255,9 @@ impl Room {
             gone.iter().for_each(|track| self.forget_track(track));
         }
         self.speakers.remove(id);
+        if self.members.is_empty() {
+            self.empty_since = Some(now.instant);
+        }
         if was_listed {
             self.emit(now, EventBody::Left { member: id.clone(), reason });
         } else {
@@ -286,7 +322,11 @@ impl Room {
     }
 
     /// Publishes a track; the caller has asked [`Room::check_publish`] and [`Room::reserve_track`].
-    pub fn publish(&mut self, now: Now, track: TrackInfo) {
+    pub fn publish(&mut self, now: Now, mut track: TrackInfo) {
+        if self.is_held(&track.member, track.source) {
+            let own = std::mem::replace(&mut track.muted, true);
+            self.mutes_under_hold.insert(track.id.clone(), own);
+        }
         let muted = track.muted;
         let id = track.id.clone();
         self.tracks.push(track.clone());
@@ -315,15 +355,7 @@ impl Room {
         Ok(())
     }
 
-    /// Mutes or unmutes an own track. Saying what is already so makes no event.
-    ///
-    /// # Errors
-    /// [`UnknownTrack`] if it is not the member's.
-    pub fn mute(&mut self, now: Now, id: &MemberId, track: &TrackId, muted: bool) -> Result<(), UnknownTrack> {
-        self.set_muted(now, id, track, muted, None)
-    }
-
-    /// Mutes a track for its owner, who is told why by `code`. Returns the owner; `None` if there was nothing to mute.
+    /// Mutes a track that breaks a rule for its owner, who is told why by `code`. Returns the owner; `None` if there was nothing to mute.
     pub fn mute_for(&mut self, now: Now, track: &TrackId, code: ErrorCode) -> Option<MemberId> {
         let owner = self.track(track).filter(|info| !info.muted)?.member.clone();
         // Its own track by construction.
@@ -570,6 +602,7 @@ impl Room {
     }
 
     fn forget_track(&mut self, track: &TrackId) {
+        self.mutes_under_hold.remove(track);
         if let Some(at) = self.tracks.iter().position(|t| t.id == *track) {
             let TrackInfo { member, .. } = self.tracks.remove(at);
             // Who leaves is no member any more.

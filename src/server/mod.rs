@@ -13,16 +13,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::RustlsConfig;
+use roundtable_protocol::call::CallEvent;
 use roundtable_protocol::limit::MAX_VOICE_SLOTS;
 use roundtable_protocol::{MemberId, RoomId, RoomState};
-use tokio::sync::oneshot;
+use tokio::sync::{broadcast, oneshot};
 use tokio::time::Instant;
 
 pub use self::events::{Events, Update};
 pub use self::tls::TlsError;
 use crate::config::{Config, IceConfig, MediaConfig};
 use crate::http::{HttpConfig, HttpState, router};
-use crate::hub::{Authorize, Hub, HubConfig, IceServers};
+use crate::hub::{Authorize, Hub, HubConfig, IceServers, Kept};
 use crate::shard::inbox::Command;
 use crate::shard::tape::Tape;
 use crate::shard::{ShardConfig, ShardHandle, spawn};
@@ -223,6 +224,23 @@ impl Handle {
         self.hub.room(room).map(Events::new)
     }
 
+    /// How rooms are set up and who is banned from which, to be kept where it outlives this process.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        self.hub.kept()
+    }
+
+    /// Puts back what was kept. Rooms that were set up since stay as they are.
+    pub fn restore(&self, kept: Kept) {
+        self.hub.restore(kept);
+    }
+
+    /// What becomes of all calls from now on. Who falls 4,096 events behind misses some, and is told how many.
+    #[must_use]
+    pub fn calls(&self) -> broadcast::Receiver<CallEvent> {
+        self.hub.call_events()
+    }
+
     /// Closes a room: its members are told `room/closed`, its journal ends with `roomClosed`. A room
     /// that is not open stays so. Returns whether the wish could be handed on.
     pub fn close_room(&self, room: &RoomId) -> bool {
@@ -363,6 +381,7 @@ fn hub_config(config: &Config) -> HubConfig {
         max_seats: config.limits.seats,
         voice_slots: config.limits.voice_slots.clamp(1, MAX_VOICE_SLOTS),
         limits: config.limits.member,
+        lobby: config.limits.lobby,
         ..HubConfig::default()
     }
 }
@@ -386,7 +405,7 @@ async fn serve(
         ($server:expr) => {{
             let mut server = $server.handle(handle).first_request_timeout(HEAD_WITHIN);
             server.http_builder().http1().header_read_timeout(HEAD_WITHIN);
-            server.serve(router.into_make_service()).await
+            server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
         }};
     }
     match tls {

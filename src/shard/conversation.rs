@@ -12,6 +12,7 @@ use super::core::{Core, clocks};
 use super::home::Presence;
 use super::inbox::{Joined, Outbox, Request, ToMember};
 use super::letter::{Answered, ChatCopies, MemberOffer, Report, StageCommand};
+use super::moderating::Origin;
 use super::peers::Refusal;
 use super::quality::hints;
 use crate::room::{Effect, FIRST_SEATS, Now};
@@ -28,12 +29,12 @@ impl Core {
         name: String,
         grants: Grants,
         max_seats: u16,
-        outbox: Outbox,
+        (outbox, origin): (Outbox, Origin),
     ) -> Option<(usize, Joined)> {
         let home = self.rooms.get_mut(key)?.home_mut()?;
         let history = home.room.chat_history(HISTORY_PIECE_BYTES);
         let member = home.room.join(now, name, grants, max_seats);
-        home.members.insert(member.id.clone(), Presence { outbox, shard: None });
+        home.members.insert(member.id.clone(), Presence { outbox, origin, shard: None });
         let pieces = history.len();
         for (i, messages) in history.into_iter().enumerate() {
             home.say(&member.id, ServerMessage::ChatHistory { messages, complete: i + 1 == pieces });
@@ -58,7 +59,7 @@ impl Core {
             Request::Offer { id, offer, tracks } => return self.offered(now, key, member, id, *offer, tracks),
             Request::Unpublish(tracks) => (None, self.unpublish(clocks, key, member, tracks)),
             Request::Mute { track, muted } => {
-                (None, room.mute(clocks, member, &track, muted).map_err(|e| Refusal::new(ErrorCode::TrackUnknown, e)))
+                (None, room.mute(clocks, member, &track, muted).map_err(|e| Refusal::new(e.code(), e)))
             }
             Request::Subscribe(changes) => {
                 room.subscribe(member, changes);
@@ -194,6 +195,14 @@ impl Core {
             Effect::Audible { member, track, audible } => {
                 self.command_member(now, key, &member, |member| StageCommand::Audible { member, track, audible });
             }
+            Effect::Grants { member, grants } => home.say(&member, ServerMessage::Grants { grants }),
+            Effect::Hear { member, hears } => {
+                self.command_member(now, key, &member, |member| StageCommand::Hear { member, hears });
+            }
+            Effect::FreeLine { member, track } => {
+                let tracks = vec![track];
+                self.command_member(now, key, &member, |member| StageCommand::Unpublish { member, tracks });
+            }
             Effect::Enter { member } => home.journal.enter(&member),
             Effect::Exit { member } => home.journal.exit(&member),
             Effect::Deliver { message, nonce } => self.deliver(now, key, &message, nonce),
@@ -279,7 +288,12 @@ impl Core {
             let publication = home.note_publication(info.clone(), config, shard);
             self.command_others(now, key, shard, &StageCommand::Relay(Box::new(publication)));
             if let Some(home) = self.home(key) {
+                let is_held = home.room.is_held(&member, info.source);
                 home.room.publish(clocks, info);
+                if is_held {
+                    let refusal = Refusal::new(ErrorCode::MutedByHost, "a moderator muted you; this begins silent");
+                    home.say(&member, refusal.into_message(None));
+                }
             }
         }
         if let Some(home) = self.home(key) {

@@ -10,6 +10,7 @@ use roundtable_protocol::{ErrorCode, MemberId, ServerMessage, TrackId};
 
 use super::inbox::{Outbox, OutboxError, ToMember};
 use super::letter::{ChatCopies, Publication};
+use super::moderating::{Audience, Origin};
 use crate::journal::Journal;
 use crate::room::slot::Assignment;
 use crate::room::{Now, Room};
@@ -19,6 +20,8 @@ use crate::room::{Now, Room};
 pub struct Presence {
     /// Where its session listens.
     pub outbox: Outbox,
+    /// Where it comes from.
+    pub origin: Origin,
     /// The shard with its peer connection, from its first offer on.
     pub shard: Option<u8>,
 }
@@ -74,6 +77,16 @@ impl Home {
     /// Gives a member a message of the protocol.
     pub fn say(&mut self, member: &MemberId, message: ServerMessage) {
         self.tell(member, ToMember::Message(message));
+    }
+
+    /// Tells everybody something, or some.
+    pub fn announce(&mut self, audience: &Audience, message: &ServerMessage) {
+        let members: Vec<MemberId> = match audience {
+            Audience::All => self.members.keys().cloned().collect(),
+            Audience::Moderators => self.room.moderators().cloned().collect(),
+            Audience::One(member) => vec![member.clone()],
+        };
+        members.iter().for_each(|member| self.say(member, message.clone()));
     }
 
     /// Gives those a chat message who have no peer connection.
@@ -152,13 +165,22 @@ impl Home {
         let Some(owner) = self.room.mute_for(now, track, code) else { return };
         tracing::info!(room = %self.journal.room(), member = %owner, %track, "a track sent more than it may and is muted");
         let message = format!("track {track} sent more than you may and is muted");
-        self.say(&owner, ServerMessage::Error { id: None, code, message, fatal: false });
+        self.say(&owner, ServerMessage::Error { id: None, code, message, fatal: false, retry_after_ms: None });
     }
 
     /// Tells a member that it does without a track.
     pub fn say_cannot_decode(&mut self, member: &MemberId, track: Option<&TrackId>) {
         let track = track.map_or("", TrackId::as_str);
         let message = format!("track {track} comes in a codec that this client did not offer to receive");
-        self.say(member, ServerMessage::Error { id: None, code: ErrorCode::CannotDecode, message, fatal: false });
+        self.say(
+            member,
+            ServerMessage::Error {
+                id: None,
+                code: ErrorCode::CannotDecode,
+                message,
+                fatal: false,
+                retry_after_ms: None,
+            },
+        );
     }
 }

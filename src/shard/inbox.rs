@@ -7,6 +7,7 @@ use bytes::Bytes;
 use roundtable_protocol::event::{LeaveReason, MemberInfo, RoomCloseReason};
 use roundtable_protocol::grant::MemberLimits;
 use roundtable_protocol::message::{PublishRequest, PublishedTrack, SubscribeChange, ViewChange};
+use roundtable_protocol::settings::RoomSettings;
 use roundtable_protocol::stats::RoomStats;
 use roundtable_protocol::{ErrorCode, Grants, MemberId, RoomId, ServerMessage, TrackId};
 use roundtable_transport::sdp::Offer;
@@ -14,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::journal::Journal;
 use crate::shard::load::Load;
+use crate::shard::moderating::{Audience, Deed, DeedRefused, Done, Origin};
 use crate::shard::stats::ShardStats;
 
 /// Commands that may wait for a shard; a full inbox refuses with [`Full`] and the caller says `server/overloaded`.
@@ -114,6 +116,33 @@ pub enum Command {
         /// Is told whether there is such a member.
         reply: oneshot::Sender<bool>,
     },
+    /// Does what a moderator wants.
+    Moderate {
+        /// The room.
+        room: RoomId,
+        /// Who wants it; `None` for the server's operator.
+        by: Option<MemberId>,
+        /// What.
+        deed: Deed,
+        /// Where the outcome goes.
+        reply: oneshot::Sender<Result<Done, DeedRefused>>,
+    },
+    /// Tells those of a room something, if it is open.
+    Announce {
+        /// The room.
+        room: RoomId,
+        /// Whom.
+        audience: Audience,
+        /// What.
+        message: ServerMessage,
+    },
+    /// The settings of a room are others from now on.
+    Settings {
+        /// The room.
+        room: RoomId,
+        /// All of them.
+        settings: RoomSettings,
+    },
     /// Asks for the figures of a room; `None` if it is not open.
     RoomStats {
         /// Which.
@@ -138,6 +167,10 @@ pub struct Join {
     pub name: String,
     /// What the member may do.
     pub grants: Grants,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// How the room is set up, if it is.
+    pub settings: Option<RoomSettings>,
     /// Most seats the client wants.
     pub max_seats: u16,
     /// People the room may hold.

@@ -17,6 +17,7 @@ pub mod inbox;
 mod lane;
 mod letter;
 pub mod load;
+pub mod moderating;
 mod negotiate;
 mod opening;
 mod peers;

@@ -19,11 +19,16 @@ const RECONNECT_AFTER_STOP_MS: u64 = 2_000;
 
 impl Core {
     pub(super) fn join(&mut self, now: Instant, join: Join) {
-        let Join { room, journal, name, grants, max_seats, max_members, voice_slots, outbox, reply } = join;
+        let Join { room, journal, name, grants, origin, settings, max_seats, max_members, .. } = join;
+        let Join { voice_slots, outbox, reply, .. } = join;
         let clocks = clocks(now);
-        let outcome = self
-            .enter(clocks, room, journal, max_members, voice_slots)
-            .and_then(|key| self.admit(clocks, key, name, grants, max_seats, outbox).ok_or(JoinRefused::JournalClosed));
+        let outcome = self.enter(clocks, room, journal, max_members, voice_slots).and_then(|key| {
+            if let (Some(home), Some(settings)) = (self.home(key), settings) {
+                home.room.set_settings(clocks, settings);
+            }
+            let admitted = self.admit(clocks, key, name, grants, max_seats, (outbox, origin));
+            admitted.ok_or(JoinRefused::JournalClosed)
+        });
         match outcome {
             Err(refused) => {
                 let _ = reply.send(Err(refused));
@@ -85,6 +90,17 @@ impl Core {
     }
 
     pub(super) fn close_room(&mut self, now: Instant, key: usize, reason: RoomCloseReason) {
+        self.close_room_saying(now, key, reason, None);
+    }
+
+    /// Ends a room, with a sentence for everybody.
+    pub(super) fn close_room_saying(
+        &mut self,
+        now: Instant,
+        key: usize,
+        reason: RoomCloseReason,
+        sentence: Option<String>,
+    ) {
         let Some(home) = self.home(key) else { return };
         let (code, message, after) = match reason {
             RoomCloseReason::ServerStopping => {
@@ -92,11 +108,12 @@ impl Core {
             }
             _ => (ErrorCode::RoomClosed, "the room was closed", None),
         };
+        let message = sentence.unwrap_or_else(|| message.to_owned());
         home.room.close(clocks(now), reason);
         let members: Vec<MemberId> = home.members.keys().cloned().collect();
         for member in members {
             if let Some(home) = self.home(key) {
-                let close = ToMember::Close { code, message: message.to_owned(), reconnect_after_ms: after };
+                let close = ToMember::Close { code, message: message.clone(), reconnect_after_ms: after };
                 home.tell(&member, close);
             }
             self.remove_member(now, key, &member, LeaveReason::RoomClosed);
@@ -118,12 +135,14 @@ impl Core {
         let Some(open) = self.rooms.get_mut(key) else { return };
         if let Some(home) = open.home_mut()
             && home.members.is_empty()
+            && home.room.ends_at().is_none_or(|at| at <= now)
         {
             home.room.close(clocks(now), RoomCloseReason::Empty);
             self.apply_effects(now, key);
             return self.forget_room(key);
         }
-        let of_room = open.home().and_then(|home| home.room.poll_timeout());
+        let room = open.home().map(|home| &home.room);
+        let of_room = room.and_then(|room| [room.poll_timeout(), room.ends_at()].into_iter().flatten().min());
         if let Some(deadline) = [open.stage.plane.poll_timeout(), of_room].into_iter().flatten().min()
             && is_earlier(deadline, open.scheduled)
         {

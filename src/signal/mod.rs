@@ -1,5 +1,6 @@
 //! Signalling: one client's conversation as a pure machine, and the WebSocket it runs over.
 
+mod beside;
 mod fault;
 mod follow;
 mod hello;

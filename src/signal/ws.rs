@@ -8,21 +8,26 @@
 //! journal's ring or letting the outbox run over.
 
 use std::error::Error as _;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use axum::Error as AxumError;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use bytes::Bytes;
+use roundtable_protocol::call::Call;
 use roundtable_protocol::limit::MAX_CLIENT_MESSAGE_BYTES;
 use roundtable_protocol::message::Welcome;
-use roundtable_protocol::{PROTOCOL_VERSION, RoomId, ServerMessage};
+use roundtable_protocol::{ErrorCode, PROTOCOL_VERSION, RoomId, ServerMessage};
 use tungstenite::Error as SocketError;
 
+use super::beside::{Beside, News};
 use super::fault::JoinWish;
 use super::follow::{Follower, Next};
 use super::session::{Action, Broken, Frame, Session, Timers};
-use crate::hub::{Admission, Hub, JoinRequest, Membership, Presence};
+use crate::hub::calls::CallError;
+use crate::hub::lobby::{Verdict, Waiting};
+use crate::hub::{Admission, Hub, JoinError, JoinRequest, Membership, Pass, Presence};
 use crate::shard::inbox::{OUTBOX_CAPACITY, OutboxReceiver, SendError, ToMember, outbox};
 
 /// Bytes read from a socket at once. Each socket has a buffer of this size for good; an offer takes a few turns.
@@ -48,12 +53,18 @@ impl Default for SocketConfig {
 /// Opens the socket and runs the conversation until it ends.
 ///
 /// Frames and messages are bounded by [`MAX_CLIENT_MESSAGE_BYTES`]; there is no compression.
-pub fn accept(upgrade: WebSocketUpgrade, hub: Hub, presence: Presence, room: RoomId, config: SocketConfig) -> Response {
+pub fn accept(
+    upgrade: WebSocketUpgrade,
+    hub: Hub,
+    presence: Presence,
+    (room, address): (RoomId, Option<IpAddr>),
+    config: SocketConfig,
+) -> Response {
     upgrade
         .read_buffer_size(READ_BYTES)
         .max_frame_size(MAX_CLIENT_MESSAGE_BYTES)
         .max_message_size(MAX_CLIENT_MESSAGE_BYTES)
-        .on_upgrade(move |socket| Conversation::new(socket, hub, presence, room, config).run())
+        .on_upgrade(move |socket| Conversation::new(socket, hub, presence, (room, address), config).run())
 }
 
 struct Conversation {
@@ -61,8 +72,12 @@ struct Conversation {
     session: Session,
     hub: Hub,
     room: RoomId,
+    address: Option<IpAddr>,
     config: SocketConfig,
+    /// Before it is let in where there is a lobby.
+    lobby: Option<Box<InLobby>>,
     place: Option<Place>,
+    beside: Option<Box<Beside>>,
     /// Until when the last words may take, once there is nothing else to say.
     last_words_until: Option<Instant>,
     /// Whether the socket still gives frames.
@@ -78,23 +93,42 @@ struct Place {
     follower: Follower,
 }
 
+/// What a conversation has while it waits to be let in.
+struct InLobby {
+    waiting: Waiting,
+    request: JoinRequest,
+    pass: Pass,
+    outbox: OutboxReceiver,
+}
+
 enum Wake {
     Frame(Option<Result<Message, AxumError>>),
     Shard(Option<ToMember>),
     Journal,
+    Lobby(Verdict),
+    News(News),
     Timer,
     Stopping,
 }
 
 impl Conversation {
-    fn new(socket: WebSocket, hub: Hub, presence: Presence, room: RoomId, config: SocketConfig) -> Self {
+    fn new(
+        socket: WebSocket,
+        hub: Hub,
+        presence: Presence,
+        (room, address): (RoomId, Option<IpAddr>),
+        config: SocketConfig,
+    ) -> Self {
         Self {
             socket,
             session: Session::new(Instant::now(), config.timers),
             hub,
             room,
+            address,
             config,
+            lobby: None,
             place: None,
+            beside: None,
             last_words_until: None,
             readable: true,
             _presence: presence,
@@ -112,7 +146,7 @@ impl Conversation {
 
     async fn wait(&mut self) -> Wake {
         let due = self.session.poll_timeout().map(|(at, _)| at);
-        let Self { socket, place, hub, .. } = self;
+        let Self { socket, place, lobby, beside, hub, .. } = self;
         let in_room = place.is_some();
         tokio::select! {
             // In this order a client cannot be taken for silent while its frames wait to be read;
@@ -120,6 +154,8 @@ impl Conversation {
             biased;
             frame = socket.recv() => Wake::Frame(frame),
             wake = in_place(place) => wake,
+            verdict = in_lobby(lobby) => Wake::Lobby(verdict),
+            news = from_beside(beside) => Wake::News(news),
             () = until(due) => Wake::Timer,
             () = hub.stopped(), if !in_room => Wake::Stopping,
         }
@@ -133,6 +169,8 @@ impl Conversation {
                 self.handle_from_shard(message);
             }
             Wake::Journal => self.pass_on_events().await,
+            Wake::Lobby(verdict) => Box::pin(self.leave_lobby(verdict)).await,
+            Wake::News(news) => self.handle_news(news),
             Wake::Timer => self.session.handle_timeout(Instant::now()),
             Wake::Stopping => self.session.handle_stopping(),
         }
@@ -207,6 +245,20 @@ impl Conversation {
                     self.session.handle_overload(id);
                 }
             }
+            Action::Moderate { id, action } => {
+                if self.beside.as_mut().is_some_and(|beside| !beside.moderate(id, action)) {
+                    let message = "too many of these are under way; this one was dropped".into();
+                    self.session.handle_refusal(id, ErrorCode::ModerationRate, message);
+                }
+            }
+            Action::Call { id, to, timeout_s } => {
+                let called = self.beside.as_ref().map(|beside| beside.call(to, timeout_s));
+                self.answer_call(id, called);
+            }
+            Action::AnswerCall { id, call, answer } => {
+                let called = self.beside.as_ref().map(|beside| beside.answer_call(&call, answer));
+                self.answer_call(id, called);
+            }
             Action::Leave(reason) => {
                 if let Some(membership) = self.place.as_mut().and_then(|place| place.membership.take()) {
                     membership.leave(reason);
@@ -225,10 +277,57 @@ impl Conversation {
     async fn join(&mut self, wish: JoinWish) {
         let (sender, outbox) = outbox();
         let JoinWish { name, token, max_seats } = wish;
-        let request = JoinRequest { name, token, max_seats, outbox: sender };
-        match self.hub.join(&self.room, request).await {
+        let request = JoinRequest { name, token, address: self.address, max_seats, outbox: sender };
+        match self.hub.check(&self.room, &request).await {
+            Ok(pass) if pass.waits() => self.enter_lobby(request, pass, outbox),
+            Ok(pass) => self.enter_with(request, pass, outbox).await,
+            Err(error) => self.refuse(&error),
+        }
+    }
+
+    fn enter_lobby(&mut self, request: JoinRequest, pass: Pass, outbox: OutboxReceiver) {
+        match self.hub.knock(&self.room, &request.name) {
+            Ok(waiting) => {
+                self.lobby = Some(Box::new(InLobby { waiting, request, pass, outbox }));
+                self.session.handle_waiting();
+            }
+            Err(error) => self.refuse(&error),
+        }
+    }
+
+    async fn leave_lobby(&mut self, verdict: Verdict) {
+        let Some(in_lobby) = self.lobby.take() else { return };
+        let InLobby { request, pass, outbox, .. } = *in_lobby;
+        match verdict {
+            Verdict::Admitted => self.enter_with(request, pass, outbox).await,
+            Verdict::Refused { code, message } => self.session.handle_refused(code, message),
+        }
+    }
+
+    async fn enter_with(&mut self, request: JoinRequest, pass: Pass, outbox: OutboxReceiver) {
+        match self.hub.enter_with(&self.room, request, pass).await {
             Ok(admission) => self.enter(admission, outbox),
-            Err(error) => self.session.handle_refused(error.code(), error.to_string()),
+            Err(error) => self.refuse(&error),
+        }
+    }
+
+    fn refuse(&mut self, error: &JoinError) {
+        self.session.handle_refused_until(error.code(), error.to_string(), error.retry_after_ms());
+    }
+
+    fn handle_news(&mut self, news: News) {
+        match news {
+            News::Moderated(id, Ok(outcome)) => self.session.handle_answer(ServerMessage::Moderated { id, outcome }),
+            News::Moderated(id, Err(error)) => self.session.handle_refusal(id, error.code(), error.to_string()),
+            News::Call(event) => self.session.handle_answer(ServerMessage::CallEvent { event }),
+        }
+    }
+
+    fn answer_call(&mut self, id: u32, called: Option<Result<Call, CallError>>) {
+        match called {
+            Some(Ok(call)) => self.session.handle_answer(ServerMessage::Called { id, call }),
+            Some(Err(error)) => self.session.handle_refusal(id, error.code(), error.to_string()),
+            None => {}
         }
     }
 
@@ -236,6 +335,7 @@ impl Conversation {
         let Admission { joined, grants, ice_servers, membership } = admission;
         let (follower, state) = Follower::begin(joined.journal);
         self.place = Some(Place { membership: Some(membership), outbox, outbox_ran_over: false, follower });
+        self.beside = Some(Box::new(Beside::new(self.hub.clone(), self.room.clone(), &joined.member)));
         let welcome = Welcome {
             version: PROTOCOL_VERSION,
             room: self.room.clone(),
@@ -300,6 +400,22 @@ async fn in_place(place: &mut Option<Place>) -> Wake {
         biased;
         message = place.outbox.recv() => Wake::Shard(message),
         () = place.follower.changed() => Wake::Journal,
+    }
+}
+
+/// Waits to be let in; forever where there is no lobby.
+async fn in_lobby(lobby: &mut Option<Box<InLobby>>) -> Verdict {
+    match lobby {
+        Some(in_lobby) => in_lobby.waiting.verdict().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for what comes from beside the room.
+async fn from_beside(beside: &mut Option<Box<Beside>>) -> News {
+    match beside {
+        Some(beside) => beside.news().await,
+        None => std::future::pending().await,
     }
 }
 

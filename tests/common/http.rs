@@ -20,15 +20,50 @@ pub async fn put(address: SocketAddr, path: &str, body: &Value) -> (u16, String)
     request(address, &text).await
 }
 
+/// An answer with its head.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The lines of the head.
+    pub head: String,
+    /// The body as JSON; null if it is none.
+    pub body: Value,
+}
+
+impl Answer {
+    /// A line of the head by its name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let line = self.head.lines().find(|line| line.to_ascii_lowercase().starts_with(&format!("{name}:")))?;
+        line.split_once(':').map(|(_, value)| value.trim())
+    }
+}
+
+/// Sends any request, with a JSON document if there is one, and further lines of the head.
+pub async fn send(address: SocketAddr, method: &str, path: &str, head: &str, body: Option<&Value>) -> Answer {
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let length = body.len();
+    let fixed = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{head}");
+    let text = format!("{fixed}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
+    let (head, body) = exchange(address, &text).await;
+    let status = head.split_whitespace().nth(1).and_then(|code| code.parse().ok()).expect("a status");
+    Answer { status, head, body: serde_json::from_str(&body).unwrap_or(Value::Null) }
+}
+
 async fn request(address: SocketAddr, request: &str) -> (u16, String) {
+    let (head, body) = exchange(address, request).await;
+    let status = head.split_whitespace().nth(1).and_then(|code| code.parse().ok()).expect("a status");
+    (status, body)
+}
+
+async fn exchange(address: SocketAddr, request: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).await.expect("the server listens");
     stream.write_all(request.as_bytes()).await.expect("the server reads");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.expect("the server answers");
     let answer = String::from_utf8(answer).expect("text");
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-    let status = head.split_whitespace().nth(1).and_then(|code| code.parse().ok()).expect("a status");
-    (status, body.to_owned())
+    (head.to_owned(), body.to_owned())
 }
 
 /// A JSON document that must be there.

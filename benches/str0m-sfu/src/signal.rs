@@ -79,7 +79,7 @@ fn greeting(room: &str, name: String, seats: u16, number: u64) -> io::Result<Ser
         state: RoomState::new(room.clone(), 0),
         room,
         member: MemberInfo { id: MemberId::new(format!("m{number}")).map_err(io::Error::other)?, name },
-        grants: Grants { publish: true, subscribe: true, chat: false, limits: MemberLimits::default() },
+        grants: Grants { publish: true, subscribe: true, chat: false, admin: false, limits: MemberLimits::default() },
         ice_servers: vec![],
         seats,
         voice_slots: 0,

@@ -6,6 +6,8 @@ use ts_rs::TS;
 
 use crate::error::ErrorCode;
 use crate::id::{MemberId, MessageId, TrackId};
+use crate::moderation::Role;
+use crate::settings::RoomSettings;
 
 /// One entry of a room's journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
@@ -75,7 +77,8 @@ pub enum EventBody {
         member: MemberId,
         /// The new state.
         muted: bool,
-        /// Why the server muted it; absent when its owner did it. The owner can unmute it again.
+        /// Why the server muted it; absent when its owner did it. The owner can unmute it again, but for
+        /// `track/muted-by-host`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<ErrorCode>,
     },
@@ -95,6 +98,18 @@ pub enum EventBody {
     Chat {
         /// The message.
         message: ChatMessage,
+    },
+    /// What somebody may do has changed. What exactly is told to them alone.
+    PermissionsChanged {
+        /// Who.
+        member: MemberId,
+        /// What they are now.
+        role: Role,
+    },
+    /// The settings of the room are others from now on.
+    RoomUpdated {
+        /// All of them.
+        settings: Box<RoomSettings>,
     },
     /// The room is over; no event follows.
     RoomClosed {
@@ -117,6 +132,8 @@ impl EventBody {
             Self::Speaking { .. } => "speaking",
             Self::DominantSpeaker { .. } => "dominantSpeaker",
             Self::Chat { .. } => "chat",
+            Self::PermissionsChanged { .. } => "permissionsChanged",
+            Self::RoomUpdated { .. } => "roomUpdated",
             Self::RoomClosed { .. } => "roomClosed",
         }
     }
@@ -218,6 +235,10 @@ pub enum LeaveReason {
     ConnectionLost,
     /// They broke the rules of the protocol (flood, garbage, reading too slowly).
     Removed,
+    /// A moderator put them out.
+    Kicked,
+    /// A moderator sent them on to another room.
+    Moved,
     /// The room was closed.
     RoomClosed,
     /// The server is stopping.

@@ -14,6 +14,9 @@ pub struct Grants {
     pub subscribe: bool,
     /// May write chat messages.
     pub chat: bool,
+    /// May moderate: change what others may, mute them, put them out, let in who waits, set up the room.
+    #[serde(default)]
+    pub admin: bool,
     /// How much and how good; nothing more is sent or taken, whatever is asked for.
     #[serde(default)]
     pub limits: MemberLimits,
@@ -68,7 +71,7 @@ pub const MIN_BITRATE_BPS: u32 = 50_000;
 
 impl Grants {
     /// Everything a guest of an open room may do.
-    pub const ALL: Self = Self { publish: true, subscribe: true, chat: true, limits: MemberLimits::NONE };
+    pub const ALL: Self = Self { publish: true, subscribe: true, chat: true, admin: false, limits: MemberLimits::NONE };
 }
 
 impl Default for Grants {

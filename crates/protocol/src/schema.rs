@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, schema_for};
 use ts_rs::{Config, TS};
 
+use crate::call::{Call, CallAnswer, CallEvent, CallState};
 use crate::error::ErrorCode;
 use crate::event::{
     ChatMessage, ErrorInfo, Event, EventBody, LeaveReason, MediaKind, MemberInfo, RoomCloseReason, TrackInfo,
@@ -14,7 +15,9 @@ use crate::message::{
     ClientMessage, EncodingWish, IceServer, PublishRequest, PublishedTrack, ServerMessage, SlotChange, SlotOwner,
     SubscribeChange, ViewChange, Welcome,
 };
+use crate::moderation::{Ban, BanKey, GrantsChange, Knock, KnockEnd, ModerationAction, ModerationOutcome, Role};
 use crate::roster::RosterPage;
+use crate::settings::{RoomSettings, SettingsChange};
 use crate::state::RoomState;
 use crate::stats::{
     ChoiceCause, EncodingFigures, LayerFigures, MemberStats, PathFigures, RoomStats, SlotFigures, TrackFigures,
@@ -71,6 +74,20 @@ pub fn typescript() -> String {
         QualityLimits,
         MemberLimits,
         Grants,
+        Role,
+        GrantsChange,
+        RoomSettings,
+        SettingsChange,
+        Ban,
+        BanKey,
+        Knock,
+        KnockEnd,
+        ModerationAction,
+        ModerationOutcome,
+        Call,
+        CallState,
+        CallAnswer,
+        CallEvent,
         MemberInfo,
         TrackInfo,
         ChatMessage,
