@@ -8,7 +8,7 @@ use common::events::EventReader;
 use common::eventually;
 use common::http::send;
 use common::server::Running;
-use common::socket::RawSocket;
+use common::socket::{Heard, RawSocket};
 use serde_json::{Value, json};
 
 async fn listen(server: &Running, identity: &str) -> EventReader {
@@ -41,9 +41,17 @@ async fn a_call_rings_on_every_device_and_who_accepts_learns_the_room() {
 
     ann.say(&json!({"type": "call", "id": 7, "to": "bob"})).await;
     // The ringing may overtake the answer.
-    let mut said = vec![ann.hear().await, ann.hear().await];
-    said.sort_by_key(|heard| format!("{heard:?}").contains("called"));
-    let common::socket::Heard::Said(called) = said.pop().expect("two") else { panic!("an answer") };
+    let (mut called, mut rings) = (None, None);
+    while called.is_none() || rings.is_none() {
+        match ann.hear().await {
+            Heard::Said(message) if message["type"] == "called" => called = Some(message),
+            Heard::Said(message) if message["type"] == "callEvent" => rings = Some(message),
+            Heard::Said(_) => {}
+            end => panic!("{end:?} instead of an answer"),
+        }
+    }
+    let (called, rings) = (called.expect("it came"), rings.expect("it came"));
+    assert_eq!(rings["event"]["state"], "ringing", "who calls hears that it rings");
     assert_eq!((&called["type"], &called["id"]), (&json!("called"), &json!(7)), "{called}");
     let call = called["call"].clone();
     assert_eq!((&call["from"], &call["to"], &call["room"]), (&json!("ann"), &json!("bob"), &json!("desk")));

@@ -14,6 +14,7 @@ use roundtable::Config;
 use roundtable::protocol::event::TrackSource::{self, Camera, Microphone};
 use roundtable::protocol::message::ServerMessage;
 use roundtable::protocol::{ErrorCode, EventBody, Grants};
+use roundtable_client::synthetic::AudioShape;
 use roundtable_client::{Client, ClientError, Options};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -140,7 +141,8 @@ async fn a_publisher_who_may_not_any_more_is_silent_within_a_second_and_may_agai
 async fn who_may_not_receive_is_told_by_no_voice_slot_either() {
     let server = Running::start_moderated().await;
     let place = server.place;
-    let ann = join(place.guest("voices", "Ann")).await;
+    let audio = AudioShape { level: Some(15), ..AudioShape::TALK };
+    let ann = join(Options { audio, ..place.guest("voices", "Ann") }).await;
     ann.publish(&[Microphone]).await.unwrap();
     // Without seats whoever speaks is heard on voice slots.
     let options = Options { seats: Some(0), max_seats: 0, voice_slots: true, ..place.guest("voices", "Bob") };
@@ -486,8 +488,8 @@ async fn a_lobby_holds_two_hundred() {
 async fn of_a_thousand_racing_changes_over_http_none_is_lost() {
     let server = Running::start_moderated().await;
     let address = server.place.http;
-    let made = send(address, "POST", "/api/v1/rooms", "", Some(&json!({"room": "r", "settings": {"metadata": "0"}})));
-    let made = made.await;
+    let new = json!({"room": "r", "settings": {"metadata": "0"}});
+    let made = send(address, "POST", "/api/v1/rooms", "", Some(&new)).await;
     assert_eq!((made.status, made.header("location")), (201, Some("/api/v1/rooms/r/settings")));
     let path = "/api/v1/rooms/r/settings";
     let writers = (0..8).map(|_| {

@@ -4,7 +4,8 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
-use roundtable_protocol::moderation::{Ban, GrantsChange, Knock, ModerationAction, ModerationOutcome};
+use roundtable_protocol::moderation::{Ban, Knock, ModerationAction, ModerationOutcome};
+use roundtable_protocol::role::GrantsChange;
 use roundtable_protocol::{Grants, MemberId, RoomId};
 use serde::Serialize;
 

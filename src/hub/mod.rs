@@ -25,7 +25,7 @@ use roundtable_protocol::event::RoomCloseReason;
 use roundtable_protocol::grant::MemberLimits;
 use roundtable_protocol::limit::MAX_SEATS;
 use roundtable_protocol::message::IceServer;
-use roundtable_protocol::moderation::Role;
+use roundtable_protocol::role::Role;
 use roundtable_protocol::stats::RoomStats;
 use roundtable_protocol::{ErrorCode, Grants, MemberId, RoomId};
 use tokio::sync::{oneshot, watch};

@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use roundtable_protocol::event::LeaveReason;
 use roundtable_protocol::limit::{MAX_CHAT_BYTES, MAX_REASON_CHARS};
-use roundtable_protocol::moderation::{GrantsChange, KnockEnd, ModerationAction, ModerationOutcome};
+use roundtable_protocol::moderation::{KnockEnd, ModerationAction, ModerationOutcome};
+use roundtable_protocol::role::GrantsChange;
 use roundtable_protocol::settings::{RoomSettings, SettingsChange};
 use roundtable_protocol::{ErrorCode, MemberId, RoomId, ServerMessage};
 use serde::{Deserialize, Serialize};

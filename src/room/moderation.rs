@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use roundtable_protocol::event::{EventBody, TrackInfo, TrackSource};
-use roundtable_protocol::moderation::Role;
+use roundtable_protocol::role::Role;
 use roundtable_protocol::settings::RoomSettings;
 use roundtable_protocol::{ErrorCode, Grants, MemberId, TrackId};
 

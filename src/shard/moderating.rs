@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use roundtable_protocol::event::{LeaveReason, RoomCloseReason, TrackSource};
-use roundtable_protocol::moderation::GrantsChange;
+use roundtable_protocol::role::GrantsChange;
 use roundtable_protocol::settings::RoomSettings;
 use roundtable_protocol::{ErrorCode, Grants, MemberId, RoomId, ServerMessage, TrackId};
 

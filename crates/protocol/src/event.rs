@@ -6,7 +6,7 @@ use ts_rs::TS;
 
 use crate::error::ErrorCode;
 use crate::id::{MemberId, MessageId, TrackId};
-use crate::moderation::Role;
+use crate::role::Role;
 use crate::settings::RoomSettings;
 
 /// One entry of a room's journal.

@@ -16,6 +16,7 @@ pub mod id;
 pub mod limit;
 pub mod message;
 pub mod moderation;
+pub mod role;
 pub mod roster;
 pub mod schema;
 pub mod settings;

@@ -15,7 +15,8 @@ use crate::message::{
     ClientMessage, EncodingWish, IceServer, PublishRequest, PublishedTrack, ServerMessage, SlotChange, SlotOwner,
     SubscribeChange, ViewChange, Welcome,
 };
-use crate::moderation::{Ban, BanKey, GrantsChange, Knock, KnockEnd, ModerationAction, ModerationOutcome, Role};
+use crate::moderation::{Ban, BanKey, Knock, KnockEnd, ModerationAction, ModerationOutcome};
+use crate::role::{GrantsChange, Role};
 use crate::roster::RosterPage;
 use crate::settings::{RoomSettings, SettingsChange};
 use crate::state::RoomState;

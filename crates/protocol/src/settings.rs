@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use ts_rs::TS;
 
 use crate::limit::{MAX_EMPTY_TIMEOUT_S, MAX_ROOM_METADATA_BYTES};
-use crate::moderation::Role;
+use crate::role::Role;
 
 /// The settings of a room. What is absent is as the server has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
