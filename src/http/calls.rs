@@ -124,7 +124,7 @@ impl Reader {
             return Some(": listening\n\n".to_owned());
         }
         tokio::select! {
-            event = self.reach.recv() => event.as_ref().and_then(written),
+            event = self.reach.recv() => event.as_deref().and_then(written),
             () = tokio::time::sleep(self.heartbeat) => Some(HEARTBEAT.to_owned()),
             () = self.hub.stopped() => None,
         }

@@ -28,8 +28,11 @@ pub(super) struct NewRoom {
 
 pub(super) async fn show(
     State(state): State<HttpState>,
+    uri: Uri,
+    headers: HeaderMap,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Tagged, Problem> {
+    admin_only(&state, &headers, &uri)?;
     Ok(tagged(state.hub.settings(&room_in_path(path)?)))
 }
 

@@ -9,7 +9,7 @@ use roundtable_protocol::moderation::{Ban, BanKey};
 use roundtable_protocol::{ErrorCode, RoomId};
 use serde::{Deserialize, Serialize};
 
-use crate::shard::moderating::Origin;
+use crate::shard::deed::Origin;
 
 /// Bans of all rooms together; a further one is refused with `ban/too-many`.
 pub const MAX_ALL_BANS: usize = 100_000;

@@ -13,8 +13,8 @@ use roundtable_protocol::{
 };
 
 use crate::journal::Journal;
+use crate::shard::deed::{Audience, Deed, DeedRefused, Done, Origin, Person};
 use crate::shard::inbox::{Command, Inbox, Join, JoinRefused, Joined, Outbox, Request, ToMember};
-use crate::shard::moderating::{Audience, Deed, DeedRefused, Done, Origin, Person};
 use crate::shard::stats::ShardStats;
 
 /// The test's end of the shard.
@@ -193,7 +193,7 @@ impl Thread {
             return Err(DeedRefused::Forbidden);
         }
         match deed {
-            Deed::Ask => Ok(Done::Done),
+            Deed::Ask => Ok(Done::Plain),
             Deed::Find(member) => {
                 let (name, _) = room.members.get(&member).ok_or(DeedRefused::NoMember)?;
                 let (grants, origin) = room.grants.get(&member).cloned().ok_or(DeedRefused::NoMember)?;
@@ -212,21 +212,23 @@ impl Thread {
                 let (_, outbox) = room.members.get(&out.member).ok_or(DeedRefused::NoMember)?;
                 let before = out.before.map(ToMember::Message);
                 let close = ToMember::Close { code: out.code, message: out.message, reconnect_after_ms: None };
-                before.into_iter().chain([close]).for_each(|message| drop(outbox.try_send(message)));
+                for message in before.into_iter().chain([close]) {
+                    let _ = outbox.try_send(message);
+                }
                 drop(rooms);
                 self.leave(id, &out.member, out.reason);
-                Ok(Done::Done)
+                Ok(Done::Plain)
             }
             Deed::Close(_) => {
                 drop(rooms);
                 self.close(id, RoomCloseReason::Closed);
-                Ok(Done::Done)
+                Ok(Done::Plain)
             }
             Deed::Tell(Audience::One(member), _) if !room.members.contains_key(&member) => Err(DeedRefused::NoMember),
             Deed::Tell(audience, message) => {
                 drop(rooms);
                 self.announce(id, &audience, &message);
-                Ok(Done::Done)
+                Ok(Done::Plain)
             }
         }
     }

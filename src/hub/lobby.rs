@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 use super::secret::secret;
 use super::{Hub, HubError, JoinError, now};
 use crate::room::lobby::{Ended, Lobby, LobbyError, WAITING_TIME};
+use crate::shard::deed::Audience;
 use crate::shard::inbox::Command;
-use crate::shard::moderating::Audience;
 
 /// How waiting ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +137,14 @@ impl Hub {
     }
 
     fn end_overdue_knocks(&self, room: &RoomId) {
-        let over = self.0.lobbies.lock().get_mut(room).map(|lobby| lobby.handle_timeout(Instant::now()));
+        let over = {
+            let mut lobbies = self.0.lobbies.lock();
+            let over = lobbies.get_mut(room).map(|lobby| lobby.handle_timeout(Instant::now()));
+            if lobbies.get(room).is_some_and(Lobby::is_empty) {
+                lobbies.remove(room);
+            }
+            over
+        };
         over.unwrap_or_default().into_iter().for_each(|ended| self.settle_knock(room, ended, None));
     }
 

@@ -43,8 +43,8 @@ use self::settings::SettingsTable;
 use self::tickets::Tickets;
 use crate::journal::Journal;
 use crate::room::Now;
+use crate::shard::deed::Origin;
 use crate::shard::inbox::{Command, Inbox, Join, JoinRefused, Joined, Outbox, SendError};
-use crate::shard::moderating::Origin;
 use crate::shard::stats::ShardStats;
 
 /// Tells the STUN and TURN servers of a member, with credentials made for it.

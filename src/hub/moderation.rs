@@ -21,8 +21,8 @@ use super::tickets::{self, Ticket};
 use super::{Hub, HubError, now};
 use crate::room::lobby::LobbyError;
 use crate::room::moderation::HostMute;
+use crate::shard::deed::{Audience, Deed, DeedRefused, Done, Person, PutOut};
 use crate::shard::inbox::Command;
-use crate::shard::moderating::{Audience, Deed, DeedRefused, Done, Person, PutOut};
 
 /// Why an action of a moderator was not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -38,7 +38,8 @@ pub(super) struct Ringing {
 #[derive(Debug, Default)]
 struct State {
     calls: Calls,
-    reaches: HashMap<String, Vec<(u64, mpsc::Sender<CallEvent>)>>,
+    /// Who listens, by identity.
+    reaches: HashMap<String, Vec<Listener>>,
     next: u64,
     /// Whether a task waits for the next deadline.
     is_driven: bool,
@@ -50,12 +51,16 @@ pub struct Reach {
     ringing: Arc<Ringing>,
     identity: String,
     number: u64,
-    events: mpsc::Receiver<CallEvent>,
+    events: mpsc::Receiver<Arc<CallEvent>>,
 }
+
+/// The other end of a [`Reach`], and its number. What is told is shared: a channel keeps room for 32 for as long as it is
+/// there.
+type Listener = (u64, mpsc::Sender<Arc<CallEvent>>);
 
 impl Reach {
     /// The next event; `None` if this one listened too slowly.
-    pub async fn recv(&mut self) -> Option<CallEvent> {
+    pub async fn recv(&mut self) -> Option<Arc<CallEvent>> {
         self.events.recv().await
     }
 }
@@ -86,14 +91,14 @@ impl Ringing {
 
     /// Tells both sides, and whoever follows all calls.
     fn pass_on(&self, state: &mut State) {
-        while let Some(event) = state.calls.poll_event() {
+        while let Some(event) = state.calls.poll_event().map(Arc::new) {
             for identity in [Some(&event.call.to), event.call.from.as_ref()].into_iter().flatten() {
                 if let Some(reaches) = state.reaches.get_mut(identity) {
-                    reaches.retain(|(_, reach)| reach.try_send(event.clone()).is_ok());
+                    reaches.retain(|(_, reach)| reach.try_send(Arc::clone(&event)).is_ok());
                 }
             }
             // Nobody may follow.
-            let _ = self.all.send(event);
+            let _ = self.all.send(Arc::unwrap_or_clone(event));
         }
     }
 }
@@ -150,7 +155,7 @@ impl Hub {
         let (sender, events) = mpsc::channel(REACH_CAPACITY);
         for event in state.calls.of(identity) {
             // What does not fit rings elsewhere.
-            let _ = sender.try_send(event);
+            let _ = sender.try_send(Arc::new(event));
         }
         state.next += 1;
         let number = state.next;
@@ -225,7 +230,7 @@ mod tests {
         while ends.len() < 2 {
             let event = bob.recv().await.unwrap();
             if event.state == CallState::TimedOut {
-                ends.push(event.call.id);
+                ends.push(event.call.id.clone());
             }
         }
         assert_eq!(ends, [short.id, long.id]);

@@ -254,7 +254,7 @@ async fn an_answer_that_nobody_waits_for_any_more_takes_the_member_out_again() {
     let (sender, receiver) = oneshot::channel();
     let journal = Arc::new(Journal::new(id("r"), 2));
     let join = Join {
-        origin: crate::shard::moderating::Origin::default(),
+        origin: crate::shard::deed::Origin::default(),
         settings: None,
         room: id("r"),
         journal,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use roundtable_protocol::{Grants, RoomId};
 
-use crate::shard::moderating::Origin;
+use crate::shard::deed::Origin;
 
 /// What a ticket begins with, by which it is told from a token.
 pub(super) const PREFIX: &str = "move_";

@@ -9,10 +9,10 @@ use roundtable_protocol::{ErrorCode, Grants, MemberId, ServerMessage, TrackId};
 use roundtable_transport::sdp::Offer;
 
 use super::core::{Core, clocks};
+use super::deed::Origin;
 use super::home::Presence;
 use super::inbox::{Joined, Outbox, Request, ToMember};
 use super::letter::{Answered, ChatCopies, MemberOffer, Report, StageCommand};
-use super::moderating::Origin;
 use super::peers::Refusal;
 use super::quality::hints;
 use crate::room::{Effect, FIRST_SEATS, Now};

@@ -8,9 +8,9 @@ use roundtable_protocol::event::TrackInfo;
 use roundtable_protocol::message::{EncodingWish, SlotChange, SlotOwner};
 use roundtable_protocol::{ErrorCode, MemberId, ServerMessage, TrackId};
 
+use super::deed::{Audience, Origin};
 use super::inbox::{Outbox, OutboxError, ToMember};
 use super::letter::{ChatCopies, Publication};
-use super::moderating::{Audience, Origin};
 use crate::journal::Journal;
 use crate::room::slot::Assignment;
 use crate::room::{Now, Room};

@@ -14,8 +14,8 @@ use roundtable_transport::sdp::Offer;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::journal::Journal;
+use crate::shard::deed::{Audience, Deed, DeedRefused, Done, Origin};
 use crate::shard::load::Load;
-use crate::shard::moderating::{Audience, Deed, DeedRefused, Done, Origin};
 use crate::shard::stats::ShardStats;
 
 /// Commands that may wait for a shard; a full inbox refuses with [`Full`] and the caller says `server/overloaded`.

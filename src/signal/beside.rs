@@ -1,5 +1,7 @@
 //! What a conversation has beside its place in a room: actions of a moderator under way, and calls.
 
+use std::sync::Arc;
+
 use roundtable_protocol::call::{Call, CallAnswer, CallEvent};
 use roundtable_protocol::event::MemberInfo;
 use roundtable_protocol::moderation::{ModerationAction, ModerationOutcome};
@@ -31,7 +33,7 @@ pub(super) enum News {
     /// An action is done, or refused.
     Moderated(u32, Result<ModerationOutcome, ModerationError>),
     /// Something became of a call.
-    Call(CallEvent),
+    Call(Arc<CallEvent>),
 }
 
 impl Beside {
@@ -79,7 +81,7 @@ impl Beside {
     }
 }
 
-async fn next_call(reach: &mut Option<Reach>) -> Option<CallEvent> {
+async fn next_call(reach: &mut Option<Reach>) -> Option<Arc<CallEvent>> {
     match reach {
         Some(reach) => reach.recv().await,
         None => std::future::pending().await,

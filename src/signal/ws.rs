@@ -15,7 +15,7 @@ use axum::Error as AxumError;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use bytes::Bytes;
-use roundtable_protocol::call::Call;
+use roundtable_protocol::call::{Call, CallEvent};
 use roundtable_protocol::limit::MAX_CLIENT_MESSAGE_BYTES;
 use roundtable_protocol::message::Welcome;
 use roundtable_protocol::{ErrorCode, PROTOCOL_VERSION, RoomId, ServerMessage};
@@ -319,7 +319,9 @@ impl Conversation {
         match news {
             News::Moderated(id, Ok(outcome)) => self.session.handle_answer(ServerMessage::Moderated { id, outcome }),
             News::Moderated(id, Err(error)) => self.session.handle_refusal(id, error.code(), error.to_string()),
-            News::Call(event) => self.session.handle_answer(ServerMessage::CallEvent { event }),
+            News::Call(event) => {
+                self.session.handle_answer(ServerMessage::CallEvent { event: CallEvent::clone(&event) });
+            }
         }
     }
 

@@ -364,7 +364,7 @@ export function welcome(patch: Partial<Welcome> = {}): ServerMessage {
     version: 1,
     room: "r",
     member: { id: "me", name: "Me" },
-    grants: { publish: true, subscribe: true, chat: true, limits: { receive: {}, publish: {} } },
+    grants: { publish: true, subscribe: true, chat: true, admin: false, limits: { receive: {}, publish: {} } },
     state: roomState({ members: [{ id: "me", name: "Me" }] }),
     iceServers: [],
     seats: 2,

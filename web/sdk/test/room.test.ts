@@ -441,7 +441,7 @@ describe("a room", () => {
     await enter(
       platform,
       welcome({
-        grants: { publish: false, subscribe: true, chat: true, limits: { receive: {}, publish: {} } },
+        grants: { publish: false, subscribe: true, chat: true, admin: false, limits: { receive: {}, publish: {} } },
       }),
     );
     await connected;
