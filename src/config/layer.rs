@@ -166,6 +166,18 @@ pub struct Settings {
     /// Talkers who are heard in a room of more than eight open microphones, 1 to 6; without a seat they are heard on as many voice slots
     #[arg(long, env = "ROUNDTABLE_VOICE_SLOTS", value_name = "NUMBER", help_heading = "Limits")]
     pub voice_slots: Option<u16>,
+    /// Rooms have a lobby unless their settings say otherwise: whoever does not moderate waits to be let in
+    #[arg(
+        long,
+        env = "ROUNDTABLE_LOBBY",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+        help_heading = "Limits"
+    )]
+    pub lobby: Option<bool>,
     /// Bits a second sent to one client at most, all media together, such as 4M or 800k; as much as fits unless given
     #[arg(long, env = "ROUNDTABLE_MAX_RECEIVE_BITRATE", value_name = "BITRATE", help_heading = "Quality")]
     pub max_receive_bitrate: Option<HumanBitrate>,

@@ -179,6 +179,8 @@ pub struct LimitsConfig {
     pub voice_slots: u16,
     /// How often one address may enter a second, with a burst of four times as many; 0 for no limit.
     pub joins_per_ip: u32,
+    /// Whether rooms whose settings say nothing of it have a lobby.
+    pub lobby: bool,
     /// What one member may receive and publish, where the authorisation hook says nothing of it.
     pub member: MemberLimits,
 }
@@ -191,6 +193,7 @@ impl Default for LimitsConfig {
             seats: MAX_SEATS,
             voice_slots: settings::DEFAULT_VOICE_SLOTS,
             joins_per_ip: settings::DEFAULT_JOINS_PER_IP,
+            lobby: false,
             member: MemberLimits::NONE,
         }
     }
@@ -471,6 +474,7 @@ impl Check<'_> {
             seats: self.within("max-seats", max_seats.unwrap_or(default.seats), 0..=MAX_SEATS)?,
             voice_slots: self.within("voice-slots", voice_slots.unwrap_or(default.voice_slots), 1..=MAX_VOICE_SLOTS)?,
             joins_per_ip: self.settings.max_joins_per_ip.unwrap_or(default.joins_per_ip),
+            lobby: self.settings.lobby.unwrap_or(default.lobby),
             member: self.member_limits()?,
         })
     }

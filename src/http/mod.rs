@@ -3,13 +3,16 @@
 mod api;
 mod assets;
 mod auth;
+mod calls;
 mod exchange;
 mod health;
 mod invites;
 mod limit;
 mod members;
+mod moderation;
 mod origin;
 mod problem;
+mod settings;
 mod socket;
 mod sse;
 #[cfg(test)]
@@ -142,8 +145,9 @@ pub fn router(state: HttpState) -> Router {
         )
         .route("/signal/{session}/messages", get(exchange::poll))
         .route("/signal/{session}/events", get(exchange::stream))
-        .route("/api/v1/rooms", get(api::rooms))
-        .route("/api/v1/rooms/{room}", get(api::room))
+        .route("/api/v1/rooms", get(api::rooms).post(settings::create))
+        .route("/api/v1/rooms/{room}", get(api::room).delete(settings::delete))
+        .merge(moderation_routes())
         .route("/api/v1/rooms/{room}/events", get(sse::events))
         .route("/api/v1/rooms/{room}/members", get(members::members))
         .route("/api/v1/rooms/{room}/stats", get(api::room_stats))
@@ -162,6 +166,23 @@ pub fn router(state: HttpState) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(map_response(secure))
         .with_state(state)
+}
+
+/// What operators do to rooms and members, and calls.
+fn moderation_routes() -> Router<HttpState> {
+    let permissions = put(moderation::put_permissions).patch(moderation::patch_permissions);
+    let settings = get(settings::show).put(settings::replace).patch(settings::change);
+    Router::new()
+        .route("/api/v1/rooms/{room}/settings", settings)
+        .route("/api/v1/rooms/{room}/members/{member}/permissions", permissions)
+        .route("/api/v1/rooms/{room}/moderate", post(moderation::moderate))
+        .route("/api/v1/rooms/{room}/bans", get(moderation::bans))
+        .route("/api/v1/rooms/{room}/bans/{ban}", delete(moderation::unban))
+        .route("/api/v1/rooms/{room}/knocks", get(moderation::knocks))
+        .route("/api/v1/calls", post(calls::start))
+        .route("/api/v1/calls/{call}", get(calls::show))
+        .route("/api/v1/calls/{call}/answer", post(calls::answer))
+        .route("/api/v1/users/{identity}/events", get(calls::events))
 }
 
 async fn method_not_allowed() -> Problem {

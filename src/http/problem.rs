@@ -62,6 +62,29 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::BadLimit.as_str(), detail)
     }
 
+    /// What a stable word means over HTTP.
+    pub(super) fn coded(code: ErrorCode, detail: impl Into<String>) -> Self {
+        let status = match code {
+            ErrorCode::ModerationForbidden | ErrorCode::CallForbidden => StatusCode::FORBIDDEN,
+            ErrorCode::RoomUnknown
+            | ErrorCode::MemberUnknown
+            | ErrorCode::TrackUnknown
+            | ErrorCode::BanUnknown
+            | ErrorCode::KnockUnknown
+            | ErrorCode::CallUnknown => StatusCode::NOT_FOUND,
+            ErrorCode::RoomExists | ErrorCode::TooManyBans => StatusCode::CONFLICT,
+            ErrorCode::RoomChanged => StatusCode::PRECONDITION_FAILED,
+            ErrorCode::TooManyCalls => StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::BadSettings | ErrorCode::BadModeration | ErrorCode::BadCall => StatusCode::UNPROCESSABLE_ENTITY,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, code.as_str(), detail)
+    }
+
+    pub(super) fn precondition(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "http/if-match", detail)
+    }
+
     pub(super) fn body(status: StatusCode, detail: impl Into<String>) -> Self {
         Self::new(status, "http/body", detail)
     }
