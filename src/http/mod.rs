@@ -5,7 +5,10 @@ mod assets;
 mod health;
 mod members;
 mod origin;
+mod poll;
 mod problem;
+mod resume;
+mod server_events;
 mod socket;
 mod sse;
 #[cfg(test)]
@@ -20,7 +23,7 @@ use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{get, put};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::problem::Problem;
 use crate::hub::Hub;
@@ -52,7 +55,7 @@ pub struct HttpConfig {
     pub allowed_origins: Vec<String>,
     /// Silence after which an event stream gets a comment, so that proxies keep it open.
     pub sse_heartbeat: Duration,
-    /// Event streams at once; one more is refused with 503.
+    /// Event streams and waiting polls at once; one more is refused with 503.
     pub max_sse_readers: usize,
     /// How patient signalling sockets are.
     pub socket: SocketConfig,
@@ -85,6 +88,12 @@ impl HttpState {
         Self { hub, config: Arc::new(config), sse_seats }
     }
 
+    /// A place for one more reader of events, streaming or waiting.
+    fn reader_seat(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let seat = Arc::clone(&self.sse_seats).try_acquire_owned();
+        seat.map_err(|_| Problem::overloaded("as many read events as may"))
+    }
+
     fn sse_readers(&self) -> usize {
         self.config.max_sse_readers.saturating_sub(self.sse_seats.available_permits())
     }
@@ -95,6 +104,7 @@ impl HttpState {
 pub fn router(state: HttpState) -> Router {
     Router::new()
         .route("/ws", get(socket::open))
+        .route("/api/v1/events", get(server_events::events))
         .route("/api/v1/rooms", get(api::rooms))
         .route("/api/v1/rooms/{room}", get(api::room))
         .route("/api/v1/rooms/{room}/events", get(sse::events))

@@ -16,7 +16,9 @@ mod api;
 mod conversation;
 mod events;
 mod page;
+mod poll;
 mod rules;
+mod server_events;
 mod slow;
 mod talk;
 

@@ -26,6 +26,7 @@ use self::membership::Reply;
 pub use self::presence::Presence;
 use self::rooms::{Claim, Rooms};
 use crate::journal::Journal;
+use crate::journal::ledger::Ledger;
 use crate::shard::inbox::{Command, Inbox, Join, JoinRefused, Joined, Outbox, SendError};
 use crate::shard::stats::ShardStats;
 
@@ -236,6 +237,12 @@ impl Hub {
     #[must_use]
     pub fn room(&self, room: &RoomId) -> Option<Arc<Journal>> {
         self.0.rooms.find(room)
+    }
+
+    /// The events of all rooms in one sequence.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        self.0.rooms.ledger()
     }
 
     /// Ends a room; its members are told. Returns whether the shard took the wish.

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::placing::{Standing, place};
 use crate::journal::Journal;
+use crate::journal::ledger::Ledger;
 
 /// Journals of closed rooms that are kept for late readers; the oldest goes when one more comes.
 pub(super) const MAX_CLOSED: usize = 256;
@@ -21,6 +22,8 @@ const YOUNG: Duration = Duration::from_secs(3);
 pub(super) struct Rooms {
     max_open: usize,
     keep_closed: Duration,
+    /// Where the events of all rooms are gathered.
+    ledger: Arc<Ledger>,
     table: Mutex<Table>,
 }
 
@@ -52,7 +55,13 @@ pub(super) struct Claim {
 
 impl Rooms {
     pub(super) fn new(max_open: usize, keep_closed: Duration) -> Self {
-        Self { max_open, keep_closed, table: Mutex::default() }
+        let ledger = Arc::new(Ledger::new(unix_millis()));
+        Self { max_open, keep_closed, ledger, table: Mutex::default() }
+    }
+
+    /// The events of all rooms.
+    pub(super) fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
     }
 
     /// Finds the journal to join, or begins one, on a shard of those that are `busy` by so many thousandths. `None` if
@@ -69,7 +78,7 @@ impl Rooms {
         }
         // Epochs rise strictly, even if the wall clock does not.
         table.last_epoch = unix_millis().max(table.last_epoch + 1);
-        let journal = Arc::new(Journal::new(room.clone(), table.last_epoch));
+        let journal = Arc::new(Journal::new(room.clone(), table.last_epoch).with_ledger(Arc::clone(&self.ledger)));
         let opened = Instant::now();
         let shard = place(&table.standings(opened, busy));
         table.rooms.insert(room.clone(), Entry { journal: Arc::clone(&journal), shard, opened, claims: 1 });

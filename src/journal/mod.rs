@@ -8,6 +8,7 @@
 //! number from time to time. Beside the events stands everybody who is here now, to be read page
 //! by page (`docs/decisions/0012-audiences-are-counted.md`).
 
+pub mod ledger;
 mod roster;
 
 use std::collections::VecDeque;
@@ -17,6 +18,7 @@ use roundtable_protocol::event::MemberInfo;
 use roundtable_protocol::{Event, EventBody, MemberId, RoomId, RoomState};
 use tokio::sync::watch;
 
+use self::ledger::Ledger;
 pub use self::roster::Page;
 use self::roster::Roster;
 
@@ -32,6 +34,8 @@ pub struct Journal {
     epoch: u64,
     ring: Mutex<Ring>,
     last: watch::Sender<u64>,
+    /// Where the events of all rooms are gathered.
+    ledger: Option<Arc<Ledger>>,
 }
 
 /// What a reader gets.
@@ -58,7 +62,13 @@ impl Journal {
     pub fn new(room: RoomId, epoch: u64) -> Self {
         let state = Arc::new(RoomState::new(room.clone(), epoch));
         let ring = Mutex::new(Ring { events: VecDeque::new(), text_bytes: 0, state, roster: Roster::default() });
-        Self { room, epoch, ring, last: watch::Sender::new(0) }
+        Self { room, epoch, ring, last: watch::Sender::new(0), ledger: None }
+    }
+
+    /// Hands each event on to the ledger of all rooms as well, in the order of its numbers.
+    #[must_use]
+    pub fn with_ledger(self, ledger: Arc<Ledger>) -> Self {
+        Self { ledger: Some(ledger), ..self }
     }
 
     /// Appends an event and wakes the readers. The journal numbers it: its `seq`, and that of the
@@ -76,10 +86,17 @@ impl Journal {
             if let EventBody::Chat { message } = &mut event.body {
                 message.seq = seq;
             }
-            ring.push(event);
+            let event = ring.push(event);
+            if let Some(ledger) = &self.ledger {
+                // Below the lock, so that the ledger has the events of a room in their order.
+                ledger.push(&self.room, self.epoch, event);
+            }
             seq
         };
         self.last.send_replace(seq);
+        if let Some(ledger) = &self.ledger {
+            ledger.wake();
+        }
         seq
     }
 
@@ -171,7 +188,7 @@ impl Journal {
 }
 
 impl Ring {
-    fn push(&mut self, event: Event) {
+    fn push(&mut self, event: Event) -> Arc<Event> {
         match &event.body {
             EventBody::Joined { member } => self.roster.enter(member),
             EventBody::Left { member, .. } => self.roster.exit(member),
@@ -180,11 +197,13 @@ impl Ring {
         }
         Arc::make_mut(&mut self.state).apply(&event);
         self.text_bytes += text_bytes(&event);
-        self.events.push_back(Arc::new(event));
+        let event = Arc::new(event);
+        self.events.push_back(Arc::clone(&event));
         while self.events.len() > MAX_EVENTS || (self.text_bytes > MAX_TEXT_BYTES && self.events.len() > 1) {
             let Some(oldest) = self.events.pop_front() else { break };
             self.text_bytes -= text_bytes(&oldest);
         }
+        event
     }
 
     fn read_after(&self, seq: u64, at_most: usize) -> Option<Vec<Arc<Event>>> {
@@ -197,7 +216,8 @@ impl Ring {
 }
 
 /// What an event weighs: the strings that people choose. The rest is bounded by [`MAX_EVENTS`].
-fn text_bytes(event: &Event) -> usize {
+#[must_use]
+pub fn text_bytes(event: &Event) -> usize {
     match &event.body {
         EventBody::Joined { member } => member.name.len(),
         EventBody::Audience { listed, counted, .. } => {
