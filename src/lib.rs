@@ -37,6 +37,7 @@ mod room;
 mod shard;
 mod signal;
 mod turn;
+mod webhook;
 
 pub use axum::Router;
 pub use config::Config;

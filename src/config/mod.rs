@@ -6,6 +6,7 @@ pub mod duration;
 pub mod file;
 pub mod layer;
 pub mod settings;
+mod webhook;
 
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use crate::telemetry::{LogConfig, LogFormat};
 pub use crate::turn::credential::Secret;
 use crate::turn::url::{InvalidUrl, UrlKind, check_url};
 pub use crate::turn::{IceConfig, TurnAuth, TurnConfig};
+pub use crate::webhook::{BadSecret, BadUrl, Patience, SigningSecret, WebhookConfig, WebhookUrl};
 
 /// Longest life of a TURN credential.
 pub const MAX_TURN_TTL: Duration = Duration::from_secs(24 * 60 * 60);
@@ -58,6 +60,8 @@ pub struct Config {
     pub ice: IceConfig,
     /// How much is allowed.
     pub limits: LimitsConfig,
+    /// Who is told of events by HTTP.
+    pub webhooks: WebhookConfig,
     /// What is logged; the library itself installs nothing.
     pub log: LogConfig,
     /// The room whose media plane is recorded, if any.
@@ -237,6 +241,7 @@ impl Check<'_> {
             media: self.media()?,
             ice: IceConfig { stun: self.stun()?, turn: self.turn()? },
             limits: self.limits()?,
+            webhooks: self.webhooks()?,
             log: self.log()?,
             record: self.record()?,
         })
@@ -466,6 +471,7 @@ impl Check<'_> {
     }
 }
 
+/// Reads a secret from its file, without the line end.
 fn read_secret(path: &Path) -> Result<Secret, String> {
     let file = SystemFile::open(path).map_err(|error| error.to_string())?;
     let mut text = String::new();

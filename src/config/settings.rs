@@ -27,11 +27,14 @@ pub const DEFAULT_MAX_MEMBERS: u32 = 2_000;
 /// Talkers heard in a room of many microphones unless told otherwise.
 pub const DEFAULT_VOICE_SLOTS: u16 = 3;
 
+/// How long an event is tried before a webhook gives it up unless told otherwise.
+pub const DEFAULT_WEBHOOK_GIVE_UP: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Mebibytes of a recording unless told otherwise: about an hour of a room of ten.
 pub const DEFAULT_RECORD_TRACE_MAX: u32 = 256;
 
 /// The keys whose values are never shown.
-const SECRETS: [&str; 2] = ["turn-secret", "turn-pass"];
+const SECRETS: [&str; 3] = ["turn-secret", "turn-pass", "webhook-secret"];
 
 /// Where a value comes from, from weakest to strongest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -194,6 +197,12 @@ pub fn merge(given: &Given, file: &File) -> Merged {
         max_video_height,
         max_video_fps,
         last_n,
+        webhook,
+        webhook_secret,
+        webhook_secret_file,
+        webhook_types,
+        webhook_allow_private,
+        webhook_give_up,
         log,
         log_format,
         record_trace,
@@ -244,6 +253,10 @@ fn default_settings() -> Settings {
         max_members: Some(DEFAULT_MAX_MEMBERS),
         max_seats: Some(MAX_SEATS),
         voice_slots: Some(DEFAULT_VOICE_SLOTS),
+        webhook: Some(Vec::new()),
+        webhook_types: Some(Vec::new()),
+        webhook_allow_private: Some(false),
+        webhook_give_up: Some(HumanDuration(DEFAULT_WEBHOOK_GIVE_UP)),
         log: Some(filter),
         log_format: Some(LogFormat::Auto),
         record_trace_max: Some(DEFAULT_RECORD_TRACE_MAX),
@@ -262,5 +275,7 @@ fn default_settings() -> Settings {
         max_video_height: None,
         max_video_fps: None,
         last_n: None,
+        webhook_secret: None,
+        webhook_secret_file: None,
     }
 }

@@ -13,6 +13,7 @@ mod socket;
 mod sse;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,12 +23,13 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::middleware::map_response;
 use axum::response::Response;
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::problem::Problem;
 use crate::hub::Hub;
 use crate::signal::ws::SocketConfig;
+use crate::webhook::{WebhookConfig, Webhooks};
 
 /// Largest body of a request, in bytes: many times what the limits of a member take.
 const MAX_BODY_BYTES: usize = 16 * 1024;
@@ -78,6 +80,7 @@ pub struct HttpState {
     hub: Hub,
     config: Arc<HttpConfig>,
     sse_seats: Arc<Semaphore>,
+    webhooks: Webhooks,
 }
 
 impl HttpState {
@@ -85,7 +88,14 @@ impl HttpState {
     #[must_use]
     pub fn new(hub: Hub, config: HttpConfig) -> Self {
         let sse_seats = Arc::new(Semaphore::new(config.max_sse_readers.min(Semaphore::MAX_PERMITS)));
-        Self { hub, config: Arc::new(config), sse_seats }
+        let webhooks = Webhooks::new(WebhookConfig::default());
+        Self { hub, config: Arc::new(config), sse_seats, webhooks }
+    }
+
+    /// Shows these receivers of webhooks, and lets them be told again what they missed.
+    #[must_use]
+    pub fn with_webhooks(self, webhooks: Webhooks) -> Self {
+        Self { webhooks, ..self }
     }
 
     /// A place for one more reader of events, streaming or waiting.
@@ -112,6 +122,9 @@ pub fn router(state: HttpState) -> Router {
         .route("/api/v1/rooms/{room}/stats", get(api::room_stats))
         .route("/api/v1/rooms/{room}/members/{member}/limits", put(api::set_limits))
         .route("/api/v1/stats", get(api::stats))
+        .route("/api/v1/webhooks", get(webhooks::list))
+        .route("/api/v1/webhooks/dead-letters", get(webhooks::dead_letters))
+        .route("/api/v1/webhooks/dead-letters/{id}/retry", post(webhooks::retry))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/healthz", get(health::ready))

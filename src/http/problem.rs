@@ -60,6 +60,11 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "http/query", detail)
     }
 
+    pub(super) fn letter_unknown() -> Self {
+        let detail = "there is no such dead letter: it was sent again, or is not kept any more";
+        Self::new(StatusCode::NOT_FOUND, "http/not-found", detail)
+    }
+
     pub(super) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "http/not-found", "there is nothing here")
     }

@@ -21,6 +21,7 @@ mod rules;
 mod server_events;
 mod slow;
 mod talk;
+mod webhooks;
 
 /// Longer than anything here takes; a test that waits for it has failed.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -26,6 +26,7 @@ use crate::hub::{Authorize, Hub, HubConfig, IceServers};
 use crate::shard::inbox::Command;
 use crate::shard::tape::Tape;
 use crate::shard::{ShardConfig, ShardHandle, spawn};
+use crate::webhook::{WebhookTasks, Webhooks};
 
 /// How long a stop may take: after that sockets are closed on whoever is left.
 pub const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -90,7 +91,8 @@ impl Builder {
     }
 
     /// Starts the rooms without a listener of their own: mount [`Conference::router`] in your application.
-    /// Of the settings, [`Config::http`]'s listener and certificate have no use then.
+    /// Of the settings, [`Config::http`]'s listener and certificate have no use then. Webhooks want a Tokio runtime to
+    /// be entered.
     ///
     /// # Errors
     /// [`StartError::Media`] when the UDP port cannot be had.
@@ -238,6 +240,9 @@ pub struct Conference {
     state: HttpState,
     udp: Vec<SocketAddr>,
     shards: Vec<ShardHandle>,
+    webhooks: Webhooks,
+    /// They end with this.
+    _webhook_tasks: WebhookTasks,
 }
 
 impl Conference {
@@ -254,11 +259,13 @@ impl Conference {
         let inboxes = shards.iter().map(ShardHandle::inbox).collect();
         let hub = Hub::new(hub_config(&config), inboxes, ice_servers(config.ice), authorizer);
         let http = HttpConfig { allowed_origins: config.http.allowed_origins, ..HttpConfig::default() };
-        let state = HttpState::new(hub.clone(), http);
+        let webhooks = Webhooks::new(config.webhooks);
+        let webhook_tasks = webhooks.start(hub.ledger());
+        let state = HttpState::new(hub.clone(), http).with_webhooks(webhooks.clone());
         let mut udp: Vec<SocketAddr> = shards.iter().flat_map(ShardHandle::udp_addrs).collect();
         udp.sort_unstable();
         udp.dedup();
-        Ok(Self { handle: Handle { hub }, state, udp, shards })
+        Ok(Self { handle: Handle { hub }, state, udp, shards, webhooks, _webhook_tasks: webhook_tasks })
     }
 
     /// The page, the WebSocket and the API: for the root of a host or nested under any prefix.
@@ -300,6 +307,8 @@ impl Conference {
         if left > 0 {
             tracing::warn!(left, "sessions did not end in time and are cut off");
         }
+        let ledger = self.handle.hub.ledger();
+        self.webhooks.drain(ledger, deadline.saturating_duration_since(Instant::now())).await;
         let shards = std::mem::take(&mut self.shards);
         // A thread of its own, because a runtime that shuts down waits for its blocking tasks.
         let (ended, end) = oneshot::channel();
