@@ -2,11 +2,15 @@
 
 mod api;
 mod assets;
+mod errors;
 mod health;
+mod idempotency;
 mod members;
+mod openapi;
 mod origin;
 mod poll;
 mod problem;
+mod request_id;
 mod resume;
 mod server_events;
 mod socket;
@@ -21,11 +25,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::header::{self, HeaderName, HeaderValue};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use self::idempotency::Answers;
 use self::problem::Problem;
 use crate::hub::Hub;
 use crate::signal::ws::SocketConfig;
@@ -81,6 +86,7 @@ pub struct HttpState {
     config: Arc<HttpConfig>,
     sse_seats: Arc<Semaphore>,
     webhooks: Webhooks,
+    answers: Arc<Answers>,
 }
 
 impl HttpState {
@@ -89,7 +95,7 @@ impl HttpState {
     pub fn new(hub: Hub, config: HttpConfig) -> Self {
         let sse_seats = Arc::new(Semaphore::new(config.max_sse_readers.min(Semaphore::MAX_PERMITS)));
         let webhooks = Webhooks::new(WebhookConfig::default());
-        Self { hub, config: Arc::new(config), sse_seats, webhooks }
+        Self { hub, config: Arc::new(config), sse_seats, webhooks, answers: Arc::default() }
     }
 
     /// Shows these receivers of webhooks, and lets them be told again what they missed.
@@ -128,11 +134,15 @@ pub fn router(state: HttpState) -> Router {
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/healthz", get(health::ready))
+        .route("/openapi.json", get(openapi::document))
+        .route("/errors/{area}/{word}", get(errors::page))
         .route("/", get(assets::page))
         .route("/r/{room}", get(assets::page))
         .fallback(assets::file)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn_with_state(state.clone(), idempotency::once))
+        .layer(from_fn(request_id::identify))
         .layer(map_response(secure))
         .with_state(state)
 }

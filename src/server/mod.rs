@@ -13,6 +13,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::RustlsConfig;
+use hyper_util::rt::TokioExecutor;
+use hyper_util::server::conn::auto;
 use roundtable_protocol::limit::MAX_VOICE_SLOTS;
 use roundtable_protocol::{MemberId, RoomId, RoomState};
 use tokio::sync::oneshot;
@@ -34,6 +36,14 @@ pub const STOP_WITHIN: Duration = Duration::from_secs(5);
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
+/// Requests at once on one connection of HTTP/2; further ones wait at the client.
+const MAX_STREAMS: u32 = 100;
+/// The head of a request over HTTP/2, in bytes; a larger one is refused.
+const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
+/// How often a connection of HTTP/2 is asked whether it still lives …
+const PING_EVERY: Duration = Duration::from_secs(30);
+/// … and how long it may take to say so.
+const PONG_WITHIN: Duration = Duration::from_secs(20);
 /// How long the shard's thread may take to end once it was told to.
 const THREAD_WITHIN: Duration = Duration::from_secs(1);
 
@@ -383,6 +393,16 @@ fn ice_servers(ice: IceConfig) -> IceServers {
     })
 }
 
+/// What one connection of HTTP/2 may do, which browsers speak over TLS only.
+fn limit_http2(builder: &mut auto::Builder<TokioExecutor>) {
+    builder
+        .http2()
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADER_LIST_BYTES)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PONG_WITHIN);
+}
+
 async fn serve(
     listener: TcpListener,
     tls: Option<RustlsConfig>,
@@ -395,11 +415,12 @@ async fn serve(
         ($server:expr) => {{
             let mut server = $server.handle(handle).first_request_timeout(HEAD_WITHIN);
             server.http_builder().http1().header_read_timeout(HEAD_WITHIN);
+            limit_http2(server.http_builder());
             server.serve(router.into_make_service()).await
         }};
     }
     match tls {
-        None => serve!(axum_server::from_tcp(listener)?.acceptor(NoDelayAcceptor::new())),
+        None => serve!(axum_server::from_tcp(listener)?.acceptor(NoDelayAcceptor::new()).http1_only()),
         Some(tls) => serve!(
             axum_server::from_tcp_rustls(listener, tls)?
                 .map(|acceptor| acceptor.handshake_timeout(HANDSHAKE_WITHIN).acceptor(NoDelayAcceptor::new()))
