@@ -393,7 +393,8 @@ fn ice_servers(ice: IceConfig) -> IceServers {
     })
 }
 
-/// What one connection of HTTP/2 may do, which browsers speak over TLS only.
+/// What one connection of HTTP/2 may do. Browsers speak it over TLS only; in the clear it is there for who begins with it, since
+/// the listener that knows HTTP/1.1 alone would know no WebSockets either.
 fn limit_http2(builder: &mut auto::Builder<TokioExecutor>) {
     builder
         .http2()
@@ -420,7 +421,7 @@ async fn serve(
         }};
     }
     match tls {
-        None => serve!(axum_server::from_tcp(listener)?.acceptor(NoDelayAcceptor::new()).http1_only()),
+        None => serve!(axum_server::from_tcp(listener)?.acceptor(NoDelayAcceptor::new())),
         Some(tls) => serve!(
             axum_server::from_tcp_rustls(listener, tls)?
                 .map(|acceptor| acceptor.handshake_timeout(HANDSHAKE_WITHIN).acceptor(NoDelayAcceptor::new()))

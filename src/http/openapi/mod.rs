@@ -7,12 +7,13 @@ mod routes;
 use std::sync::LazyLock;
 
 use axum::http::{HeaderName, HeaderValue, header};
+use roundtable_protocol::ErrorCode;
 use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 pub(super) use self::routes::ROUTES;
-use super::problem::Details;
+use super::problem::{Details, HTTP_CODES};
 
 /// One method of one path.
 pub(super) struct Route {
@@ -88,7 +89,14 @@ pub(super) fn describe() -> Value {
         },
         "paths": paths,
         "components": { "schemas": schemas.take_definitions(true) },
+        "x-error-codes": codes(),
     })
+}
+
+/// Every code that a problem may have.
+fn codes() -> Vec<&'static str> {
+    let ours = ErrorCode::ALL.iter().map(|code| code.as_str());
+    ours.chain(HTTP_CODES.iter().map(|(code, _)| *code)).collect()
 }
 
 fn operation(route: &Route, problem: &Schema, schemas: &mut SchemaGenerator) -> Value {
