@@ -150,7 +150,9 @@ mod tests {
     fn what_is_too_old_or_never_was_is_not_there() {
         let ledger = Arc::new(Ledger::new(3));
         let journal = journal(&ledger, "a", 7);
-        (0..MAX_ENTRIES + 10).for_each(|_| drop(journal.append(speaking())));
+        for _ in 0..MAX_ENTRIES + 10 {
+            journal.append(speaking());
+        }
         let last = MAX_ENTRIES as u64 + 10;
         assert_eq!(ledger.read_after(10, usize::MAX).map(|entries| entries.len()), Some(MAX_ENTRIES));
         assert_eq!(ledger.read_after(9, usize::MAX), None);
@@ -164,7 +166,7 @@ mod tests {
         std::thread::scope(|scope| {
             for room in 0..4_u64 {
                 let journal = journal(&ledger, &format!("r{room}"), room);
-                scope.spawn(move || (0..1_000).for_each(|_| drop(journal.append(speaking()))));
+                scope.spawn(move || (0..1_000).map(|_| journal.append(speaking())).max());
             }
         });
         let entries = ledger.read_after(0, usize::MAX).unwrap();

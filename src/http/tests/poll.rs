@@ -63,7 +63,9 @@ async fn a_number_that_means_nothing_resets_and_a_room_that_is_over_says_so() {
     let site = Site::start().await;
     let (ann, welcome) = Talk::enter(&site, "r", "Ann").await;
     let epoch = welcome.state.epoch;
-    (0..MAX_EVENTS).for_each(|_| drop(site.append("r", speaking(&member("m1"), true))));
+    for _ in 0..MAX_EVENTS {
+        site.append("r", speaking(&member("m1"), true));
+    }
     for after in
         [format!("{epoch}-0"), format!("{epoch}-9999"), "0".to_owned(), format!("{}-2049", epoch - 1), "x".into()]
     {
