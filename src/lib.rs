@@ -39,6 +39,7 @@ mod room;
 mod shard;
 mod signal;
 mod turn;
+mod webhook;
 
 pub use auth::Invite;
 pub use axum::Router;

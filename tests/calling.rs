@@ -12,7 +12,7 @@ use common::socket::{Heard, RawSocket};
 use serde_json::{Value, json};
 
 async fn listen(server: &Running, identity: &str) -> EventReader {
-    let reader = EventReader::open_path(server.place.http, &format!("/api/v1/users/{identity}/events"), None).await;
+    let reader = EventReader::open_at(server.place.http, &format!("/api/v1/users/{identity}/events"), None).await;
     assert_eq!(reader.status, 200);
     reader
 }

@@ -8,6 +8,7 @@ pub mod file;
 pub mod issue;
 pub mod layer;
 pub mod settings;
+mod webhook;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ pub use crate::telemetry::{LogConfig, LogFormat};
 pub use crate::turn::credential::Secret;
 use crate::turn::url::{InvalidUrl, UrlKind, check_url};
 pub use crate::turn::{IceConfig, TurnAuth, TurnConfig};
+pub use crate::webhook::{BadSecret, BadUrl, Patience, SigningSecret, WebhookConfig, WebhookUrl};
 
 /// Longest life of a TURN credential.
 pub const MAX_TURN_TTL: Duration = Duration::from_secs(24 * 60 * 60);
@@ -71,6 +73,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// What rooms outlive.
     pub rooms: RoomsConfig,
+    /// Who is told of events by HTTP.
+    pub webhooks: WebhookConfig,
     /// What is logged; the library itself installs nothing.
     pub log: LogConfig,
     /// The room whose media plane is recorded, if any.
@@ -295,6 +299,7 @@ impl Check<'_> {
             ice: IceConfig { stun: self.stun()?, turn: self.turn()? },
             limits: self.limits()?,
             rooms: self.rooms()?,
+            webhooks: self.webhooks()?,
             log: self.log()?,
             record: self.record()?,
         })
@@ -537,6 +542,7 @@ impl Check<'_> {
     }
 }
 
+/// Reads a secret from its file, without the line end.
 fn read_secret(path: &Path) -> Result<Secret, String> {
     let file = SystemFile::open(path).map_err(|error| error.to_string())?;
     let mut text = String::new();

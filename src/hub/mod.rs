@@ -41,6 +41,7 @@ use self::ringing::Ringing;
 use self::rooms::{Claim, Keepers, Rooms};
 use self::settings::SettingsTable;
 use self::tickets::Tickets;
+use crate::journal::ledger::Ledger;
 use crate::journal::{Journal, Keeper};
 use crate::room::Now;
 use crate::room::member::Newcomer;
@@ -361,7 +362,8 @@ impl Hub {
         for (open, sessions) in restoring::find(store)? {
             let shard = self.0.rooms.place(self.0.inboxes.iter().map(|inbox| inbox.load().permille()));
             let (Some(keeper), Some(inbox)) = (self.0.rooms.keeper(shard), self.0.inboxes.get(shard)) else { continue };
-            let restoring::Found { journal, members, written } = restoring::read(store, &open, sessions, keeper)?;
+            let restoring::Found { journal, members, written } =
+                restoring::read(store, &open, sessions, (keeper, Arc::clone(self.0.rooms.ledger())))?;
             let Some(claim) = self.0.rooms.adopt(&journal, shard) else {
                 tracing::warn!(room = %open.room, "a room is not opened again: there are as many as may be");
                 continue;
@@ -497,6 +499,12 @@ impl Hub {
     #[must_use]
     pub fn room(&self, room: &RoomId) -> Option<Arc<Journal>> {
         self.0.rooms.find(room)
+    }
+
+    /// The events of all rooms in one sequence.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        self.0.rooms.ledger()
     }
 
     /// Ends a room; its members are told. Returns whether the shard took the wish.

@@ -13,6 +13,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::RustlsConfig;
+use hyper_util::rt::TokioExecutor;
+use hyper_util::server::conn::auto;
 use roundtable_protocol::call::CallEvent;
 use roundtable_protocol::limit::MAX_VOICE_SLOTS;
 use roundtable_protocol::{MemberId, RoomId, RoomState};
@@ -29,6 +31,7 @@ use crate::shard::inbox::Command;
 use crate::shard::tape::Tape;
 use crate::shard::{ShardConfig, ShardHandle, spawn};
 use crate::store::{OpenError, Store, StoreConfig, StoreError};
+use crate::webhook::{WebhookTasks, Webhooks};
 
 /// How long a stop may take: after that sockets are closed on whoever is left.
 pub const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -36,6 +39,14 @@ pub const STOP_WITHIN: Duration = Duration::from_secs(5);
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
+/// Requests at once on one connection of HTTP/2; further ones wait at the client.
+const MAX_STREAMS: u32 = 100;
+/// The head of a request over HTTP/2, in bytes; a larger one is refused.
+const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
+/// How often a connection of HTTP/2 is asked whether it still lives …
+const PING_EVERY: Duration = Duration::from_secs(30);
+/// … and how long it may take to say so.
+const PONG_WITHIN: Duration = Duration::from_secs(20);
 /// How long the shard's thread may take to end once it was told to.
 const THREAD_WITHIN: Duration = Duration::from_secs(1);
 
@@ -106,7 +117,8 @@ impl Builder {
     }
 
     /// Starts the rooms without a listener of their own: mount [`Conference::router`] in your application.
-    /// Of the settings, [`Config::http`]'s listener and certificate have no use then.
+    /// Of the settings, [`Config::http`]'s listener and certificate have no use then. Webhooks want a Tokio runtime to
+    /// be entered.
     ///
     /// # Errors
     /// [`StartError::Media`] when the UDP port cannot be had.
@@ -306,6 +318,9 @@ pub struct Conference {
     udp: Vec<SocketAddr>,
     shards: Vec<ShardHandle>,
     store: Option<Store>,
+    webhooks: Webhooks,
+    /// They end with this.
+    _webhook_tasks: WebhookTasks,
 }
 
 impl Conference {
@@ -336,7 +351,9 @@ impl Conference {
             entries: EntryLimit { per_second, burst: per_second.saturating_mul(4) },
             ..HttpConfig::default()
         };
-        let mut state = HttpState::new(hub.clone(), http);
+        let webhooks = Webhooks::new(config.webhooks);
+        let webhook_tasks = webhooks.start(hub.ledger());
+        let mut state = HttpState::new(hub.clone(), http).with_webhooks(webhooks.clone());
         if let Some(authority) = &authority {
             state = state.with_authority(Arc::clone(authority));
         }
@@ -344,7 +361,8 @@ impl Conference {
         udp.sort_unstable();
         udp.dedup();
         let invites = Arc::clone(state.invites());
-        Ok(Self { handle: Handle { hub, authority, invites }, state, udp, shards, store })
+        let handle = Handle { hub, authority, invites };
+        Ok(Self { handle, state, udp, shards, store, webhooks, _webhook_tasks: webhook_tasks })
     }
 
     /// The page, the WebSocket and the API: for the root of a host or nested under any prefix.
@@ -386,6 +404,8 @@ impl Conference {
         if left > 0 {
             tracing::warn!(left, "sessions did not end in time and are cut off");
         }
+        let ledger = self.handle.hub.ledger();
+        self.webhooks.drain(ledger, deadline.saturating_duration_since(Instant::now())).await;
         let (shards, store) = (std::mem::take(&mut self.shards), self.store.take());
         // A thread of its own, because a runtime that shuts down waits for its blocking tasks.
         let (ended, end) = oneshot::channel();
@@ -473,6 +493,17 @@ fn ice_servers(ice: IceConfig) -> IceServers {
     })
 }
 
+/// What one connection of HTTP/2 may do. Browsers speak it over TLS only; in the clear it is there for who begins with it, since
+/// the listener that knows HTTP/1.1 alone would know no WebSockets either.
+fn limit_http2(builder: &mut auto::Builder<TokioExecutor>) {
+    builder
+        .http2()
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADER_LIST_BYTES)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PONG_WITHIN);
+}
+
 async fn serve(
     listener: TcpListener,
     tls: Option<RustlsConfig>,
@@ -485,6 +516,7 @@ async fn serve(
         ($server:expr) => {{
             let mut server = $server.handle(handle).first_request_timeout(HEAD_WITHIN);
             server.http_builder().http1().header_read_timeout(HEAD_WITHIN);
+            limit_http2(server.http_builder());
             server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
         }};
     }

@@ -21,7 +21,7 @@ const FLOORS: &[&[&str]] = &[
     &["rate", "replay", "store", "telemetry"],
     &["auth", "journal", "room", "net", "turn"],
     &["shard"],
-    &["hub"],
+    &["hub", "webhook"],
     &["signal"],
     &["config", "http"],
     &["server"],

@@ -38,11 +38,11 @@ pub struct EventReader {
 impl EventReader {
     /// Opens the stream of a room, behind the event `last` if there is one.
     pub async fn open(address: SocketAddr, room: &str, last: Option<&str>) -> Self {
-        Self::open_path(address, &format!("/api/v1/rooms/{room}/events"), last).await
+        Self::open_at(address, &format!("/api/v1/rooms/{room}/events"), last).await
     }
 
-    /// Opens any stream of events.
-    pub async fn open_path(address: SocketAddr, path: &str, last: Option<&str>) -> Self {
+    /// Opens the stream at a path.
+    pub async fn open_at(address: SocketAddr, path: &str, last: Option<&str>) -> Self {
         let stream = TcpStream::connect(address).await.expect("the server listens");
         let mut stream = BufReader::new(stream);
         let resume = last.map_or_else(String::new, |id| format!("Last-Event-ID: {id}\r\n"));

@@ -11,6 +11,7 @@
 pub mod call;
 pub mod error;
 pub mod event;
+pub mod feed;
 pub mod grant;
 pub mod id;
 pub mod limit;

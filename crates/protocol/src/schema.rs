@@ -9,6 +9,7 @@ use crate::event::{
     ChatMessage, ErrorInfo, Event, EventBody, LeaveReason, MediaKind, MemberInfo, RoomCloseReason, TrackInfo,
     TrackSource,
 };
+use crate::feed::{EventPage, ServerEvent, ServerEventPage, ServerState, WebhookBody, WebhookData};
 use crate::grant::{Grants, MemberLimits, QualityLimits, Sources};
 use crate::id::{MemberId, MessageId, RoomId, TrackId};
 use crate::message::{
@@ -35,6 +36,9 @@ struct Protocol {
     room_state: RoomState,
     room_stats: RoomStats,
     roster_page: RosterPage,
+    event_page: EventPage,
+    server_event_page: ServerEventPage,
+    webhook_body: WebhookBody,
 }
 
 /// The JSON Schema (draft 2020-12) of the protocol, as `roundtable schema` prints it.
@@ -99,6 +103,12 @@ pub fn typescript() -> String {
         Event,
         RoomState,
         RosterPage,
+        EventPage,
+        ServerEvent,
+        ServerState,
+        ServerEventPage,
+        WebhookData,
+        WebhookBody,
         Resume,
         PublishRequest,
         SubscribeChange,

@@ -734,6 +734,108 @@ members: Array<MemberInfo>,
  * pages are at the end; nobody who stays is left out or comes twice.
  */
 next: number | null, };
+export type EventPage = { 
+/**
+ * The room's id.
+ */
+room: RoomId, 
+/**
+ * Which life of the room this is.
+ */
+epoch: number, 
+/**
+ * The room as it is now, when what the reader lacks is not kept any more or it named no event: start again from this.
+ */
+reset?: RoomState, 
+/**
+ * The events behind the one that was named, in order and without a gap; empty when nothing came in time.
+ */
+events: Array<Event>, 
+/**
+ * `EPOCH-SEQ` of the last event the reader has now: the `after` of its next poll.
+ */
+next: string, 
+/**
+ * Whether the room is over and the reader has everything: no further poll makes sense.
+ */
+closed: boolean, };
+export type ServerEvent = { 
+/**
+ * Position in the server's own sequence, from 1. A reader that filters sees gaps.
+ */
+number: number, 
+/**
+ * In which room it happened.
+ */
+room: RoomId, 
+/**
+ * In which life of the room.
+ */
+epoch: number, 
+/**
+ * What happened; `seq` is the number in the room's own stream.
+ */
+event: Event, };
+export type ServerState = { 
+/**
+ * Which start of the server this is, in milliseconds since 1970 UTC.
+ */
+boot: number, 
+/**
+ * Entries with greater numbers follow. One whose `seq` is not above its room's here is in this state already.
+ */
+number: number, 
+/**
+ * The open rooms, ordered by id.
+ */
+rooms: Array<RoomState>, 
+/**
+ * Whether these are all rooms asked for; otherwise the rest is to be had one by one.
+ */
+complete: boolean, };
+export type ServerEventPage = { 
+/**
+ * Which start of the server this is.
+ */
+boot: number, 
+/**
+ * All rooms as they are now, when the entry that was named is too old, of another start, or none was named.
+ */
+reset?: ServerState, 
+/**
+ * The entries behind the one that was named, in order; empty when nothing came in time.
+ */
+events: Array<ServerEvent>, 
+/**
+ * `BOOT-NUMBER` of the last entry that was looked at: the `after` of the next poll.
+ */
+next: string, };
+export type WebhookData = { 
+/**
+ * In which room.
+ */
+room: RoomId, 
+/**
+ * In which life of the room.
+ */
+epoch: number, 
+/**
+ * What.
+ */
+event: Event, };
+export type WebhookBody = { 
+/**
+ * The type of the event.
+ */
+type: string, 
+/**
+ * When it happened, in RFC 3339 with milliseconds.
+ */
+timestamp: string, 
+/**
+ * What happened.
+ */
+data: WebhookData, };
 export type Resume = { 
 /**
  * The token of its `welcome`.
