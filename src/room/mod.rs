@@ -3,11 +3,13 @@
 pub mod absence;
 pub mod audience;
 pub mod chat;
+pub mod document;
 pub mod last_n;
 pub mod member;
 pub mod record;
 pub mod slot;
 pub mod speaker;
+pub mod topic;
 
 #[cfg(test)]
 mod tests;
@@ -633,6 +635,12 @@ impl Room {
     #[must_use]
     pub fn may_subscribe(&self, id: &MemberId) -> bool {
         self.members.get(id).is_some_and(|m| m.grants.subscribe)
+    }
+
+    /// Whether a member may publish data to a topic.
+    #[must_use]
+    pub fn may_publish_data(&self, id: &MemberId, topic: &str) -> bool {
+        self.members.get(id).is_some_and(|m| topic::may_publish(&m.grants, topic))
     }
 
     /// The generation and track of a member's slot.

@@ -8,6 +8,7 @@ mod arena;
 mod conversation;
 mod core;
 mod counters;
+mod data;
 mod endpoint;
 mod failing;
 mod fanout;
