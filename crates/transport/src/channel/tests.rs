@@ -409,7 +409,7 @@ fn a_lossy_channel_that_stalls_is_left_alone() {
 #[test]
 fn who_does_not_take_events_closes_the_window_and_loses_nothing() {
     let mut pair = Pair::chatting();
-    let texts: Vec<_> = (0..300).map(|n| format!("{n:04}").repeat(500)).collect();
+    let texts: Vec<_> = (0..500).map(|n| format!("{n:04}").repeat(500)).collect();
     for sent in &texts {
         pair.browser.text(0, sent);
     }
