@@ -131,6 +131,8 @@ export class Roster {
       }
       case "dominantSpeaker":
         return this.#lead(event.member);
+      case "restarted":
+        return [...this.#speak([]), ...this.#lead(null)];
       default:
         return [];
     }

@@ -53,3 +53,26 @@ test("in a large room viewers are counted, and who does something is listed with
   const again = event(10, { type: "audience", viewers: 0, listed: [person("ann"), person("me2")] });
   expect(told(again)).toEqual(["listed ann", "0 viewers"]);
 });
+
+test("after a restart of the server nobody speaks, and a track that is published again is the same one", () => {
+  const roster = new Roster(new FakePlatform().clock);
+  const track = {
+    id: "cam",
+    member: "ann",
+    source: "camera",
+    muted: false,
+    codec: "VP8",
+    layers: 1,
+  } as const;
+  const state = roomState({ members: [{ id: "ann", name: "Ann" }], tracks: [track] });
+  roster.handleState("me", { ...state, speaking: ["ann"], dominantSpeaker: "ann" });
+  const publication = roster.publication("cam");
+  expect(roster.handleEvent({ seq: 1, at: 0, type: "restarted" })).toEqual([
+    { type: "speaking", speakers: [] },
+    { type: "dominant", member: null },
+  ]);
+  const again = roster.handleEvent({ seq: 2, at: 0, type: "published", track: { ...track, codec: "VP9" } });
+  expect(again).toEqual([]);
+  expect(roster.publication("cam")).toBe(publication);
+  expect(publication?.codec).toBe("VP9");
+});
