@@ -6,7 +6,7 @@ import { Controls } from "./controls/Controls.tsx";
 import { PeoplePanel } from "./people/PeoplePanel.tsx";
 import { Stage } from "./stage/Stage.tsx";
 import { playAll, Sounds } from "./stage/Video.tsx";
-import { announcement, panel, problem, retryAt, roomId, soundBlocked } from "./state.ts";
+import { announcement, isBack, panel, problem, retryAt, roomId, soundBlocked } from "./state.ts";
 import { text } from "./text.ts";
 
 export function Call() {
@@ -14,6 +14,11 @@ export function Call() {
     <main class={panel.value === null ? "call" : "call with-panel"}>
       <h1 class="hidden">{roomId.value}</h1>
       {retryAt.value !== null && <ReconnectBanner at={retryAt.value} />}
+      {isBack.value && (
+        <div class="banner back" role="status">
+          {text.back}
+        </div>
+      )}
       {soundBlocked.value && (
         <div class="banner" role="alert">
           {text.playBlocked}{" "}
