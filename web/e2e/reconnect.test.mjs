@@ -44,6 +44,7 @@ const COUNT_DEVICES = `if (navigator.mediaDevices) {
 
 /** Two people in a call with open chats, the second behind the proxies. @param {string} id */
 async function meet(id) {
+  proxy.restore();
   const steady = await chromium.guest("Steady");
   const shaky = await chromium.guest("Shaky", datagrams.script + COUNT_DEVICES);
   await steady.enter(server.room(id));
@@ -110,7 +111,7 @@ test("a lost socket costs nothing: the same member, pictures all the while, ever
   const other = await steady.memberId();
   proxy.cut();
   await until("the banner", () => isAway(shaky));
-  assert.match(await shaky.text(), /Connection lost\. Trying again/);
+  await until("its words", async () => /Connection lost\. Trying again/.test(await shaky.text()));
   const before = [await framesOf(steady, member), await framesOf(shaky, other)];
   /** @type {string[]} */
   const lines = [];
