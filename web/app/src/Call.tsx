@@ -13,33 +13,35 @@ export function Call() {
   return (
     <main class={panel.value === null ? "call" : "call with-panel"}>
       <h1 class="hidden">{roomId.value}</h1>
-      {retryAt.value !== null && <ReconnectBanner at={retryAt.value} />}
-      {isBack.value && (
-        <div class="banner back" role="status">
-          {text.back}
-        </div>
-      )}
-      {soundBlocked.value && (
-        <div class="banner" role="alert">
-          {text.playBlocked}{" "}
-          <button type="button" onClick={playAll}>
-            {text.play}
-          </button>
-        </div>
-      )}
-      {problem.value !== "" && (
-        <div class="banner problem" role="alert">
-          {problem.value}{" "}
-          <button
-            type="button"
-            onClick={() => {
-              problem.value = "";
-            }}
-          >
-            {text.close}
-          </button>
-        </div>
-      )}
+      <div class="banners">
+        {retryAt.value !== null && <ReconnectBanner at={retryAt.value} />}
+        {isBack.value && (
+          <div class="banner back" role="status">
+            {text.back}
+          </div>
+        )}
+        {soundBlocked.value && (
+          <div class="banner" role="alert">
+            {text.playBlocked}{" "}
+            <button type="button" onClick={playAll}>
+              {text.play}
+            </button>
+          </div>
+        )}
+        {problem.value !== "" && (
+          <div class="banner problem" role="alert">
+            {problem.value}{" "}
+            <button
+              type="button"
+              onClick={() => {
+                problem.value = "";
+              }}
+            >
+              {text.close}
+            </button>
+          </div>
+        )}
+      </div>
       <Stage />
       {panel.value === "chat" && <ChatPanel />}
       {panel.value === "people" && <PeoplePanel />}

@@ -34,6 +34,8 @@ export interface MediaHost {
   onMessage(message: ServerMessage): void;
   /** The chat channel opened, or drained. */
   onWritable(): void;
+  /** Nothing comes: perhaps the whole network is gone. */
+  onDoubt(): void;
   /** It does not work any more: make another. */
   onFailed(error: RoundtableError): void;
 }
@@ -193,6 +195,7 @@ export class Media {
       this.#fail(new RoundtableError("sdk/media-failed", "Sound and pictures could not get through."));
     } else if (state === "disconnected") {
       this.#restart = this.#platform.clock.set(() => this.restartIce(), ICE_RESTART_AFTER_MS);
+      this.#host.onDoubt();
     }
   }
 

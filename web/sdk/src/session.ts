@@ -285,6 +285,7 @@ export class Session {
         mute: (publication) => this.mute(publication),
         onMessage: (message) => this.#handleMessage(message),
         onWritable: () => this.#handlers.onWritable(),
+        onDoubt: () => this.#signal?.probe(),
         onFailed: (error) => this.#loseMedia(media, error),
       },
     );

@@ -343,6 +343,20 @@ describe("coming back", () => {
     await answer(platform);
   });
 
+  test("media that stops makes the socket suspect: a dead network is noticed in seconds", async () => {
+    const { platform, log } = await setUp();
+    await platform.clock.advance(100);
+    platform.connection.become("disconnected");
+    await platform.clock.advance(PROBE_TIMEOUT_MS);
+    expect(log).toEqual(["reconnecting 1 0 sdk/socket"]);
+    // The media comes back by itself, while the socket does over another.
+    platform.connection.become("connected");
+    await comeBack(platform);
+    await answer(platform);
+    expect(log.at(-1)).toBe("reconnected");
+    expect(platform.connections).toHaveLength(1);
+  });
+
   test("a connection that breaks at once again and again is not tried at once again and again", async () => {
     const { platform, log } = await setUp();
     for (const delay of [0, 300, 600]) {
