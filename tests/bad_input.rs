@@ -222,7 +222,7 @@ async fn read_slowly(place: Place) {
             break event["event"]["reason"].clone();
         }
     };
-    assert_eq!(left, json!("removed"));
+    assert_eq!(left, json!("disconnected"));
     // What is left in the pipe, and then the end.
     let (codes, close) = slow.until_closed().await;
     assert_eq!((codes, close), (vec!["client/slow".to_owned()], Some(4413)));
@@ -334,7 +334,7 @@ async fn lie_about_the_certificate(place: Place) {
     let error = Client::join(options).await.expect_err("it must not get in");
     assert!(matches!(error, ClientError::Closed(_)), "{error}");
     let said = error.to_string();
-    assert!(said.contains("dtls/fingerprint") && said.contains("4480"), "{said}");
+    assert!(said.contains("dtls/fingerprint"), "{said}");
     eprintln!("bad input: a false fingerprint: {said}");
 }
 

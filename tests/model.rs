@@ -321,7 +321,9 @@ fn name(deed: &Deed) -> &'static str {
 /// One room at a time: twelve clients are enough for this machine.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
-async fn everybody_does_as_they_please(config: Config, usual: u64) {
+async fn everybody_does_as_they_please(mut config: Config, usual: u64) {
+    // Who vanishes is gone: the model knows of nobody who may come back.
+    config.rooms.resume_within = Duration::ZERO;
     let _turn = ONE_AT_A_TIME.lock().await;
     let seconds = std::env::var("ROUNDTABLE_MODEL_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(usual);
     let server = Running::start_with(config).await;

@@ -114,6 +114,7 @@ async fn enter(http: SocketAddr, room: &str, token: Option<&str>) -> Socket {
         name: "Ann".to_owned(),
         token: token.map(str::to_owned),
         max_seats: None,
+        resume: None,
     };
     socket.send(Message::text(serde_json::to_string(&hello).unwrap())).await.unwrap();
     socket
@@ -175,7 +176,7 @@ impl Authorize for Door {
     fn authorise<'a>(&'a self, room: &'a RoomId, _name: &'a str, token: Option<&'a str>) -> Authorising<'a> {
         Box::pin(async move {
             match token {
-                Some("word") => Ok(Grants { publish: false, ..Grants::ALL }),
+                Some("word") => Ok(Grants { publish: false, ..Grants::ALL }.into()),
                 _ => Err(Denied::forbidden(format!("{room} is not for you"))),
             }
         })

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::HttpState;
+use super::auth::StreamAccess;
 use super::problem::{Problem, room_in_path};
 use crate::journal::{Journal, Read};
 
@@ -30,10 +31,10 @@ const EVENTS_AT_ONCE: usize = 64;
 /// A piece of the stream is ended once it is this long, in bytes.
 const PIECE_BYTES: usize = 32 * 1024;
 /// The comment that keeps a silent stream open.
-const HEARTBEAT: &str = ": heartbeat\n\n";
+pub(super) const HEARTBEAT: &str = ": heartbeat\n\n";
 
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-const HEADERS: [(HeaderName, HeaderValue); 3] = [
+pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+pub(super) const HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
@@ -48,11 +49,13 @@ pub(super) struct Resume {
 
 pub(super) async fn events(
     State(state): State<HttpState>,
+    StreamAccess(access): StreamAccess,
     path: Result<Path<String>, PathRejection>,
     query: Result<Query<Resume>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let room = room_in_path(path)?;
+    access.require_read(&room)?;
     let journal = state.hub.room(&room).ok_or_else(|| Problem::room_unknown(&room))?;
     let header = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
     let query = query.map(|Query(resume)| resume).unwrap_or_default();
@@ -210,7 +213,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_was_blocked_for_long_starts_again_instead_of_missing_something() {
-        let journal = Arc::new(Journal::new(RoomId::new("r").unwrap(), 7));
+        let journal = Journal::new(RoomId::new("r").unwrap(), 7, None);
         let mut reader = reader(&journal, Start::Reset).await;
         assert_eq!(ids(&reader.next_piece().await.unwrap()), ["7-0"]);
         speaking(&journal);
@@ -230,7 +233,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_piece_is_bounded_by_its_length_too() {
-        let journal = Arc::new(Journal::new(RoomId::new("r").unwrap(), 7));
+        let journal = Journal::new(RoomId::new("r").unwrap(), 7, None);
         let (id, member) = (MessageId::new("m").unwrap(), MemberId::new("ann").unwrap());
         let text = "line\nbreak\r\n".repeat(1_000);
         let message = ChatMessage { id, seq: 0, at: 1, member, name: "Ann".into(), text, nonce: None };

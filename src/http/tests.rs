@@ -50,7 +50,7 @@ impl Site {
     async fn mounted(hub: HubConfig, http: HttpConfig, mount: impl FnOnce(Router) -> Router) -> Self {
         let shard = FakeShard::start();
         let ice: IceServers = Arc::new(|_| vec![]);
-        let hub = Hub::new(hub, vec![shard.inbox.clone()], ice, None);
+        let hub = Hub::new(hub, vec![shard.inbox.clone()], ice, None, None);
         let router = mount(router(HttpState::new(hub.clone(), http)));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -98,6 +98,7 @@ impl Thread {
                 Command::Member { room, member, request, .. } => self.request(&room, &member, request),
                 // It keeps nobody's place.
                 Command::Resume(resume) => drop(resume.reply.send(None)),
+                Command::Restore(_) | Command::Fault(_) => {}
                 Command::CloseRoom { room, reason } => self.close(&room, reason),
                 Command::Stats(reply) => drop(reply.send(self.stats())),
                 Command::Limit { room, member, limits, reply } => drop(reply.send(self.limit(&room, &member, limits))),
@@ -153,7 +154,7 @@ impl Thread {
             return;
         }
         self.members += 1;
-        let member = MemberInfo { id: MemberId::new(format!("m{}", self.members)).unwrap(), name: join.name };
+        let member = MemberInfo::guest(MemberId::new(format!("m{}", self.members)).unwrap(), join.newcomer.name);
         room.journal.append(event(EventBody::Joined { member: member.clone() }));
         let journal = Arc::clone(&room.journal);
         room.members.insert(member.id.clone(), (member.name.clone(), join.outbox));
@@ -162,7 +163,15 @@ impl Thread {
         drop(rooms);
         if join
             .reply
-            .send(Ok(Joined { member, seats: 4, voice_slots: 0, session: 0, secret: ResumeSecret([0; 16]), journal }))
+            .send(Ok(Joined {
+                member,
+                seats: 4,
+                voice_slots: 0,
+                session: 0,
+                secret: ResumeSecret([0; 16]),
+                journal,
+                seq: 0,
+            }))
             .is_err()
         {
             self.leave(&join.room, &id, LeaveReason::Disconnected);

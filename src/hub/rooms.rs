@@ -8,7 +8,7 @@ use roundtable_protocol::RoomId;
 use tokio::sync::watch;
 
 use super::placing::{Standing, place};
-use crate::journal::Journal;
+use crate::journal::{Journal, Keeper};
 
 /// Journals of closed rooms that are kept for late readers; the oldest goes when one more comes.
 pub(super) const MAX_CLOSED: usize = 256;
@@ -16,11 +16,16 @@ pub(super) const MAX_CLOSED: usize = 256;
 /// For so long a room is young: what it makes its shard busy does not show yet.
 const YOUNG: Duration = Duration::from_secs(3);
 
+/// What keeps the events of rooms, by the number of the shard they live on; empty where nothing is kept.
+#[derive(Debug, Default)]
+pub(super) struct Keepers(pub(super) Vec<Keeper>);
+
 /// All rooms of this server.
 #[derive(Debug)]
 pub(super) struct Rooms {
     max_open: usize,
     keep_closed: Duration,
+    keepers: Keepers,
     table: Mutex<Table>,
 }
 
@@ -51,27 +56,54 @@ pub(super) struct Claim {
 }
 
 impl Rooms {
-    pub(super) fn new(max_open: usize, keep_closed: Duration) -> Self {
-        Self { max_open, keep_closed, table: Mutex::default() }
+    pub(super) fn new(max_open: usize, keep_closed: Duration, keepers: Keepers) -> Self {
+        Self { max_open, keep_closed, keepers, table: Mutex::default() }
+    }
+
+    /// What keeps the events of a room on a shard.
+    pub(super) fn keeper(&self, shard: usize) -> Option<Keeper> {
+        self.keepers.0.get(shard).cloned()
+    }
+
+    /// Takes in a room that was open before the process began. `None` if there are as many as may be.
+    pub(super) fn adopt(self: &Arc<Self>, journal: &Arc<Journal>, shard: usize) -> Option<Claim> {
+        let mut table = self.lock();
+        if table.rooms.len() >= self.max_open {
+            return None;
+        }
+        table.last_epoch = table.last_epoch.max(journal.epoch());
+        let entry = Entry { journal: Arc::clone(journal), shard, opened: Instant::now(), claims: 1 };
+        table.rooms.insert(journal.room().clone(), entry);
+        drop(table);
+        // Without a runtime nobody is served, and nothing has to be forgotten.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(retire(Arc::downgrade(self), journal.watch(), Arc::downgrade(journal)));
+        }
+        Some(Claim { rooms: Arc::clone(self), journal: Arc::clone(journal), shard })
+    }
+
+    /// The shard for a room that is opened now.
+    pub(super) fn place(&self, busy: impl Iterator<Item = u32>) -> usize {
+        place(&self.lock().standings(Instant::now(), busy))
     }
 
     /// Finds the journal to join, or begins one, on a shard of those that are `busy` by so many thousandths. `None` if
     /// there are as many rooms as may be.
     pub(super) fn claim(self: &Arc<Self>, room: &RoomId, busy: impl Iterator<Item = u32>) -> Option<Claim> {
         let mut table = self.lock();
-        if let Some(entry) = table.rooms.get_mut(room).filter(|entry| !entry.journal.is_closed()) {
+        if let Some(entry) = table.rooms.get_mut(room).filter(|entry| !entry.journal.is_ending()) {
             entry.claims += 1;
             let (journal, shard) = (Arc::clone(&entry.journal), entry.shard);
             return Some(Claim { rooms: Arc::clone(self), journal, shard });
         }
-        if table.rooms.values().filter(|entry| !entry.journal.is_closed()).count() >= self.max_open {
+        if table.rooms.values().filter(|entry| !entry.journal.is_ending()).count() >= self.max_open {
             return None;
         }
         // Epochs rise strictly, even if the wall clock does not.
         table.last_epoch = unix_millis().max(table.last_epoch + 1);
-        let journal = Arc::new(Journal::new(room.clone(), table.last_epoch));
         let opened = Instant::now();
         let shard = place(&table.standings(opened, busy));
+        let journal = Journal::new(room.clone(), table.last_epoch, self.keeper(shard));
         table.rooms.insert(room.clone(), Entry { journal: Arc::clone(&journal), shard, opened, claims: 1 });
         drop(table);
         tokio::spawn(retire(Arc::downgrade(self), journal.watch(), Arc::downgrade(&journal)));
@@ -88,13 +120,13 @@ impl Rooms {
     /// The journal of a room that somebody has entered, be it closed since.
     pub(super) fn find(&self, room: &RoomId) -> Option<Arc<Journal>> {
         let table = self.lock();
-        table.rooms.get(room).map(|entry| &entry.journal).filter(|journal| journal.last_seq() > 0).cloned()
+        table.rooms.get(room).map(|entry| &entry.journal).filter(|journal| journal.last_numbered() > 0).cloned()
     }
 
     /// The shard on which an open room lives.
     pub(super) fn shard_of(&self, room: &RoomId) -> Option<usize> {
         let table = self.lock();
-        table.rooms.get(room).filter(|entry| !entry.journal.is_closed()).map(|entry| entry.shard)
+        table.rooms.get(room).filter(|entry| !entry.journal.is_ending()).map(|entry| entry.shard)
     }
 
     fn settle(&self, journal: &Arc<Journal>) {
@@ -104,7 +136,7 @@ impl Rooms {
             return;
         }
         entry.claims -= 1;
-        if entry.claims == 0 && journal.last_seq() == 0 {
+        if entry.claims == 0 && journal.last_numbered() == 0 {
             table.rooms.remove(journal.room());
         }
     }
@@ -134,7 +166,7 @@ impl Rooms {
 impl Table {
     fn standings(&self, now: Instant, busy: impl Iterator<Item = u32>) -> Vec<Standing> {
         let mut standings: Vec<_> = busy.map(|busy| Standing { busy, ..Standing::default() }).collect();
-        for entry in self.rooms.values().filter(|entry| !entry.journal.is_closed()) {
+        for entry in self.rooms.values().filter(|entry| !entry.journal.is_ending()) {
             if let Some(standing) = standings.get_mut(entry.shard) {
                 standing.rooms += 1;
                 standing.young += u32::from(now.saturating_duration_since(entry.opened) < YOUNG);

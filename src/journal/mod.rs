@@ -4,19 +4,24 @@
 //! nothing but the number of the last event it has. Who falls out of the ring gets the folded
 //! state instead, and never holds anybody up.
 //!
+//! With a store behind it an event is numbered first, then kept, and only then shown to anybody: what somebody has read
+//! is there again after the process was killed.
+//!
 //! In a room of many people most come and go without an event of their own: the room tells their
 //! number from time to time. Beside the events stands everybody who is here now, to be read page
 //! by page (`docs/decisions/0012-audiences-are-counted.md`).
 
+mod keeping;
 mod roster;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use roundtable_protocol::event::MemberInfo;
 use roundtable_protocol::{Event, EventBody, MemberId, RoomId, RoomState};
 use tokio::sync::watch;
 
+pub use self::keeping::Keeper;
 pub use self::roster::Page;
 use self::roster::Roster;
 
@@ -32,6 +37,8 @@ pub struct Journal {
     epoch: u64,
     ring: Mutex<Ring>,
     last: watch::Sender<u64>,
+    keeper: Option<Keeper>,
+    me: Weak<Self>,
 }
 
 /// What a reader gets.
@@ -45,6 +52,12 @@ pub enum Read {
 
 #[derive(Debug)]
 struct Ring {
+    /// The last number that was given out.
+    numbered: u64,
+    /// Whether the room's end has been numbered, so that nothing is taken any more.
+    ending: bool,
+    /// Numbered, but not kept yet: nobody has seen them. The store's queue bounds them.
+    unkept: VecDeque<Arc<Event>>,
     events: VecDeque<Arc<Event>>,
     text_bytes: usize,
     /// Shared with readers who copy it outside of the lock; the writer copies it only while one does.
@@ -53,34 +66,101 @@ struct Ring {
 }
 
 impl Journal {
-    /// Begins the journal of one life of a room. `epoch` tells its lives apart.
+    /// Begins the journal of one life of a room, of events that `keeper` keeps if there is one. `epoch` tells its lives apart.
     #[must_use]
-    pub fn new(room: RoomId, epoch: u64) -> Self {
-        let state = Arc::new(RoomState::new(room.clone(), epoch));
-        let ring = Mutex::new(Ring { events: VecDeque::new(), text_bytes: 0, state, roster: Roster::default() });
-        Self { room, epoch, ring, last: watch::Sender::new(0) }
+    pub fn new(room: RoomId, epoch: u64, keeper: Option<Keeper>) -> Arc<Self> {
+        let state = RoomState::new(room, epoch);
+        Self::again(state, Vec::new(), keeper)
+    }
+
+    /// The journal of a room as it stood when the process before this one ended: its last events, and the state after them.
+    #[must_use]
+    pub fn again(state: RoomState, events: Vec<Event>, keeper: Option<Keeper>) -> Arc<Self> {
+        let (room, epoch, seq) = (state.room.clone(), state.epoch, state.seq);
+        let text_bytes = events.iter().map(text_bytes).sum();
+        let ring = Mutex::new(Ring {
+            numbered: seq,
+            ending: false,
+            unkept: VecDeque::new(),
+            events: events.into_iter().map(Arc::new).collect(),
+            text_bytes,
+            state: Arc::new(state),
+            roster: Roster::default(),
+        });
+        Arc::new_cyclic(|me| Self { room, epoch, ring, last: watch::Sender::new(seq), keeper, me: me.clone() })
     }
 
     /// Appends an event and wakes the readers. The journal numbers it: its `seq`, and that of the
     /// chat message it may hold, become one more than the last. Returns that number.
     ///
-    /// Only the room's shard appends. After `roomClosed` nothing is taken any more.
+    /// Only the room's shard appends. After `roomClosed` nothing is taken any more. With a keeper the event is shown, and
+    /// the readers are woken, when it is kept. What the store does not take (it is full, or closed) is shown at once.
     pub fn append(&self, mut event: Event) -> u64 {
-        let seq = {
+        let (seq, event) = {
             let mut ring = self.lock();
-            if ring.state.closed {
-                return ring.state.seq;
+            if ring.ending {
+                return ring.numbered;
             }
-            let seq = ring.state.seq + 1;
+            let seq = ring.numbered + 1;
             event.seq = seq;
             if let EventBody::Chat { message } = &mut event.body {
                 message.seq = seq;
             }
-            ring.push(event);
-            seq
+            let event = Arc::new(event);
+            ring.numbered = seq;
+            ring.ending = matches!(event.body, EventBody::RoomClosed { .. });
+            ring.unkept.push_back(Arc::clone(&event));
+            (seq, event)
         };
-        self.last.send_replace(seq);
+        match &self.keeper {
+            Some(keeper) => {
+                let me = self.me.clone();
+                keeper.keep(&self.room, self.epoch, event, move || {
+                    if let Some(journal) = me.upgrade() {
+                        journal.show(seq);
+                    }
+                });
+            }
+            None => self.show(seq),
+        }
         seq
+    }
+
+    /// Shows the events up to this number.
+    fn show(&self, seq: u64) {
+        {
+            let mut ring = self.lock();
+            while let Some(event) = ring.unkept.pop_front_if(|event| event.seq <= seq) {
+                ring.push(event);
+            }
+        }
+        // Nothing is shown twice, whatever the order in which it is told.
+        self.last.send_if_modified(|last| {
+            let is_new = *last < seq;
+            *last = seq.max(*last);
+            is_new
+        });
+        if let Some(keeper) = &self.keeper {
+            keeper.tell_shown();
+        }
+    }
+
+    /// Waits until the event of this number is shown.
+    pub async fn shown(&self, seq: u64) {
+        // The sender lives as long as `self`, so this ends by the value only.
+        let _ = self.last.subscribe().wait_for(|last| *last >= seq).await;
+    }
+
+    /// Whether events are kept before they are shown.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.keeper.is_some()
+    }
+
+    /// The last number that was given out, be the event shown or not.
+    #[must_use]
+    pub fn last_numbered(&self) -> u64 {
+        self.lock().numbered
     }
 
     /// Notes that somebody entered who is counted: no event, and nobody is woken.
@@ -114,10 +194,16 @@ impl Journal {
         self.lock().state.seq
     }
 
-    /// Whether the room is over.
+    /// Whether the room is over, as far as it is shown.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.lock().state.closed
+    }
+
+    /// Whether the room is over, be that shown or not: nothing is taken any more.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.lock().ending
     }
 
     /// The room after its last event.
@@ -171,16 +257,17 @@ impl Journal {
 }
 
 impl Ring {
-    fn push(&mut self, event: Event) {
+    fn push(&mut self, event: Arc<Event>) {
         match &event.body {
             EventBody::Joined { member } => self.roster.enter(member),
             EventBody::Left { member, .. } => self.roster.exit(member),
             EventBody::RoomClosed { .. } => self.roster.clear(),
+            EventBody::Restarted { members, .. } => members.iter().for_each(|member| self.roster.enter(member)),
             _ => {}
         }
         Arc::make_mut(&mut self.state).apply(&event);
         self.text_bytes += text_bytes(&event);
-        self.events.push_back(Arc::new(event));
+        self.events.push_back(event);
         while self.events.len() > MAX_EVENTS || (self.text_bytes > MAX_TEXT_BYTES && self.events.len() > 1) {
             let Some(oldest) = self.events.pop_front() else { break };
             self.text_bytes -= text_bytes(&oldest);
@@ -199,9 +286,9 @@ impl Ring {
 /// What an event weighs: the strings that people choose. The rest is bounded by [`MAX_EVENTS`].
 fn text_bytes(event: &Event) -> usize {
     match &event.body {
-        EventBody::Joined { member } => member.name.len(),
+        EventBody::Joined { member } => member.text_bytes(),
         EventBody::Audience { listed, counted, .. } => {
-            let listed = listed.iter().map(|member| member.name.len() + member.id.as_str().len());
+            let listed = listed.iter().map(|member| member.text_bytes() + member.id.as_str().len());
             let counted = counted.iter().map(|member| member.as_str().len());
             listed.chain(counted).sum()
         }

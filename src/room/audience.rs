@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use roundtable_protocol::MemberId;
-use roundtable_protocol::event::EventBody;
+use roundtable_protocol::event::{EventBody, MemberInfo};
 use roundtable_protocol::limit::{LIST_AGAIN_BELOW, LIST_UP_TO, MAX_LISTED_RECENT};
 
 use super::member::Member;
@@ -127,6 +127,30 @@ impl Audience {
         match &self.mode {
             Mode::Listing => None,
             Mode::Counting(counting) => counting.due,
+        }
+    }
+
+    /// Begins with people who were there before the server was started. Returns who is listed, and how many are not.
+    #[must_use]
+    pub fn restore(&mut self, now: Instant, people: People<'_>) -> (Vec<MemberInfo>, u32) {
+        let info = |id: &MemberId| people.members.get(id).map(|member| member.info.clone());
+        if people.order.len() <= LIST_UP_TO {
+            return (people.order.values().filter_map(info).collect(), 0);
+        }
+        let publishing = people.order.iter().filter(|(_, id)| publishes(people, id));
+        let listed: BTreeMap<u64, MemberId> = publishing.map(|(number, id)| (*number, id.clone())).collect();
+        let told = people.order.len() - listed.len();
+        let infos = listed.values().filter_map(info).collect();
+        self.mode = Mode::Counting(Counting { listed, told, told_at: now, due: None });
+        (infos, number(told))
+    }
+
+    /// Whether the member of this number is listed.
+    #[must_use]
+    pub fn lists(&self, number: u64) -> bool {
+        match &self.mode {
+            Mode::Listing => true,
+            Mode::Counting(counting) => counting.listed.contains_key(&number),
         }
     }
 

@@ -102,12 +102,12 @@ impl ChatHistory {
         self.messages.push_back(message);
     }
 
-    /// The messages in pieces of at most `piece_bytes` of text (one message at least), oldest first.
+    /// The messages up to event `until` in pieces of at most `piece_bytes` of text (one message at least), oldest first.
     #[must_use]
-    pub fn pieces(&self, piece_bytes: usize) -> Vec<Vec<ChatMessage>> {
+    pub fn pieces(&self, until: u64, piece_bytes: usize) -> Vec<Vec<ChatMessage>> {
         let mut pieces: Vec<Vec<ChatMessage>> = Vec::new();
         let mut filled = usize::MAX;
-        for message in &self.messages {
+        for message in self.messages.iter().take_while(|message| message.seq <= until) {
             match pieces.last_mut() {
                 Some(piece) if filled.saturating_add(message.text.len()) <= piece_bytes => {
                     filled += message.text.len();
@@ -158,7 +158,7 @@ mod tests {
     fn a_late_joiner_gets_the_last_two_hundred_in_order_and_in_pieces() {
         let mut history = ChatHistory::default();
         (1..=250).for_each(|seq| history.push(message(seq, 1000)));
-        let pieces = history.pieces(10_000);
+        let pieces = history.pieces(250, 10_000);
         assert_eq!(pieces.len(), 20);
         let seqs: Vec<u64> = pieces.iter().flatten().map(|m| m.seq).collect();
         assert_eq!(seqs, (51..=250).collect::<Vec<_>>());
@@ -168,6 +168,6 @@ mod tests {
     fn a_message_larger_than_a_piece_travels_alone() {
         let mut history = ChatHistory::default();
         [10, 5000, 10].iter().enumerate().for_each(|(i, n)| history.push(message(i as u64, *n)));
-        assert_eq!(history.pieces(100).iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
+        assert_eq!(history.pieces(3, 100).iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
     }
 }

@@ -89,11 +89,11 @@ mod tests {
     use crate::journal::MAX_EVENTS;
 
     fn journal() -> Arc<Journal> {
-        Arc::new(Journal::new(RoomId::new("r").unwrap(), 1))
+        Journal::new(RoomId::new("r").unwrap(), 1, None)
     }
 
     fn join(journal: &Journal, id: &str) {
-        let member = MemberInfo { id: MemberId::new(id).unwrap(), name: id.to_owned() };
+        let member = MemberInfo::guest(MemberId::new(id).unwrap(), id.to_owned());
         journal.append(Event { seq: 0, at: 0, body: EventBody::Joined { member } });
     }
 

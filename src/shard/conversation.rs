@@ -14,7 +14,9 @@ use super::home::{Home, Presence};
 use super::inbox::{Joined, Outbox, Request, ResumeSecret, ToMember};
 use super::letter::{Answered, ChatCopies, MemberOffer, Report, StageCommand};
 use super::peers::Refusal;
+use super::proof::Proof;
 use super::quality::hints;
+use crate::room::member::Newcomer;
 use crate::room::{Effect, FIRST_SEATS, Now};
 
 /// Text of earlier chat in one message to a joiner.
@@ -26,23 +28,25 @@ impl Core {
         &mut self,
         now: Now,
         key: usize,
-        name: String,
+        newcomer: Newcomer,
         grants: Grants,
         max_seats: u16,
         outbox: Outbox,
     ) -> Option<(usize, Joined)> {
         let home = self.rooms.get_mut(key)?.home_mut()?;
-        let history = home.room.chat_history(HISTORY_PIECE_BYTES);
-        let member = home.room.join(now, name, grants, max_seats);
+        let history = home.room.chat_history(home.delivered, HISTORY_PIECE_BYTES);
+        let may_subscribe = grants.subscribe;
+        let member = home.room.join(now, newcomer, grants, max_seats);
         let (session, secret) = (random_u64(), ResumeSecret(random()));
-        let presence = Presence { outbox: Some(outbox), session, secret, shown: Vec::new(), shard: None };
+        let presence = Presence { outbox: Some(outbox), session, ..Presence::away(Proof::of(secret)) };
         home.members.insert(member.id.clone(), presence);
         home.say_history(&member.id, history);
-        let voice_slots = if grants.subscribe { home.voice_slots } else { 0 };
+        let voice_slots = if may_subscribe { home.voice_slots } else { 0 };
         // The joined event must stand in the journal before the session reads the room's state from it.
         let journal = home.journal.clone();
         self.apply_effects(now.instant, key);
-        Some((key, Joined { member, seats: FIRST_SEATS.min(max_seats), voice_slots, session, secret, journal }))
+        let seq = journal.last_numbered();
+        Some((key, Joined { member, seats: FIRST_SEATS.min(max_seats), voice_slots, session, secret, journal, seq }))
     }
 
     /// Obeys one request of a member; what is refused is told with its code.
@@ -53,6 +57,7 @@ impl Core {
         (member, session): (&MemberId, u64),
         request: Request,
     ) {
+        self.current = Some(key);
         let clocks = clocks(now);
         let home = self.rooms.get_mut(key).and_then(|open| open.home_mut());
         let is_current = |home: &&mut Home| home.members.get(member).is_some_and(|known| known.session == session);
@@ -82,7 +87,7 @@ impl Core {
                 (Some(nonce), room.chat(clocks, member, nonce, text).map_err(|e| Refusal::new(e.code(), e)))
             }
             Request::History => {
-                let history = home.room.chat_history(HISTORY_PIECE_BYTES);
+                let history = home.room.chat_history(home.delivered, HISTORY_PIECE_BYTES);
                 return home.say_history(member, history);
             }
             Request::Away => return self.handle_away(now, key, member),
@@ -212,6 +217,8 @@ impl Core {
             Effect::Enter { member } => home.journal.enter(&member),
             Effect::Exit { member } => home.journal.exit(&member),
             Effect::Expire { member } => self.remove_member(now, key, &member, LeaveReason::Disconnected),
+            // One that is not kept yet is acknowledged when it is delivered.
+            Effect::Acknowledge { message } if message.seq > home.delivered => {}
             Effect::Acknowledge { message } => {
                 let member = message.member.clone();
                 let nonce = message.nonce;
@@ -219,12 +226,12 @@ impl Core {
                     self.tell_on_channel(now, key, &member, json.into());
                 }
             }
-            Effect::Deliver { message } => self.deliver(now, key, &message),
+            Effect::Deliver { message } => self.hold(now, key, message),
         }
     }
 
     /// Gives everybody a chat message. It is written once, and once for its writer.
-    fn deliver(&mut self, now: Instant, key: usize, message: &ChatMessage) {
+    pub(super) fn deliver(&mut self, now: Instant, key: usize, message: &ChatMessage) {
         let written = |nonce| serde_json::to_vec(&ServerMessage::Chat { message: message.clone(), nonce });
         // None of our types has a map with keys that are no strings, the one thing that fails.
         let (Ok(copy), Ok(receipt)) = (written(None), written(message.nonce)) else { return };
@@ -303,7 +310,7 @@ impl Core {
             let Some(home) = self.home(key) else { return };
             let track = info.id.clone();
             // Offers that were under way together may come to more than each alone.
-            if let Err(error) = home.room.check_publish(&member, 1) {
+            if let Err(error) = home.room.check_publish(&member, &[info.source]) {
                 home.say(&member, Refusal::new(error.code(), error).into_message(Some(id)));
                 let tracks = vec![track.clone()];
                 let free = StageCommand::Unpublish { member: member.clone(), tracks };
@@ -327,6 +334,7 @@ impl Core {
     pub(super) fn remove_member(&mut self, now: Instant, key: usize, member: &MemberId, reason: LeaveReason) {
         let Some(home) = self.home(key) else { return };
         let Some(presence) = home.members.remove(member) else { return };
+        home.forgotten.push(presence.proof);
         home.room.leave(clocks(now), member, reason);
         let Some(shard) = presence.shard else { return };
         self.command(now, key, shard, StageCommand::Remove { member: member.clone() });

@@ -26,6 +26,7 @@ use super::tape::Tape;
 use super::timer::Wheel;
 use crate::net::demux::{Demux, Owner};
 use crate::room::Now;
+use crate::store::Store;
 
 /// Who wants to be woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +83,13 @@ pub struct Core {
     pub(super) scratch: Vec<u8>,
     pub(super) counters: Counters,
     pub(super) tape: Option<Tape>,
+    /// Where rooms are kept that outlive the process, …
+    pub(super) store: Option<Store>,
+    /// … and those of them in which chat waits for that.
+    pub(super) holding: Vec<usize>,
     pub(super) stopping: bool,
+    /// The room whose code runs, for the case that it panics.
+    pub(super) current: Option<usize>,
 }
 
 impl Core {
@@ -118,7 +125,10 @@ impl Core {
             scratch: Vec::new(),
             counters: Counters::default(),
             tape: None,
+            store: None,
+            holding: Vec::new(),
             stopping: false,
+            current: None,
         }
     }
 
@@ -138,6 +148,7 @@ impl Core {
                 }
             }
             Command::Resume(resume) => self.resume(now, resume),
+            Command::Restore(restore) => self.restore(now, restore),
             Command::CloseRoom { room, reason } => {
                 if let Some(&key) = self.names.get(&room) {
                     self.close_room(now, key, reason);
@@ -158,6 +169,11 @@ impl Core {
             Command::Stats(reply) => {
                 // Whoever asked may have gone.
                 let _ = reply.send(self.stats());
+            }
+            #[cfg(test)]
+            Command::Fault(room) => {
+                self.current = self.names.get(&room).copied();
+                panic!("a fault was asked for");
             }
             Command::Stop => {
                 self.stopping = true;
@@ -242,6 +258,7 @@ impl Core {
 
     fn handle_datagram_of(&mut self, now: Instant, key: usize, path: Path, datagram: &mut [u8]) {
         let Some(endpoint) = self.endpoints.get_mut(key) else { return };
+        self.current = Some(endpoint.room);
         let received = endpoint.transport.handle_datagram(now, path, datagram);
         if !endpoint.ready {
             // Any datagram may be the one that shows that the peer has its keys.
@@ -270,12 +287,14 @@ impl Core {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let mut alarms = std::mem::take(&mut self.alarms);
-        self.wheel.advance(now, &mut alarms);
-        for alarm in alarms.drain(..) {
+        self.wheel.advance(now, &mut self.alarms);
+        // In their order; what a fault has left stands before.
+        self.alarms.reverse();
+        while let Some(alarm) = self.alarms.pop() {
             match alarm {
                 Alarm::Endpoint(key) => {
                     if let Some(endpoint) = self.endpoints.get_mut(key) {
+                        self.current = Some(endpoint.room);
                         endpoint.scheduled = None;
                         endpoint.transport.handle_timeout(now);
                         self.stale.push(key);
@@ -284,7 +303,6 @@ impl Core {
                 Alarm::Room(key) => self.room_timeout(now, key),
             }
         }
-        self.alarms = alarms;
         self.settle(now);
     }
 
@@ -334,6 +352,7 @@ impl Core {
         room_key: usize,
         run: impl FnOnce(&mut roundtable_media::Plane, &mut Fanout<'_>),
     ) {
+        self.current = Some(room_key);
         let Some(room) = self.rooms.get_mut(room_key) else { return };
         let mut out = Fanout {
             endpoints: &mut self.endpoints,

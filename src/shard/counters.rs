@@ -8,6 +8,7 @@ use super::fanout::FanoutCounters;
 /// Plain integers that the loop owns.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
+    pub(super) panics: u64,
     pub(super) offers: u64,
     pub(super) datagrams_in: u64,
     pub(super) datagrams_out: u64,

@@ -45,6 +45,7 @@ impl Core {
             tracks: stages().map(Stage::own_tracks).sum(),
             relayed_tracks: stages().map(Stage::relayed_tracks).sum(),
             slots: stages().map(Stage::slots).sum(),
+            panics: self.counters.panics,
             offers: self.counters.offers,
             datagrams_in: self.counters.datagrams_in,
             datagrams_out: self.counters.datagrams_out,

@@ -17,14 +17,15 @@ pub struct SendOutcome {
 impl Core {
     /// Seals everything that waits, some peers at a time, hands it to `send` and forgets it.
     pub fn flush(&mut self, mut send: impl FnMut(&[Outgoing<'_>]) -> SendOutcome) {
-        let mut dirty = std::mem::take(&mut self.dirty);
-        for key in dirty.drain(..) {
+        let mut at = 0;
+        while let Some(&key) = self.dirty.get(at) {
             self.seal(key);
             if self.arena.is_full() {
                 self.send_sealed(&mut send);
             }
+            at += 1;
         }
-        self.dirty = dirty;
+        self.dirty.clear();
         self.waiting.clear();
         self.send_sealed(&mut send);
     }
@@ -32,6 +33,7 @@ impl Core {
     /// Seals what waits for one peer.
     fn seal(&mut self, key: usize) {
         let Some(endpoint) = self.endpoints.get_mut(key) else { return };
+        self.current = Some(endpoint.room);
         let queue = std::mem::take(&mut endpoint.queue);
         endpoint.dirty = false;
         let Some(path) = endpoint.path else { return };

@@ -1,6 +1,6 @@
 //! Where a room lives: who is in it, where each member is connected, and what they are told.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use roundtable_protocol::event::{ChatMessage, TrackInfo};
 use roundtable_protocol::message::{EncodingWish, SlotChange, SlotOwner};
 use roundtable_protocol::{ErrorCode, MemberId, ServerMessage, TrackId};
 
-use super::inbox::{Outbox, OutboxError, ResumeSecret, ToMember};
+use super::inbox::{Outbox, OutboxError, ToMember};
 use super::letter::{ChatCopies, Publication};
+use super::proof::Proof;
 use crate::journal::Journal;
 use crate::room::slot::Assignment;
 use crate::room::{Now, Room};
@@ -22,8 +23,8 @@ pub struct Presence {
     pub outbox: Option<Outbox>,
     /// Which of its sessions that is.
     pub session: u64,
-    /// What it proves with that it is who it was.
-    pub secret: ResumeSecret,
+    /// What it is known by when it comes back.
+    pub proof: Proof,
     /// What it was told last of each receiving m-line.
     pub shown: Vec<SlotChange>,
     /// The shard with its peer connection, from its first offer on.
@@ -31,6 +32,12 @@ pub struct Presence {
 }
 
 impl Presence {
+    /// A member that has not come back yet.
+    #[must_use]
+    pub fn away(proof: Proof) -> Self {
+        Self { outbox: None, session: 0, proof, shown: Vec::new(), shard: None }
+    }
+
     /// Of each line only the last change counts.
     fn note_shown<'a>(&mut self, changes: impl Iterator<Item = &'a SlotChange>) {
         for change in changes {
@@ -57,6 +64,12 @@ pub struct Home {
     pub resume_within: Duration,
     /// What publishers were told last of their tracks.
     pub wishes: HashMap<TrackId, Vec<EncodingWish>>,
+    /// Up to which event chat was delivered, …
+    pub delivered: u64,
+    /// … and what waits until it is kept: at most what the store's queue holds.
+    pub held: VecDeque<ChatMessage>,
+    /// By what those were known who are gone, until that is put down.
+    pub forgotten: Vec<Proof>,
     /// Whose outbox was full: they lose their session at the next opportunity.
     pub slow: Vec<MemberId>,
     /// Changes of slots that their owners have not been told yet, in order.
@@ -77,6 +90,9 @@ impl Home {
             branches: Vec::new(),
             resume_within,
             wishes: HashMap::new(),
+            delivered: 0,
+            held: VecDeque::new(),
+            forgotten: Vec::new(),
             slow: Vec::new(),
             slot_changes: Vec::new(),
             voice_slots,

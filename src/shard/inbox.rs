@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use bytes::Bytes;
-use roundtable_protocol::event::{LeaveReason, MemberInfo, RoomCloseReason};
+use roundtable_protocol::event::{ChatMessage, LeaveReason, MemberInfo, RoomCloseReason};
 use roundtable_protocol::grant::MemberLimits;
 use roundtable_protocol::message::{PublishRequest, PublishedTrack, SlotChange, SubscribeChange, ViewChange};
 use roundtable_protocol::stats::RoomStats;
@@ -14,6 +14,8 @@ use roundtable_transport::sdp::Offer;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::journal::Journal;
+use crate::room::member::Newcomer;
+use crate::room::record::MemberRecord;
 use crate::shard::load::Load;
 use crate::shard::stats::ShardStats;
 
@@ -76,6 +78,12 @@ impl OutboxReceiver {
         self.0.recv().await.map(|message| *message)
     }
 
+    /// The same on a thread that may block.
+    #[cfg(test)]
+    pub fn blocking_recv(&mut self) -> Option<ToMember> {
+        self.0.blocking_recv().map(|message| *message)
+    }
+
     /// Messages that wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
@@ -101,6 +109,8 @@ pub enum Command {
     },
     /// Somebody whose socket was lost has another one.
     Resume(Resume),
+    /// Opens a room as it was when the process before this one ended.
+    Restore(Restore),
     /// Ends a room; its members are told.
     CloseRoom {
         /// Which.
@@ -130,6 +140,9 @@ pub enum Command {
     Stats(oneshot::Sender<ShardStats>),
     /// Ends all rooms, tells everybody, and ends the thread.
     Stop,
+    /// Panics in a room, to see what becomes of the others.
+    #[cfg(test)]
+    Fault(RoomId),
 }
 
 /// A wish to enter.
@@ -139,8 +152,8 @@ pub struct Join {
     pub room: RoomId,
     /// The journal of the room if this join opens it. When the room is open already it is the same one.
     pub journal: Arc<Journal>,
-    /// The name others see; checked by the caller.
-    pub name: String,
+    /// As others will see them; checked by the caller.
+    pub newcomer: Newcomer,
     /// What the member may do.
     pub grants: Grants,
     /// Most seats the client wants.
@@ -174,18 +187,26 @@ pub struct Resume {
     pub reply: oneshot::Sender<Option<Returned>>,
 }
 
-/// What a member proves with that it is who it was. Never shown.
-#[derive(Clone, Copy)]
-pub struct ResumeSecret(pub [u8; 16]);
-
-impl Eq for ResumeSecret {}
-
-impl PartialEq for ResumeSecret {
-    /// Takes the same time wherever the two differ.
-    fn eq(&self, other: &Self) -> bool {
-        self.0.iter().zip(other.0).fold(0, |different, (one, another)| different | (one ^ another)) == 0
-    }
+/// A room as it was put down.
+#[derive(Debug)]
+pub struct Restore {
+    /// The room's id.
+    pub room: RoomId,
+    /// Its journal, which knows its events but not who is in it.
+    pub journal: Arc<Journal>,
+    /// Its members, with the SHA-256 of each one's secret.
+    pub members: Vec<(MemberRecord, [u8; 32])>,
+    /// What was written last, in order.
+    pub written: Vec<ChatMessage>,
+    /// As in [`Join`].
+    pub voice_slots: u16,
+    /// As in [`Join`].
+    pub resume_within: Duration,
 }
+
+/// What a member proves with that it is who it was. Never shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ResumeSecret(pub [u8; 16]);
 
 impl std::fmt::Debug for ResumeSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -223,8 +244,10 @@ pub struct Joined {
     pub session: u64,
     /// With what it comes back if its socket is lost.
     pub secret: ResumeSecret,
-    /// The journal of the room; its state includes the member's `joined`.
+    /// The journal of the room; its state includes the member's `joined` …
     pub journal: Arc<Journal>,
+    /// … once this event is shown.
+    pub seq: u64,
 }
 
 /// Why somebody is not in.
@@ -286,7 +309,7 @@ pub enum Request {
 }
 
 /// What a shard tells one member's session.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum ToMember {
     /// A message to pass on as it is.
     Message(ServerMessage),
@@ -345,6 +368,12 @@ impl Inbox {
         (Self { sender, waker, load: Load::default() }, receiver)
     }
 
+    /// Wakes the shard, which then looks for what there is to do.
+    pub fn wake(&self) {
+        // A failed wake-up only delays that to the shard's next tick.
+        let _ = self.waker.wake();
+    }
+
     /// How busy the shard is.
     #[must_use]
     pub fn load(&self) -> Load {
@@ -360,8 +389,7 @@ impl Inbox {
             TrySendError::Full(_) => SendError::Full,
             TrySendError::Disconnected(_) => SendError::Stopped,
         })?;
-        // A failed wake-up only delays the command to the shard's next tick.
-        let _ = self.waker.wake();
+        self.wake();
         Ok(())
     }
 }

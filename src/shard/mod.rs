@@ -9,11 +9,13 @@ mod conversation;
 mod core;
 mod counters;
 mod endpoint;
+mod failing;
 mod fanout;
 mod figures;
 mod flush;
 mod home;
 pub mod inbox;
+mod keeping;
 mod lane;
 mod letter;
 pub mod load;
@@ -22,6 +24,7 @@ mod opening;
 mod peers;
 mod ports;
 mod post;
+mod proof;
 mod quality;
 mod returning;
 mod rooms;
@@ -58,6 +61,7 @@ use self::ports::Bound;
 use self::steering::Steering;
 use self::tape::Tape;
 use crate::net::address;
+use crate::store::Store;
 
 /// Datagrams taken from a socket at once.
 const BATCH: usize = 32;
@@ -87,6 +91,8 @@ pub struct ShardConfig {
     pub sharing: Sharing,
     /// A room goes on to further shards when its own are busy for more than so many thousandths of the time.
     pub spread_above: u32,
+    /// Where rooms are kept that outlive the process.
+    pub store: Option<Store>,
 }
 
 /// How shards share UDP ports.
@@ -172,6 +178,7 @@ pub fn spawn(config: &ShardConfig, mut tape: Option<Tape>) -> io::Result<Vec<Sha
         };
         let mut core = Core::new(Instant::now(), Arc::clone(&identity), candidates, among);
         core.set_tape(tape.take());
+        core.set_store(config.store.clone());
         let batch = ReceiveBatch::new(BATCH, ReceiveBatch::FULL_BYTES);
         let thread = std::thread::Builder::new()
             .name(format!("shard-{number}"))
@@ -222,7 +229,8 @@ impl Loop {
             for (i, flag) in ready.iter_mut().enumerate() {
                 *flag = *flag && self.receive(i);
             }
-            self.core.handle_timeout(Instant::now());
+            self.core.guarded(|core| core.handle_timeout(Instant::now()));
+            self.core.guarded(|core| core.deliver_kept(Instant::now()));
             let commands = self.obey();
             self.flush();
             self.steer();
@@ -249,11 +257,15 @@ impl Loop {
                 }
             }
             let now = Instant::now();
-            for datagram in self.batch.datagrams() {
-                let path = Path { remote: datagram.source, local: datagram.local };
-                self.core.handle_datagram(now, path, datagram.contents);
-            }
-            self.core.settle(now);
+            let batch = &mut self.batch;
+            // What of a batch stands behind a packet that makes a room fail is lost.
+            self.core.guarded(|core| {
+                for datagram in batch.datagrams() {
+                    let path = Path { remote: datagram.source, local: datagram.local };
+                    core.handle_datagram(now, path, datagram.contents);
+                }
+                core.settle(now);
+            });
             self.flush();
             // What comes from now on makes the socket ready again.
             if !self.batch.is_full() {
@@ -266,7 +278,8 @@ impl Loop {
     /// Takes what other shards have handed over; says whether more may wait.
     fn take_handed(&mut self) -> bool {
         for _ in 0..HANDED_PER_TURN {
-            if !self.core.take_handed(Instant::now()) {
+            // After a fault there may be more.
+            if !self.core.guarded(|core| core.take_handed(Instant::now())).unwrap_or(true) {
                 return false;
             }
             self.flush();
@@ -277,7 +290,7 @@ impl Loop {
     fn obey(&mut self) -> Commands {
         for _ in 0..COMMANDS_PER_TURN {
             let Ok(command) = self.commands.try_recv() else { return Commands::Drained };
-            if !self.core.handle_command(Instant::now(), command) {
+            if !self.core.guarded(|core| core.handle_command(Instant::now(), command)).unwrap_or(true) {
                 return Commands::Stop;
             }
         }
@@ -287,7 +300,8 @@ impl Loop {
     fn flush(&mut self) {
         let Self { sockets, core, .. } = self;
         core.hand_over();
-        core.flush(|outgoing| send(sockets, outgoing));
+        // What was not sent because of a fault is sent without the room that made it.
+        while core.guarded(|core| core.flush(|outgoing| send(sockets, outgoing))).is_none() {}
     }
 
     /// Tells the kernel of new routes.

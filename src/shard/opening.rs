@@ -14,6 +14,7 @@ use super::rooms::{OpenRoom, Role};
 use super::stage::Stage;
 use crate::journal::Journal;
 use crate::room::Now;
+use crate::store::forget;
 
 /// When clients may come back after a stop: long enough for a restart.
 const RECONNECT_AFTER_STOP_MS: u64 = 2_000;
@@ -28,13 +29,13 @@ struct Opening {
 
 impl Core {
     pub(super) fn join(&mut self, now: Instant, join: Join) {
-        let Join { room, journal, name, grants, max_seats, max_members, voice_slots, resume_within, outbox, reply } =
+        let Join { room, journal, newcomer, grants, max_seats, max_members, voice_slots, resume_within, outbox, reply } =
             join;
         let clocks = clocks(now);
         let opening = Opening { journal, max_members, voice_slots, resume_within };
-        let outcome = self
-            .enter(clocks, room, opening)
-            .and_then(|key| self.admit(clocks, key, name, grants, max_seats, outbox).ok_or(JoinRefused::JournalClosed));
+        let outcome = self.enter(clocks, room, opening).and_then(|key| {
+            self.admit(clocks, key, newcomer, grants, max_seats, outbox).ok_or(JoinRefused::JournalClosed)
+        });
         match outcome {
             Err(refused) => {
                 let _ = reply.send(Err(refused));
@@ -60,7 +61,7 @@ impl Core {
             let full = self.home(key).is_none_or(|home| home.room.len() >= max_members);
             return if full { Err(JoinRefused::RoomFull(max_members)) } else { Ok(key) };
         }
-        if journal.is_closed() {
+        if journal.is_ending() {
             return Err(JoinRefused::JournalClosed);
         }
         if max_members == 0 {
@@ -73,7 +74,12 @@ impl Core {
         if let Some(tape) = &mut self.tape {
             tape.handle_opened(clocks.instant, key, &room, &mut stage.plane);
         }
-        let home = Box::new(Home::new(journal, random_u64(), voice_slots, resume_within));
+        let mut home = Box::new(Home::new(journal, random_u64(), voice_slots, resume_within));
+        if let Some(store) = &self.store {
+            home.room.keep_records();
+            // What is not taken is counted by the store; the room is not found again after a restart then.
+            let _ = store.open_room(&room, home.journal.epoch(), clocks.unix_ms, forget());
+        }
         entry.insert(OpenRoom::new(room.clone(), life, Role::Home(home), stage));
         self.lives.insert(life, key);
         self.names.insert(room, key);
@@ -90,6 +96,7 @@ impl Core {
     }
 
     pub(super) fn close_room(&mut self, now: Instant, key: usize, reason: RoomCloseReason) {
+        let is_kept = self.store.is_some();
         let Some(home) = self.home(key) else { return };
         let (code, message, after) = match reason {
             RoomCloseReason::ServerStopping => {
@@ -97,6 +104,10 @@ impl Core {
             }
             _ => (ErrorCode::RoomClosed, "the room was closed", None),
         };
+        if is_kept && !home.resume_within.is_zero() && reason == RoomCloseReason::ServerStopping {
+            return self
+                .suspend_room(key, &ToMember::Close { code, message: message.to_owned(), reconnect_after_ms: after });
+        }
         home.room.close(clocks(now), reason);
         let members: Vec<MemberId> = home.members.keys().cloned().collect();
         for member in members {
@@ -107,12 +118,32 @@ impl Core {
             self.remove_member(now, key, &member, LeaveReason::RoomClosed);
         }
         self.look_after(now, key);
+        self.end_room(key);
+    }
+
+    /// Leaves a room as it is: it is found again after the restart, and so is everybody's place.
+    fn suspend_room(&mut self, key: usize, farewell: &ToMember) {
+        self.put_down(key);
+        let Some(home) = self.home(key) else { return };
+        let members: Vec<MemberId> = home.members.keys().cloned().collect();
+        members.iter().for_each(|member| home.tell(member, farewell.clone()));
+        self.forget_room(key);
+    }
+
+    /// Forgets a room that is over.
+    fn end_room(&mut self, key: usize) {
+        if let (Some(store), Some(open)) = (&self.store, self.rooms.get(key))
+            && let Some(home) = open.home()
+        {
+            let _ = store.close_room(&open.id, home.journal.epoch(), forget());
+        }
         self.forget_room(key);
     }
 
     /// Applies what the room and its plane want, takes out slow members, closes the room when it is
     /// empty and sets its alarm.
     pub(super) fn look_after(&mut self, now: Instant, key: usize) {
+        self.current = Some(key);
         loop {
             self.apply_effects(now, key);
             let Some(open) = self.rooms.get_mut(key) else { return };
@@ -126,8 +157,10 @@ impl Core {
         {
             home.room.close(clocks(now), RoomCloseReason::Empty);
             self.apply_effects(now, key);
-            return self.forget_room(key);
+            return self.end_room(key);
         }
+        self.put_down(key);
+        let Some(open) = self.rooms.get_mut(key) else { return };
         let of_room = open.home().and_then(|home| home.room.poll_timeout());
         if let Some(deadline) = [open.stage.plane.poll_timeout(), of_room].into_iter().flatten().min()
             && is_earlier(deadline, open.scheduled)

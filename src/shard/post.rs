@@ -119,6 +119,7 @@ impl Core {
         }
         // One for a room that has ended meanwhile says nothing to anybody.
         let Some(&key) = self.lives.get(&life) else { return };
+        self.current = Some(key);
         match body {
             Body::Command(StageCommand::Close) => return self.close_stage(now, key),
             Body::Command(command) => self.obey(now, key, command),

@@ -12,6 +12,7 @@ use super::core::{Core, clocks, random_u64};
 use super::home::Home;
 use super::inbox::{Resume, Returned, ToMember};
 use super::letter::StageCommand;
+use super::proof::Proof;
 
 impl Core {
     /// A member has lost its socket, or does not read what comes over it. Its place is kept, if that is how the server is
@@ -35,7 +36,7 @@ impl Core {
         let key = self.names.get(&room).copied();
         let returned = key.and_then(|key| {
             let home = self.home(key).filter(|home| home.journal.epoch() == epoch)?;
-            let presence = home.members.get_mut(&member).filter(|presence| presence.secret == secret)?;
+            let presence = home.members.get_mut(&member).filter(|presence| presence.proof == Proof::of(secret))?;
             let message = "you came back over another connection".to_owned();
             let replaced = ToMember::Close { code: ErrorCode::Replaced, message, reconnect_after_ms: None };
             if let Some(before) = presence.outbox.replace(outbox) {
@@ -100,10 +101,10 @@ impl Core {
 impl Home {
     fn come_back(&mut self, member: &MemberId, session: u64) -> Option<Returned> {
         let known = self.room.handle_back(member)?;
-        let (info, grants) = (known.info.clone(), known.grants);
+        let (info, grants) = (known.info.clone(), known.grants.clone());
         let presence = self.members.get(member)?;
         let slots = presence.shard.is_some().then(|| presence.shown.clone());
-        let (journal, seq) = (self.journal.clone(), self.journal.last_seq());
+        let (journal, seq) = (self.journal.clone(), self.delivered);
         Some(Returned { member: info, grants, session, slots, journal, seq })
     }
 

@@ -30,6 +30,8 @@ pub struct ShardStats {
     pub relayed_tracks: usize,
     /// Receiving slots.
     pub slots: usize,
+    /// Rooms that failed: faults of ours, each of which is in the log.
+    pub panics: u64,
     /// Offers answered, the first of each peer included.
     pub offers: u64,
     /// Datagrams received.
@@ -73,6 +75,7 @@ impl AddAssign<&Self> for ShardStats {
         self.tracks += other.tracks;
         self.relayed_tracks += other.relayed_tracks;
         self.slots += other.slots;
+        self.panics += other.panics;
         self.offers += other.offers;
         self.datagrams_in += other.datagrams_in;
         self.datagrams_out += other.datagrams_out;

@@ -15,6 +15,7 @@ use super::steering::Steering;
 impl Core {
     /// Drains one transport.
     pub(super) fn service(&mut self, now: Instant, key: usize) {
+        self.current = self.endpoints.get(key).map(|endpoint| endpoint.room);
         while let Some(endpoint) = self.endpoints.get_mut(key) {
             if let Some(transmit) = endpoint.transport.poll_transmit() {
                 self.control.push(transmit);

@@ -1,8 +1,10 @@
-//! Signalling: one client's conversation as a pure machine, and the WebSocket it runs over.
+//! Signalling: one client's conversation as a pure machine, and the line it runs over: a WebSocket, or requests.
 
 mod fault;
 mod follow;
 mod hello;
+mod line;
+pub mod relay;
 pub mod session;
 mod ticket;
 pub mod ws;

@@ -1,4 +1,4 @@
-//! Runs one conversation over axum's WebSocket: socket, outbox, journal and timers on one side, the
+//! Runs one conversation over its line, mostly axum's WebSocket: line, outbox, journal and timers on one side, the
 //! [`Session`] on the other.
 //!
 //! The client gets the welcome first, with the room's state, and from there on every event exactly
@@ -7,20 +7,18 @@
 //! reader: a write that makes no progress ends the conversation, and so does falling out of the
 //! journal's ring or letting the outbox run over.
 
-use std::error::Error as _;
 use std::time::{Duration, Instant};
 
-use axum::Error as AxumError;
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{Utf8Bytes, WebSocketUpgrade};
 use axum::response::Response;
-use bytes::Bytes;
 use roundtable_protocol::limit::MAX_CLIENT_MESSAGE_BYTES;
 use roundtable_protocol::message::{ResumeTicket, Resumed, Welcome};
 use roundtable_protocol::{Event, EventBody, PROTOCOL_VERSION, RoomId, ServerMessage};
-use tungstenite::Error as SocketError;
 
 use super::fault::{JoinWish, ResumeWish};
 use super::follow::{Follower, Next};
+use super::line::{Line, Received};
+use super::relay::{RelayHandle, relay};
 use super::session::{Action, Broken, Frame, Session, Timers};
 use super::ticket;
 use crate::hub::{Admission, Comeback, Hub, JoinRequest, Membership, Presence, ResumeRequest};
@@ -49,19 +47,40 @@ impl Default for SocketConfig {
 /// Opens the socket and runs the conversation until it ends.
 ///
 /// Frames and messages are bounded by [`MAX_CLIENT_MESSAGE_BYTES`]; there is no compression.
-pub fn accept(upgrade: WebSocketUpgrade, hub: Hub, presence: Presence, room: RoomId, config: SocketConfig) -> Response {
+///
+/// `token` came with the request; one in the hello stands before it.
+pub fn accept(
+    upgrade: WebSocketUpgrade,
+    hub: Hub,
+    presence: Presence,
+    room: RoomId,
+    token: Option<String>,
+    config: SocketConfig,
+) -> Response {
     upgrade
         .read_buffer_size(READ_BYTES)
         .max_frame_size(MAX_CLIENT_MESSAGE_BYTES)
         .max_message_size(MAX_CLIENT_MESSAGE_BYTES)
-        .on_upgrade(move |socket| Conversation::new(socket, hub, presence, room, config).run())
+        .on_upgrade(move |socket| {
+            Conversation::new(Line::Socket(Box::new(socket)), hub, presence, (room, token), config).run()
+        })
+}
+
+/// Begins a conversation over requests, and runs it until it ends.
+#[must_use]
+pub fn begin(hub: Hub, presence: Presence, room: RoomId, token: Option<String>, config: SocketConfig) -> RelayHandle {
+    let (relay, handle) = relay();
+    tokio::spawn(Conversation::new(Line::Relay(relay), hub, presence, (room, token), config).run());
+    handle
 }
 
 struct Conversation {
-    socket: WebSocket,
+    line: Line,
     session: Session,
     hub: Hub,
     room: RoomId,
+    /// What came with the request.
+    token: Option<String>,
     config: SocketConfig,
     place: Option<Place>,
     /// Until when the last words may take, once there is nothing else to say.
@@ -81,8 +100,15 @@ struct Place {
     follower: Follower,
 }
 
+/// What is written.
+enum Words {
+    Text(Utf8Bytes),
+    Ping,
+    Close(u16, &'static str),
+}
+
 enum Wake {
-    Frame(Option<Result<Message, AxumError>>),
+    Received(Received),
     Shard(Option<ToMember>),
     Journal,
     Timer,
@@ -90,12 +116,19 @@ enum Wake {
 }
 
 impl Conversation {
-    fn new(socket: WebSocket, hub: Hub, presence: Presence, room: RoomId, config: SocketConfig) -> Self {
+    fn new(
+        line: Line,
+        hub: Hub,
+        presence: Presence,
+        (room, token): (RoomId, Option<String>),
+        config: SocketConfig,
+    ) -> Self {
         Self {
-            socket,
+            line,
             session: Session::new(Instant::now(), config.timers),
             hub,
             room,
+            token,
             config,
             place: None,
             last_words_until: None,
@@ -116,13 +149,13 @@ impl Conversation {
 
     async fn wait(&mut self) -> Wake {
         let due = self.session.poll_timeout().map(|(at, _)| at);
-        let Self { socket, place, hub, .. } = self;
+        let Self { line, place, hub, .. } = self;
         let in_room = place.is_some();
         tokio::select! {
             // In this order a client cannot be taken for silent while its frames wait to be read;
             // it cannot hold up the rest either, because the session ends a flood.
             biased;
-            frame = socket.recv() => Wake::Frame(frame),
+            received = line.recv() => Wake::Received(received),
             wake = in_place(place) => wake,
             () = until(due) => Wake::Timer,
             () = hub.stopped(), if !in_room => Wake::Stopping,
@@ -131,7 +164,7 @@ impl Conversation {
 
     async fn handle(&mut self, wake: Wake) {
         match wake {
-            Wake::Frame(frame) => self.handle_frame(frame),
+            Wake::Received(received) => self.handle_received(received),
             Wake::Shard(message) => {
                 self.pass_on_events().await;
                 self.handle_from_shard(message);
@@ -142,21 +175,19 @@ impl Conversation {
         }
     }
 
-    fn handle_frame(&mut self, frame: Option<Result<Message, AxumError>>) {
+    fn handle_received(&mut self, received: Received) {
         let now = Instant::now();
-        match frame {
-            Some(Ok(Message::Text(text))) => self.session.handle_frame(now, Frame::Text(&text)),
-            Some(Ok(Message::Binary(_))) => self.session.handle_frame(now, Frame::Binary),
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => self.session.handle_frame(now, Frame::Control),
+        match received {
+            Received::Text(text) => self.session.handle_frame(now, Frame::Text(&text)),
+            Received::Binary => self.session.handle_frame(now, Frame::Binary),
+            Received::Control => self.session.handle_frame(now, Frame::Control),
             // The next read sends the answer to it and finds the end.
-            Some(Ok(Message::Close(frame))) => {
-                self.closed_by_client = frame.is_some_and(|frame| is_farewell(frame.code))
-            }
-            Some(Err(error)) => {
+            Received::Closing(code) => self.closed_by_client = code.is_some_and(is_farewell),
+            Received::Broken(broken) => {
                 self.readable = false;
-                self.session.handle_broken(broken(&error));
+                self.session.handle_broken(broken);
             }
-            None => {
+            Received::End => {
                 self.readable = false;
                 self.session.handle_broken(if self.closed_by_client { Broken::Closed } else { Broken::Gone });
             }
@@ -220,10 +251,10 @@ impl Conversation {
             }
             Action::Send(message) => self.send(&message).await,
             Action::SendWritten(json) => match Utf8Bytes::try_from(json) {
-                Ok(text) => self.write(Message::Text(text)).await,
+                Ok(text) => self.write(Words::Text(text)).await,
                 Err(error) => tracing::error!(%error, "a message was written that is no text"),
             },
-            Action::Ping => self.write(Message::Ping(Bytes::new())).await,
+            Action::Ping => self.write(Words::Ping).await,
             Action::Close { code, reason } => Box::pin(self.close(code, reason)).await,
         }
     }
@@ -240,6 +271,7 @@ impl Conversation {
                 Err(error) => return self.session.handle_refused(error.code(), error.to_string()),
             }
         }
+        let token = token.or_else(|| self.token.take());
         let request = JoinRequest { name, token, max_seats, outbox: sender };
         match self.hub.join(&self.room, request).await {
             Ok(admission) => self.enter(admission, outbox),
@@ -285,18 +317,26 @@ impl Conversation {
 
     async fn send(&mut self, message: &ServerMessage) {
         match serde_json::to_string(message) {
-            Ok(text) => self.write(Message::Text(text.into())).await,
+            Ok(text) => self.write(Words::Text(text.into())).await,
             // None of our types has a map with keys that are no strings, the one thing that fails.
             Err(error) => tracing::error!(%error, "a message could not be written"),
         }
     }
 
-    /// Writes one frame. While the conversation runs, a client that does not take it in time is
+    /// Writes. While the conversation runs, a client that does not take it in time is
     /// slow; once it ends, all that is left to say shares one deadline.
-    async fn write(&mut self, frame: Message) {
+    async fn write(&mut self, words: Words) {
         let ending = self.session.is_ending();
         let at_most = if ending { self.last_words() } else { self.config.write_timeout };
-        match tokio::time::timeout(at_most, self.socket.send(frame)).await {
+        let line = &mut self.line;
+        let written = async {
+            match words {
+                Words::Text(text) => line.send(text).await,
+                Words::Ping => line.ping().await,
+                Words::Close(code, reason) => line.close(code, reason).await,
+            }
+        };
+        match tokio::time::timeout(at_most, written).await {
             Ok(Ok(())) => {}
             _ if ending => {}
             Ok(Err(_)) => self.session.handle_broken(Broken::Gone),
@@ -305,13 +345,12 @@ impl Conversation {
     }
 
     async fn close(&mut self, code: u16, reason: &'static str) {
-        self.write(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
+        self.write(Words::Close(code, reason)).await;
         let at_most = self.last_words();
-        // Closing with unread data makes TCP reset the connection, and the client might never see
-        // the close frame: so what still comes is read away, or waited for if it cannot be read.
+        // What still comes is read away, or waited for if it cannot be read.
         let _ = tokio::time::timeout(at_most, async {
             if self.readable {
-                while let Some(Ok(_)) = self.socket.recv().await {}
+                self.line.drain().await;
             } else {
                 std::future::pending::<()>().await;
             }
@@ -357,16 +396,5 @@ async fn until(due: Option<Instant>) {
     match due {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-/// What an error of the socket means.
-fn broken(error: &AxumError) -> Broken {
-    match error.source().and_then(|source| source.downcast_ref::<SocketError>()) {
-        Some(SocketError::Capacity(_)) => Broken::TooLarge,
-        Some(SocketError::Utf8(_)) => Broken::NotUtf8,
-        Some(SocketError::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)) => Broken::Gone,
-        Some(SocketError::Protocol(_)) => Broken::Protocol,
-        _ => Broken::Gone,
     }
 }

@@ -85,11 +85,21 @@ impl Process {
         Self::start_with(&[])
     }
 
-    /// Starts one with further arguments, on ports that the system chooses.
+    /// Starts one with further arguments, on ports that the system chooses. It keeps nobody's place unless told so.
     pub fn start_with(arguments: &[&str]) -> Self {
+        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::start_at(Place { http: anywhere, udp: anywhere }, arguments)
+    }
+
+    /// Starts one in the place of another one that has ended.
+    pub fn start_at(place: Place, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_roundtable"));
+        if !arguments.contains(&"--resume-within") {
+            command.args(["--resume-within", "0s"]);
+        }
         command.args(arguments);
-        command.args(["--http-listen", "127.0.0.1:0", "--udp-port", "0", "--udp-listen", "127.0.0.1"]).env_clear();
+        let (http, udp) = (place.http.to_string(), place.udp.port().to_string());
+        command.args(["--http-listen", &http, "--udp-port", &udp, "--udp-listen", "127.0.0.1"]).env_clear();
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the binary starts");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("it is piped");
@@ -124,6 +134,18 @@ impl Process {
                 tokio::time::sleep(time).await;
             }
         }
+    }
+
+    /// Ends it at once, without a word (`SIGKILL`), and waits until it is gone.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Asks it to stop (`SIGTERM`).
+    pub fn terminate(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill is there").success());
     }
 
     /// Whether it still runs.

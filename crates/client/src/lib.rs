@@ -515,6 +515,11 @@ impl Driver {
         let reason = loop {
             tokio::select! {
                 message = signal.next() => match message {
+                    // The client is of no use without media: whoever has it may come back.
+                    Ok(Some(ServerMessage::MediaLost { code, message })) => {
+                        self.handle(ServerMessage::MediaLost { code, message: message.clone() }, false);
+                        break format!("{code}: {message}");
+                    }
                     Ok(Some(message)) => self.handle(message, false),
                     Ok(None) => break signal.close_reason(),
                     Err(error) => break error.to_string(),

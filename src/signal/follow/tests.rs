@@ -46,7 +46,7 @@ struct Crowd {
 impl Crowd {
     fn new() -> Self {
         let now = Now { instant: Instant::now(), unix_ms: 1_795_428_000_000 };
-        let journal = Arc::new(Journal::new(RoomId::new("keynote").unwrap(), 1_795_428_000_000));
+        let journal = Journal::new(RoomId::new("keynote").unwrap(), 1_795_428_000_000, None);
         let mut crowd = Self {
             room: Room::new(7),
             journal,

@@ -14,6 +14,7 @@ import {
 } from "@roundtable/sdk";
 import { locate, readOptions, roomLink } from "./address.ts";
 import { chosenDevices, handOver, openTracks } from "./devices.ts";
+import { tokenFor } from "./entry.ts";
 import { deviceProblem, roomProblem, text } from "./text.ts";
 
 /** Something seen: own tracks have no publication to wait for. */
@@ -108,7 +109,9 @@ export async function join(): Promise<void> {
     const devices = openTracks();
     if (devices.microphone !== null) await local.publishTrack(devices.microphone, "microphone");
     if (devices.camera !== null) await local.publishTrack(devices.camera, "camera");
-    await entering.connect(signalUrl(place.home, roomId.value), { name: name.value.trim() });
+    const token = await tokenFor(place.home, options.invite, name.value.trim());
+    const who = { name: name.value.trim(), ...(token === undefined ? {} : { token }) };
+    await entering.connect(signalUrl(place.home, roomId.value), who);
     handOver();
     if (!isRoomGiven) history.replaceState(null, "", `${link.value}${location.search}`);
     view.value = "call";

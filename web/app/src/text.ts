@@ -97,6 +97,20 @@ export function roomProblem(code: RoundtableErrorCode): string {
       return "You may not enter this room.";
     case "client/replaced":
       return "You went on with this call in another window.";
+    case "token/missing":
+      return "This room is by invitation: open the link that you were sent.";
+    case "token/invalid":
+    case "token/room":
+    case "token/grant":
+      return "This link does not open this room. Ask for another one.";
+    case "token/expired":
+    case "invite/expired":
+      return "This invitation has expired. Ask for another one.";
+    case "invite/used":
+      return "This invitation has been used as often as it may be. Ask for another one.";
+    case "invite/revoked":
+    case "invite/unknown":
+      return "This invitation is not good any more. Ask for another one.";
     case "server/stopping":
     case "server/overloaded":
       return "The server cannot take you now. Try again in a minute.";

@@ -165,7 +165,7 @@ export class Chat extends Emitter<ChatEvents> {
     const index = this.#outgoing.findIndex((entry) => entry.nonce === nonce);
     const entry = this.#outgoing[index];
     if (entry === undefined) return false;
-    if (code === "chat/rate") {
+    if (code === "chat/rate" || code === "server/overloaded") {
       this.#outgoing[index] = { ...entry, state: "queued" };
       this.#restFor(CHAT_REST_MS);
     } else {

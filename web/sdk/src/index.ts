@@ -7,6 +7,7 @@ export {
   type RoundtableErrorCode,
   toRoundtableError,
 } from "./errors.ts";
+export { followInvite, type Invitation } from "./invite.ts";
 export { isRoomId, MAX_CHAT_BYTES, MAX_SEATS } from "./limits.ts";
 export { LocalParticipant } from "./local.ts";
 export type { PageWish } from "./members.ts";

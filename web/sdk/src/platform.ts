@@ -36,7 +36,7 @@ export interface Platform {
   /** Cameras and microphones; absent on insecure pages. */
   readonly mediaDevices: MediaDevices | undefined;
   openSocket(url: string): SocketLike;
-  fetch(url: string): Promise<Response>;
+  fetch(url: string, init?: RequestInit): Promise<Response>;
   createConnection(configuration: RTCConfiguration): RTCPeerConnection;
   /** The codecs this browser can receive. */
   receivableCodecs(kind: "audio" | "video"): RTCRtpCodec[];
@@ -61,7 +61,7 @@ export function browserPlatform(): Platform {
     },
     mediaDevices: globalThis.navigator?.mediaDevices,
     openSocket: (url) => new WebSocket(url),
-    fetch: (url) => fetch(url),
+    fetch: (url, init) => fetch(url, init),
     createConnection: (configuration) => new RTCPeerConnection(configuration),
     receivableCodecs: (kind) => globalThis.RTCRtpReceiver?.getCapabilities?.(kind)?.codecs ?? [],
     watchPlace,

@@ -198,9 +198,9 @@ export class Room extends Emitter<RoomEvents> {
 
   /** Asks the server who is here, page by page in the order of joining, oneself included. */
   listMembers(wish: PageWish = {}): Promise<RosterPage> {
-    const url = this.#entry?.url;
-    if (url === undefined) return Promise.reject(new RoundtableError("sdk/closed", "No room is known."));
-    return fetchMembers((page) => this.#platform.fetch(page), url, wish);
+    const entry = this.#entry;
+    if (entry === null) return Promise.reject(new RoundtableError("sdk/closed", "No room is known."));
+    return fetchMembers((page, init) => this.#platform.fetch(page, init), entry.url, wish, entry.token);
   }
 
   /** Writes to everybody; see {@link Chat.send}. */

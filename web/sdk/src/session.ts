@@ -6,6 +6,7 @@ import { Media } from "./media.ts";
 import type { NetworkChange, Platform } from "./platform.ts";
 import type {
   ClientMessage,
+  Grants,
   MemberStats,
   Resumed,
   ResumeTicket,
@@ -53,7 +54,7 @@ interface Membership {
   readonly ticket: ResumeTicket | undefined;
   epoch: number;
   heard: Heard;
-  mayPublish: boolean;
+  grants: Grants;
   iceServers: RTCIceServer[];
 }
 
@@ -135,8 +136,8 @@ export class Session {
 
   /** Publishes a track. One that a broken connection catches is published by the next. */
   async publish(publication: LocalTrackPublication): Promise<void> {
-    if (this.#membership?.mayPublish === false) {
-      throw new RoundtableError("track/forbidden", "You may not publish in this room.");
+    if (this.#membership !== null && !mayPublish(this.#membership.grants, publication)) {
+      throw new RoundtableError("track/forbidden", "You may not publish this in this room.");
     }
     const media = this.#media;
     if (media?.isAlive !== true) return;
@@ -204,7 +205,7 @@ export class Session {
       ticket: resume,
       epoch: state.epoch,
       heard: new Heard(state.seq),
-      mayPublish: grants.publish,
+      grants,
       iceServers,
     };
     this.#isEntered = true;
@@ -220,7 +221,7 @@ export class Session {
       membership.epoch = state.epoch;
       membership.heard = new Heard(state.seq);
     }
-    membership.mayPublish = grants.publish;
+    membership.grants = grants;
     membership.iceServers = iceServers;
     this.#isEntered = true;
     this.#handlers.onResumed(resumed);
@@ -242,8 +243,8 @@ export class Session {
     let media: Media | null = null;
     try {
       media = this.#createMedia(membership, fresh);
-      const publications = membership.mayPublish ? this.#options.publications() : [];
-      await media.begin([...publications]);
+      const publications = [...this.#options.publications()];
+      await media.begin(publications.filter((publication) => mayPublish(membership.grants, publication)));
     } catch (error) {
       // Whatever ended it before the answer has been told already.
       if (media === null || (media === this.#media && media.isAlive)) {
@@ -367,4 +368,8 @@ export class Session {
     this.#mayMissChat = false;
     if (hadMedia) this.#handlers.onMedia();
   }
+}
+
+function mayPublish({ publish, sources }: Grants, { source }: LocalTrackPublication): boolean {
+  return publish && (sources?.includes(source) ?? true);
 }

@@ -1,7 +1,7 @@
 // A browser without a browser: a clock that is set by hand, sockets and peer connections that remember.
 import type { Place } from "../src/place.ts";
 import type { Clock, NetworkChange, Platform, SocketLike } from "../src/platform.ts";
-import type { ClientMessage, RoomState, ServerMessage, Welcome } from "../src/protocol.ts";
+import type { ClientMessage, Grants, RoomState, ServerMessage, Welcome } from "../src/protocol.ts";
 
 export class FakeClock implements Clock {
   #now = 0;
@@ -304,10 +304,12 @@ export class FakePlatform implements Platform {
 
   /** What is asked for over HTTP, and what comes. */
   readonly asked: string[] = [];
+  lastRequest: RequestInit | undefined;
   answer: () => Promise<Response> = () => Promise.reject(new TypeError("no network"));
 
-  fetch(url: string): Promise<Response> {
+  fetch(url: string, init?: RequestInit): Promise<Response> {
     this.asked.push(url);
+    this.lastRequest = init;
     return this.answer();
   }
 
@@ -358,13 +360,26 @@ export function roomState(patch: Partial<RoomState> = {}): RoomState {
   return { room: "r", epoch: 1, seq: 0, ...nobody, closed: false, ...patch };
 }
 
+/** What a guest of an open room may. */
+export const GRANTS: Grants = {
+  publish: true,
+  subscribe: true,
+  chat: true,
+  data: true,
+  admin: false,
+  hidden: false,
+  recorder: false,
+  updateOwnMetadata: false,
+  limits: { receive: {}, publish: {} },
+};
+
 export function welcome(patch: Partial<Welcome> = {}): ServerMessage {
   return {
     type: "welcome",
     version: 1,
     room: "r",
     member: { id: "me", name: "Me" },
-    grants: { publish: true, subscribe: true, chat: true, limits: { receive: {}, publish: {} } },
+    grants: GRANTS,
     state: roomState({ members: [{ id: "me", name: "Me" }] }),
     iceServers: [],
     seats: 2,

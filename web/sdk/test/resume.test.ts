@@ -4,7 +4,7 @@ import type { EventBody, Resumed, ServerMessage, TrackInfo } from "../src/protoc
 import { Room, STEADY_MS } from "../src/room.ts";
 import { CLOSE_TO_RETURN, PROBE_TIMEOUT_MS } from "../src/signal.ts";
 import { GATHER_MS } from "../src/views.ts";
-import { answer, at, enter, FakePlatform, fakeTrack, roomState, settle, welcome } from "./fakes.ts";
+import { answer, at, enter, FakePlatform, fakeTrack, GRANTS, roomState, settle, welcome } from "./fakes.ts";
 
 const me = { id: "me", name: "Me" };
 const ann = { id: "ann", name: "Ann" };
@@ -28,8 +28,7 @@ function chat(seq: number, text: string, member = "ann", nonce?: number): Server
 }
 
 function resumed(patch: Partial<Resumed> = {}): ServerMessage {
-  const grants = { publish: true, subscribe: true, chat: true, limits: { receive: {}, publish: {} } };
-  return { type: "resumed", member: me, grants, iceServers: [], media: true, slots: [], ...patch };
+  return { type: "resumed", member: me, grants: GRANTS, iceServers: [], media: true, slots: [], ...patch };
 }
 
 const slot = (mid: string, generation: number, id: string | null) => ({

@@ -11,6 +11,7 @@ import {
   FakeChannel,
   FakePlatform,
   fakeTrack,
+  GRANTS,
   roomState,
   settle,
   welcome,
@@ -437,13 +438,22 @@ describe("a room", () => {
     await enter(
       platform,
       welcome({
-        grants: { publish: false, subscribe: true, chat: true, limits: { receive: {}, publish: {} } },
+        grants: { ...GRANTS, publish: false },
       }),
     );
     await connected;
     expect(at(platform.socket.of("offer"), 0).tracks).toEqual([]);
     const refused = room.localParticipant.publishTrack(fakeTrack("video"), "camera");
     await expect(refused).rejects.toMatchObject({ code: "track/forbidden" });
+  });
+
+  test("of several sources only those that are granted are published", async () => {
+    const { platform, room } = setUp();
+    await room.localParticipant.publishTrack(fakeTrack("audio"), "microphone");
+    await room.localParticipant.publishTrack(fakeTrack("video"), "camera");
+    void room.connect("ws://test", { name: "Me" });
+    await enter(platform, welcome({ grants: { ...GRANTS, sources: ["microphone"] } }));
+    expect(at(platform.socket.of("offer"), 0).tracks.map((t) => t.source)).toEqual(["microphone"]);
   });
 
   test("a screen shared again uses the same m-line", async () => {

@@ -1,0 +1,51 @@
+//! Where the store lies, how large it may become, and for how long it keeps what.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a store is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// The directory of its files, made when it is not there. No two processes may share it.
+    pub directory: PathBuf,
+    /// Room events that are kept, per room, unless the room says otherwise.
+    pub events: Retention,
+    /// Chat messages that are kept, per room, unless the room says otherwise.
+    pub chat: Retention,
+    /// How large the database may become, in bytes. Writes fail with `store/no-room` at that size, until something is
+    /// pruned.
+    pub max_bytes: u64,
+}
+
+impl StoreConfig {
+    /// The defaults for a directory.
+    #[must_use]
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            events: Retention { max_count: 20_000, max_age: DAY },
+            chat: Retention { max_count: 10_000, max_age: DAY },
+            max_bytes: 1 << 30,
+        }
+    }
+}
+
+/// How much of something is kept: what is beyond either figure goes within about a minute, the oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// How many.
+    pub max_count: u64,
+    /// For how long.
+    pub max_age: Duration,
+}
+
+/// What one room keeps differently from the server's default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RoomRetention {
+    /// Its events.
+    pub events: Option<Retention>,
+    /// Its chat messages.
+    pub chat: Option<Retention>,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
