@@ -1,5 +1,8 @@
 // The cable is pulled: a banner, and then everything goes on as if nothing had been.
 import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { launchChromium } from "./lib/browsers.mjs";
 import { expectMediaFlows } from "./lib/guest.mjs";
@@ -8,6 +11,8 @@ import { sleep, until } from "./lib/wait.mjs";
 
 /** @typedef {import("./lib/guest.mjs").Guest} Guest */
 
+/** What the server keeps. @type {string} */
+let data;
 /** @type {Awaited<ReturnType<typeof startServer>>} */
 let server;
 /** @type {Awaited<ReturnType<typeof startProxy>>} */
@@ -18,7 +23,8 @@ let datagrams;
 let chromium;
 
 before(async () => {
-  server = await startServer();
+  data = await mkdtemp(join(tmpdir(), "roundtable-data-"));
+  server = await startServer(["--data-dir", data]);
   proxy = await startProxy(server.url);
   datagrams = await startDatagramProxy(server.mediaPort);
   chromium = await launchChromium();
@@ -29,6 +35,7 @@ after(async () => {
   datagrams?.stop();
   proxy?.stop();
   await server?.stop();
+  await rm(data, { recursive: true, force: true });
 });
 
 /** Counts how often a page asks for devices. */
@@ -45,7 +52,7 @@ const COUNT_DEVICES = `if (navigator.mediaDevices) {
 /** Two people in a call with open chats, the second behind the proxies. @param {string} id */
 async function meet(id) {
   proxy.restore();
-  const steady = await chromium.guest("Steady");
+  const steady = await chromium.guest("Steady", COUNT_DEVICES);
   const shaky = await chromium.guest("Shaky", datagrams.script + COUNT_DEVICES);
   await steady.enter(server.room(id));
   await shaky.enter(new URL(`r/${id}?w=320&fps=10`, proxy.url).href);
@@ -169,4 +176,41 @@ test("after 35 s without any network one is the same member, with the same devic
   assert.equal(await devicesAsked(shaky), asked);
   assert.deepEqual(await seen(steady), []);
   await expectMediaFlows([steady, shaky], { seconds: 2 });
+});
+
+test("after the server was killed and started again the same people go on, devices not asked again", async () => {
+  const { steady, shaky, member, asked } = await meet("killed");
+  const other = await steady.memberId();
+  const lines = ["Steady writes 0", "Shaky writes 0"];
+  await steady.say("Steady writes 0");
+  await shaky.say("Shaky writes 0");
+  await expectChat([steady, shaky], lines);
+
+  await server.kill();
+  for (const guest of [steady, shaky]) {
+    await until(`${guest.name} misses it`, () => isAway(guest));
+    for (const n of [1, 2, 3]) {
+      lines.push(`${guest.name} writes ${n}`);
+      await guest.say(`${guest.name} writes ${n}`);
+    }
+  }
+  const { port } = server.url;
+  server = await startServer(["--data-dir", data], { http: port, udp: server.mediaPort });
+  const began = Date.now();
+  for (const guest of [steady, shaky]) {
+    await until(`${guest.name} is back`, async () => !(await isAway(guest)), { timeout: 40_000 });
+  }
+  await expectMediaFlows([steady, shaky], { seconds: 2 });
+  // An attempt may have failed just before; on an idle machine it takes less.
+  assert.ok(Date.now() - began < 20_000, `${Date.now() - began} ms`);
+  await expectChat([steady, shaky], lines);
+  assert.deepEqual([await shaky.memberId(), await steady.memberId()], [member, other]);
+  assert.deepEqual([await devicesAsked(shaky), await devicesAsked(steady)], [asked, asked]);
+  for (const guest of [steady, shaky]) {
+    const told = await seen(guest);
+    assert.ok(
+      told.every((line) => line.startsWith("reconnect")),
+      told.join(),
+    );
+  }
 });

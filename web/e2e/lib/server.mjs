@@ -10,11 +10,12 @@ const BINARY =
   process.env.ROUNDTABLE_BIN ?? fileURLToPath(new URL("../../../target/release/roundtable", import.meta.url));
 
 /**
- * Starts the server on ports of its own.
+ * Starts the server on ports of its own, or on those of one that has ended.
  * @param {string[]} [flags]
+ * @param {{ http: string, udp: number }} [ports]
  */
-export async function startServer(flags = []) {
-  const args = ["--http-listen", "127.0.0.1:0", "--udp-port", "0", ...flags];
+export async function startServer(flags = [], ports = { http: "0", udp: 0 }) {
+  const args = ["--http-listen", `127.0.0.1:${ports.http}`, "--udp-port", `${ports.udp}`, ...flags];
   const server = await startProcess(BINARY, args, /(https?:\/\/[^\s"]+?\/?)\s+media UDP (\d+)/);
   const url = new URL(server.match[1] ?? "");
   return {

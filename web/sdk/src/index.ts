@@ -12,7 +12,13 @@ export { isRoomId, MAX_CHAT_BYTES, MAX_SEATS } from "./limits.ts";
 export { LocalParticipant } from "./local.ts";
 export type { PageWish } from "./members.ts";
 export type { Place } from "./place.ts";
-export { browserPlatform, type Clock, type Platform, type SocketLike } from "./platform.ts";
+export {
+  browserPlatform,
+  type Clock,
+  type NetworkChange,
+  type Platform,
+  type SocketLike,
+} from "./platform.ts";
 export type {
   ChatMessage,
   ClientMessage,

@@ -269,6 +269,7 @@ export class Session {
 
   #createMedia({ welcome, iceServers }: Membership, fresh: boolean): Media {
     const before = this.#media;
+    const wasAlive = before?.isAlive === true;
     before?.giveUp();
     // One that never stood has nobody to tell of its end.
     if (before?.isAnswered === true) this.#former = before;
@@ -292,6 +293,7 @@ export class Session {
     );
     this.#media = media;
     this.#handlers.onMedia();
+    if (wasAlive) this.#handlers.onChatLost();
     return media;
   }
 

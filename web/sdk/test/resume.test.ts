@@ -139,6 +139,19 @@ describe("coming back", () => {
     expect(platform.connections).toHaveLength(1);
   });
 
+  test("what went into a channel that the server had lost is written again", async () => {
+    const { platform, room, channel } = await setUp();
+    platform.socket.drop();
+    const nonce = room.sendChatMessage("into the void");
+    expect(channel.sent).toHaveLength(1);
+    await comeBack(platform, { media: false });
+    expect(platform.socket.of("chat")).toEqual([{ type: "chat", nonce, text: "into the void" }]);
+    await answer(platform);
+    platform.socket.receive(chat(11, "into the void", "me", nonce));
+    expect(room.chat.outgoing).toEqual([]);
+    expect(room.chat.messages).toHaveLength(1);
+  });
+
   test("without a peer connection at the server another one goes on with the same tracks", async () => {
     const { platform, room, log, microphone } = await setUp();
     const before = platform.connection;
