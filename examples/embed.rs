@@ -18,9 +18,9 @@ impl Authorize for Door {
         // A real application would ask its database here.
         Box::pin(async move {
             match (room.as_str(), token) {
-                ("board", Some(token)) if token == self.word => Ok(Grants::ALL),
+                ("board", Some(token)) if token == self.word => Ok(Grants::ALL.into()),
                 ("board", _) => Err(Denied::forbidden("the board meets behind closed doors")),
-                _ => Ok(Grants::ALL),
+                _ => Ok(Grants::ALL.into()),
             }
         })
     }

@@ -29,6 +29,7 @@ pub mod server;
 pub mod store;
 pub mod telemetry;
 
+mod auth;
 mod http;
 mod hub;
 mod journal;
@@ -39,8 +40,9 @@ mod shard;
 mod signal;
 mod turn;
 
+pub use auth::Invite;
 pub use axum::Router;
 pub use config::Config;
-pub use hub::{Authorising, Authorize, Denied};
+pub use hub::{Authorised, Authorising, Authorize, Denied};
 pub use roundtable_protocol as protocol;
 pub use server::{Builder, Conference, Events, Handle, Server, StartError, Update};

@@ -5,12 +5,14 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use roundtable::config::cli::{self, Action};
+use roundtable::config::issue::{self, TokenWish};
 use roundtable::config::layer::Given;
 use roundtable::config::{self, Config, Loaded};
 use roundtable::replay::{self, ReplayError, ReplayOptions};
-use roundtable::{Server, StartError, telemetry};
+use roundtable::{Handle, Server, StartError, telemetry};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Something failed while running.
@@ -31,6 +33,12 @@ fn main() -> ExitCode {
         Action::Serve(given) => serve(&given),
         Action::PrintConfig(given) => with_settings(config::load(&given), print_config),
         Action::CheckConfig(path) => with_settings(config::check(&path), |loaded| print_checked(&path, loaded)),
+        Action::Token(wish) => token(&wish),
+        Action::NewKey => new_key(),
+        Action::CheckKeys(path) => match issue::check_keys(&path) {
+            Ok(said) => print(said),
+            Err(error) => complain(error, BAD_CONFIG),
+        },
         Action::Replay(options) => replay(&options),
         Action::Bench(options) => bench(&options),
         Action::Schema => print(format_args!("{:#}", roundtable::protocol::schema::json_schema())),
@@ -59,6 +67,22 @@ fn print_checked(path: &Path, loaded: Loaded) -> ExitCode {
     let warnings = loaded.config.warnings();
     let lines: Vec<String> = warnings.iter().map(|warning| format!("warning: {warning}")).collect();
     print([lines, vec![format!("{}: fine", path.display())]].concat().join("\n"))
+}
+
+fn token(wish: &TokenWish) -> ExitCode {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    match issue::token(now, wish) {
+        Ok(token) => print(token),
+        Err(error) => complain(error, BAD_CONFIG),
+    }
+}
+
+fn new_key() -> ExitCode {
+    let mut random = [0; issue::KEY_RANDOM_BYTES];
+    match getrandom::fill(&mut random) {
+        Ok(()) => print(issue::new_key(random).trim_end()),
+        Err(error) => complain(error, FAILED),
+    }
 }
 
 /// Prints a replay as it goes, which may be long.
@@ -119,23 +143,27 @@ async fn run(config: Config) -> ExitCode {
         Err(error) => return complain(error, FAILED),
     };
     let warnings = config.warnings();
+    let dev = config.auth.dev;
     let server = match Server::bind(config).await {
         Ok(server) => server,
-        Err(error @ StartError::Tls(_)) => return complain(error, BAD_CONFIG),
+        Err(error @ (StartError::Tls(_) | StartError::Unguarded(_) | StartError::Keys(_))) => {
+            return complain(error, BAD_CONFIG);
+        }
         Err(error) => return complain(error, FAILED),
     };
-    announce(&server);
+    announce(&server, dev);
+    tokio::spawn(reload_keys(signals.hangup, server.handle()));
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    match server.run(signals.stop()).await {
+    match server.run(signals.ends.stop()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(error, FAILED),
     }
 }
 
 /// Says where to go.
-fn announce(server: &Server) {
+fn announce(server: &Server, dev: bool) {
     let scheme = if server.is_tls() { "https" } else { "http" };
     let http = server.http_addr();
     let udp = server.udp_addrs();
@@ -152,20 +180,45 @@ fn announce(server: &Server) {
             "Other devices need https for camera and microphone: --tls-cert and --tls-key, or an https proxy."
         }
     };
-    print(format_args!("Roundtable {version}  {scheme}://{host}/  media UDP {port}\n{hint}"));
+    let join = if dev {
+        format!("\nJoin {scheme}://{host}/r/dev, or with a token: roundtable token --dev --room dev --identity me")
+    } else {
+        String::new()
+    };
+    print(format_args!("Roundtable {version}  {scheme}://{host}/  media UDP {port}\n{hint}{join}"));
 }
 
-/// The signals that end the process.
+/// Reads the keys again at each SIGHUP.
+async fn reload_keys(mut hangup: Signal, handle: Handle) {
+    while hangup.recv().await.is_some() {
+        match handle.reload_keys() {
+            Ok(Some(keys)) => tracing::info!(keys, "the keys were read again"),
+            Ok(None) => tracing::info!("there are no keys to read again"),
+            Err(error) => tracing::warn!(%error, "the keys stay as they were"),
+        }
+    }
+}
+
+/// The signals that the process heeds.
 struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+    ends: Ends,
+    hangup: Signal,
 }
 
 impl Signals {
     fn new() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        let ends = Ends { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+        Ok(Self { ends, hangup: signal(SignalKind::hangup())? })
     }
+}
 
+/// The signals that end the process.
+struct Ends {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ends {
     /// Resolves at the first signal. A second one ends the process at once.
     async fn stop(mut self) {
         self.next().await;

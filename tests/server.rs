@@ -176,7 +176,7 @@ impl Authorize for Door {
     fn authorise<'a>(&'a self, room: &'a RoomId, _name: &'a str, token: Option<&'a str>) -> Authorising<'a> {
         Box::pin(async move {
             match token {
-                Some("word") => Ok(Grants { publish: false, ..Grants::ALL }),
+                Some("word") => Ok(Grants { publish: false, ..Grants::ALL }.into()),
                 _ => Err(Denied::forbidden(format!("{room} is not for you"))),
             }
         })

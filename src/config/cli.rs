@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use roundtable_protocol::grant::Role;
 
+use crate::config::duration::HumanDuration;
+use crate::config::issue::TokenWish;
 use crate::config::layer::{Given, Settings, setting_arguments};
 use crate::config::settings;
 use crate::replay::ReplayOptions;
@@ -30,6 +33,11 @@ enum Subcommands {
     /// Shows or checks settings
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Prints a token
+    Token(Box<TokenArgs>),
+    /// Makes keys that sign tokens, and looks them over
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Prints what a recorded media plane decided, and why
     Replay(ReplayArgs),
     /// Puts load on a server and says what it costs
@@ -48,6 +56,66 @@ enum ConfigCommand {
         /// The TOML file
         file: PathBuf,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Prints a fresh key in the form of a keys file
+    New,
+    /// Checks a file of keys, or a JWK set, and says what is in it
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct TokenArgs {
+    /// Id of the key to sign with; needless with --keys-file, whose first key that signs is taken
+    #[arg(long, value_name = "ID", env = "ROUNDTABLE_API_KEY")]
+    key: Option<String>,
+    /// File that holds the secret of that key
+    #[arg(long, value_name = "FILE", env = "ROUNDTABLE_API_SECRET_FILE", conflicts_with = "keys_file")]
+    secret_file: Option<PathBuf>,
+    /// File of keys
+    #[arg(long, value_name = "FILE", env = "ROUNDTABLE_KEYS_FILE")]
+    keys_file: Option<PathBuf>,
+    /// Signs with the key of a server that was started with --dev
+    #[arg(long)]
+    dev: bool,
+    /// The room; without it, a token for the HTTP API
+    #[arg(long)]
+    room: Option<String>,
+    /// Who its bearer is to you, at most 128 bytes
+    #[arg(long)]
+    identity: Option<String>,
+    /// The name others see
+    #[arg(long)]
+    name: Option<String>,
+    /// What others may know of its bearer besides
+    #[arg(long)]
+    metadata: Option<String>,
+    /// What its bearer is in the room: host, speaker, listener or message-only
+    #[arg(long, value_parser = role)]
+    role: Option<Role>,
+    /// How long it lives, at most 24h
+    #[arg(long, value_name = "DURATION", default_value = "6h")]
+    ttl: HumanDuration,
+    /// A permission over those of the role, such as roomAdmin, canPublish=false or canPublishSources=camera,microphone. Repeatable
+    #[arg(long = "grant", value_name = "NAME[=VALUE]")]
+    grants: Vec<String>,
+}
+
+fn role(word: &str) -> Result<Role, String> {
+    let known = Role::ALL.into_iter().find(|role| role.as_str() == word);
+    known.ok_or_else(|| format!("one of {}", Role::ALL.map(Role::as_str).join(", ")))
+}
+
+impl From<TokenArgs> for TokenWish {
+    fn from(args: TokenArgs) -> Self {
+        let TokenArgs { key, secret_file, keys_file, dev, room, identity, name, metadata, role, ttl, grants } = args;
+        Self { key, secret_file, keys_file, dev, room, identity, name, metadata, role, ttl: ttl.0, grants }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -80,6 +148,12 @@ pub enum Action {
     PrintConfig(Given),
     /// Check a file.
     CheckConfig(PathBuf),
+    /// Print a token.
+    Token(Box<TokenWish>),
+    /// Print a fresh key.
+    NewKey,
+    /// Check a file of keys.
+    CheckKeys(PathBuf),
     /// Print what a recorded plane decided.
     Replay(ReplayOptions),
     /// Put load on a server.
@@ -102,6 +176,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Action, cl
             Action::PrintConfig(given(*args, config.subcommand().map_or(config, |(_, matches)| matches)))
         }
         (Some(Subcommands::Config(ConfigCommand::Check { file })), _) => Action::CheckConfig(file),
+        (Some(Subcommands::Token(args)), _) => Action::Token(Box::new((*args).into())),
+        (Some(Subcommands::Keys(KeysCommand::New)), _) => Action::NewKey,
+        (Some(Subcommands::Keys(KeysCommand::Check { file })), _) => Action::CheckKeys(file),
         (Some(Subcommands::Replay(ReplayArgs { file, peer, json })), _) => {
             Action::Replay(ReplayOptions { file, peer, json })
         }

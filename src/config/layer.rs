@@ -103,6 +103,57 @@ pub struct Settings {
     /// File that holds that password
     #[arg(long, env = "ROUNDTABLE_TURN_PASS_FILE", value_name = "FILE", help_heading = "STUN and TURN")]
     pub turn_pass_file: Option<PathBuf>,
+    /// Id of a key that signs tokens
+    #[arg(long, env = "ROUNDTABLE_API_KEY", value_name = "ID", help_heading = "Access")]
+    pub api_key: Option<String>,
+    /// Secret of that key, at least 32 bytes. Visible to other users of this host: prefer --api-secret-file
+    #[arg(long, env = "ROUNDTABLE_API_SECRET", value_name = "SECRET", hide_env_values = true, help_heading = "Access")]
+    pub api_secret: Option<String>,
+    /// File that holds that secret
+    #[arg(long, env = "ROUNDTABLE_API_SECRET_FILE", value_name = "FILE", help_heading = "Access")]
+    pub api_secret_file: Option<PathBuf>,
+    /// File of keys, TOML or JSON, as `roundtable keys new` prints them; read again at SIGHUP
+    #[arg(long, env = "ROUNDTABLE_KEYS_FILE", value_name = "FILE", help_heading = "Access")]
+    pub keys_file: Option<PathBuf>,
+    /// JWK set of those who sign tokens; read again at SIGHUP
+    #[arg(long, env = "ROUNDTABLE_JWKS_FILE", value_name = "FILE", help_heading = "Access")]
+    pub jwks_file: Option<PathBuf>,
+    /// Lets people in without a token though there are keys
+    #[arg(
+        long,
+        env = "ROUNDTABLE_ALLOW_GUESTS",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+        help_heading = "Access"
+    )]
+    pub allow_guests: Option<bool>,
+    /// Insists on serving everybody who reaches http-listen from other hosts, without keys
+    #[arg(
+        long,
+        env = "ROUNDTABLE_OPEN",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+        help_heading = "Access"
+    )]
+    pub open: Option<bool>,
+    /// For trying things out on this machine: guests, short secrets, and the key «devkey» with the secret «secret»
+    #[arg(
+        long,
+        env = "ROUNDTABLE_DEV",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+        help_heading = "Access"
+    )]
+    pub dev: Option<bool>,
     /// Rooms that may be open at once
     #[arg(long, env = "ROUNDTABLE_MAX_ROOMS", value_name = "NUMBER", help_heading = "Limits")]
     pub max_rooms: Option<u32>,

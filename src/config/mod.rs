@@ -1,9 +1,11 @@
 //! Settings: from what was given to what each part of the server needs. All checks are here.
 
+mod access;
 pub mod bitrate;
 pub mod cli;
 pub mod duration;
 pub mod file;
+pub mod issue;
 pub mod layer;
 pub mod settings;
 
@@ -21,11 +23,13 @@ use roundtable_protocol::RoomId;
 use roundtable_protocol::grant::{MIN_BITRATE_BPS, MemberLimits, QualityLimits};
 use roundtable_protocol::limit::{MAX_SEATS, MAX_VOICE_SLOTS};
 
+pub use self::access::AuthConfig;
 use self::bitrate::HumanBitrate;
 use self::duration::HumanDuration;
 use self::file::FileError;
 use self::layer::{File, Given, Settings};
 use self::settings::{Merged, Origin, Setting};
+pub use crate::auth::{ApiKey, KeyError, KeySources};
 pub use crate::shard::Sharing;
 pub use crate::shard::tape::RecordConfig;
 pub use crate::telemetry::{LogConfig, LogFormat};
@@ -57,6 +61,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// Where media goes.
     pub media: MediaConfig,
+    /// Who may come.
+    pub auth: AuthConfig,
     /// What clients are given to find their way.
     pub ice: IceConfig,
     /// How much is allowed.
@@ -232,9 +238,17 @@ impl Config {
         if listen.ip().is_loopback() {
             return warnings;
         }
-        warnings.push(format!(
-            "http-listen {listen} can be reached from other hosts: whoever reaches it may enter every room and read every room's events"
-        ));
+        if let Some(refusal) = self.auth.refusal(*listen) {
+            warnings.push(refusal);
+        } else if self.auth.keys.is_empty() {
+            warnings.push(format!(
+                "http-listen {listen} can be reached from other hosts: whoever reaches it may enter every room and read every room's events"
+            ));
+        } else if self.auth.allow_guests {
+            warnings.push(format!(
+                "http-listen {listen} can be reached from other hosts: whoever reaches it may enter every room as a guest"
+            ));
+        }
         if tls.is_none() {
             warnings.push(
                 "without tls-cert and tls-key the page is http: browsers give it camera and microphone on localhost only"
@@ -255,6 +269,7 @@ impl Check<'_> {
     fn config(&self) -> Result<Config, ConfigError> {
         Ok(Config {
             http: self.http()?,
+            auth: self.auth()?,
             media: self.media()?,
             ice: IceConfig { stun: self.stun()?, turn: self.turn()? },
             limits: self.limits()?,

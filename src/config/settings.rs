@@ -34,7 +34,7 @@ pub const DEFAULT_RESUME_WITHIN: Duration = Duration::from_secs(60);
 pub const DEFAULT_RECORD_TRACE_MAX: u32 = 256;
 
 /// The keys whose values are never shown.
-const SECRETS: [&str; 2] = ["turn-secret", "turn-pass"];
+const SECRETS: [&str; 3] = ["turn-secret", "turn-pass", "api-secret"];
 
 /// Where a value comes from, from weakest to strongest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -188,6 +188,14 @@ pub fn merge(given: &Given, file: &File) -> Merged {
         turn_user,
         turn_pass,
         turn_pass_file,
+        api_key,
+        api_secret,
+        api_secret_file,
+        keys_file,
+        jwks_file,
+        allow_guests,
+        open,
+        dev,
         max_rooms,
         max_members,
         max_seats,
@@ -245,6 +253,9 @@ fn default_settings() -> Settings {
         stun: Some(Vec::new()),
         turn: Some(Vec::new()),
         turn_ttl: Some(HumanDuration(DEFAULT_TURN_TTL)),
+        allow_guests: Some(false),
+        open: Some(false),
+        dev: Some(false),
         max_rooms: Some(DEFAULT_MAX_ROOMS),
         max_members: Some(DEFAULT_MAX_MEMBERS),
         max_seats: Some(MAX_SEATS),
@@ -256,6 +267,11 @@ fn default_settings() -> Settings {
         tls_cert: None,
         tls_key: None,
         turn_secret: None,
+        api_key: None,
+        api_secret: None,
+        api_secret_file: None,
+        keys_file: None,
+        jwks_file: None,
         turn_secret_file: None,
         turn_user: None,
         turn_pass: None,

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::Arg;
 use proptest::prelude::*;
+use roundtable_protocol::event::TrackSource;
+use roundtable_protocol::grant::Role;
 
 use super::*;
 use crate::config::cli::Action;
@@ -157,6 +159,18 @@ fn a_mistake_names_the_setting_and_its_origin() {
         (&["--udp-listen=127.0.0.1,::1,127.0.0.2"], "", "udp-listen (flag): at most one address of IPv4"),
         (&["--allowed-origin=example.org"], "", "allowed-origin (flag): `example.org` is no origin"),
         (&["--allowed-origin=https://a.example/"], "", "allowed-origin (flag): `https://a.example/` is no origin"),
+        (&["--api-key=k"], "", "api-key (flag): a key is of no use without api-secret-file"),
+        (&["--api-secret=s"], "", "api-secret (flag): a secret is of no use without api-key"),
+        (&["--api-key=k", "--api-secret=s"], "", "api-key (flag): key \"k\": its secret has 1 bytes"),
+        (&["--keys-file=no/such"], "", "keys-file (flag): no/such: "),
+        (&[], "jwks-file = 'Cargo.toml'", "jwks-file (r.toml:1): Cargo.toml: this is no list of keys"),
+        (&["--allow-guests"], "", "allow-guests (flag): without keys everybody is a guest"),
+        (&["--dev", "--http-listen=0.0.0.0:80"], "", "dev (flag): its key is known to everybody"),
+        (
+            &["--open", "--api-key=k", "--api-secret=0123456789abcdef0123456789abcdef"],
+            "",
+            "open (flag): there are keys",
+        ),
         (&["--log=roundtable=loudly"], "", "log (flag): "),
         (&["--record-room=r"], "", "record-room (flag): a room is of no use without record-trace"),
         (&["--record-trace=f", "--record-room="], "", "record-room (flag): "),
@@ -191,8 +205,9 @@ fn a_secret_may_stand_in_a_file_of_its_own() {
 fn a_wide_bind_is_told_about_plainly() {
     let warnings = |arguments: &[&str]| load_with(arguments, "").unwrap().config.warnings();
     assert!(warnings(&[]).is_empty() && warnings(&["--http-listen=[::1]:80"]).is_empty());
-    assert_eq!(warnings(&["--http-listen=0.0.0.0:80"]).len(), 2);
-    let with_tls = warnings(&["--http-listen=0.0.0.0:80", "--tls-cert=c", "--tls-key=k"]);
+    assert!(warnings(&["--http-listen=0.0.0.0:80"])[0].contains("there are no keys"), "and so it does not start");
+    assert_eq!(warnings(&["--http-listen=0.0.0.0:80", "--open"]).len(), 2);
+    let with_tls = warnings(&["--http-listen=0.0.0.0:80", "--open", "--tls-cert=c", "--tls-key=k"]);
     assert!(with_tls.len() == 1 && with_tls[0].contains("may enter every room"), "{with_tls:?}");
 }
 
@@ -303,4 +318,58 @@ fn limits_of_quality_are_off_until_somebody_sets_them() {
     let receive = QualityLimits { max_bitrate_bps: Some(2_500_000), max_height: Some(720), max_fps: Some(30) };
     let publish = QualityLimits { max_bitrate_bps: Some(3_000_000), ..QualityLimits::NONE };
     assert_eq!(loaded.config.limits.member, MemberLimits { receive, publish, last_n: Some(9) });
+}
+
+#[test]
+fn keys_come_from_a_setting_or_from_files() {
+    let auth = |arguments: &[&str]| load_with(arguments, "").unwrap().config.auth;
+    assert_eq!(auth(&[]), AuthConfig::default());
+    let secret = "0123456789abcdef0123456789abcdef";
+    let file = Scratch::new("api-secret", &format!("{secret}\n"));
+    let with_key = auth(&["--api-key=k", &format!("--api-secret-file={}", file.path())]);
+    assert_eq!(with_key.keys.api_key, Some(ApiKey { id: "k".into(), secret: secret.into() }));
+    assert!(!format!("{with_key:?}").contains(secret), "it is not shown");
+    assert!(!with_key.allow_guests && !with_key.dev);
+
+    let dev = auth(&["--dev"]);
+    assert_eq!(dev.keys.api_key.map(|key| key.id), Some("devkey".into()));
+    assert!(dev.allow_guests && dev.keys.short_allowed);
+}
+
+#[test]
+fn a_new_key_is_a_keys_file_and_signs_tokens() {
+    let made = issue::new_key([7; issue::KEY_RANDOM_BYTES]);
+    let file = Scratch::new("keys.toml", &made);
+    let said = issue::check_keys(Path::new(file.path())).unwrap();
+    assert!(said.starts_with("RT") && said.ends_with("HS256\nfine"), "{said}");
+
+    let now = Duration::from_secs(1_800_000_000);
+    let wish = issue::TokenWish {
+        keys_file: Some(file.0.clone()),
+        room: Some("r".into()),
+        identity: Some("ann".into()),
+        role: Some(Role::Listener),
+        ttl: Duration::from_secs(60),
+        grants: vec!["canPublish".into(), "canPublishSources=camera,screen_share".into()],
+        ..issue::TokenWish::default()
+    };
+    let token = issue::token(now, &wish).unwrap();
+    let keys = KeySources { keys_file: Some(file.0.clone()), ..KeySources::default() };
+    let authority = crate::auth::Authority::new(keys, false, false).unwrap();
+    let grants = authority.verify(now, &token).unwrap().entry(&RoomId::new("r").unwrap()).unwrap();
+    assert!(grants.publish && !grants.data, "a grant wins over the role");
+    assert!(grants.may_publish(TrackSource::Camera) && !grants.may_publish(TrackSource::Microphone));
+
+    for (bad, says) in [
+        (issue::TokenWish { grants: vec!["canFly".into()], ..wish.clone() }, "canFly"),
+        (issue::TokenWish { grants: vec!["canPublish=perhaps".into()], ..wish.clone() }, "canPublish=perhaps"),
+        (issue::TokenWish { room: Some("a b".into()), ..wish.clone() }, "room: "),
+        (issue::TokenWish { identity: None, ..wish.clone() }, "identity: "),
+        (issue::TokenWish { ttl: Duration::from_secs(86_401), ..wish.clone() }, "ttl: "),
+        (issue::TokenWish { key: Some("k".into()), ..wish.clone() }, "no such key"),
+        (issue::TokenWish { keys_file: None, ..wish.clone() }, "name a key"),
+    ] {
+        let error = issue::token(now, &bad).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
 }

@@ -10,6 +10,7 @@ use roundtable_protocol::{RoomId, RoomState};
 use serde::Serialize;
 
 use super::HttpState;
+use super::auth::Access;
 use super::origin;
 use super::problem::{Problem, member_in_path, room_in_path};
 use crate::journal::Journal;
@@ -56,20 +57,24 @@ pub(super) struct Stats {
     shards: Vec<ShardStats>,
 }
 
-pub(super) async fn rooms(State(state): State<HttpState>) -> Fresh<RoomList> {
-    fresh(RoomList { rooms: state.hub.rooms().iter().map(|journal| summary(journal)).collect() })
+pub(super) async fn rooms(State(state): State<HttpState>, access: Access) -> Result<Fresh<RoomList>, Problem> {
+    access.require_list()?;
+    Ok(fresh(RoomList { rooms: state.hub.rooms().iter().map(|journal| summary(journal)).collect() }))
 }
 
 pub(super) async fn room(
     State(state): State<HttpState>,
+    access: Access,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Fresh<RoomState>, Problem> {
     let room = room_in_path(path)?;
+    access.require_read(&room)?;
     let state = state.hub.room(&room).map(|journal| journal.state()).filter(|state| !state.closed);
     state.map(fresh).ok_or_else(|| Problem::room_unknown(&room))
 }
 
-pub(super) async fn stats(State(state): State<HttpState>) -> Result<Fresh<Stats>, Problem> {
+pub(super) async fn stats(State(state): State<HttpState>, access: Access) -> Result<Fresh<Stats>, Problem> {
+    access.require_list()?;
     let shards = state.hub.stats().await?;
     let mut shard = ShardStats::default();
     shards.iter().for_each(|one| shard += one);
@@ -84,9 +89,11 @@ pub(super) async fn stats(State(state): State<HttpState>) -> Result<Fresh<Stats>
 
 pub(super) async fn room_stats(
     State(state): State<HttpState>,
+    access: Access,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Fresh<RoomStats>, Problem> {
     let room = room_in_path(path)?;
+    access.require_read(&room)?;
     let stats = state.hub.room_stats(&room).await?;
     stats.map(fresh).ok_or_else(|| Problem::room_unknown(&room))
 }
@@ -94,6 +101,7 @@ pub(super) async fn room_stats(
 /// Changes what a member may; answers with what it may now.
 pub(super) async fn set_limits(
     State(state): State<HttpState>,
+    access: Access,
     uri: Uri,
     headers: HeaderMap,
     path: Result<Path<(String, String)>, PathRejection>,
@@ -103,6 +111,7 @@ pub(super) async fn set_limits(
         return Err(Problem::origin());
     }
     let (room, member) = member_in_path(path)?;
+    access.require_admin(&room)?;
     let Json(limits) = limits.map_err(|rejection| Problem::body(rejection.status(), rejection.body_text()))?;
     limits.check().map_err(|bad| Problem::bad_limit(bad.to_string()))?;
     let limits = state.hub.set_limits(&room, &member, limits).await?;

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::HttpState;
+use super::auth::bearer;
 use super::origin;
 use super::problem::Problem;
 use super::sse;
@@ -77,13 +78,14 @@ pub(super) async fn begin(
 ) -> Result<Response, Problem> {
     let Query(wish) = query.map_err(|rejection| Problem::bad_room_id(rejection.body_text()))?;
     let room = RoomId::new(wish.room).map_err(|invalid| Problem::bad_room_id(invalid.to_string()))?;
+    let token = bearer(&headers)?.map(str::to_owned);
     check_origin(&state, &uri, &headers)?;
     let Some(presence) = state.hub.enter() else {
         let full = Problem::overloaded("as many are connected as may be");
         return Err(if state.hub.is_stopping() { Problem::stopping() } else { full });
     };
     let session = name()?;
-    let handle = ws::begin(state.hub.clone(), presence, room, state.config.socket);
+    let handle = ws::begin(state.hub.clone(), presence, room, token, state.config.socket);
     state.exchanges.lock().insert(session.clone(), handle.clone());
     tokio::spawn(forget(Arc::clone(&state.exchanges), session.clone(), handle));
     let headers = [(header::CACHE_CONTROL, "no-store".to_owned()), (header::LOCATION, format!("signal/{session}"))];

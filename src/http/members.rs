@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::HttpState;
 use super::api::{Fresh, fresh};
+use super::auth::Access;
 use super::problem::{Problem, room_in_path};
 use crate::journal::Journal;
 
@@ -25,10 +26,12 @@ pub(super) struct Wish {
 
 pub(super) async fn members(
     State(state): State<HttpState>,
+    access: Access,
     path: Result<Path<String>, PathRejection>,
     query: Result<Query<Wish>, QueryRejection>,
 ) -> Result<Fresh<RosterPage>, Problem> {
     let room = room_in_path(path)?;
+    access.require_read(&room)?;
     let Query(wish) = query.map_err(|rejection| Problem::query(rejection.body_text()))?;
     let limit = wish.limit.unwrap_or(DEFAULT_PAGE);
     if !(1..=MAX_ROSTER_PAGE).contains(&limit) {

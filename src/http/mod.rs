@@ -2,8 +2,10 @@
 
 mod api;
 mod assets;
+mod auth;
 mod exchange;
 mod health;
+mod invites;
 mod members;
 mod origin;
 mod problem;
@@ -20,11 +22,12 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::middleware::map_response;
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use tokio::sync::Semaphore;
 
 use self::exchange::Exchanges;
 use self::problem::Problem;
+use crate::auth::{Authority, Invites, Tickets};
 use crate::hub::Hub;
 use crate::signal::ws::SocketConfig;
 
@@ -78,6 +81,10 @@ pub struct HttpState {
     config: Arc<HttpConfig>,
     sse_seats: Arc<Semaphore>,
     exchanges: Arc<Exchanges>,
+    /// What tokens are judged by; without it the API is open to everybody.
+    authority: Option<Arc<Authority>>,
+    tickets: Arc<Tickets>,
+    invites: Arc<Invites>,
 }
 
 impl HttpState {
@@ -85,7 +92,21 @@ impl HttpState {
     #[must_use]
     pub fn new(hub: Hub, config: HttpConfig) -> Self {
         let sse_seats = Arc::new(Semaphore::new(config.max_sse_readers.min(Semaphore::MAX_PERMITS)));
-        Self { hub, config: Arc::new(config), sse_seats, exchanges: Arc::default() }
+        let (tickets, invites) = (Arc::default(), Arc::default());
+        let exchanges = Arc::default();
+        Self { hub, config: Arc::new(config), sse_seats, exchanges, authority: None, tickets, invites }
+    }
+
+    /// The invitations of this server.
+    #[must_use]
+    pub fn invites(&self) -> &Arc<Invites> {
+        &self.invites
+    }
+
+    /// Lets only those use the API who bring a token.
+    #[must_use]
+    pub fn with_authority(self, authority: Arc<Authority>) -> Self {
+        Self { authority: Some(authority), ..self }
     }
 
     fn sse_readers(&self) -> usize {
@@ -111,6 +132,10 @@ pub fn router(state: HttpState) -> Router {
         .route("/api/v1/rooms/{room}/members", get(members::members))
         .route("/api/v1/rooms/{room}/stats", get(api::room_stats))
         .route("/api/v1/rooms/{room}/members/{member}/limits", put(api::set_limits))
+        .route("/api/v1/rooms/{room}/invites", get(invites::list).post(invites::create))
+        .route("/api/v1/rooms/{room}/invites/{code}", delete(invites::revoke))
+        .route("/api/v1/invites/{code}", post(invites::follow))
+        .route("/api/v1/tickets", post(invites::ticket))
         .route("/api/v1/stats", get(api::stats))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))

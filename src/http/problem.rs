@@ -4,13 +4,21 @@ use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use roundtable_protocol::name::BadName;
 use roundtable_protocol::{ErrorCode, MemberId, RoomId};
 use serde::Serialize;
 
+use crate::auth::{InviteError, TokenError};
 use crate::hub::HubError;
 
 /// Seconds after which a refused client may try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// What a request without a token is asked for, and what is said of one whose token opens nothing or not this
+/// (RFC 6750 §3).
+const WANTS_TOKEN: HeaderValue = HeaderValue::from_static("Bearer realm=\"roundtable\"");
+const BAD_TOKEN: HeaderValue = HeaderValue::from_static("Bearer realm=\"roundtable\", error=\"invalid_token\"");
+const WEAK_TOKEN: HeaderValue = HeaderValue::from_static("Bearer realm=\"roundtable\", error=\"insufficient_scope\"");
 
 /// Why a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +98,20 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, code.as_str(), detail)
     }
 
+    pub(super) fn ticket_invalid() -> Self {
+        let detail = "the ticket is unknown, used or too old";
+        Self::new(StatusCode::UNAUTHORIZED, ErrorCode::TicketInvalid.as_str(), detail)
+    }
+
+    pub(super) fn no_signing_key() -> Self {
+        let detail = "this server has no key to sign tokens with, so that it cannot invite";
+        Self::new(StatusCode::CONFLICT, ErrorCode::NoSigningKey.as_str(), detail)
+    }
+
+    pub(super) fn bad_name(bad: BadName) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::BadName.as_str(), bad.to_string())
+    }
+
     pub(super) fn overloaded(detail: &str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Overloaded.as_str(), detail)
     }
@@ -102,6 +124,28 @@ impl Problem {
 impl From<HubError> for Problem {
     fn from(error: HubError) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error.code().as_str(), error.to_string())
+    }
+}
+
+impl From<TokenError> for Problem {
+    fn from(error: TokenError) -> Self {
+        let status = match error {
+            TokenError::Missing | TokenError::Invalid(_) | TokenError::Expired => StatusCode::UNAUTHORIZED,
+            TokenError::Room | TokenError::Grant(_) => StatusCode::FORBIDDEN,
+        };
+        Self::new(status, error.code().as_str(), error.to_string())
+    }
+}
+
+impl From<InviteError> for Problem {
+    fn from(error: InviteError) -> Self {
+        let status = match error {
+            InviteError::Unknown => StatusCode::NOT_FOUND,
+            InviteError::Expired | InviteError::Used | InviteError::Revoked => StatusCode::GONE,
+            InviteError::Bad => StatusCode::UNPROCESSABLE_ENTITY,
+            InviteError::TooMany => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.code().as_str(), error.to_string())
     }
 }
 
@@ -118,6 +162,15 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let challenge = match self.status {
+            StatusCode::UNAUTHORIZED if self.code == ErrorCode::TokenMissing.as_str() => Some(WANTS_TOKEN),
+            StatusCode::UNAUTHORIZED => Some(BAD_TOKEN),
+            StatusCode::FORBIDDEN if self.code.starts_with("token/") => Some(WEAK_TOKEN),
+            _ => None,
+        };
+        if let Some(challenge) = challenge {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
         }

@@ -10,6 +10,7 @@ use roundtable_protocol::RoomId;
 use serde::Deserialize;
 
 use super::HttpState;
+use super::auth::bearer;
 use super::origin;
 use super::problem::Problem;
 use crate::signal::ws;
@@ -19,6 +20,8 @@ use crate::signal::ws;
 pub(super) struct Wish {
     #[serde(default)]
     room: String,
+    /// A token, for clients that cannot set headers and say none in their hello.
+    access_token: Option<String>,
 }
 
 pub(super) async fn open(
@@ -30,6 +33,7 @@ pub(super) async fn open(
 ) -> Result<Response, Problem> {
     let Query(wish) = query.map_err(|rejection| Problem::bad_room_id(rejection.body_text()))?;
     let room = RoomId::new(wish.room).map_err(|invalid| Problem::bad_room_id(invalid.to_string()))?;
+    let token = bearer(&headers)?.map(str::to_owned).or(wish.access_token);
     if !origin::is_allowed(&headers, &uri, &state.config.allowed_origins) {
         return Err(Problem::origin());
     }
@@ -38,5 +42,5 @@ pub(super) async fn open(
         let full = Problem::overloaded("as many are connected as may be");
         return Err(if state.hub.is_stopping() { Problem::stopping() } else { full });
     };
-    Ok(ws::accept(upgrade, state.hub.clone(), presence, room, state.config.socket))
+    Ok(ws::accept(upgrade, state.hub.clone(), presence, room, token, state.config.socket))
 }

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::HttpState;
+use super::auth::StreamAccess;
 use super::problem::{Problem, room_in_path};
 use crate::journal::{Journal, Read};
 
@@ -48,11 +49,13 @@ pub(super) struct Resume {
 
 pub(super) async fn events(
     State(state): State<HttpState>,
+    StreamAccess(access): StreamAccess,
     path: Result<Path<String>, PathRejection>,
     query: Result<Query<Resume>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let room = room_in_path(path)?;
+    access.require_read(&room)?;
     let journal = state.hub.room(&room).ok_or_else(|| Problem::room_unknown(&room))?;
     let header = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
     let query = query.map(|Query(resume)| resume).unwrap_or_default();

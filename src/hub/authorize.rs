@@ -1,18 +1,42 @@
-//! The hook by which an embedding application decides who may enter.
+//! The hook that decides who may enter: the embedding application's, or the one that reads tokens.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use roundtable_protocol::{ErrorCode, Grants, RoomId};
 
+use crate::auth::{Authority, TokenError};
+
 /// An answer to come.
-pub type Authorising<'a> = Pin<Box<dyn Future<Output = Result<Grants, Denied>> + Send + 'a>>;
+pub type Authorising<'a> = Pin<Box<dyn Future<Output = Result<Authorised, Denied>> + Send + 'a>>;
 
 /// Decides who may enter which room and what they may do there.
 pub trait Authorize: Send + Sync + 'static {
     /// Is asked at each hello, before anything is done for it. It is given up after
     /// `HubConfig::authorise_timeout`.
     fn authorise<'a>(&'a self, room: &'a RoomId, name: &'a str, token: Option<&'a str>) -> Authorising<'a>;
+}
+
+/// A yes: what somebody may do, and who they are. [`From<Grants>`] makes one that says nothing of the latter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Authorised {
+    /// What they may do.
+    pub grants: Grants,
+    /// Who they are to you, at most 128 bytes; others see it.
+    pub identity: Option<String>,
+    /// The name others see instead of the one they chose.
+    pub name: Option<String>,
+    /// What others may know of them besides, at most 4 KiB.
+    pub metadata: Option<String>,
+    /// When what they proved themselves with ends, since 1970 UTC. Whoever is in by then stays.
+    pub expires: Option<Duration>,
+}
+
+impl From<Grants> for Authorised {
+    fn from(grants: Grants) -> Self {
+        Self { grants, ..Self::default() }
+    }
 }
 
 /// A no, with what the client is told.
@@ -30,4 +54,28 @@ impl Denied {
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self { code: ErrorCode::Forbidden, message: message.into() }
     }
+}
+
+impl From<TokenError> for Denied {
+    fn from(error: TokenError) -> Self {
+        Self { code: error.code(), message: error.to_string() }
+    }
+}
+
+/// Reads tokens: the hook of a server that has keys.
+impl Authorize for Authority {
+    fn authorise<'a>(&'a self, room: &'a RoomId, _name: &'a str, token: Option<&'a str>) -> Authorising<'a> {
+        Box::pin(std::future::ready(enter(self, room, token)))
+    }
+}
+
+fn enter(authority: &Authority, room: &RoomId, token: Option<&str>) -> Result<Authorised, Denied> {
+    let Some(token) = token else {
+        return if authority.lets_guests_in() { Ok(Grants::ALL.into()) } else { Err(TokenError::Missing.into()) };
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let pass = authority.verify(now, token)?;
+    let grants = pass.entry(room)?;
+    let expires = Some(pass.expires);
+    Ok(Authorised { grants, identity: pass.identity, name: pass.name, metadata: pass.metadata, expires })
 }

@@ -154,7 +154,7 @@ impl Thread {
             return;
         }
         self.members += 1;
-        let member = MemberInfo { id: MemberId::new(format!("m{}", self.members)).unwrap(), name: join.name };
+        let member = MemberInfo::guest(MemberId::new(format!("m{}", self.members)).unwrap(), join.newcomer.name);
         room.journal.append(event(EventBody::Joined { member: member.clone() }));
         let journal = Arc::clone(&room.journal);
         room.members.insert(member.id.clone(), (member.name.clone(), join.outbox));

@@ -15,18 +15,19 @@ use std::time::Duration;
 
 use roundtable_protocol::event::RoomCloseReason;
 use roundtable_protocol::grant::MemberLimits;
-use roundtable_protocol::limit::MAX_SEATS;
+use roundtable_protocol::limit::{MAX_IDENTITY_BYTES, MAX_METADATA_BYTES, MAX_SEATS};
 use roundtable_protocol::message::IceServer;
 use roundtable_protocol::stats::RoomStats;
 use roundtable_protocol::{ErrorCode, Grants, MemberId, RoomId};
 use tokio::sync::{oneshot, watch};
 
-pub use self::authorize::{Authorising, Authorize, Denied};
+pub use self::authorize::{Authorised, Authorising, Authorize, Denied};
 pub use self::membership::Membership;
 use self::membership::Reply;
 pub use self::presence::Presence;
 use self::rooms::{Claim, Keepers, Rooms};
 use crate::journal::{Journal, Keeper};
+use crate::room::member::Newcomer;
 use crate::shard::inbox::{
     Command, Inbox, Join, JoinRefused, Joined, Outbox, Restore, Resume, ResumeSecret, Returned, SendError,
 };
@@ -271,10 +272,15 @@ impl Hub {
     /// # Errors
     /// [`JoinError`] says why not.
     pub async fn join(&self, room: &RoomId, request: JoinRequest) -> Result<Admission, JoinError> {
-        let grants = self.authorise(room, &request).await?;
+        let Authorised { grants, identity, name, metadata, .. } = self.authorise(room, &request).await?;
         let grants = Grants { limits: grants.limits.or(self.0.config.limits), ..grants };
+        let name = name.unwrap_or_else(|| request.name.clone());
+        let newcomer = Newcomer { name, identity, metadata };
+        if let Some(fault) = too_long(&newcomer) {
+            return Err(JoinError::Denied(fault));
+        }
         for _ in 0..JOIN_TRIES {
-            match self.try_join(room, &request, grants).await? {
+            match self.try_join(room, &request, &newcomer, &grants).await? {
                 Ok(admission) => return Ok(admission),
                 Err(JoinRefused::JournalClosed) => {}
                 Err(JoinRefused::RoomFull(members)) => return Err(JoinError::RoomFull(members)),
@@ -419,11 +425,11 @@ impl Hub {
         self.sessions()
     }
 
-    async fn authorise(&self, room: &RoomId, request: &JoinRequest) -> Result<Grants, JoinError> {
+    async fn authorise(&self, room: &RoomId, request: &JoinRequest) -> Result<Authorised, JoinError> {
         if self.is_stopping() {
             return Err(HubError::Stopping.into());
         }
-        let Some(hook) = &self.0.authorise else { return Ok(Grants::ALL) };
+        let Some(hook) = &self.0.authorise else { return Ok(Grants::ALL.into()) };
         let answer = hook.authorise(room, &request.name, request.token.as_deref());
         tokio::select! {
             answer = tokio::time::timeout(self.0.config.authorise_timeout, answer) => match answer {
@@ -438,7 +444,8 @@ impl Hub {
         &self,
         room: &RoomId,
         request: &JoinRequest,
-        grants: Grants,
+        newcomer: &Newcomer,
+        grants: &Grants,
     ) -> Result<Result<Admission, JoinRefused>, JoinError> {
         let busy = self.0.inboxes.iter().map(|inbox| inbox.load().permille());
         let claim = self.0.rooms.claim(room, busy).ok_or(JoinError::TooManyRooms(self.0.config.max_rooms))?;
@@ -447,8 +454,8 @@ impl Hub {
         let join = Join {
             room: room.clone(),
             journal: Arc::clone(claim.journal()),
-            name: request.name.clone(),
-            grants,
+            newcomer: newcomer.clone(),
+            grants: grants.clone(),
             max_seats: request.max_seats.min(self.0.config.max_seats),
             max_members: self.0.config.max_members_per_room,
             voice_slots: self.0.config.voice_slots,
@@ -466,7 +473,7 @@ impl Hub {
             // A disk that is slow delays who comes, but nobody for ever.
             let _ = tokio::time::timeout(self.0.config.reply_timeout, joined.journal.shown(joined.seq)).await;
         }
-        Ok(self.settle(claim, inbox, grants, answer)?)
+        Ok(self.settle(claim, inbox, grants.clone(), answer)?)
     }
 
     /// Ends one try; the claim of a join without an answer stays, because the shard may yet open the room.
@@ -542,6 +549,16 @@ impl Hub {
     fn gone(&self) -> HubError {
         if self.is_stopping() { HubError::Stopping } else { HubError::Failed }
     }
+}
+
+/// What the hook says of somebody goes to everybody, so that it is bounded.
+fn too_long(newcomer: &Newcomer) -> Option<Denied> {
+    let longer = |text: &Option<String>, most: usize| text.as_ref().is_some_and(|text| text.len() > most);
+    if longer(&newcomer.identity, MAX_IDENTITY_BYTES) {
+        return Some(Denied::forbidden(format!("the identity is longer than {MAX_IDENTITY_BYTES} bytes")));
+    }
+    longer(&newcomer.metadata, MAX_METADATA_BYTES)
+        .then(|| Denied::forbidden(format!("the metadata is longer than {MAX_METADATA_BYTES} bytes")))
 }
 
 #[cfg(test)]

@@ -181,7 +181,7 @@ impl Authorize for Hook {
                 ("slow", ..) => std::future::pending().await,
                 ("r", "Ann", Some("t")) => {
                     let limits = MemberLimits { last_n: Some(3), ..MemberLimits::NONE };
-                    Ok(Grants { publish: false, limits, ..Grants::ALL })
+                    Ok(Grants { publish: false, limits, ..Grants::ALL }.into())
                 }
                 _ => Err(Denied::forbidden("not you")),
             }
@@ -246,6 +246,31 @@ async fn a_shard_that_ended_is_a_fault_of_ours() {
     assert!(house.hub.rooms().is_empty() && house.hub.room(&id("r")).is_none());
 }
 
+/// Says of everybody what a test wants it to.
+struct Says(Authorised);
+
+impl Authorize for Says {
+    fn authorise<'a>(&'a self, _room: &'a RoomId, _name: &'a str, _token: Option<&'a str>) -> Authorising<'a> {
+        Box::pin(std::future::ready(Ok(self.0.clone())))
+    }
+}
+
+#[tokio::test]
+async fn what_the_hook_says_of_somebody_is_bounded_and_its_name_wins() {
+    let says = |authorised| House::with_hook(HubConfig::default(), Some(Arc::new(Says(authorised))));
+    let named = Authorised { name: Some("Dr Ann".into()), ..Authorised::default() };
+    let house = says(named.clone());
+    let (ann, _ann) = house.join("r", "Ann").await.unwrap();
+    assert_eq!(ann.joined.member.name, "Dr Ann");
+    for long in [
+        Authorised { identity: Some("x".repeat(MAX_IDENTITY_BYTES + 1)), ..named.clone() },
+        Authorised { metadata: Some("x".repeat(MAX_METADATA_BYTES + 1)), ..named.clone() },
+    ] {
+        let refused = says(long).join("r", "Ann").await.map(drop).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::Forbidden);
+    }
+}
+
 #[tokio::test]
 async fn an_answer_that_nobody_waits_for_any_more_takes_the_member_out_again() {
     let house = House::new(HubConfig::default());
@@ -255,7 +280,7 @@ async fn an_answer_that_nobody_waits_for_any_more_takes_the_member_out_again() {
     let join = Join {
         room: id("r"),
         journal,
-        name: "Ann".into(),
+        newcomer: "Ann".into(),
         grants: Grants::ALL,
         max_seats: 4,
         max_members: 10,

@@ -286,9 +286,9 @@ impl Ring {
 /// What an event weighs: the strings that people choose. The rest is bounded by [`MAX_EVENTS`].
 fn text_bytes(event: &Event) -> usize {
     match &event.body {
-        EventBody::Joined { member } => member.name.len(),
+        EventBody::Joined { member } => member.text_bytes(),
         EventBody::Audience { listed, counted, .. } => {
-            let listed = listed.iter().map(|member| member.name.len() + member.id.as_str().len());
+            let listed = listed.iter().map(|member| member.text_bytes() + member.id.as_str().len());
             let counted = counted.iter().map(|member| member.as_str().len());
             listed.chain(counted).sum()
         }

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     fn info(n: u64) -> MemberInfo {
-        MemberInfo { id: MemberId::new(format!("m{n}")).unwrap(), name: format!("person {n}") }
+        MemberInfo::guest(MemberId::new(format!("m{n}")).unwrap(), format!("person {n}"))
     }
 
     fn names(page: &Page) -> Vec<&str> {

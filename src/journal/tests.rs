@@ -95,7 +95,7 @@ fn the_ring_is_bounded_by_text_too_and_keeps_the_newest_whatever_it_weighs() {
 #[test]
 fn the_state_is_the_fold_of_all_events_even_those_that_fell_out() {
     let journal = journal();
-    journal.append(event(EventBody::Joined { member: MemberInfo { id: ann(), name: "Ann".into() } }));
+    journal.append(event(EventBody::Joined { member: MemberInfo::guest(ann(), "Ann".into()) }));
     let held = journal.shared_state();
     for _ in 0..MAX_EVENTS {
         journal.append(speaking(true));
@@ -108,7 +108,7 @@ fn the_state_is_the_fold_of_all_events_even_those_that_fell_out() {
 #[test]
 fn a_closed_journal_takes_nothing_more() {
     let journal = journal();
-    journal.append(event(EventBody::Joined { member: MemberInfo { id: ann(), name: "Ann".into() } }));
+    journal.append(event(EventBody::Joined { member: MemberInfo::guest(ann(), "Ann".into()) }));
     journal.append(event(EventBody::Left { member: ann(), reason: LeaveReason::Left }));
     assert!(!journal.is_closed());
     assert_eq!(journal.append(event(EventBody::RoomClosed { reason: RoomCloseReason::Empty })), 3);
@@ -132,7 +132,7 @@ fn watchers_learn_of_each_change() {
 #[test]
 fn everybody_is_in_the_roster_whether_an_event_told_of_them_or_not() {
     let journal = journal();
-    let info = |id: &str| MemberInfo { id: MemberId::new(id).unwrap(), name: id.to_owned() };
+    let info = |id: &str| MemberInfo::guest(MemberId::new(id).unwrap(), id.to_owned());
     let ids = |journal: &Journal| {
         journal.people_after(0, 10).members.iter().map(|member| member.id.to_string()).collect::<Vec<_>>()
     };
@@ -156,7 +156,7 @@ fn everybody_is_in_the_roster_whether_an_event_told_of_them_or_not() {
 #[test]
 fn names_of_those_who_are_listed_weigh_like_text() {
     let journal = journal();
-    let member = |n: usize| MemberInfo { id: MemberId::new(format!("m{n}")).unwrap(), name: "x".repeat(1024) };
+    let member = |n: usize| MemberInfo::guest(MemberId::new(format!("m{n}")).unwrap(), "x".repeat(1024));
     for _ in 0..2 * MAX_TEXT_BYTES / (200 * 1024) {
         journal.append(event(EventBody::Audience {
             viewers: 0,

@@ -17,6 +17,30 @@ pub const MAX_UNWANTED: usize = 1024;
 /// Tracks of which one member may have said how it looks at them; of further ones it is not noted.
 pub const MAX_VIEWS: usize = 1024;
 
+/// Who is about to enter, as others will see them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Newcomer {
+    /// The name others see.
+    pub name: String,
+    /// Who they are to whoever let them in.
+    pub identity: Option<String>,
+    /// What that one says of them.
+    pub metadata: Option<String>,
+}
+
+impl From<String> for Newcomer {
+    /// Somebody of whom nothing is known but a name.
+    fn from(name: String) -> Self {
+        Self { name, ..Self::default() }
+    }
+}
+
+impl From<&str> for Newcomer {
+    fn from(name: &str) -> Self {
+        name.to_owned().into()
+    }
+}
+
 /// Somebody in the room.
 #[derive(Debug)]
 pub struct Member {

@@ -20,7 +20,7 @@ use std::time::Instant;
 use roundtable_protocol::event::{
     ChatMessage, Event, EventBody, LeaveReason, MemberInfo, RoomCloseReason, TrackInfo, TrackSource,
 };
-use roundtable_protocol::grant::MemberLimits;
+use roundtable_protocol::grant::{MemberLimits, Sources};
 use roundtable_protocol::limit::{MAX_SEATS, MAX_TRACKS_PER_MEMBER};
 use roundtable_protocol::message::{PublishRequest, SubscribeChange, ViewChange};
 use roundtable_protocol::{ErrorCode, Grants, MemberId, MessageId, TrackId};
@@ -31,7 +31,7 @@ use absence::Absence;
 use audience::{Audience, People};
 use chat::{ChatError, ChatHistory};
 use last_n::Candidate;
-use member::Member;
+use member::{Member, Newcomer};
 use record::MemberRecord;
 use slot::{Assignment, Group, Seating};
 use speaker::{Speakers, class_of};
@@ -145,6 +145,9 @@ pub enum PublishError {
     /// The member carries no grant for publishing.
     #[error("this member may not publish")]
     Forbidden,
+    /// The member may publish, and nothing from this source.
+    #[error("this member may not publish from {0:?}")]
+    Source(TrackSource),
     /// The member publishes as much as it may.
     #[error("a member publishes at most {MAX_TRACKS_PER_MEMBER} tracks")]
     TooManyTracks,
@@ -155,10 +158,28 @@ impl PublishError {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Forbidden => ErrorCode::PublishForbidden,
+            Self::Forbidden | Self::Source(_) => ErrorCode::PublishForbidden,
             Self::TooManyTracks => ErrorCode::TooManyTracks,
         }
     }
+}
+
+/// What a member may publish besides what it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// How many further tracks.
+    pub tracks: usize,
+    /// From which sources; from all of them if `None`.
+    pub sources: Option<Sources>,
+}
+
+/// Why a member was not allowed to publish data.
+#[allow(dead_code, reason = "as for `Room::check_data`")]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("this member may not publish data to {topic:?}")]
+pub struct DataForbidden {
+    /// Where it wanted to.
+    pub topic: String,
 }
 
 /// No such track, or not the member's own.
@@ -175,6 +196,8 @@ pub struct Room {
     joins: u64,
     /// Everybody by their number, which is the order of joining.
     order: BTreeMap<u64, MemberId>,
+    /// Those who are not shown, by their number; they are in `members` and not in `order`.
+    hidden: BTreeMap<u64, MemberId>,
     members: HashMap<MemberId, Member>,
     audience: Audience,
     tracks: Vec<TrackInfo>,
@@ -199,6 +222,7 @@ impl Room {
             ids: Ids { state: seed },
             joins: 0,
             order: BTreeMap::new(),
+            hidden: BTreeMap::new(),
             members: HashMap::new(),
             audience: Audience::default(),
             tracks: Vec::new(),
@@ -232,7 +256,8 @@ impl Room {
             tracks.iter().for_each(|track| room.absence.suspend(track.id.clone()));
             room.tracks.extend(tracks);
             room.joins = room.joins.max(number);
-            room.order.insert(number, member.info.id.clone());
+            let place = if member.grants.hidden { &mut room.hidden } else { &mut room.order };
+            place.insert(number, member.info.id.clone());
             room.members.insert(member.info.id.clone(), member);
         }
         for message in written {
@@ -245,7 +270,7 @@ impl Room {
             room.audience.restore(now.instant, People { order: &room.order, members: &room.members });
         let tracks = room.tracks.clone();
         room.emit(now, EventBody::Restarted { members, viewers, tracks });
-        let unlisted = |member: &&Member| !room.audience.lists(member.number);
+        let unlisted = |member: &&Member| !member.grants.hidden && !room.audience.lists(member.number);
         let entered: Vec<MemberInfo> =
             room.members.values().filter(unlisted).map(|member| member.info.clone()).collect();
         room.effects.extend(entered.into_iter().map(|member| Effect::Enter { member }));
@@ -264,7 +289,7 @@ impl Room {
         Some(MemberRecord {
             number: member.number,
             info: member.info.clone(),
-            grants: member.grants,
+            grants: member.grants.clone(),
             max_seats: member.max_seats,
             unwanted: member.unwanted(),
             tracks: self.tracks.iter().filter(|track| track.member == *id).cloned().collect(),
@@ -278,12 +303,23 @@ impl Room {
     }
 
     /// Lets somebody in. The caller has checked name, grants and how many there are.
-    pub fn join(&mut self, now: Now, name: String, grants: Grants, max_seats: u16) -> MemberInfo {
-        let info = MemberInfo { id: self.ids.member(), name };
+    pub fn join(&mut self, now: Now, newcomer: impl Into<Newcomer>, grants: Grants, max_seats: u16) -> MemberInfo {
+        let Newcomer { name, identity, metadata } = newcomer.into();
+        let info = MemberInfo { id: self.ids.member(), name, identity, metadata };
         self.joins += 1;
         let number = self.joins;
+        let hidden = grants.hidden;
         let member = Member::new(now.instant, info.clone(), number, grants, max_seats.min(MAX_SEATS), FIRST_SEATS);
         self.members.insert(info.id.clone(), member);
+        if hidden {
+            self.hidden.insert(number, info.id.clone());
+            if self.seq == 0 {
+                // Others find the room by its journal, which is to have begun.
+                let body = EventBody::Audience { viewers: 0, listed: Vec::new(), counted: Vec::new() };
+                self.emit(now, body);
+            }
+            return info;
+        }
         self.order.insert(number, info.id.clone());
         self.note_changed(&info.id);
         if self.audience.handle_join(self.order.len()) {
@@ -298,6 +334,9 @@ impl Room {
     /// Takes somebody out, with their tracks. Unknown members change nothing.
     pub fn leave(&mut self, now: Now, id: &MemberId, reason: LeaveReason) {
         let Some(member) = self.members.remove(id) else { return };
+        if self.hidden.remove(&member.number).is_some() {
+            return;
+        }
         self.order.remove(&member.number);
         self.absence.end(id);
         self.note_changed(id);
@@ -373,9 +412,11 @@ impl Room {
             RoomCloseReason::ServerStopping => LeaveReason::ServerStopping,
             _ => LeaveReason::RoomClosed,
         };
-        for id in std::mem::take(&mut self.order).into_values() {
+        let (order, hidden) = (std::mem::take(&mut self.order), std::mem::take(&mut self.hidden));
+        for id in order.into_values() {
             self.leave(now, &id, leave);
         }
+        hidden.into_values().for_each(|id| drop(self.members.remove(&id)));
         self.emit(now, EventBody::RoomClosed { reason });
     }
 
@@ -388,25 +429,34 @@ impl Room {
         self.refit_member(id);
     }
 
-    /// How many further tracks a member may publish.
+    /// What a member may publish besides what it does.
     ///
     /// # Errors
     /// [`PublishError::Forbidden`] if it may not publish at all.
-    pub fn publish_allowance(&self, id: &MemberId) -> Result<usize, PublishError> {
-        if !self.members.get(id).is_some_and(|m| m.grants.publish) {
-            return Err(PublishError::Forbidden);
-        }
+    pub fn publish_allowance(&self, id: &MemberId) -> Result<Allowance, PublishError> {
+        let member = self.members.get(id).filter(|m| m.grants.publish && !m.grants.hidden);
+        let member = member.ok_or(PublishError::Forbidden)?;
         let carrying = |track: &&TrackInfo| track.member == *id && !self.absence.is_suspended(&track.id);
-        let have = self.tracks.iter().filter(carrying).count();
-        Ok(MAX_TRACKS_PER_MEMBER.saturating_sub(have))
+        let tracks = MAX_TRACKS_PER_MEMBER.saturating_sub(self.tracks.iter().filter(carrying).count());
+        Ok(Allowance { tracks, sources: member.grants.sources })
     }
 
-    /// Checks whether a member may publish `more` further tracks.
+    /// Checks whether a member may publish further tracks from these sources.
     ///
     /// # Errors
     /// [`PublishError`] says why not.
-    pub fn check_publish(&self, id: &MemberId, more: usize) -> Result<(), PublishError> {
+    pub fn check_publish(&self, id: &MemberId, more: &[TrackSource]) -> Result<(), PublishError> {
         check_allowance(&self.publish_allowance(id), more)
+    }
+
+    /// Checks whether a member may publish data to a topic, for whatever carries data.
+    ///
+    /// # Errors
+    /// [`DataForbidden`] if not.
+    #[allow(dead_code, reason = "chat is the only data there is yet")]
+    pub fn check_data(&self, id: &MemberId, topic: &str) -> Result<(), DataForbidden> {
+        let may = self.members.get(id).is_some_and(|member| member.grants.may_publish_data(topic));
+        if may { Ok(()) } else { Err(DataForbidden { topic: topic.to_owned() }) }
     }
 
     /// Makes an id for each track that is about to be published, so that the plane knows it before anybody hears of it. A
@@ -528,7 +578,7 @@ impl Room {
     pub fn chat(&mut self, now: Now, id: &MemberId, nonce: u32, text: String) -> Result<(), ChatError> {
         chat::check(&text)?;
         let member = self.members.get_mut(id).ok_or(ChatError::Forbidden)?;
-        if !member.grants.chat {
+        if !member.grants.may_chat() {
             return Err(ChatError::Forbidden);
         }
         if !member.chat_rate.take(now.instant) {
@@ -775,7 +825,7 @@ impl Room {
                 owner.tracks -= 1;
             }
         }
-        for id in self.order.values() {
+        for id in self.order.values().chain(self.hidden.values()) {
             let Some(member) = self.members.get_mut(id) else { continue };
             member.forget(track);
             let idled = member.seating.idle(track);
@@ -803,14 +853,14 @@ impl Room {
     /// Fits the slots of those who do not get everybody's picture.
     fn refit_chosen(&mut self) {
         let chosen = |id: &&MemberId| self.members.get(*id).is_some_and(|m| m.grants.limits.last_n.is_some());
-        for id in self.order.values().filter(chosen).cloned().collect::<Vec<_>>() {
+        for id in self.order.values().chain(self.hidden.values()).filter(chosen).cloned().collect::<Vec<_>>() {
             self.refit_member(&id);
         }
     }
 
     /// Fits everybody's slots to what is published now.
     fn refit(&mut self) {
-        for id in self.order.values().cloned().collect::<Vec<_>>() {
+        for id in self.order.values().chain(self.hidden.values()).cloned().collect::<Vec<_>>() {
             self.refit_member(&id);
         }
     }
@@ -861,16 +911,20 @@ impl Room {
     }
 }
 
-/// Checks whether `more` further tracks are within what a member may publish.
+/// Checks whether further tracks from these sources are within what a member may publish.
 ///
 /// # Errors
 /// [`PublishError`] says why not.
-pub fn check_allowance(allowance: &Result<usize, PublishError>, more: usize) -> Result<(), PublishError> {
-    match allowance {
-        _ if more == 0 => Ok(()),
-        Err(error) => Err(error.clone()),
-        Ok(allowed) if more > *allowed => Err(PublishError::TooManyTracks),
-        Ok(_) => Ok(()),
+pub fn check_allowance(allowance: &Result<Allowance, PublishError>, more: &[TrackSource]) -> Result<(), PublishError> {
+    if more.is_empty() {
+        return Ok(());
+    }
+    let Allowance { tracks, sources } = allowance.clone()?;
+    let refused = more.iter().find(|source| sources.is_some_and(|sources| !sources.contains(**source)));
+    match refused {
+        Some(source) => Err(PublishError::Source(*source)),
+        None if more.len() > tracks => Err(PublishError::TooManyTracks),
+        None => Ok(()),
     }
 }
 

@@ -19,7 +19,7 @@ impl Fixture {
     }
 
     fn join(&mut self, name: &str) -> MemberId {
-        self.room.join(self.now, name.into(), Grants::ALL, 48).id
+        self.room.join(self.now, name, Grants::ALL, 48).id
     }
 
     fn seats(&mut self, member: &MemberId, from: usize, to: usize) {
@@ -28,7 +28,7 @@ impl Fixture {
     }
 
     fn publish(&mut self, member: &MemberId, source: TrackSource) -> TrackId {
-        self.room.check_publish(member, 1).unwrap();
+        self.room.check_publish(member, &[source]).unwrap();
         self.publish_as(member, source, None, false)
     }
 
@@ -101,7 +101,7 @@ fn everybody_else_hears_what_one_publishes() {
 #[test]
 fn more_seats_are_asked_for_once_in_powers_of_two_and_never_beyond_the_clients_limit() {
     let mut f = Fixture::new();
-    let viewer = f.room.join(f.now, "V".into(), Grants::ALL, 20).id;
+    let viewer = f.room.join(f.now, "V", Grants::ALL, 20).id;
     f.seats(&viewer, 0, 8);
     let mut asked = Vec::new();
     for n in 0..24 {
@@ -174,12 +174,12 @@ fn chat_is_delivered_once_for_everybody_and_with_the_writers_number() {
 #[test]
 fn refusals_have_their_words() {
     let mut f = Fixture::new();
-    let mute = f.room.join(f.now, "M".into(), Grants { publish: false, chat: false, ..Grants::ALL }, 8).id;
-    assert_eq!(f.room.check_publish(&mute, 1).unwrap_err().code(), ErrorCode::PublishForbidden);
-    assert_eq!(f.room.check_publish(&mute, 0), Ok(()));
+    let mute = f.room.join(f.now, "M", Grants { publish: false, chat: false, ..Grants::ALL }, 8).id;
+    assert_eq!(f.room.check_publish(&mute, &[TrackSource::Camera]).unwrap_err().code(), ErrorCode::PublishForbidden);
+    assert_eq!(f.room.check_publish(&mute, &[]), Ok(()));
     assert_eq!(f.room.chat(f.now, &mute, 0, "x".into()), Err(ChatError::Forbidden));
     let ann = f.join("Ann");
-    assert_eq!(f.room.check_publish(&ann, 9).unwrap_err().code(), ErrorCode::TooManyTracks);
+    assert_eq!(f.room.check_publish(&ann, &[TrackSource::Camera; 9]).unwrap_err().code(), ErrorCode::TooManyTracks);
     assert_eq!(f.room.chat(f.now, &ann, 0, " ".into()), Err(ChatError::Empty));
     assert_eq!(f.room.chat(f.now, &ann, 0, "x".repeat(16 * 1024 + 1)), Err(ChatError::TooLong));
     assert_eq!(f.room.chat(f.now, &ann, 0, "x".repeat(16 * 1024)), Ok(()));
@@ -242,14 +242,8 @@ fn how_somebody_looks_is_told_for_the_slot_and_remembered_for_the_next() {
 
 #[test]
 fn a_member_remembers_a_bounded_number_of_views() {
-    let mut member = Member::new(
-        Instant::now(),
-        MemberInfo { id: MemberId::new("m").unwrap(), name: "M".into() },
-        1,
-        Grants::ALL,
-        8,
-        8,
-    );
+    let mut member =
+        Member::new(Instant::now(), MemberInfo::guest(MemberId::new("m").unwrap(), "M".into()), 1, Grants::ALL, 8, 8);
     let track = |n: usize| TrackId::new(format!("t{n}")).unwrap();
     let noted = (0..member::MAX_VIEWS + 10).filter(|n| member.set_view(view(&track(*n)))).count();
     assert_eq!(noted, member::MAX_VIEWS);
@@ -267,10 +261,10 @@ impl Audience {
     fn new() -> Self {
         let mut f = Fixture::new();
         let limits = MemberLimits { last_n: Some(2), ..MemberLimits::NONE };
-        let viewer = f.room.join(f.now, "V".into(), Grants { limits, ..Grants::ALL }, 48).id;
+        let viewer = f.room.join(f.now, "V", Grants { limits, ..Grants::ALL }, 48).id;
         f.seats(&viewer, 0, 5);
         let people = ["A", "B", "C", "D"].map(|name| {
-            let member = f.room.join(f.now, name.into(), Grants::ALL, 0).id;
+            let member = f.room.join(f.now, name, Grants::ALL, 0).id;
             let microphone = f.publish(&member, TrackSource::Microphone);
             let camera = f.publish(&member, TrackSource::Camera);
             (member, microphone, camera)
@@ -440,7 +434,8 @@ fn a_track_whose_owner_lost_the_connection_waits_and_goes_on_under_its_id() {
         |e: &Effect| matches!(e, Effect::Assign { member, assignment } if *member == bob && assignment.track.is_none());
     assert!(effects.iter().any(idled), "{effects:?}");
     assert!(!effects.iter().any(|e| matches!(e, Effect::Event(_))), "nobody is told: {effects:?}");
-    assert_eq!(f.room.publish_allowance(&ann), Ok(MAX_TRACKS_PER_MEMBER), "what waits takes nobody's place");
+    let allowance = f.room.publish_allowance(&ann).map(|allowance| allowance.tracks);
+    assert_eq!(allowance, Ok(MAX_TRACKS_PER_MEMBER), "what waits takes nobody's place");
 
     let id = f.publish_as(&bob, TrackSource::Camera, Some(&camera), false);
     assert_ne!(id, camera, "nobody else goes on with it");
@@ -478,4 +473,31 @@ fn who_stays_away_for_too_long_is_to_be_taken_out() {
     f.room.leave(two, &ann, LeaveReason::Disconnected);
     f.room.handle_timeout(three);
     assert_eq!(f.events(), ["left"]);
+}
+
+#[test]
+fn whoever_is_hidden_receives_and_is_told_of_to_nobody() {
+    let mut f = Fixture::new();
+    let ghost = f.room.join(f.now, "Ghost", Grants { hidden: true, ..Grants::ALL }, 8).id;
+    f.seats(&ghost, 0, 2);
+    assert!(matches!(
+        &f.effects()[..],
+        [Effect::Event(Event { seq: 1, body: EventBody::Audience { viewers: 0, .. }, .. })]
+    ));
+    let ann = f.join("Ann");
+    let camera = f.publish(&ann, TrackSource::Camera);
+    let effects = f.effects();
+    let is_for_ghost = |effect: &&Effect| matches!(effect, Effect::Assign { member, .. } if *member == ghost);
+    assert_eq!(effects.iter().filter(is_for_ghost).count(), 1, "it sees {camera}");
+    let told = format!("{:?}", effects.iter().filter(|effect| matches!(effect, Effect::Event(_))).collect::<Vec<_>>());
+    assert!(!told.contains(ghost.as_str()), "{told}");
+    assert_eq!(f.room.chat(f.now, &ghost, 1, "boo".into()).map_err(ChatError::code), Err(ErrorCode::ChatForbidden));
+    let refused = f.room.check_publish(&ghost, &[TrackSource::Camera]).map_err(|error| error.code());
+    assert_eq!(refused, Err(ErrorCode::PublishForbidden));
+
+    f.room.leave(f.now, &ghost, LeaveReason::Left);
+    assert_eq!((f.effects().len(), f.room.len()), (0, 1), "nor of its going");
+    let ghost = f.room.join(f.now, "Ghost", Grants { hidden: true, ..Grants::ALL }, 8).id;
+    f.room.close(f.now, RoomCloseReason::Closed);
+    assert_eq!(f.room.len(), 0, "{ghost} goes with the room");
 }

@@ -93,7 +93,7 @@ mod tests {
     }
 
     fn join(journal: &Journal, id: &str) {
-        let member = MemberInfo { id: MemberId::new(id).unwrap(), name: id.to_owned() };
+        let member = MemberInfo::guest(MemberId::new(id).unwrap(), id.to_owned());
         journal.append(Event { seq: 0, at: 0, body: EventBody::Joined { member } });
     }
 

@@ -20,7 +20,8 @@ use tokio::time::Instant;
 
 pub use self::events::{Events, Update};
 pub use self::tls::TlsError;
-use crate::config::{Config, IceConfig, MediaConfig};
+use crate::auth::{Authority, Invite, Invites};
+use crate::config::{AuthConfig, Config, IceConfig, KeyError, MediaConfig};
 use crate::http::{HttpConfig, HttpState, router};
 use crate::hub::{Authorize, Hub, HubConfig, IceServers};
 use crate::shard::inbox::Command;
@@ -65,6 +66,12 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// Other hosts could reach the rooms, and nothing says who may.
+    #[error("{0}")]
+    Unguarded(String),
+    /// The keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
     /// The certificate cannot be served with.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -89,7 +96,8 @@ impl std::fmt::Debug for Builder {
 }
 
 impl Builder {
-    /// Lets `hook` decide who may enter which room, and what they may do there. Without it everybody may everything.
+    /// Lets `hook` decide who may enter which room, and what they may do there. Without it that is for the tokens of
+    /// the keys in [`Config::auth`], and without keys everybody may everything.
     #[must_use]
     pub fn with_authorizer(mut self, hook: impl Authorize) -> Self {
         self.authorizer = Some(Arc::new(hook));
@@ -111,6 +119,11 @@ impl Builder {
     /// [`StartError`] says which part could not be had.
     pub async fn bind(self) -> Result<Server, StartError> {
         let http = self.config.http.clone();
+        if self.authorizer.is_none()
+            && let Some(refusal) = self.config.auth.refusal(http.listen)
+        {
+            return Err(StartError::Unguarded(refusal));
+        }
         let tls = http.tls.as_ref().map(tls::load).transpose()?;
         let refused = |source| StartError::Http { address: http.listen, source };
         let listener = tokio::net::TcpListener::bind(http.listen).await.map_err(refused)?;
@@ -137,7 +150,8 @@ impl Server {
         Builder { config, authorizer: None }
     }
 
-    /// Starts the rooms and binds the HTTP listener, open to everybody who reaches it.
+    /// Starts the rooms and binds the HTTP listener. Without keys in [`Config::auth`] it is open to everybody who reaches
+    /// it, and so listens on loopback only unless that says otherwise.
     ///
     /// # Errors
     /// [`StartError`] says which part could not be had.
@@ -215,6 +229,8 @@ impl Server {
 #[derive(Debug, Clone)]
 pub struct Handle {
     hub: Hub,
+    authority: Option<Arc<Authority>>,
+    invites: Arc<Invites>,
 }
 
 impl Handle {
@@ -235,6 +251,26 @@ impl Handle {
     pub fn close_room(&self, room: &RoomId) -> bool {
         self.hub.close_room(room)
     }
+
+    /// Reads the files of keys again, and returns how many keys there are; `None` if the server has none. Tokens of a key
+    /// that is gone open nothing from then on; whoever is in a room stays there.
+    ///
+    /// # Errors
+    /// [`KeyError`]: the keys stay as they were.
+    pub fn reload_keys(&self) -> Result<Option<usize>, KeyError> {
+        self.authority.as_ref().map(|authority| authority.reload()).transpose()
+    }
+
+    /// All invitations that are kept, to keep them longer than the server runs.
+    #[must_use]
+    pub fn invites(&self) -> Vec<Invite> {
+        self.invites.snapshot()
+    }
+
+    /// Puts invitations back that were kept; the surplus over what a server keeps is left out.
+    pub fn restore_invites(&self, kept: impl IntoIterator<Item = Invite>) {
+        self.invites.restore(kept);
+    }
 }
 
 /// The rooms and their media, without an HTTP listener. Dropping it ends them; [`Conference::stop`]
@@ -251,6 +287,8 @@ pub struct Conference {
 impl Conference {
     fn start(builder: Builder) -> Result<Self, StartError> {
         let Builder { config, authorizer } = builder;
+        let authority = authority(&config.auth)?;
+        let tokens = authority.clone().map(|authority| authority as Arc<dyn Authorize>);
         let tape = config.record.clone().map(|record| {
             let path = record.path.clone();
             Tape::open(record).map_err(|source| StartError::Record { path, source })
@@ -262,17 +300,21 @@ impl Conference {
         let shards = spawn(&shard_config, tape)
             .map_err(|source| StartError::Media { addresses: shard_config.udp.clone(), source })?;
         let inboxes = shards.iter().map(ShardHandle::inbox).collect();
-        let hub = Hub::new(hub_config(&config), inboxes, ice_servers(config.ice), authorizer, store.clone());
+        let hub = Hub::new(hub_config(&config), inboxes, ice_servers(config.ice), authorizer.or(tokens), store.clone());
         let restored = hub.restore()?;
         if restored > 0 {
             tracing::info!(rooms = restored, "rooms of before the restart wait for their members");
         }
         let http = HttpConfig { allowed_origins: config.http.allowed_origins, ..HttpConfig::default() };
-        let state = HttpState::new(hub.clone(), http);
+        let mut state = HttpState::new(hub.clone(), http);
+        if let Some(authority) = &authority {
+            state = state.with_authority(Arc::clone(authority));
+        }
         let mut udp: Vec<SocketAddr> = shards.iter().flat_map(ShardHandle::udp_addrs).collect();
         udp.sort_unstable();
         udp.dedup();
-        Ok(Self { handle: Handle { hub }, state, udp, shards, store })
+        let invites = Arc::clone(state.invites());
+        Ok(Self { handle: Handle { hub, authority, invites }, state, udp, shards, store })
     }
 
     /// The page, the WebSocket and the API: for the root of a host or nested under any prefix.
@@ -336,6 +378,15 @@ impl Drop for Conference {
             let _ = shard.inbox().send(Command::Stop);
         }
     }
+}
+
+/// What tokens are judged by, if there are keys.
+fn authority(config: &AuthConfig) -> Result<Option<Arc<Authority>>, KeyError> {
+    let AuthConfig { keys, allow_guests, dev, .. } = config;
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(Authority::new(keys.clone(), *allow_guests, *dev)?)))
 }
 
 fn shard_config(config: &Config) -> ShardConfig {

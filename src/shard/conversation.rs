@@ -16,6 +16,7 @@ use super::letter::{Answered, ChatCopies, DataPost, MemberOffer, Report, StageCo
 use super::peers::Refusal;
 use super::proof::Proof;
 use super::quality::hints;
+use crate::room::member::Newcomer;
 use crate::room::{Effect, FIRST_SEATS, Now};
 
 /// Text of earlier chat in one message to a joiner.
@@ -27,19 +28,20 @@ impl Core {
         &mut self,
         now: Now,
         key: usize,
-        name: String,
+        newcomer: Newcomer,
         grants: Grants,
         max_seats: u16,
         outbox: Outbox,
     ) -> Option<(usize, Joined)> {
         let home = self.rooms.get_mut(key)?.home_mut()?;
         let history = home.room.chat_history(home.delivered, HISTORY_PIECE_BYTES);
-        let member = home.room.join(now, name, grants, max_seats);
+        let may_subscribe = grants.subscribe;
+        let member = home.room.join(now, newcomer, grants, max_seats);
         let (session, secret) = (random_u64(), ResumeSecret(random()));
         let presence = Presence { outbox: Some(outbox), session, ..Presence::away(Proof::of(secret)) };
         home.members.insert(member.id.clone(), presence);
         home.say_history(&member.id, history);
-        let voice_slots = if grants.subscribe { home.voice_slots } else { 0 };
+        let voice_slots = if may_subscribe { home.voice_slots } else { 0 };
         // The joined event must stand in the journal before the session reads the room's state from it.
         let journal = home.journal.clone();
         self.apply_effects(now.instant, key);
@@ -323,7 +325,7 @@ impl Core {
             let Some(home) = self.home(key) else { return };
             let track = info.id.clone();
             // Offers that were under way together may come to more than each alone.
-            if let Err(error) = home.room.check_publish(&member, 1) {
+            if let Err(error) = home.room.check_publish(&member, &[info.source]) {
                 home.say(&member, Refusal::new(error.code(), error).into_message(Some(id)));
                 let tracks = vec![track.clone()];
                 let free = StageCommand::Unpublish { member: member.clone(), tracks };

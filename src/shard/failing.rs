@@ -102,7 +102,7 @@ mod tests {
         let join = Join {
             room: room.clone(),
             journal: Journal::new(room.clone(), 1, None),
-            name: name.to_owned(),
+            newcomer: name.into(),
             grants: Grants::ALL,
             max_seats: 4,
             max_members: 10,

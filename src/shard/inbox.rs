@@ -15,6 +15,7 @@ use roundtable_transport::sdp::Offer;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::journal::Journal;
+use crate::room::member::Newcomer;
 use crate::room::record::MemberRecord;
 use crate::shard::load::Load;
 use crate::shard::stats::ShardStats;
@@ -164,8 +165,8 @@ pub struct Join {
     pub room: RoomId,
     /// The journal of the room if this join opens it. When the room is open already it is the same one.
     pub journal: Arc<Journal>,
-    /// The name others see; checked by the caller.
-    pub name: String,
+    /// As others will see them; checked by the caller.
+    pub newcomer: Newcomer,
     /// What the member may do.
     pub grants: Grants,
     /// Most seats the client wants.

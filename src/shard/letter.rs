@@ -18,9 +18,9 @@ use roundtable_protocol::{ErrorCode, MemberId, RoomId, TrackId};
 use roundtable_transport::sdp::Offer;
 
 use super::inbox::ToMember;
-use crate::room::PublishError;
 use crate::room::slot::Assignment;
 use crate::room::topic::Topics;
+use crate::room::{Allowance, PublishError};
 
 /// Something of one room for its part on another shard.
 #[derive(Debug)]
@@ -219,8 +219,8 @@ pub struct MemberOffer {
     pub offer: Offer,
     /// What its sending m-lines carry.
     pub requests: Vec<PublishRequest>,
-    /// How many further tracks the member may publish, or why none.
-    pub allowance: Result<usize, PublishError>,
+    /// What further tracks the member may publish, or why none.
+    pub allowance: Result<Allowance, PublishError>,
     /// Ids for them, one for each request.
     pub reserved: Vec<TrackId>,
     /// What the member may receive and publish.

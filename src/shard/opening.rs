@@ -29,13 +29,13 @@ struct Opening {
 
 impl Core {
     pub(super) fn join(&mut self, now: Instant, join: Join) {
-        let Join { room, journal, name, grants, max_seats, max_members, voice_slots, resume_within, outbox, reply } =
+        let Join { room, journal, newcomer, grants, max_seats, max_members, voice_slots, resume_within, outbox, reply } =
             join;
         let clocks = clocks(now);
         let opening = Opening { journal, max_members, voice_slots, resume_within };
-        let outcome = self
-            .enter(clocks, room, opening)
-            .and_then(|key| self.admit(clocks, key, name, grants, max_seats, outbox).ok_or(JoinRefused::JournalClosed));
+        let outcome = self.enter(clocks, room, opening).and_then(|key| {
+            self.admit(clocks, key, newcomer, grants, max_seats, outbox).ok_or(JoinRefused::JournalClosed)
+        });
         match outcome {
             Err(refused) => {
                 let _ = reply.send(Err(refused));

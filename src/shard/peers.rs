@@ -137,7 +137,8 @@ impl Core {
         let gone = || Refusal::new(ErrorCode::Internal, "the member is gone");
         let negotiation = first.as_ref().or(known.map(|(_, negotiation)| negotiation)).ok_or_else(gone)?;
         let plan = negotiation.plan(&offer.offer, &offer.requests).map_err(|e| Refusal::new(e.code(), e))?;
-        check_allowance(&offer.allowance, plan.publish.len()).map_err(|e| Refusal::new(e.code(), e))?;
+        let sources: Vec<_> = plan.publish.iter().map(|track| track.source).collect();
+        check_allowance(&offer.allowance, &sources).map_err(|e| Refusal::new(e.code(), e))?;
         let endpoint = match (first, known.map(|(endpoint, _)| endpoint)) {
             (Some(negotiation), _) => self.connect(now, key, &offer, negotiation),
             (None, Some(endpoint)) => {

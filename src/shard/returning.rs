@@ -101,7 +101,7 @@ impl Core {
 impl Home {
     fn come_back(&mut self, member: &MemberId, session: u64) -> Option<Returned> {
         let known = self.room.handle_back(member)?;
-        let (info, grants) = (known.info.clone(), known.grants);
+        let (info, grants) = (known.info.clone(), known.grants.clone());
         let presence = self.members.get(member)?;
         let slots = presence.shard.is_some().then(|| presence.shown.clone());
         let (journal, seq) = (self.journal.clone(), self.delivered);

@@ -1,15 +1,13 @@
 //! What a hello must hold.
 
-use roundtable_protocol::limit::{MAX_NAME_CHARS, MAX_SEATS};
+use roundtable_protocol::limit::{MAX_SEATS, MAX_TOKEN_BYTES};
 use roundtable_protocol::message::Resume;
+use roundtable_protocol::name::check_name;
 use roundtable_protocol::{ErrorCode, PROTOCOL_VERSION};
 use serde::Deserialize;
 
 use super::fault::{Fault, JoinWish, ResumeWish};
 use super::ticket;
-
-/// Longest token, in bytes.
-pub(super) const MAX_TOKEN_BYTES: usize = 4096;
 
 /// Checks a hello, in the order in which a client would want to know.
 pub(super) fn check(
@@ -24,15 +22,15 @@ pub(super) fn check(
     }
     if token.as_ref().is_some_and(|token| token.len() > MAX_TOKEN_BYTES) {
         let message = format!("the token is longer than {MAX_TOKEN_BYTES} bytes");
-        return Err(Fault { code: ErrorCode::Forbidden, message });
+        return Err(Fault { code: ErrorCode::TokenInvalid, message });
     }
-    let name = check_name(name)?;
+    let name = check_name(name).map_err(|bad| Fault { code: ErrorCode::BadName, message: bad.to_string() })?;
     // What is no token of ours is as good as one that is not valid any more: whoever has it enters anew.
     let resume = resume.and_then(|resume| {
         let (member, secret) = ticket::read(&resume.token)?;
         Some(ResumeWish { epoch: resume.epoch, seq: resume.seq, member, secret })
     });
-    Ok(JoinWish { name, token, max_seats: max_seats.unwrap_or(MAX_SEATS).min(MAX_SEATS), resume })
+    Ok(JoinWish { name: name.to_owned(), token, max_seats: max_seats.unwrap_or(MAX_SEATS).min(MAX_SEATS), resume })
 }
 
 /// Finds the version of a hello whose other fields this version cannot read.
@@ -50,23 +48,4 @@ pub(super) fn foreign_version(text: &str) -> Option<Fault> {
 fn wrong_version(version: u64) -> Fault {
     let message = format!("this server speaks version {PROTOCOL_VERSION}, not {version}");
     Fault { code: ErrorCode::Version, message }
-}
-
-fn check_name(name: &str) -> Result<String, Fault> {
-    let name = name.trim();
-    let problem = if name.is_empty() {
-        "the name is empty".to_owned()
-    } else if name.chars().count() > MAX_NAME_CHARS {
-        format!("the name is longer than {MAX_NAME_CHARS} characters")
-    } else if name.chars().any(is_forbidden) {
-        "the name holds control characters".to_owned()
-    } else {
-        return Ok(name.to_owned());
-    };
-    Err(Fault { code: ErrorCode::BadName, message: problem })
-}
-
-/// Control characters, line breaks, and those that turn the direction of the text around them.
-fn is_forbidden(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -47,19 +47,30 @@ impl Default for SocketConfig {
 /// Opens the socket and runs the conversation until it ends.
 ///
 /// Frames and messages are bounded by [`MAX_CLIENT_MESSAGE_BYTES`]; there is no compression.
-pub fn accept(upgrade: WebSocketUpgrade, hub: Hub, presence: Presence, room: RoomId, config: SocketConfig) -> Response {
+///
+/// `token` came with the request; one in the hello stands before it.
+pub fn accept(
+    upgrade: WebSocketUpgrade,
+    hub: Hub,
+    presence: Presence,
+    room: RoomId,
+    token: Option<String>,
+    config: SocketConfig,
+) -> Response {
     upgrade
         .read_buffer_size(READ_BYTES)
         .max_frame_size(MAX_CLIENT_MESSAGE_BYTES)
         .max_message_size(MAX_CLIENT_MESSAGE_BYTES)
-        .on_upgrade(move |socket| Conversation::new(Line::Socket(Box::new(socket)), hub, presence, room, config).run())
+        .on_upgrade(move |socket| {
+            Conversation::new(Line::Socket(Box::new(socket)), hub, presence, (room, token), config).run()
+        })
 }
 
 /// Begins a conversation over requests, and runs it until it ends.
 #[must_use]
-pub fn begin(hub: Hub, presence: Presence, room: RoomId, config: SocketConfig) -> RelayHandle {
+pub fn begin(hub: Hub, presence: Presence, room: RoomId, token: Option<String>, config: SocketConfig) -> RelayHandle {
     let (relay, handle) = relay();
-    tokio::spawn(Conversation::new(Line::Relay(relay), hub, presence, room, config).run());
+    tokio::spawn(Conversation::new(Line::Relay(relay), hub, presence, (room, token), config).run());
     handle
 }
 
@@ -68,6 +79,8 @@ struct Conversation {
     session: Session,
     hub: Hub,
     room: RoomId,
+    /// What came with the request.
+    token: Option<String>,
     config: SocketConfig,
     place: Option<Place>,
     /// Until when the last words may take, once there is nothing else to say.
@@ -103,12 +116,19 @@ enum Wake {
 }
 
 impl Conversation {
-    fn new(line: Line, hub: Hub, presence: Presence, room: RoomId, config: SocketConfig) -> Self {
+    fn new(
+        line: Line,
+        hub: Hub,
+        presence: Presence,
+        (room, token): (RoomId, Option<String>),
+        config: SocketConfig,
+    ) -> Self {
         Self {
             line,
             session: Session::new(Instant::now(), config.timers),
             hub,
             room,
+            token,
             config,
             place: None,
             last_words_until: None,
@@ -251,6 +271,7 @@ impl Conversation {
                 Err(error) => return self.session.handle_refused(error.code(), error.to_string()),
             }
         }
+        let token = token.or_else(|| self.token.take());
         let request = JoinRequest { name, token, max_seats, outbox: sender };
         match self.hub.join(&self.room, request).await {
             Ok(admission) => self.enter(admission, outbox),

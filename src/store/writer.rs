@@ -142,20 +142,23 @@ impl Writer {
         outcomes
     }
 
-    /// Tells everybody in the order in which they came; but who erased something only after the log was cut.
+    /// Tells everybody in the order in which they came; but who erased something, or waits for all, only
+    /// after the log was cut.
     fn answer(&mut self, jobs: Vec<Job>, outcomes: Vec<Result<u64, StoreError>>) {
-        let (mut erasing, mut pruning) = (Vec::new(), Vec::new());
+        let (mut later, mut pruning, mut erases) = (Vec::new(), Vec::new(), false);
         for (Job { work, told }, outcome) in jobs.into_iter().zip(outcomes) {
             match work {
                 Work::Prune { now } if outcome.is_ok() => pruning.push((now, told)),
-                _ if work.erases() && outcome.is_ok() => erasing.push(told),
+                Work::Flush if outcome.is_ok() => later.push(told),
+                _ if work.erases() && outcome.is_ok() => {
+                    erases = true;
+                    later.push(told);
+                }
                 _ => tell(told, outcome),
             }
         }
-        if !erasing.is_empty() {
-            let erased = self.erase();
-            erasing.into_iter().for_each(|told| tell(told, erased.clone()));
-        }
+        let erased = if erases { self.erase() } else { Ok(0) };
+        later.into_iter().for_each(|told| tell(told, erased.clone()));
         if let Some(now) = pruning.iter().map(|(now, _)| *now).max() {
             self.begin_pruning(now, pruning.into_iter().map(|(_, told)| told).collect());
         }

@@ -19,7 +19,7 @@ impl std::fmt::Display for Breach {
 /// The floors of the server, from the ground up. A module imports from floors below its own only.
 const FLOORS: &[&[&str]] = &[
     &["rate", "replay", "store", "telemetry"],
-    &["journal", "room", "net", "turn"],
+    &["auth", "journal", "room", "net", "turn"],
     &["shard"],
     &["hub"],
     &["signal"],
@@ -46,6 +46,7 @@ const PURE: &[&str] = &[
     "crates/transport/src/",
     "crates/protocol/src/",
     "crates/linkemu/src/link",
+    "src/auth/",
     "src/room/",
     "src/net/demux.rs",
     "src/signal/session.rs",

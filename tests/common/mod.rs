@@ -9,6 +9,7 @@ pub mod http;
 pub mod proxy;
 pub mod server;
 pub mod socket;
+pub mod token;
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 
 use mio::Waker;
 use roundtable_protocol::event::MemberInfo;
-use roundtable_protocol::grant::{Grants, MemberLimits};
 use roundtable_protocol::message::{PublishedTrack, Welcome};
 use roundtable_protocol::state::RoomState;
-use roundtable_protocol::{ClientMessage, MemberId, PROTOCOL_VERSION, RoomId, ServerMessage, TrackId};
+use roundtable_protocol::{ClientMessage, Grants, MemberId, PROTOCOL_VERSION, RoomId, ServerMessage, TrackId};
 use str0m::change::SdpOffer;
 use str0m::{Candidate, Rtc};
 use tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -78,8 +77,8 @@ fn greeting(room: &str, name: String, seats: u16, number: u64) -> io::Result<Ser
         version: PROTOCOL_VERSION,
         state: RoomState::new(room.clone(), 0),
         room,
-        member: MemberInfo { id: MemberId::new(format!("m{number}")).map_err(io::Error::other)?, name },
-        grants: Grants { publish: true, subscribe: true, chat: false, limits: MemberLimits::default() },
+        member: MemberInfo::guest(MemberId::new(format!("m{number}")).map_err(io::Error::other)?, name),
+        grants: Grants { chat: false, data: false, ..Grants::ALL },
         ice_servers: vec![],
         seats,
         voice_slots: 0,

@@ -47,6 +47,32 @@ codes! {
     BadName = "hello/name",
     /// The client may not enter: refused by the authorisation hook.
     Forbidden = "hello/forbidden",
+    /// Only those may enter who bring a token.
+    TokenMissing = "token/missing",
+    /// The token is none that a key of this server signed, or says what no token may say.
+    TokenInvalid = "token/invalid",
+    /// The token's time is over.
+    TokenExpired = "token/expired",
+    /// The token is for another room, or for none.
+    TokenRoom = "token/room",
+    /// The token does not allow this request.
+    TokenGrant = "token/grant",
+    /// The ticket is unknown, used or too old.
+    TicketInvalid = "ticket/invalid",
+    /// No such invitation.
+    InviteUnknown = "invite/unknown",
+    /// The invitation's time is over.
+    InviteExpired = "invite/expired",
+    /// The invitation was used as often as it may be.
+    InviteUsed = "invite/used",
+    /// The invitation was revoked.
+    InviteRevoked = "invite/revoked",
+    /// The invitation is to be as none can be.
+    BadInvite = "invite/bad",
+    /// As many invitations are open as may be.
+    TooManyInvites = "invite/too-many",
+    /// The server has no key to sign tokens with.
+    NoSigningKey = "invite/no-key",
     /// The room is full of people.
     RoomFull = "room/full",
     /// The server has no place for another room.

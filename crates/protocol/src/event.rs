@@ -136,11 +136,34 @@ impl EventBody {
 /// A member as others see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
 pub struct MemberInfo {
     /// Who.
     pub id: MemberId,
     /// The name they chose; text, never markup.
     pub name: String,
+    /// Who they are to whoever let them in, at most 128 bytes. The same person can be in a room more than once. Absent
+    /// for guests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// What whoever let them in says of them, at most 4 KiB; the server does not look into it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<String>,
+}
+
+impl MemberInfo {
+    /// Somebody of whom nothing is known but a name.
+    #[must_use]
+    pub fn guest(id: MemberId, name: String) -> Self {
+        Self { id, name, identity: None, metadata: None }
+    }
+
+    /// Bytes of text in it that people chose.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        let len = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        self.name.len() + len(&self.identity) + len(&self.metadata)
+    }
 }
 
 /// Audio or video.
@@ -168,6 +191,9 @@ pub enum TrackSource {
 }
 
 impl TrackSource {
+    /// Every source.
+    pub const ALL: [Self; 4] = [Self::Microphone, Self::Camera, Self::Screen, Self::ScreenAudio];
+
     /// The kind of media of this source.
     #[must_use]
     pub fn kind(self) -> MediaKind {

@@ -4,19 +4,124 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
+use crate::event::TrackSource;
+
 /// Permissions of one member, decided when it joins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
 pub struct Grants {
     /// May publish audio and video.
     pub publish: bool,
+    /// From which sources it may publish; absent means from all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<Sources>,
     /// May receive what others publish.
     pub subscribe: bool,
     /// May write chat messages.
     pub chat: bool,
+    /// May publish data.
+    #[serde(default = "allowed")]
+    pub data: bool,
+    /// The topics it may publish data to, as patterns of [`topic_matches`]; absent means all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topics: Option<Vec<String>>,
+    /// May moderate the room.
+    #[serde(default)]
+    pub admin: bool,
+    /// Is not shown to others. Whoever is hidden publishes nothing.
+    #[serde(default)]
+    pub hidden: bool,
+    /// Is a program that records, and may be shown as that.
+    #[serde(default)]
+    pub recorder: bool,
+    /// May change what others see of it.
+    #[serde(default)]
+    pub update_own_metadata: bool,
     /// How much and how good; nothing more is sent or taken, whatever is asked for.
     #[serde(default)]
     pub limits: MemberLimits,
+}
+
+/// What somebody is in a room, as a preset of [`Grants`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Does everything, and moderates.
+    Host,
+    /// Sees, hears, is seen and heard, writes.
+    Speaker,
+    /// Sees and hears, and may write.
+    Listener,
+    /// Writes, and neither sees nor hears nor is seen or heard.
+    MessageOnly,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 4] = [Self::Host, Self::Speaker, Self::Listener, Self::MessageOnly];
+
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Speaker => "speaker",
+            Self::Listener => "listener",
+            Self::MessageOnly => "message-only",
+        }
+    }
+}
+
+/// A set of sources, on the wire a list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(from = "Vec<TrackSource>", into = "Vec<TrackSource>")]
+#[schemars(with = "Vec<TrackSource>")]
+#[ts(type = "Array<TrackSource>")]
+pub struct Sources(u8);
+
+impl Sources {
+    /// No source.
+    pub const NONE: Self = Self(0);
+
+    /// This set and one source more.
+    #[must_use]
+    pub fn with(self, source: TrackSource) -> Self {
+        Self(self.0 | bit(source))
+    }
+
+    /// Whether the source is one of them.
+    #[must_use]
+    pub fn contains(self, source: TrackSource) -> bool {
+        self.0 & bit(source) != 0
+    }
+}
+
+fn bit(source: TrackSource) -> u8 {
+    match source {
+        TrackSource::Microphone => 1,
+        TrackSource::Camera => 2,
+        TrackSource::Screen => 4,
+        TrackSource::ScreenAudio => 8,
+    }
+}
+
+impl FromIterator<TrackSource> for Sources {
+    fn from_iter<I: IntoIterator<Item = TrackSource>>(sources: I) -> Self {
+        sources.into_iter().fold(Self::NONE, Self::with)
+    }
+}
+
+impl From<Vec<TrackSource>> for Sources {
+    fn from(sources: Vec<TrackSource>) -> Self {
+        sources.into_iter().collect()
+    }
+}
+
+impl From<Sources> for Vec<TrackSource> {
+    fn from(sources: Sources) -> Self {
+        TrackSource::ALL.into_iter().filter(|source| sources.contains(*source)).collect()
+    }
 }
 
 /// How much one member may receive and publish. What is absent is as the server's settings have it.
@@ -68,7 +173,70 @@ pub const MIN_BITRATE_BPS: u32 = 50_000;
 
 impl Grants {
     /// Everything a guest of an open room may do.
-    pub const ALL: Self = Self { publish: true, subscribe: true, chat: true, limits: MemberLimits::NONE };
+    pub const ALL: Self = Self {
+        publish: true,
+        sources: None,
+        subscribe: true,
+        chat: true,
+        data: true,
+        topics: None,
+        admin: false,
+        hidden: false,
+        recorder: false,
+        update_own_metadata: false,
+        limits: MemberLimits::NONE,
+    };
+
+    /// What a role may do.
+    #[must_use]
+    pub fn of(role: Role) -> Self {
+        match role {
+            Role::Host => Self { admin: true, update_own_metadata: true, ..Self::ALL },
+            Role::Speaker => Self::ALL,
+            Role::Listener => Self { publish: false, data: false, ..Self::ALL },
+            Role::MessageOnly => Self { publish: false, subscribe: false, ..Self::ALL },
+        }
+    }
+
+    /// Whether a track of this source may be published.
+    #[must_use]
+    pub fn may_publish(&self, source: TrackSource) -> bool {
+        self.publish && !self.hidden && self.sources.is_none_or(|sources| sources.contains(source))
+    }
+
+    /// Whether data may be published to this topic.
+    #[must_use]
+    pub fn may_publish_data(&self, topic: &str) -> bool {
+        self.data
+            && !self.hidden
+            && self.topics.as_ref().is_none_or(|topics| topics.iter().any(|pattern| topic_matches(pattern, topic)))
+    }
+
+    /// Whether chat messages may be written.
+    #[must_use]
+    pub fn may_chat(&self) -> bool {
+        self.chat && !self.hidden
+    }
+}
+
+/// Whether a topic is one of those that a pattern names. Both are words with slashes between; in a pattern `*` stands for
+/// any one word, and `**` at its end for all that follows.
+#[must_use]
+pub fn topic_matches(pattern: &str, topic: &str) -> bool {
+    let (mut patterns, mut words) = (pattern.split('/'), topic.split('/'));
+    loop {
+        match (patterns.next(), words.next()) {
+            (Some("**"), Some(_)) => return patterns.next().is_none(),
+            (Some("*"), Some(_)) => {}
+            (Some(pattern), Some(word)) if pattern == word => {}
+            (None, None) => return true,
+            _ => return false,
+        }
+    }
+}
+
+fn allowed() -> bool {
+    true
 }
 
 impl Default for Grants {
@@ -157,5 +325,63 @@ mod tests {
     fn grants_of_before_limits_are_still_read() {
         let grants: Grants = serde_json::from_str(r#"{"publish":true,"subscribe":true,"chat":true}"#).unwrap();
         assert_eq!(grants, Grants::ALL);
+    }
+
+    #[test]
+    fn sources_are_a_list_on_the_wire_and_absent_means_all() {
+        let grants: Grants =
+            serde_json::from_str(r#"{"publish":true,"subscribe":true,"chat":true,"sources":["camera","screen"]}"#)
+                .unwrap();
+        assert!(grants.may_publish(TrackSource::Camera) && grants.may_publish(TrackSource::Screen));
+        assert!(!grants.may_publish(TrackSource::Microphone) && !grants.may_publish(TrackSource::ScreenAudio));
+        assert_eq!(serde_json::to_value(grants.sources).unwrap(), serde_json::json!(["camera", "screen"]));
+        assert!(TrackSource::ALL.into_iter().all(|source| Grants::ALL.may_publish(source)));
+        let none = Grants { sources: Some(Sources::NONE), ..Grants::ALL };
+        assert!(TrackSource::ALL.into_iter().all(|source| !none.may_publish(source)), "an empty list is none");
+    }
+
+    #[test]
+    fn roles_are_presets() {
+        for role in Role::ALL {
+            assert_eq!(serde_json::to_value(role).unwrap(), role.as_str());
+        }
+        let of = |role| {
+            let grants = Grants::of(role);
+            [grants.publish, grants.subscribe, grants.chat, grants.data, grants.admin]
+        };
+        assert_eq!(of(Role::Host), [true, true, true, true, true]);
+        assert_eq!(of(Role::Speaker), [true, true, true, true, false]);
+        assert_eq!(of(Role::Listener), [false, true, true, false, false]);
+        assert_eq!(of(Role::MessageOnly), [false, false, true, true, false]);
+    }
+
+    #[test]
+    fn patterns_name_topics_word_by_word() {
+        for (pattern, topic, matches) in [
+            ("cursor", "cursor", true),
+            ("cursor", "cursors", false),
+            ("board/*", "board/1", true),
+            ("board/*", "board", false),
+            ("board/*", "board/1/2", false),
+            ("board/*/ink", "board/7/ink", true),
+            ("board/**", "board/1/2", true),
+            ("board/**", "board", false),
+            ("**", "anything/at/all", true),
+            ("**/x", "a/x", false),
+            ("", "", true),
+            ("", "a", false),
+        ] {
+            assert_eq!(topic_matches(pattern, topic), matches, "{pattern:?} and {topic:?}");
+        }
+        let grants = Grants { topics: Some(vec!["board/**".into()]), ..Grants::ALL };
+        assert!(grants.may_publish_data("board/1") && !grants.may_publish_data("cursor"));
+        assert!(Grants::ALL.may_publish_data("cursor"));
+        assert!(!Grants { data: false, ..grants }.may_publish_data("board/1"));
+    }
+
+    #[test]
+    fn whoever_is_hidden_is_not_heard_of() {
+        let hidden = Grants { hidden: true, ..Grants::ALL };
+        assert!(!hidden.may_publish(TrackSource::Camera) && !hidden.may_publish_data("x") && !hidden.may_chat());
     }
 }

@@ -15,6 +15,7 @@ pub mod grant;
 pub mod id;
 pub mod limit;
 pub mod message;
+pub mod name;
 pub mod roster;
 pub mod schema;
 pub mod state;
@@ -22,7 +23,7 @@ pub mod stats;
 
 pub use error::ErrorCode;
 pub use event::{Event, EventBody, LeaveReason};
-pub use grant::Grants;
+pub use grant::{Grants, Role};
 pub use id::{InvalidId, MemberId, MessageId, RoomId, TrackId};
 pub use message::{ClientMessage, ServerMessage};
 pub use state::RoomState;

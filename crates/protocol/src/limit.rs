@@ -12,6 +12,16 @@ pub const CHAT_HISTORY: usize = 200;
 pub const MAX_ROOM_ID_BYTES: usize = 64;
 /// Longest name a person may carry, in characters.
 pub const MAX_NAME_CHARS: usize = 64;
+/// Longest identity of a member, in bytes.
+pub const MAX_IDENTITY_BYTES: usize = 128;
+/// Longest metadata of a member, in bytes.
+pub const MAX_METADATA_BYTES: usize = 4 * 1024;
+/// Longest token, in bytes.
+pub const MAX_TOKEN_BYTES: usize = 4 * 1024;
+/// Most patterns of topics in one member's grants.
+pub const MAX_TOPIC_GRANTS: usize = 64;
+/// Longest such pattern, in bytes.
+pub const MAX_TOPIC_GRANT_BYTES: usize = 128;
 /// Longest m-line identification tag (MID), in bytes; RFC 8843 leaves it open, browsers use 1–3.
 pub const MAX_MID_BYTES: usize = 16;
 /// Most seats (pairs of an audio and a video slot) one client can have: Firefox bundles at most 128 m-lines.

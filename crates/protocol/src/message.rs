@@ -24,7 +24,7 @@ pub enum ClientMessage {
         version: u32,
         /// The name others see, 1–64 characters.
         name: String,
-        /// A token for the server's authorisation hook, if it has one.
+        /// A token that says who one is and what one may, where the server wants one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         token: Option<String>,
         /// Most seats this client wants to have, 0–48; absent means 48.

@@ -9,7 +9,7 @@ use crate::event::{
     ChatMessage, ErrorInfo, Event, EventBody, LeaveReason, MediaKind, MemberInfo, RoomCloseReason, TrackInfo,
     TrackSource,
 };
-use crate::grant::{Grants, MemberLimits, QualityLimits};
+use crate::grant::{Grants, MemberLimits, QualityLimits, Role, Sources};
 use crate::id::{MemberId, MessageId, RoomId, TrackId};
 use crate::message::{
     ClientMessage, DocSnapshot, DocUpdate, EncodingWish, IceServer, PublishRequest, PublishedTrack, Resume, ResumeTicket, Resumed,
@@ -73,6 +73,8 @@ pub fn typescript() -> String {
         RoomCloseReason,
         QualityLimits,
         MemberLimits,
+        Role,
+        Sources,
         Grants,
         MemberInfo,
         TrackInfo,

@@ -148,7 +148,7 @@ mod tests {
         let ann = MemberId::new("ann").unwrap();
         let mic = TrackId::new("mic").unwrap();
         let mut state = RoomState::new(RoomId::new("r").unwrap(), 1);
-        state.apply(&event(1, EventBody::Joined { member: MemberInfo { id: ann.clone(), name: "Ann".into() } }));
+        state.apply(&event(1, EventBody::Joined { member: MemberInfo::guest(ann.clone(), "Ann".into()) }));
         state.apply(&event(
             2,
             EventBody::Published {
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn who_is_counted_leaves_the_list_and_who_is_listed_comes_behind_the_others() {
-        let info = |id: &str| MemberInfo { id: MemberId::new(id).unwrap(), name: id.to_owned() };
+        let info = |id: &str| MemberInfo::guest(MemberId::new(id).unwrap(), id.to_owned());
         let ids = |state: &RoomState| state.members.iter().map(|m| m.id.to_string()).collect::<Vec<_>>();
         let mut state = RoomState::new(RoomId::new("r").unwrap(), 1);
         for (seq, id) in (1..).zip(["ann", "bob", "cid", "dee"]) {

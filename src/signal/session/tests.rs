@@ -54,7 +54,7 @@ fn welcome() -> Welcome {
     Welcome {
         version: PROTOCOL_VERSION,
         room: room.clone(),
-        member: MemberInfo { id: MemberId::new("ann").unwrap(), name: "Ann".into() },
+        member: MemberInfo::guest(MemberId::new("ann").unwrap(), "Ann".into()),
         grants: Grants::ALL,
         state: RoomState::new(room, 1),
         ice_servers: vec![],
@@ -147,7 +147,7 @@ fn another_version_is_refused_even_if_its_hello_looks_different() {
 fn a_token_has_a_length() {
     let hello = |length| format!(r#"{{"type":"hello","version":1,"name":"a","token":"{}"}}"#, "t".repeat(length));
     assert!(matches!(Talk::new().say(&hello(4096))[..], [Action::Join(_)]));
-    assert_eq!(refusal(&Talk::new().say(&hello(4097))), (ErrorCode::Forbidden, close::REFUSED));
+    assert_eq!(refusal(&Talk::new().say(&hello(4097))), (ErrorCode::TokenInvalid, close::REFUSED));
 }
 
 #[test]

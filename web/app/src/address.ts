@@ -56,6 +56,8 @@ export function randomRoomId(): string {
 export interface Options {
   /** `?relay=1`: through the TURN server only. */
   readonly relay: boolean;
+  /** `?invite=CODE`: an invitation to exchange for a token. */
+  readonly invite: string | null;
   /** `?w=320&fps=10`: a smaller picture. */
   readonly capture: MediaTrackConstraints;
 }
@@ -66,6 +68,7 @@ export function readOptions(search: string): Options {
   const fps = Number(query.get("fps")) || 0;
   return {
     relay: query.get("relay") === "1",
+    invite: query.get("invite"),
     capture: {
       ...(width > 0 ? { width, height: Math.round((width * 9) / 16) } : {}),
       ...(fps > 0 ? { frameRate: fps } : {}),

@@ -52,6 +52,7 @@ export const text = {
   play: "Play sound",
   reconnecting: (seconds: number) =>
     seconds > 0 ? `Connection lost. Trying again in ${seconds} s…` : "Connection lost. Trying again…",
+  back: "You are back.",
   left: "You left the room.",
   rejoin: "Rejoin",
   otherRoom: "Another room",
@@ -94,6 +95,22 @@ export function roomProblem(code: RoundtableErrorCode): string {
       return "This name cannot be used: 1 to 64 characters, please.";
     case "hello/forbidden":
       return "You may not enter this room.";
+    case "client/replaced":
+      return "You went on with this call in another window.";
+    case "token/missing":
+      return "This room is by invitation: open the link that you were sent.";
+    case "token/invalid":
+    case "token/room":
+    case "token/grant":
+      return "This link does not open this room. Ask for another one.";
+    case "token/expired":
+    case "invite/expired":
+      return "This invitation has expired. Ask for another one.";
+    case "invite/used":
+      return "This invitation has been used as often as it may be. Ask for another one.";
+    case "invite/revoked":
+    case "invite/unknown":
+      return "This invitation is not good any more. Ask for another one.";
     case "server/stopping":
     case "server/overloaded":
       return "The server cannot take you now. Try again in a minute.";

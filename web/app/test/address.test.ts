@@ -31,11 +31,12 @@ describe("the page's address", () => {
   });
 
   test("options come from the query", () => {
-    expect(readOptions("")).toEqual({ relay: false, capture: {} });
-    expect(readOptions("?relay=1&w=320&fps=10")).toEqual({
+    expect(readOptions("")).toEqual({ relay: false, invite: null, capture: {} });
+    expect(readOptions("?relay=1&w=320&fps=10&invite=k3J")).toEqual({
       relay: true,
+      invite: "k3J",
       capture: { width: 320, height: 180, frameRate: 10 },
     });
-    expect(readOptions("?w=x&fps=-1")).toEqual({ relay: false, capture: {} });
+    expect(readOptions("?w=x&fps=-1")).toEqual({ relay: false, invite: null, capture: {} });
   });
 });

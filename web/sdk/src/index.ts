@@ -7,11 +7,18 @@ export {
   type RoundtableErrorCode,
   toRoundtableError,
 } from "./errors.ts";
+export { followInvite, type Invitation } from "./invite.ts";
 export { isRoomId, MAX_CHAT_BYTES, MAX_SEATS } from "./limits.ts";
 export { LocalParticipant } from "./local.ts";
 export type { PageWish } from "./members.ts";
 export type { Place } from "./place.ts";
-export { browserPlatform, type Clock, type Platform, type SocketLike } from "./platform.ts";
+export {
+  browserPlatform,
+  type Clock,
+  type NetworkChange,
+  type Platform,
+  type SocketLike,
+} from "./platform.ts";
 export type {
   ChatMessage,
   ClientMessage,

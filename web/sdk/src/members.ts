@@ -11,7 +11,7 @@ export interface PageWish {
 }
 
 /** What it needs of the browser's `fetch`. */
-export type Fetch = (url: string) => Promise<Response>;
+export type Fetch = (url: string, init?: RequestInit) => Promise<Response>;
 
 /** The URL of a page, beside the signalling socket's (`wss://host/prefix/ws?room=name`). */
 export function membersUrl(signal: string, wish: PageWish): string {
@@ -24,11 +24,17 @@ export function membersUrl(signal: string, wish: PageWish): string {
   return url.href;
 }
 
-/** Fetches a page; rejects with the server's code. */
-export async function fetchMembers(fetch: Fetch, signal: string, wish: PageWish): Promise<RosterPage> {
+/** Fetches a page, with the token one entered with; rejects with the server's code. */
+export async function fetchMembers(
+  fetch: Fetch,
+  signal: string,
+  wish: PageWish,
+  token?: string,
+): Promise<RosterPage> {
+  const init = token === undefined ? undefined : { headers: { authorization: `Bearer ${token}` } };
   let response: Response;
   try {
-    response = await fetch(membersUrl(signal, wish));
+    response = await fetch(membersUrl(signal, wish), init);
   } catch {
     throw new RoundtableError("sdk/socket", "The server could not be asked who is here.");
   }

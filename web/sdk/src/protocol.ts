@@ -7,7 +7,7 @@ export type RoomId = string;
 export type MemberId = string;
 export type TrackId = string;
 export type MessageId = string;
-export type ErrorCode = "message/bad-json" | "message/unknown" | "message/out-of-order" | "message/rate" | "hello/version" | "hello/name" | "hello/forbidden" | "room/full" | "room/too-many" | "room/unknown" | "room/bad-id" | "room/closed" | "sdp/malformed" | "sdp/too-large" | "sdp/unsupported" | "sdp/changed" | "track/bad-mid" | "track/too-many" | "track/unknown" | "track/forbidden" | "track/cannot-decode" | "track/over-limit" | "view/rate" | "stats/rate" | "limit/bad" | "member/unknown" | "chat/too-long" | "chat/empty" | "chat/rate" | "chat/forbidden" | "client/slow" | "client/silent" | "client/replaced" | "ice/timeout" | "ice/consent" | "dtls/timeout" | "dtls/fingerprint" | "dtls/no-certificate" | "dtls/failed" | "sctp/aborted" | "peer/closed" | "server/stopping" | "server/overloaded" | "server/internal";
+export type ErrorCode = "message/bad-json" | "message/unknown" | "message/out-of-order" | "message/rate" | "hello/version" | "hello/name" | "hello/forbidden" | "token/missing" | "token/invalid" | "token/expired" | "token/room" | "token/grant" | "ticket/invalid" | "invite/unknown" | "invite/expired" | "invite/used" | "invite/revoked" | "invite/bad" | "invite/too-many" | "invite/no-key" | "room/full" | "room/too-many" | "room/unknown" | "room/bad-id" | "room/closed" | "sdp/malformed" | "sdp/too-large" | "sdp/unsupported" | "sdp/changed" | "track/bad-mid" | "track/too-many" | "track/unknown" | "track/forbidden" | "track/cannot-decode" | "track/over-limit" | "view/rate" | "stats/rate" | "limit/bad" | "member/unknown" | "chat/too-long" | "chat/empty" | "chat/rate" | "chat/forbidden" | "client/slow" | "client/silent" | "client/replaced" | "ice/timeout" | "ice/consent" | "dtls/timeout" | "dtls/fingerprint" | "dtls/no-certificate" | "dtls/failed" | "sctp/aborted" | "peer/closed" | "server/stopping" | "server/overloaded" | "server/internal";
 export type MediaKind = "audio" | "video";
 export type TrackSource = "microphone" | "camera" | "screen" | "screenAudio";
 export type LeaveReason = "left" | "disconnected" | "connectionLost" | "removed" | "roomClosed" | "serverStopping";
@@ -38,11 +38,17 @@ publish: QualityLimits,
  * Most pictures of others sent to the member at once; 0 for none.
  */
 lastN?: number, };
+export type Role = "host" | "speaker" | "listener" | "message-only";
+export type Sources = Array<TrackSource>;
 export type Grants = { 
 /**
  * May publish audio and video.
  */
 publish: boolean, 
+/**
+ * From which sources it may publish; absent means from all of them.
+ */
+sources?: Sources, 
 /**
  * May receive what others publish.
  */
@@ -51,6 +57,30 @@ subscribe: boolean,
  * May write chat messages.
  */
 chat: boolean, 
+/**
+ * May publish data.
+ */
+data: boolean, 
+/**
+ * The topics it may publish data to, as patterns of [`topic_matches`]; absent means all of them.
+ */
+topics?: Array<string>, 
+/**
+ * May moderate the room.
+ */
+admin: boolean, 
+/**
+ * Is not shown to others. Whoever is hidden publishes nothing.
+ */
+hidden: boolean, 
+/**
+ * Is a program that records, and may be shown as that.
+ */
+recorder: boolean, 
+/**
+ * May change what others see of it.
+ */
+updateOwnMetadata: boolean, 
 /**
  * How much and how good; nothing more is sent or taken, whatever is asked for.
  */
@@ -63,7 +93,16 @@ id: MemberId,
 /**
  * The name they chose; text, never markup.
  */
-name: string, };
+name: string, 
+/**
+ * Who they are to whoever let them in, at most 128 bytes. The same person can be in a room more than once. Absent
+ * for guests.
+ */
+identity?: string, 
+/**
+ * What whoever let them in says of them, at most 4 KiB; the server does not look into it.
+ */
+metadata?: string, };
 export type TrackInfo = { 
 /**
  * Which.
@@ -712,7 +751,7 @@ version: number,
  */
 name: string, 
 /**
- * A token for the server's authorisation hook, if it has one.
+ * A token that says who one is and what one may, where the server wants one.
  */
 token?: string, 
 /**

@@ -8,7 +8,7 @@ export interface RoomEvents {
   connected: [];
   /** The connection was lost; the next attempt begins after `delayMs`. */
   reconnecting: [info: { attempt: number; delayMs: number; code: RoundtableErrorCode }];
-  /** Back, as a new member with the same tracks. */
+  /** Back with the same tracks: as the same member if the server still kept the place (`Room.localParticipant.id` tells). */
   reconnected: [];
   /** Over: without a code by `disconnect`, else for a reason that trying again does not cure. */
   disconnected: [code: RoundtableErrorCode | undefined];

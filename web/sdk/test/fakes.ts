@@ -1,7 +1,7 @@
 // A browser without a browser: a clock that is set by hand, sockets and peer connections that remember.
 import type { Place } from "../src/place.ts";
-import type { Clock, Platform, SocketLike } from "../src/platform.ts";
-import type { ClientMessage, RoomState, ServerMessage, Welcome } from "../src/protocol.ts";
+import type { Clock, NetworkChange, Platform, SocketLike } from "../src/platform.ts";
+import type { ClientMessage, Grants, RoomState, ServerMessage, Welcome } from "../src/protocol.ts";
 
 export class FakeClock implements Clock {
   #now = 0;
@@ -298,16 +298,18 @@ export class FakePlatform implements Platform {
   readonly sockets: FakeSocket[] = [];
   readonly connections: FakeConnection[] = [];
   mediaDevices: MediaDevices | undefined;
-  changeNetwork: () => void = () => {};
+  changeNetwork: (change: NetworkChange) => void = () => {};
   /** What is watched: call one to tell its place. */
   readonly watched = new Map<Element, (place: Place) => void>();
 
   /** What is asked for over HTTP, and what comes. */
   readonly asked: string[] = [];
+  lastRequest: RequestInit | undefined;
   answer: () => Promise<Response> = () => Promise.reject(new TypeError("no network"));
 
-  fetch(url: string): Promise<Response> {
+  fetch(url: string, init?: RequestInit): Promise<Response> {
     this.asked.push(url);
+    this.lastRequest = init;
     return this.answer();
   }
 
@@ -332,7 +334,7 @@ export class FakePlatform implements Platform {
     return () => this.watched.delete(element);
   }
 
-  onNetworkChange(callback: () => void): () => void {
+  onNetworkChange(callback: (change: NetworkChange) => void): () => void {
     this.changeNetwork = callback;
     return () => {};
   }
@@ -358,13 +360,26 @@ export function roomState(patch: Partial<RoomState> = {}): RoomState {
   return { room: "r", epoch: 1, seq: 0, ...nobody, closed: false, ...patch };
 }
 
+/** What a guest of an open room may. */
+export const GRANTS: Grants = {
+  publish: true,
+  subscribe: true,
+  chat: true,
+  data: true,
+  admin: false,
+  hidden: false,
+  recorder: false,
+  updateOwnMetadata: false,
+  limits: { receive: {}, publish: {} },
+};
+
 export function welcome(patch: Partial<Welcome> = {}): ServerMessage {
   return {
     type: "welcome",
     version: 1,
     room: "r",
     member: { id: "me", name: "Me" },
-    grants: { publish: true, subscribe: true, chat: true, limits: { receive: {}, publish: {} } },
+    grants: GRANTS,
     state: roomState({ members: [{ id: "me", name: "Me" }] }),
     iceServers: [],
     seats: 2,
@@ -372,4 +387,21 @@ export function welcome(patch: Partial<Welcome> = {}): ServerMessage {
     silenceTimeoutS: 30,
     ...patch,
   };
+}
+
+/** Answers the newest offer, naming its tracks `t` and their mid. */
+export async function answer(platform: FakePlatform): Promise<void> {
+  const offer = at(platform.socket.of("offer"), -1);
+  const tracks = offer.tracks.map(({ mid }) => ({ mid, track: `t${mid}` }));
+  platform.socket.receive({ type: "answer", id: offer.id, sdp: "answer", tracks });
+  await settle();
+}
+
+/** Lets the newest socket into the room, as far as the first answer. */
+export async function enter(platform: FakePlatform, message: ServerMessage = welcome()): Promise<void> {
+  platform.socket.open();
+  platform.socket.receive(message);
+  platform.socket.receive({ type: "chatHistory", messages: [], complete: true });
+  await settle();
+  await answer(platform);
 }

@@ -28,3 +28,12 @@ test("a page comes as the server tells it, and a refusal with its code", async (
   platform.answer = () => Promise.reject(new TypeError("no network"));
   await expect(room.listMembers()).rejects.toMatchObject({ code: "sdk/socket" });
 });
+
+test("whoever entered with a token asks with it", async () => {
+  const platform = new FakePlatform();
+  const room = new Room({ platform });
+  void room.connect("ws://host/ws?room=r", { name: "Me", token: "a.b.c" });
+  platform.answer = async () => Response.json({ room: "r", epoch: 1, total: 0, members: [], next: null });
+  await room.listMembers();
+  expect(platform.lastRequest?.headers).toEqual({ authorization: "Bearer a.b.c" });
+});
