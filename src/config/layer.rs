@@ -187,6 +187,21 @@ pub struct Settings {
     /// Directory for what is to outlive the process: chat, events, and who is in which room; without it all of that is lost when the server ends
     #[arg(long, env = "ROUNDTABLE_DATA_DIR", value_name = "DIR", help_heading = "Rooms")]
     pub data_dir: Option<PathBuf>,
+    /// How often one address may enter, a second; a burst of four times as many is let through; 0 for no limit. This machine is not limited
+    #[arg(long, env = "ROUNDTABLE_MAX_JOINS_PER_IP", value_name = "NUMBER", help_heading = "Limits")]
+    pub max_joins_per_ip: Option<u32>,
+    /// Address of a proxy whose X-Forwarded-For names the client. Repeatable
+    #[arg(
+        long,
+        env = "ROUNDTABLE_TRUSTED_PROXY",
+        value_name = "ADDR",
+        value_delimiter = ',',
+        help_heading = "Network"
+    )]
+    pub trusted_proxy: Option<Vec<IpAddr>>,
+    /// How long those who are in a room may stay when the server is told to end (SIGTERM); 0s for not at all
+    #[arg(long, env = "ROUNDTABLE_DRAIN_TIMEOUT", value_name = "DURATION", help_heading = "Rooms")]
+    pub drain_timeout: Option<HumanDuration>,
     /// What is logged: error, warn, info, debug or trace, also by module as in info,roundtable::shard=debug
     #[arg(long, env = "ROUNDTABLE_LOG", value_name = "FILTER", help_heading = "Logging")]
     pub log: Option<String>,

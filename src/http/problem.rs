@@ -13,6 +13,8 @@ use crate::hub::HubError;
 
 /// Seconds after which a refused client may try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+/// The same for who came too often: rates are counted by the second.
+const RETRY_SOON: HeaderValue = HeaderValue::from_static("1");
 
 /// What a request without a token is asked for, and what is said of one whose token opens nothing or not this
 /// (RFC 6750 §3).
@@ -83,6 +85,11 @@ impl Problem {
 
     pub(super) fn no_upgrade(status: StatusCode, detail: String) -> Self {
         Self::new(status, "http/upgrade", detail)
+    }
+
+    pub(super) fn too_often() -> Self {
+        let detail = "too many entries from this address; come again a little later";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::EntryRate.as_str(), detail)
     }
 
     pub(super) fn exchange_unknown() -> Self {
@@ -171,8 +178,10 @@ impl IntoResponse for Problem {
         if let Some(challenge) = challenge {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => drop(headers.insert(header::RETRY_AFTER, RETRY_AFTER)),
+            StatusCode::TOO_MANY_REQUESTS => drop(headers.insert(header::RETRY_AFTER, RETRY_SOON)),
+            _ => {}
         }
         response
     }

@@ -11,7 +11,7 @@ mod restoring;
 mod rooms;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use roundtable_protocol::event::RoomCloseReason;
 use roundtable_protocol::grant::MemberLimits;
@@ -97,6 +97,8 @@ struct Shared {
     store: Option<Store>,
     rooms: Arc<Rooms>,
     sessions: watch::Sender<usize>,
+    /// When the server ends at the latest, once that is known.
+    draining: watch::Sender<Option<Instant>>,
     stopping: watch::Sender<bool>,
 }
 
@@ -239,7 +241,8 @@ impl Hub {
         });
         let rooms = Arc::new(Rooms::new(config.max_rooms, config.keep_closed, Keepers(keepers.collect())));
         let (sessions, stopping) = (watch::Sender::new(0), watch::Sender::new(false));
-        Self(Arc::new(Shared { config, inboxes, ice, authorise, store, rooms, sessions, stopping }))
+        let draining = watch::Sender::new(None);
+        Self(Arc::new(Shared { config, inboxes, ice, authorise, store, rooms, sessions, draining, stopping }))
     }
 
     /// Opens the rooms that the end of the process before this one interrupted. To be called in a runtime, and before
@@ -401,6 +404,25 @@ impl Hub {
         *self.0.stopping.borrow()
     }
 
+    /// Takes no new rooms from now on and tells everybody; waits until all sessions have gone, but no longer than `within`.
+    pub async fn drain(&self, within: Duration) {
+        self.0.draining.send_replace(Some(Instant::now() + within));
+        let mut sessions = self.0.sessions.subscribe();
+        let _ = tokio::time::timeout(within, sessions.wait_for(|count| *count == 0)).await;
+    }
+
+    /// Whether [`Hub::drain`] was called.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.borrow().is_some()
+    }
+
+    /// Tells when the server ends at the latest, once that is known.
+    #[must_use]
+    pub fn draining(&self) -> watch::Receiver<Option<Instant>> {
+        self.0.draining.subscribe()
+    }
+
     /// Resolves once the hub is stopping.
     pub async fn stopped(&self) {
         let mut stopping = self.0.stopping.subscribe();
@@ -447,6 +469,9 @@ impl Hub {
         newcomer: &Newcomer,
         grants: &Grants,
     ) -> Result<Result<Admission, JoinRefused>, JoinError> {
+        if self.is_draining() && self.0.rooms.shard_of(room).is_none() {
+            return Err(HubError::Stopping.into());
+        }
         let busy = self.0.inboxes.iter().map(|inbox| inbox.load().permille());
         let claim = self.0.rooms.claim(room, busy).ok_or(JoinError::TooManyRooms(self.0.config.max_rooms))?;
         let Some(inbox) = self.0.inboxes.get(claim.shard()) else { return Err(HubError::Failed.into()) };

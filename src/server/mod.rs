@@ -22,7 +22,7 @@ pub use self::events::{Events, Update};
 pub use self::tls::TlsError;
 use crate::auth::{Authority, Invite, Invites};
 use crate::config::{AuthConfig, Config, IceConfig, KeyError, MediaConfig};
-use crate::http::{HttpConfig, HttpState, router};
+use crate::http::{EntryLimit, HttpConfig, HttpState, router};
 use crate::hub::{Authorize, Hub, HubConfig, IceServers};
 use crate::shard::inbox::Command;
 use crate::shard::tape::Tape;
@@ -246,6 +246,12 @@ impl Handle {
         self.hub.room(room).map(Events::new)
     }
 
+    /// Takes no new rooms from now on and tells everybody that the server ends within so long; waits until all have gone,
+    /// or for that long. Those who come back to a room that is open are let in.
+    pub async fn drain(&self, within: Duration) {
+        self.hub.drain(within).await;
+    }
+
     /// Closes a room: its members are told `room/closed`, its journal ends with `roomClosed`. A room
     /// that is not open stays so. Returns whether the wish could be handed on.
     pub fn close_room(&self, room: &RoomId) -> bool {
@@ -305,7 +311,13 @@ impl Conference {
         if restored > 0 {
             tracing::info!(rooms = restored, "rooms of before the restart wait for their members");
         }
-        let http = HttpConfig { allowed_origins: config.http.allowed_origins, ..HttpConfig::default() };
+        let per_second = config.limits.joins_per_ip;
+        let http = HttpConfig {
+            allowed_origins: config.http.allowed_origins,
+            trusted_proxies: config.http.trusted_proxies,
+            entries: EntryLimit { per_second, burst: per_second.saturating_mul(4) },
+            ..HttpConfig::default()
+        };
         let mut state = HttpState::new(hub.clone(), http);
         if let Some(authority) = &authority {
             state = state.with_authority(Arc::clone(authority));
@@ -454,7 +466,7 @@ async fn serve(
         ($server:expr) => {{
             let mut server = $server.handle(handle).first_request_timeout(HEAD_WITHIN);
             server.http_builder().http1().header_read_timeout(HEAD_WITHIN);
-            server.serve(router.into_make_service()).await
+            server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
         }};
     }
     match tls {

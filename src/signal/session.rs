@@ -257,6 +257,14 @@ impl Session {
         }
     }
 
+    /// The server ends within so long.
+    pub fn handle_draining(&mut self, within: Duration) {
+        if self.phase == Phase::InRoom {
+            let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+            self.send(ServerMessage::Draining { within_ms });
+        }
+    }
+
     /// The server is stopping. Whoever is in a room is told by the shard instead.
     pub fn handle_stopping(&mut self) {
         match self.phase {

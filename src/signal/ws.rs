@@ -15,6 +15,8 @@ use roundtable_protocol::limit::MAX_CLIENT_MESSAGE_BYTES;
 use roundtable_protocol::message::{ResumeTicket, Resumed, Welcome};
 use roundtable_protocol::{Event, EventBody, PROTOCOL_VERSION, RoomId, ServerMessage};
 
+use tokio::sync::watch;
+
 use super::fault::{JoinWish, ResumeWish};
 use super::follow::{Follower, Next};
 use super::line::{Line, Received};
@@ -87,6 +89,8 @@ struct Conversation {
     last_words_until: Option<Instant>,
     /// Whether the socket still gives frames.
     readable: bool,
+    /// When the server ends, once that is known.
+    draining: watch::Receiver<Option<Instant>>,
     /// Whether the client has closed it for good.
     closed_by_client: bool,
     _presence: Presence,
@@ -112,6 +116,7 @@ enum Wake {
     Shard(Option<ToMember>),
     Journal,
     Timer,
+    Draining,
     Stopping,
 }
 
@@ -123,6 +128,9 @@ impl Conversation {
         (room, token): (RoomId, Option<String>),
         config: SocketConfig,
     ) -> Self {
+        let mut draining = hub.draining();
+        // Whoever comes later is told as well.
+        draining.mark_changed();
         Self {
             line,
             session: Session::new(Instant::now(), config.timers),
@@ -133,6 +141,7 @@ impl Conversation {
             place: None,
             last_words_until: None,
             readable: true,
+            draining,
             closed_by_client: false,
             _presence: presence,
         }
@@ -149,7 +158,7 @@ impl Conversation {
 
     async fn wait(&mut self) -> Wake {
         let due = self.session.poll_timeout().map(|(at, _)| at);
-        let Self { line, place, hub, .. } = self;
+        let Self { line, place, hub, draining, .. } = self;
         let in_room = place.is_some();
         tokio::select! {
             // In this order a client cannot be taken for silent while its frames wait to be read;
@@ -158,6 +167,7 @@ impl Conversation {
             received = line.recv() => Wake::Received(received),
             wake = in_place(place) => wake,
             () = until(due) => Wake::Timer,
+            Ok(()) = draining.changed(), if in_room => Wake::Draining,
             () = hub.stopped(), if !in_room => Wake::Stopping,
         }
     }
@@ -171,6 +181,12 @@ impl Conversation {
             }
             Wake::Journal => self.pass_on_events().await,
             Wake::Timer => self.session.handle_timeout(Instant::now()),
+            Wake::Draining => {
+                let deadline = *self.draining.borrow_and_update();
+                if let Some(deadline) = deadline {
+                    self.session.handle_draining(deadline.saturating_duration_since(Instant::now()));
+                }
+            }
             Wake::Stopping => self.session.handle_stopping(),
         }
     }
@@ -183,13 +199,14 @@ impl Conversation {
             Received::Control => self.session.handle_frame(now, Frame::Control),
             // The next read sends the answer to it and finds the end.
             Received::Closing(code) => self.closed_by_client = code.is_some_and(is_farewell),
+            // Who has closed the socket may have let go of it without waiting for the answer.
+            Received::End | Received::Broken(Broken::Gone) => {
+                self.readable = false;
+                self.session.handle_broken(if self.closed_by_client { Broken::Closed } else { Broken::Gone });
+            }
             Received::Broken(broken) => {
                 self.readable = false;
                 self.session.handle_broken(broken);
-            }
-            Received::End => {
-                self.readable = false;
-                self.session.handle_broken(if self.closed_by_client { Broken::Closed } else { Broken::Gone });
             }
         }
     }

@@ -94,6 +94,9 @@ impl Process {
     /// Starts one in the place of another one that has ended.
     pub fn start_at(place: Place, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_roundtable"));
+        if !arguments.contains(&"--drain-timeout") {
+            command.args(["--drain-timeout", "0s"]);
+        }
         if !arguments.contains(&"--resume-within") {
             command.args(["--resume-within", "0s"]);
         }

@@ -73,6 +73,8 @@ codes! {
     TooManyInvites = "invite/too-many",
     /// The server has no key to sign tokens with.
     NoSigningKey = "invite/no-key",
+    /// Too many entries from one address.
+    EntryRate = "hello/rate",
     /// The room is full of people.
     RoomFull = "room/full",
     /// The server has no place for another room.

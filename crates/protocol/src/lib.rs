@@ -16,6 +16,7 @@ pub mod id;
 pub mod limit;
 pub mod message;
 pub mod name;
+pub mod role;
 pub mod roster;
 pub mod schema;
 pub mod state;
@@ -23,9 +24,10 @@ pub mod stats;
 
 pub use error::ErrorCode;
 pub use event::{Event, EventBody, LeaveReason};
-pub use grant::{Grants, Role};
+pub use grant::Grants;
 pub use id::{InvalidId, MemberId, MessageId, RoomId, TrackId};
 pub use message::{ClientMessage, ServerMessage};
+pub use role::Role;
 pub use state::RoomState;
 
 /// The version of the protocol that this crate speaks. A hello with another one is refused.

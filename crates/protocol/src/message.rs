@@ -327,6 +327,12 @@ pub enum ServerMessage {
         /// Whether the connection ends with it.
         fatal: bool,
     },
+    /// The server will end, and takes no new rooms. Whoever goes on elsewhere, or has nothing left to do, may leave.
+    Draining {
+        /// When it ends at the latest, in milliseconds from now.
+        #[ts(type = "number")]
+        within_ms: u64,
+    },
     /// The connection ends in good order; a close frame follows.
     Goodbye {
         /// The stable word for why, absent when the client asked for it.

@@ -9,12 +9,13 @@ use crate::event::{
     ChatMessage, ErrorInfo, Event, EventBody, LeaveReason, MediaKind, MemberInfo, RoomCloseReason, TrackInfo,
     TrackSource,
 };
-use crate::grant::{Grants, MemberLimits, QualityLimits, Role, Sources};
+use crate::grant::{Grants, MemberLimits, QualityLimits, Sources};
 use crate::id::{MemberId, MessageId, RoomId, TrackId};
 use crate::message::{
     ClientMessage, DocSnapshot, DocUpdate, EncodingWish, IceServer, PublishRequest, PublishedTrack, Resume, ResumeTicket, Resumed,
     ServerMessage, SlotChange, SlotOwner, SubscribeChange, ViewChange, Welcome,
 };
+use crate::role::Role;
 use crate::roster::RosterPage;
 use crate::state::RoomState;
 use crate::stats::{
