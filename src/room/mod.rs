@@ -174,7 +174,6 @@ pub struct Allowance {
 }
 
 /// Why a member was not allowed to publish data.
-#[allow(dead_code, reason = "as for `Room::check_data`")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("this member may not publish data to {topic:?}")]
 pub struct DataForbidden {
@@ -453,7 +452,6 @@ impl Room {
     ///
     /// # Errors
     /// [`DataForbidden`] if not.
-    #[allow(dead_code, reason = "chat is the only data there is yet")]
     pub fn check_data(&self, id: &MemberId, topic: &str) -> Result<(), DataForbidden> {
         let may = self.members.get(id).is_some_and(|member| member.grants.may_publish_data(topic));
         if may { Ok(()) } else { Err(DataForbidden { topic: topic.to_owned() }) }
@@ -685,12 +683,6 @@ impl Room {
     #[must_use]
     pub fn may_subscribe(&self, id: &MemberId) -> bool {
         self.members.get(id).is_some_and(|m| m.grants.subscribe)
-    }
-
-    /// Whether a member may publish data to a topic.
-    #[must_use]
-    pub fn may_publish_data(&self, id: &MemberId, topic: &str) -> bool {
-        self.members.get(id).is_some_and(|m| topic::may_publish(&m.grants, topic))
     }
 
     /// The generation and track of a member's slot.

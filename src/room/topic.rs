@@ -1,7 +1,8 @@
 //! Topics of data: what is one, which pattern names it, and what a member follows.
 
 use roundtable_protocol::limit::{MAX_TOPIC_BYTES, MAX_TOPIC_PATTERNS};
-use roundtable_protocol::{ErrorCode, Grants};
+use roundtable_protocol::ErrorCode;
+use roundtable_protocol::grant::topic_matches;
 
 /// Why a topic or a pattern is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,29 +65,7 @@ impl Topics {
     /// Whether a topic is among them.
     #[must_use]
     pub fn follow(&self, topic: &str) -> bool {
-        self.0.iter().any(|pattern| pattern == EVERYTHING || matches(pattern, topic))
-    }
-}
-
-/// Whether a member may publish data to a topic.
-#[must_use]
-pub fn may_publish(grants: &Grants, _topic: &str) -> bool {
-    // Who may not write may not publish either; grants have no topics of their own.
-    grants.chat
-}
-
-/// Whether a pattern names a topic: `*` stands for any one word, `**` at the end for one or more.
-#[must_use]
-pub fn matches(pattern: &str, topic: &str) -> bool {
-    let (mut patterns, mut words) = (pattern.split('/'), topic.split('/'));
-    loop {
-        match (patterns.next(), words.next()) {
-            (Some("**"), Some(_)) => return patterns.next().is_none(),
-            (Some("*"), Some(_)) => {}
-            (Some(pattern), Some(word)) if pattern == word => {}
-            (None, None) => return true,
-            _ => return false,
-        }
+        self.0.iter().any(|pattern| pattern == EVERYTHING || topic_matches(pattern, topic))
     }
 }
 
@@ -121,26 +100,6 @@ const EVERYTHING: &str = "**";
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pattern_names_what_it_says() {
-        for (pattern, topic, named) in [
-            ("cursor", "cursor", true),
-            ("cursor", "cursors", false),
-            ("board/*", "board/1", true),
-            ("board/*", "board", false),
-            ("board/*", "board/1/2", false),
-            ("*/ink", "board/ink", true),
-            ("board/*/ink", "board/7/ink", true),
-            ("board/**", "board/1/2", true),
-            ("board/**", "board", false),
-            ("**", "anything/at/all", true),
-            ("*", "one", true),
-            ("*", "one/two", false),
-        ] {
-            assert_eq!(matches(pattern, topic), named, "{pattern} and {topic}");
-        }
-    }
 
     #[test]
     fn topics_and_patterns_have_a_shape() {

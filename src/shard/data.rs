@@ -364,9 +364,7 @@ impl Home {
             return Err(too_large(payload.len()));
         }
         check_topic(&topic).map_err(|error| refused_topic(&error))?;
-        if !self.room.may_publish_data(&member, &topic) {
-            return Err(Refusal::new(ErrorCode::DataForbidden, format!("this member may not publish to {topic}")));
-        }
+        self.room.check_data(&member, &topic).map_err(|error| Refusal::new(ErrorCode::DataForbidden, error))?;
         self.check_receivers(to.as_deref())?;
         let n = match topic.strip_prefix(DOC_PREFIX) {
             Some(name) if !lossy && to.is_none() => {
@@ -442,9 +440,7 @@ impl Home {
     ) -> Result<(), Refusal> {
         self.take_doc_request(now, member)?;
         let topic = format!("{DOC_PREFIX}{doc}");
-        if !self.room.may_publish_data(member, &topic) {
-            return Err(Refusal::new(ErrorCode::DataForbidden, format!("this member may not publish to {topic}")));
-        }
+        self.room.check_data(member, &topic).map_err(|error| Refusal::new(ErrorCode::DataForbidden, error))?;
         self.docs.put(doc, up_to, snapshot).map_err(refused_doc)?;
         pieces(&self.docs, id, doc, u64::MAX).into_iter().for_each(|message| self.say(member, message));
         Ok(())
