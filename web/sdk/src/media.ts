@@ -1,11 +1,14 @@
 // One peer connection: what it sends and receives, its chat channel, and whether it still works.
 import { MessageChannel } from "./channel.ts";
+import { DataWays } from "./data/ways.ts";
 import { RoundtableError, type RoundtableErrorCode, toRoundtableError } from "./errors.ts";
 import { Negotiation } from "./negotiation.ts";
 import type { Platform, TimerHandle } from "./platform.ts";
 import {
   CHAT_CHANNEL_LABEL,
   type ClientMessage,
+  type DataHeader,
+  type DataStamp,
   type EncodingWish,
   type PublishedTrack,
   type PublishRequest,
@@ -34,6 +37,10 @@ export interface MediaHost {
   onMessage(message: ServerMessage): void;
   /** The chat channel opened, or drained. */
   onWritable(): void;
+  /** Data came over its channels. */
+  onData(stamp: DataStamp, payload: Uint8Array, lossy: boolean): void;
+  /** A data channel opened, or drained. */
+  onDataWritable(): void;
   /** Nothing comes: perhaps the whole network is gone. */
   onDoubt(): void;
   /** It does not work any more: make another. */
@@ -59,6 +66,7 @@ export class Media {
   readonly #seats: Seats;
   readonly #negotiation: Negotiation;
   #channel: MessageChannel | null = null;
+  #data: DataWays | null = null;
   #restart: TimerHandle = null;
   #isAlive = true;
   #isAnswered = false;
@@ -102,6 +110,11 @@ export class Media {
     this.#channel = new MessageChannel(channel, {
       onMessage: (message) => this.#host.onMessage(message),
       onWritable: () => this.#host.onWritable(),
+    });
+    this.#data = new DataWays(this.connection, {
+      onData: (stamp, payload, lossy) => this.#host.onData(stamp, payload, lossy),
+      onMessage: (message) => this.#host.onMessage(message),
+      onWritable: () => this.#host.onDataWritable(),
     });
     this.#seats.want(this.#options.seats);
     this.#seats.wantVoices(this.#options.voiceSlots);
@@ -151,6 +164,16 @@ export class Media {
     return this.isChannelOpen && this.#channel?.send(message) === true;
   }
 
+  /** Whether data can go this way. */
+  isDataOpen(lossy: boolean): boolean {
+    return this.#isAlive && this.#data?.isOpen(lossy) === true;
+  }
+
+  /** Sends data; false when the channel is closed or full. */
+  sendData(header: DataHeader, payload: Uint8Array, lossy: boolean): boolean {
+    return this.isDataOpen(lossy) && this.#data?.send(header, payload, lossy) === true;
+  }
+
   /** Looks for another way through the network. */
   restartIce(): void {
     // Before the first answer there is nothing to restart.
@@ -173,6 +196,7 @@ export class Media {
   close(): void {
     this.giveUp();
     this.#channel?.close();
+    this.#data?.close();
     this.connection.close();
   }
 

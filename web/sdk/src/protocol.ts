@@ -2,6 +2,8 @@
 
 export const PROTOCOL_VERSION = 1;
 export const CHAT_CHANNEL_LABEL = "roundtable.chat";
+export const DATA_CHANNEL_LABEL = "roundtable.data";
+export const LOSSY_CHANNEL_LABEL = "roundtable.lossy";
 
 export type RoomId = string;
 export type MemberId = string;

@@ -1,5 +1,11 @@
 // The façade: a room as an application sees it.
 import { Chat } from "./chat.ts";
+import type { DataMessage, PublishDataOptions } from "./data/hub.ts";
+import type { OutgoingStream } from "./data/outgoing.ts";
+import type { Presence } from "./data/presence.ts";
+import { RoomData } from "./data/room_data.ts";
+import type { RpcHandler, RpcRequest } from "./data/rpc.ts";
+import type { StreamOptions } from "./data/streams.ts";
 import { Emitter } from "./emitter.ts";
 import { RoundtableError, type RoundtableErrorCode } from "./errors.ts";
 import { MAX_SEATS } from "./limits.ts";
@@ -53,6 +59,8 @@ interface Attempt {
 export class Room extends Emitter<RoomEvents> {
   readonly localParticipant: LocalParticipant;
   readonly chat: Chat;
+  /** Messages by topics, questions, streams, presence. */
+  readonly data: RoomData;
   readonly #platform: Platform;
   readonly #policy: ReconnectPolicy;
   readonly #options: RoomOptions;
@@ -93,6 +101,12 @@ export class Room extends Emitter<RoomEvents> {
     );
     this.chat.on("message", (message) => this.emit("chatMessage", message));
     this.chat.on("changed", () => this.emit("chatChanged"));
+    this.data = new RoomData(this.#platform.clock, {
+      sendData: (header, payload, lossy) => this.#session?.sendData(header, payload, lossy) ?? false,
+      send: (message) => this.#session?.send(message) ?? false,
+      nextId: () => this.#nextId(),
+    });
+    this.data.hub.on("data", (message) => this.emit("data", message));
     this.localParticipant = new LocalParticipant(this.#platform, {
       publish: async (publication) => this.#session?.publish(publication),
       unpublish: async (publication) => this.#session?.unpublish(publication),
@@ -208,6 +222,41 @@ export class Room extends Emitter<RoomEvents> {
     return this.chat.send(text);
   }
 
+  /** Publishes data to a topic; see {@link DataHub.publish}. */
+  publishData(topic: string, payload: Uint8Array, options?: PublishDataOptions): Promise<void> {
+    return this.data.hub.publish(topic, payload, options);
+  }
+
+  /** Calls `handler` with data of a pattern of topics; returns the function that ends it. */
+  subscribeTopic(pattern: string, handler: (message: DataMessage) => void): () => void {
+    return this.data.hub.subscribe(pattern, handler);
+  }
+
+  /** Answers questions of others; see {@link Rpc.register}. */
+  registerRpcMethod(method: string, handler: RpcHandler): () => void {
+    return this.data.rpc.register(method, handler);
+  }
+
+  /** Asks a member; see {@link Rpc.perform}. */
+  performRpc(request: RpcRequest): Promise<string> {
+    return this.data.rpc.perform(request);
+  }
+
+  /** What members show of themselves at this moment. */
+  get presence(): Presence {
+    return this.data.presence;
+  }
+
+  /** Sends bytes or text that may be long; see {@link Streams.send}. */
+  sendStream(source: string | Uint8Array | AsyncIterable<Uint8Array>, options: StreamOptions): OutgoingStream {
+    return this.data.streams.send(source, options);
+  }
+
+  /** Sends a file; see {@link Streams.sendFile}. */
+  sendFile(file: Blob & { readonly name?: string }, options: StreamOptions): OutgoingStream {
+    return this.data.streams.sendFile(file, options);
+  }
+
   /** What the browser measured; null without a connection. */
   async stats(): Promise<ConnectionStats | null> {
     const connection = this.#session?.connection ?? null;
@@ -237,6 +286,8 @@ export class Room extends Emitter<RoomEvents> {
       onMedia: () => this.#subscriptions.reset((mid) => session.track(mid)),
       onMessage: (message) => this.#handleMessage(message),
       onReady: () => this.#handleReady(),
+      onData: (stamp, payload, lossy) => this.data.handleData(stamp, payload, lossy),
+      onDataWritable: () => this.data.hub.flush(),
       onWritable: () => this.chat.flush(),
       onChatLost: () => this.chat.handleLost(),
       onLost: (error) => this.#handleLost(error),
@@ -275,6 +326,8 @@ export class Room extends Emitter<RoomEvents> {
 
   #handleReady(): void {
     this.#openChat();
+    const own = this.localParticipant.id;
+    if (own !== null) this.data.hub.handleReady(own);
     const first = this.#first;
     this.#first = null;
     if (this.#phase === "connected") return;
@@ -300,7 +353,11 @@ export class Room extends Emitter<RoomEvents> {
         this.chat.handleHistory(message.messages);
         if (message.complete) this.#openChat();
         break;
+      case "doc":
+        this.data.handleDoc(message);
+        break;
       case "error":
+        if (message.id !== undefined) this.data.handleRefused(message.id, message.code, message.message);
         if (message.code === "view/rate") {
           this.#views.sayAgain(SAY_AGAIN_MS);
           break;
@@ -328,9 +385,11 @@ export class Room extends Emitter<RoomEvents> {
     for (const change of changes) {
       switch (change.type) {
         case "joined":
+          this.data.handleJoined();
           this.emit("participantJoined", change.participant);
           break;
         case "left":
+          this.data.handleLeft(change.participant.id);
           this.emit("participantLeft", change.participant);
           break;
         case "listed":
@@ -366,6 +425,7 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   #handleLost(error: RoundtableError): void {
+    this.data.hub.handleLost();
     const first = this.#first;
     if (first !== null) {
       this.#finish(error.code);
@@ -407,6 +467,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#platform.clock.clear(this.#timer);
     this.#timer = null;
     this.#offNetwork();
+    this.data.handleClosed();
     this.#session?.close();
     this.#session = null;
     this.#wished.clear();

@@ -1,4 +1,5 @@
 // One stay in a room: it outlives the sockets and the peer connections it has one after the other.
+import { fromBase64, toBase64 } from "./data/frame.ts";
 import { RoundtableError, toRoundtableError } from "./errors.ts";
 import { Heard } from "./heard.ts";
 import { MAX_SEATS } from "./limits.ts";
@@ -6,6 +7,8 @@ import { Media } from "./media.ts";
 import type { NetworkChange, Platform } from "./platform.ts";
 import type {
   ClientMessage,
+  DataHeader,
+  DataStamp,
   Grants,
   MemberStats,
   Resumed,
@@ -16,6 +19,9 @@ import type {
 import type { LocalTrackPublication } from "./publication.ts";
 import { Signal } from "./signal.ts";
 import { Unconfirmed } from "./unconfirmed.ts";
+
+/** A data channel that is not open by then is done without. */
+export const DATA_CHANNEL_WITHIN_MS = 3_000;
 
 /** What a session tells its room. */
 export interface SessionHandlers {
@@ -29,6 +35,10 @@ export interface SessionHandlers {
   onMessage(message: ServerMessage): void;
   /** Socket and peer connection stand. */
   onReady(): void;
+  /** Data came, by whichever way. */
+  onData(stamp: DataStamp, payload: Uint8Array, lossy: boolean): void;
+  /** Data can be sent (again). */
+  onDataWritable(): void;
   /** Chat can be sent (again). */
   onWritable(): void;
   /** Chat that was sent may not have arrived. */
@@ -81,6 +91,7 @@ export class Session {
   /** Whether the server may have sent chat into a peer connection that was broken. */
   #mayMissChat = false;
   #isClosed = false;
+  #mediaSince = 0;
 
   constructor(platform: Platform, nextId: () => number, options: SessionOptions, handlers: SessionHandlers) {
     this.#platform = platform;
@@ -132,6 +143,16 @@ export class Session {
     const isSent = this.send(message);
     if (isSent) this.#chatBySocket.add(message.nonce);
     return isSent;
+  }
+
+  /**
+   * Sends data over its channel, or over the socket where that does not open; false when it must wait. What went by the
+   * socket would be overtaken by the channel, so it is given some time.
+   */
+  sendData(header: DataHeader, payload: Uint8Array, lossy: boolean): boolean {
+    if (this.#media?.isDataOpen(lossy) === true) return this.#media.sendData(header, payload, lossy);
+    const isLate = this.#platform.clock.now() - this.#mediaSince > DATA_CHANNEL_WITHIN_MS;
+    return isLate && this.send({ type: "data", ...header, payload: toBase64(payload), ...(lossy ? { lossy } : {}) });
   }
 
   /** Publishes a track. One that a broken connection catches is published by the next. */
@@ -288,10 +309,13 @@ export class Session {
         onMessage: (message) => this.#handleMessage(message),
         onWritable: () => this.#handlers.onWritable(),
         onDoubt: () => this.#signal?.probe(),
+        onData: (stamp, payload, lossy) => this.#handleData(stamp, payload, lossy),
+        onDataWritable: () => this.#handlers.onDataWritable(),
         onFailed: (error) => this.#loseMedia(media, error),
       },
     );
     this.#media = media;
+    this.#mediaSince = this.#platform.clock.now();
     this.#handlers.onMedia();
     if (wasAlive) this.#handlers.onChatLost();
     return media;
@@ -316,6 +340,12 @@ export class Session {
       case "error":
         if (message.id !== undefined) this.#chatBySocket.delete(message.id);
         break;
+      case "data": {
+        const { topic, from, id, n, payload, lossy } = message;
+        const stamp = { topic, from, ...(id === undefined ? {} : { id }), ...(n === undefined ? {} : { n }) };
+        this.#handleData(stamp, fromBase64(payload), lossy === true);
+        return;
+      }
       case "growSeats":
         this.#media?.handleGrowth(message.seats);
         break;
@@ -330,6 +360,10 @@ export class Session {
         return;
     }
     this.#handlers.onMessage(message);
+  }
+
+  #handleData(stamp: DataStamp, payload: Uint8Array, lossy: boolean): void {
+    if (!this.#isClosed) this.#handlers.onData(stamp, payload, lossy);
   }
 
   #unpublish(track: string): void {

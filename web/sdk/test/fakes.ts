@@ -225,8 +225,9 @@ export class FakeConnection {
 
   createDataChannel(label: string): FakeChannel {
     const channel = new FakeChannel(label);
+    // All channels share one line.
+    if (this.channels.length === 0) this.lines.push(channel);
     this.channels.push(channel);
-    this.lines.push(channel);
     return channel;
   }
 
