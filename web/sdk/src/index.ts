@@ -1,7 +1,12 @@
 // The public face of the SDK.
 export { Chat, type OutgoingChat } from "./chat.ts";
 export { DocProvider, type SharedDoc } from "./data/doc.ts";
-export { type DataHub, type DataMessage, MAX_DATA_PAYLOAD_BYTES, type PublishDataOptions } from "./data/hub.ts";
+export {
+  type DataHub,
+  type DataMessage,
+  MAX_DATA_PAYLOAD_BYTES,
+  type PublishDataOptions,
+} from "./data/hub.ts";
 export type { IncomingStream } from "./data/incoming.ts";
 export type { OutgoingStream } from "./data/outgoing.ts";
 export type { Presence } from "./data/presence.ts";

@@ -248,7 +248,10 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   /** Sends bytes or text that may be long; see {@link Streams.send}. */
-  sendStream(source: string | Uint8Array | AsyncIterable<Uint8Array>, options: StreamOptions): OutgoingStream {
+  sendStream(
+    source: string | Uint8Array | AsyncIterable<Uint8Array>,
+    options: StreamOptions,
+  ): OutgoingStream {
     return this.data.streams.send(source, options);
   }
 

@@ -152,7 +152,10 @@ export class Session {
   sendData(header: DataHeader, payload: Uint8Array, lossy: boolean): boolean {
     if (this.#media?.isDataOpen(lossy) === true) return this.#media.sendData(header, payload, lossy);
     const isLate = this.#platform.clock.now() - this.#mediaSince > DATA_CHANNEL_WITHIN_MS;
-    return isLate && this.send({ type: "data", ...header, payload: toBase64(payload), ...(lossy ? { lossy } : {}) });
+    return (
+      isLate &&
+      this.send({ type: "data", ...header, payload: toBase64(payload), ...(lossy ? { lossy } : {}) })
+    );
   }
 
   /** Publishes a track. One that a broken connection catches is published by the next. */

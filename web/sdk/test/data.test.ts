@@ -105,7 +105,9 @@ describe("messages", () => {
     await clock.advance(300);
     expect(first.value).toBe("sent");
     expect(got).toEqual(Array.from({ length: MAX_QUEUED_DATA }, (_, n) => String(n)));
-    await expect(ann.hub.publish("t", new Uint8Array(16_001))).rejects.toMatchObject({ code: "data/too-large" });
+    await expect(ann.hub.publish("t", new Uint8Array(16_001))).rejects.toMatchObject({
+      code: "data/too-large",
+    });
   });
 
   test("are followed by patterns, which are said again after coming back", async () => {
@@ -174,7 +176,9 @@ describe("questions", () => {
     const asked = outcome(ann.rpc.perform({ to: "bob", method: "never" }));
     await settle();
     for (let id = 0; id < 20; id += 1) {
-      void eve.hub.publish("rt/rpc", bytes(JSON.stringify({ k: "answer", id, p: "forged" })), { to: ["ann"] });
+      void eve.hub.publish("rt/rpc", bytes(JSON.stringify({ k: "answer", id, p: "forged" })), {
+        to: ["ann"],
+      });
     }
     await settle();
     expect(asked.value).toBeUndefined();

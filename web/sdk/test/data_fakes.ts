@@ -77,7 +77,8 @@ export class FakeDataServer {
     }
     if (message.type !== "getDoc") return;
     const { id, doc, after } = message;
-    const snapshot = this.snapshot !== undefined && this.snapshot.upTo > after ? { snapshot: this.snapshot } : {};
+    const snapshot =
+      this.snapshot !== undefined && this.snapshot.upTo > after ? { snapshot: this.snapshot } : {};
     const updates = this.updates.filter(({ n }) => n > after);
     this.members
       .get(from)

@@ -33,7 +33,12 @@ export class DocProvider {
   #kept = 0;
   #question: number | null = null;
 
-  constructor(hub: DataHub, name: string, doc: SharedDoc, onError: (code: RoundtableErrorCode) => void = () => {}) {
+  constructor(
+    hub: DataHub,
+    name: string,
+    doc: SharedDoc,
+    onError: (code: RoundtableErrorCode) => void = () => {},
+  ) {
     [this.#hub, this.#name, this.#doc, this.#onError] = [hub, name, doc, onError];
     this.#off = [
       hub.subscribe(`doc/${name}`, (message) => this.#handle(message)),
@@ -106,7 +111,9 @@ export class DocProvider {
       this.#doc.apply(fromBase64(payload));
       this.#last = n;
       // One that was taken, but whose number was lost on the way.
-      const sent = [...this.#pending].find(([, { update }]) => from === this.#hub.own && toBase64(update) === payload);
+      const sent = [...this.#pending].find(
+        ([, { update }]) => from === this.#hub.own && toBase64(update) === payload,
+      );
       if (sent !== undefined) this.#pending.delete(sent[0]);
     }
     if (!complete) return;

@@ -26,7 +26,13 @@ export class IncomingStream implements AsyncIterable<Uint8Array> {
   #outcome: "done" | RoundtableError | null = null;
   #wake: () => void = () => {};
 
-  constructor(from: MemberId, id: number, info: StreamInfo, say: (wire: StreamWire) => void, onOver: () => void) {
+  constructor(
+    from: MemberId,
+    id: number,
+    info: StreamInfo,
+    say: (wire: StreamWire) => void,
+    onOver: () => void,
+  ) {
     this.from = from;
     this.info = info;
     this.#id = id;
@@ -90,7 +96,10 @@ export class IncomingStream implements AsyncIterable<Uint8Array> {
   /** A chunk came; one that is not the next has been here before, or something before it is missing. */
   handleChunk(at: number, bytes: Uint8Array): void {
     if (this.#outcome !== null) return;
-    if (at !== this.#expected || this.#waiting.length >= STREAM_WINDOW) return this.#miss(at);
+    if (at !== this.#expected || this.#waiting.length >= STREAM_WINDOW) {
+      this.#miss(at);
+      return;
+    }
     this.#asked = false;
     this.#expected += 1;
     this.#bytes += bytes.length;
@@ -101,13 +110,16 @@ export class IncomingStream implements AsyncIterable<Uint8Array> {
 
   /** The sender has sent all of it. */
   handleEnd(at: number, hash: Uint8Array): void {
-    if (this.#outcome === "done") return this.#say({ kind: "done", id: this.#id });
     if (this.#outcome !== null) return;
-    if (at !== this.#expected) return this.#miss(at);
+    if (at !== this.#expected) {
+      this.#miss(at);
+      return;
+    }
     const own = this.#hash.digest();
     if (own.length !== hash.length || own.some((byte, i) => byte !== hash[i])) {
       this.#say({ kind: "cancel", id: this.#id, reason: "stream/corrupt", bySender: false });
-      return this.#end(new RoundtableError("stream/corrupt", "What came is not what was sent."));
+      this.#end(new RoundtableError("stream/corrupt", "What came is not what was sent."));
+      return;
     }
     this.#say({ kind: "done", id: this.#id });
     this.#end("done");

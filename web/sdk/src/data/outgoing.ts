@@ -134,7 +134,8 @@ export class OutgoingStream {
       const lowest = Math.min(...this.#taken.values());
       if (this.#next < lowest) this.#next = lowest;
       const wait = this.#pace.wait();
-      if (this.#next >= lowest + STREAM_WINDOW || (this.#isAtEnd && this.#next > this.#total)) await this.#pause();
+      if (this.#next >= lowest + STREAM_WINDOW || (this.#isAtEnd && this.#next > this.#total))
+        await this.#pause();
       else if (wait > 0) await this.#pause(wait);
       else await this.#sendNext();
     }
@@ -207,7 +208,9 @@ export class OutgoingStream {
     try {
       await this.#hub.publish(STREAM_TOPIC, writeWire(wire), { to }, this.id);
     } catch (error) {
-      this.#finish(error instanceof RoundtableError ? error : new RoundtableError("stream/failed", String(error)));
+      this.#finish(
+        error instanceof RoundtableError ? error : new RoundtableError("stream/failed", String(error)),
+      );
     }
   }
 

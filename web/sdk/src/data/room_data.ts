@@ -1,11 +1,12 @@
 // All that can be done with data in a room, put together.
+
+import type { RoundtableErrorCode } from "../errors.ts";
+import type { Clock } from "../platform.ts";
 import type { DataStamp, MemberId, ServerMessage } from "../protocol.ts";
 import { DataHub, type DataTransport } from "./hub.ts";
 import { Presence } from "./presence.ts";
 import { Rpc } from "./rpc.ts";
 import { Streams } from "./streams.ts";
-import type { Clock } from "../platform.ts";
-import type { RoundtableErrorCode } from "../errors.ts";
 
 /** Messages, questions, streams and presence of a room. */
 export class RoomData {

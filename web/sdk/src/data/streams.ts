@@ -143,7 +143,8 @@ export class Streams {
 
 async function* chunks(source: Uint8Array | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   if (source instanceof Uint8Array) {
-    for (let at = 0; at < source.length; at += MAX_CHUNK_BYTES) yield source.subarray(at, at + MAX_CHUNK_BYTES);
+    for (let at = 0; at < source.length; at += MAX_CHUNK_BYTES)
+      yield source.subarray(at, at + MAX_CHUNK_BYTES);
   } else {
     for await (const piece of source) yield* chunks(piece);
   }
