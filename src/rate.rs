@@ -27,6 +27,17 @@ impl Rate {
         }
         allowed
     }
+
+    /// Takes so many tokens at once. `false`, and nothing taken, if there are not so many.
+    #[must_use]
+    pub fn take_many(&mut self, now: Instant, tokens: u32) -> bool {
+        let full_at = self.full_at.max(now) + self.interval.saturating_mul(tokens);
+        let allowed = full_at.duration_since(now) <= self.burst;
+        if allowed {
+            self.full_at = full_at;
+        }
+        allowed
+    }
 }
 
 #[cfg(test)]
@@ -44,6 +55,15 @@ mod tests {
         assert!(!rate.take(at(20)));
         assert_eq!((0..300).filter(|_| rate.take(at(1_020))).count(), 50, "refused ones cost nothing");
         assert_eq!((0..300).filter(|_| rate.take(at(60_000))).count(), 200, "no more than the burst is saved up");
+    }
+
+    #[test]
+    fn many_are_taken_together_or_not_at_all() {
+        let start = Instant::now();
+        let mut rate = Rate::new(start, 1_000, 100);
+        assert!(rate.take_many(start, 60) && !rate.take_many(start, 60) && rate.take_many(start, 40));
+        assert!(!rate.take_many(start, 1) && rate.take_many(start, 0));
+        assert!(rate.take_many(start + Duration::from_millis(50), 50));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod absence;
 pub mod audience;
 pub mod chat;
+pub mod document;
 pub mod effect;
 mod ids;
 pub mod last_n;
@@ -12,6 +13,7 @@ pub mod moderation;
 pub mod record;
 pub mod slot;
 pub mod speaker;
+pub mod topic;
 
 #[cfg(test)]
 mod tests;
@@ -89,7 +91,6 @@ pub struct Allowance {
 }
 
 /// Why a member was not allowed to publish data.
-#[allow(dead_code, reason = "as for `Room::check_data`")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("this member may not publish data to {topic:?}")]
 pub struct DataForbidden {
@@ -380,7 +381,6 @@ impl Room {
     ///
     /// # Errors
     /// [`DataForbidden`] if not.
-    #[allow(dead_code, reason = "chat is the only data there is yet")]
     pub fn check_data(&self, id: &MemberId, topic: &str) -> Result<(), DataForbidden> {
         let may = self.members.get(id).is_some_and(|member| member.grants.may_publish_data(topic));
         if may { Ok(()) } else { Err(DataForbidden { topic: topic.to_owned() }) }

@@ -13,7 +13,7 @@ use super::core::{Core, clocks, random, random_u64};
 use super::deed::Origin;
 use super::home::{Home, Presence};
 use super::inbox::{Joined, Outbox, Request, ResumeSecret, ToMember};
-use super::letter::{Answered, ChatCopies, MemberOffer, Report, StageCommand};
+use super::letter::{Answered, ChatCopies, DataPost, MemberOffer, Report, StageCommand};
 use super::peers::Refusal;
 use super::proof::Proof;
 use super::quality::hints;
@@ -87,6 +87,17 @@ impl Core {
             Request::Chat { nonce, text } => {
                 (Some(nonce), room.chat(clocks, member, nonce, text).map_err(|e| Refusal::new(e.code(), e)))
             }
+            Request::Data { header, payload, lossy } => {
+                let member = member.clone();
+                return self.publish_data(now, key, DataPost { member, header, payload, lossy });
+            }
+            Request::Topics { unsubscribe, subscribe } => {
+                (None, self.change_topics(now, key, member, &unsubscribe, subscribe))
+            }
+            Request::GetDoc { id, doc, after } => (Some(id), home.say_doc(now, member, id, &doc, after)),
+            Request::PutDoc { id, doc, up_to, snapshot } => {
+                (Some(id), home.put_doc(now, member, id, &doc, (up_to, snapshot)))
+            }
             Request::History => {
                 let history = home.room.chat_history(home.delivered, HISTORY_PIECE_BYTES);
                 return home.say_history(member, history);
@@ -111,6 +122,7 @@ impl Core {
     ) {
         let Some(shard) = self.stage_for(now, key, member) else { return };
         let Some(home) = self.home(key) else { return };
+        let topics = home.topics_of(member);
         let room = &mut home.room;
         let offer = MemberOffer {
             member: member.clone(),
@@ -121,6 +133,7 @@ impl Core {
             requests,
             limits: room.limits(member),
             may_subscribe: room.may_subscribe(member),
+            topics,
         };
         self.command(now, key, shard, StageCommand::Offer(Box::new(offer)));
     }
@@ -283,6 +296,8 @@ impl Core {
                     self.refuse_chat(now, key, &member, Refusal::new(error.code(), error), nonce);
                 }
             }
+            Report::Data(post) => self.publish_data(now, key, *post),
+            Report::TellData { member, json } => self.tell_data(key, &member, json),
             Report::SlotLive { member, mid, generation, rtp_timestamp } => {
                 home.handle_slot_live(member, mid, generation, rtp_timestamp);
             }

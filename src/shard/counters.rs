@@ -22,6 +22,9 @@ pub(super) struct Counters {
     pub(super) unknown_ufrag: u64,
     pub(super) unknown_path: u64,
     pub(super) full_lane: u64,
+    pub(super) data_in: u64,
+    pub(super) data_out: u64,
+    pub(super) data_dropped: u64,
     /// What planes of closed rooms counted.
     pub(super) closed: PlaneTotals,
 }

@@ -8,6 +8,7 @@ use roundtable_transport::path::Path;
 use roundtable_transport::peer::Peer;
 
 use super::arena::Queue;
+use super::data::DataLine;
 use super::negotiate::Negotiation;
 
 /// A member's peer connection with what waits to leave for it.
@@ -31,6 +32,8 @@ pub struct Endpoint {
     pub member: MemberId,
     /// The open chat channel.
     pub chat: Option<u16>,
+    /// The open channels for data.
+    pub data: Option<Box<DataLine>>,
     /// Its m-lines.
     pub negotiation: Negotiation,
     /// Paths that route to it.

@@ -23,6 +23,8 @@ impl Core {
             ("unknown-ufrag", self.counters.unknown_ufrag),
             ("unknown-path", self.counters.unknown_path),
             ("full-lane", self.counters.full_lane + self.counters.fanout.not_relayed),
+            // Copies of data messages for receivers that do not read so fast.
+            ("data-slow", self.counters.data_dropped),
             ("fanout", self.counters.fanout.dropped),
             // Packets that waited in a pacer for longer than their track was there, mostly because its publisher left.
             ("paced", plane.paced_lost),
@@ -58,6 +60,8 @@ impl Core {
             rtp_out: self.counters.fanout.rtp,
             rtx_out: plane.rtx_out,
             keyframe_requests: plane.keyframe_requests,
+            data_in: self.counters.data_in,
+            data_out: self.counters.data_out,
             busy_permille: 0,
             dropped,
         }

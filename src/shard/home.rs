@@ -9,11 +9,13 @@ use roundtable_protocol::event::{ChatMessage, TrackInfo};
 use roundtable_protocol::message::{EncodingWish, SlotChange, SlotOwner};
 use roundtable_protocol::{ErrorCode, MemberId, ServerMessage, TrackId};
 
+use super::data::MemberData;
 use super::deed::{Audience, Origin};
 use super::inbox::{Outbox, OutboxError, ToMember};
 use super::letter::{ChatCopies, Publication};
 use super::proof::Proof;
 use crate::journal::Journal;
+use crate::room::document::Docs;
 use crate::room::slot::Assignment;
 use crate::room::{Now, Room};
 
@@ -32,13 +34,26 @@ pub struct Presence {
     pub origin: Origin,
     /// The shard with its peer connection, from its first offer on.
     pub shard: Option<u8>,
+    /// What it does with data, once it does anything.
+    pub data: Option<Box<MemberData>>,
+    /// Whether it was told that its session reads too slowly for data.
+    pub data_slow: bool,
 }
 
 impl Presence {
     /// A member that has not come back yet.
     #[must_use]
     pub fn away(proof: Proof) -> Self {
-        Self { outbox: None, session: 0, proof, shown: Vec::new(), origin: Origin::default(), shard: None }
+        Self {
+            outbox: None,
+            session: 0,
+            proof,
+            shown: Vec::new(),
+            origin: Origin::default(),
+            shard: None,
+            data: None,
+            data_slow: false,
+        }
     }
 
     /// Of each line only the last change counts.
@@ -71,6 +86,8 @@ pub struct Home {
     pub delivered: u64,
     /// … and what waits until it is kept: at most what the store's queue holds.
     pub held: VecDeque<ChatMessage>,
+    /// Documents that are written by way of data.
+    pub docs: Docs,
     /// By what those were known who are gone, until that is put down.
     pub forgotten: Vec<Proof>,
     /// Whose outbox was full: they lose their session at the next opportunity.
@@ -95,6 +112,7 @@ impl Home {
             wishes: HashMap::new(),
             delivered: 0,
             held: VecDeque::new(),
+            docs: Docs::default(),
             forgotten: Vec::new(),
             slow: Vec::new(),
             slot_changes: Vec::new(),

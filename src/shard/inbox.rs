@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use bytes::Bytes;
+use roundtable_protocol::data::DataHeader;
 use roundtable_protocol::event::{ChatMessage, LeaveReason, MemberInfo, RoomCloseReason};
 use roundtable_protocol::grant::MemberLimits;
 use roundtable_protocol::message::{PublishRequest, PublishedTrack, SlotChange, SubscribeChange, ViewChange};
@@ -65,6 +66,18 @@ impl Outbox {
             mpsc::error::TrySendError::Full(_) => OutboxError::Full,
             mpsc::error::TrySendError::Closed(_) => OutboxError::Closed,
         })
+    }
+
+    /// Whether so little waits that data may be put in as well: never so much that what else there is to say has no place.
+    #[must_use]
+    pub fn has_room_for_data(&self) -> bool {
+        self.0.capacity() > OUTBOX_CAPACITY / 2
+    }
+
+    /// Whether next to nothing waits.
+    #[must_use]
+    pub fn is_nearly_empty(&self) -> bool {
+        self.0.capacity() > OUTBOX_CAPACITY / 8 * 7
     }
 
     /// Whether the session has gone.
@@ -332,6 +345,42 @@ pub enum Request {
         nonce: u32,
         /// The text.
         text: String,
+    },
+    /// Publishes data; for clients whose data channels are missing.
+    Data {
+        /// What the client says of it.
+        header: DataHeader,
+        /// The bytes.
+        payload: Bytes,
+        /// Whether it may be lost.
+        lossy: bool,
+    },
+    /// Follows other topics of data.
+    Topics {
+        /// Patterns to follow no more.
+        unsubscribe: Vec<String>,
+        /// Patterns to follow.
+        subscribe: Vec<String>,
+    },
+    /// Asks for what is kept of a document.
+    GetDoc {
+        /// The client's number for the question.
+        id: u32,
+        /// The document.
+        doc: String,
+        /// Only what came after this update.
+        after: u64,
+    },
+    /// Has a snapshot of a document kept.
+    PutDoc {
+        /// The client's number for it.
+        id: u32,
+        /// The document.
+        doc: String,
+        /// The last update in it.
+        up_to: u64,
+        /// The snapshot.
+        snapshot: Bytes,
     },
     /// Asks for the chat of before, as after a join.
     History,

@@ -5,9 +5,12 @@
 //! The home commands stages, stages report to the home, and a stage that shows tracks of another one (the *origin*)
 //! tells that one what it wants. On one shard all of that is function calls; between shards it is letters.
 
+use std::sync::{Arc, OnceLock};
+
 use bytes::Bytes;
 use roundtable_media::allocate::{Class, Hints};
 use roundtable_media::{TrackConfig, TrackKey};
+use roundtable_protocol::data::{DataHeader, DataStamp};
 use roundtable_protocol::event::TrackInfo;
 use roundtable_protocol::grant::MemberLimits;
 use roundtable_protocol::message::{EncodingWish, PublishRequest, PublishedTrack};
@@ -16,6 +19,7 @@ use roundtable_transport::sdp::Offer;
 
 use super::inbox::ToMember;
 use crate::room::slot::Assignment;
+use crate::room::topic::Topics;
 use crate::room::{Allowance, PublishError};
 
 /// Something of one room for its part on another shard.
@@ -114,6 +118,22 @@ pub enum StageCommand {
     },
     /// The same for all members on the stage.
     Chat(ChatCopies),
+    /// Data for those members on the stage whom it is for.
+    Data(Arc<DataCopy>),
+    /// What a member published is refused: the JSON of that.
+    RefuseData {
+        /// Whose.
+        member: MemberId,
+        /// Its JSON.
+        json: Bytes,
+    },
+    /// A member follows other topics of data.
+    Topics {
+        /// Who.
+        member: MemberId,
+        /// All of them.
+        topics: Arc<Topics>,
+    },
     /// A member asks for its figures.
     Stats {
         /// Who.
@@ -165,6 +185,36 @@ impl ChatCopies {
     }
 }
 
+/// What a member published, as it came.
+#[derive(Debug)]
+pub struct DataPost {
+    /// Who.
+    pub member: MemberId,
+    /// What it says of it.
+    pub header: DataHeader,
+    /// The bytes.
+    pub payload: Bytes,
+    /// Whether it may be lost.
+    pub lossy: bool,
+}
+
+/// The same as its receivers get it, written once for all of them.
+#[derive(Debug)]
+pub struct DataCopy {
+    /// What the server says of it.
+    pub stamp: DataStamp,
+    /// For whom it is, if not for all.
+    pub to: Option<Vec<MemberId>>,
+    /// Whether it may be lost.
+    pub lossy: bool,
+    /// The bytes.
+    pub payload: Bytes,
+    /// The frame for channels, …
+    pub frame: Bytes,
+    /// … and the JSON for sessions, once somebody needs it.
+    pub json: OnceLock<Bytes>,
+}
+
 /// An offer with what the home has to say to it.
 #[derive(Debug, Clone)]
 pub struct MemberOffer {
@@ -184,6 +234,8 @@ pub struct MemberOffer {
     pub limits: MemberLimits,
     /// Whether it may receive at all.
     pub may_subscribe: bool,
+    /// The topics of data that it follows.
+    pub topics: Arc<Topics>,
 }
 
 /// A track, and where it comes from.
@@ -226,6 +278,15 @@ pub enum Report {
         nonce: u32,
         /// What.
         text: String,
+    },
+    /// A member has published data on its channel.
+    Data(Box<DataPost>),
+    /// Data for a member whose channel is missing.
+    TellData {
+        /// Whose session.
+        member: MemberId,
+        /// The message's JSON.
+        json: Bytes,
     },
     /// The first packet of a slot's new owner has left.
     SlotLive {

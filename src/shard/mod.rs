@@ -8,6 +8,7 @@ mod arena;
 mod conversation;
 mod core;
 mod counters;
+mod data;
 pub mod deed;
 mod endpoint;
 mod failing;

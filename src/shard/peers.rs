@@ -85,6 +85,13 @@ impl Core {
                     self.deliver_on_channel(now, key, (member, endpoint), json);
                 }
             }
+            StageCommand::Data(copy) => self.deliver_data(now, key, &copy),
+            StageCommand::RefuseData { member, json } => self.deliver_refusal(now, key, member, json),
+            StageCommand::Topics { member, topics } => {
+                if let Some(on_stage) = stage.members.get_mut(&member) {
+                    on_stage.topics = topics;
+                }
+            }
             StageCommand::Stats { member, id } => {
                 if let Some(stats) = stage.member_stats(clocks(now), &member).map(Box::new) {
                     let message = ToMember::Message(ServerMessage::Stats { id, stats });
@@ -165,17 +172,17 @@ impl Core {
             room,
             member: member.clone(),
             chat: None,
+            data: None,
             negotiation,
             paths: Vec::new(),
             ufrags: vec![ufrag.clone()],
             scheduled: None,
         });
         stage.set_peer(peer, Some(key));
-        let limits = offer.limits;
-        stage.members.insert(
-            member,
-            OnStage { endpoint: key, peer, tracks: Vec::new(), slots: HashMap::new(), voices: Vec::new(), limits },
-        );
+        let (limits, topics) = (offer.limits, offer.topics.clone());
+        let (tracks, slots, voices) = (Vec::new(), HashMap::new(), Vec::new());
+        let on_stage = OnStage { endpoint: key, peer, tracks, slots, voices, limits, topics };
+        stage.members.insert(member, on_stage);
         self.demux.add_ufrag(ufrag, key);
         self.stale.push(key);
         key
@@ -240,6 +247,7 @@ impl Core {
         {
             endpoint.chat = Some(id);
         }
+        self.data_channel_opened(key, id, label);
     }
 
     /// A message on the chat channel: the same JSON as on the WebSocket, but chat only.

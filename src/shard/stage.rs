@@ -1,6 +1,7 @@
 //! The media of a room's members on this shard: their plane, and the names that tie it to the room.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use roundtable_media::allocate::Hints;
@@ -16,6 +17,7 @@ use super::letter::{Destination, Publication, RelayWish, Report};
 use super::negotiate::{NewSlot, NewTrack};
 use crate::room::Now;
 use crate::room::slot::Assignment;
+use crate::room::topic::Topics;
 
 /// A member whose peer connection is on this shard.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub struct OnStage {
     pub voices: Vec<SlotKey>,
     /// What it may receive and publish.
     pub limits: MemberLimits,
+    /// The topics of data that it follows.
+    pub topics: Arc<Topics>,
 }
 
 /// One way to a stage on another shard that shows a track of this one.

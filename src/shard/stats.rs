@@ -56,6 +56,10 @@ pub struct ShardStats {
     pub rtx_out: u64,
     /// Key-frame requests sent to publishers.
     pub keyframe_requests: u64,
+    /// Data messages taken.
+    pub data_in: u64,
+    /// Copies of them given to receivers.
+    pub data_out: u64,
     /// The share of the last half second in which it was busy, in thousandths; of several the sum.
     pub busy_permille: u32,
     /// What was dropped, by reason.
@@ -88,6 +92,8 @@ impl AddAssign<&Self> for ShardStats {
         self.rtp_out += other.rtp_out;
         self.rtx_out += other.rtx_out;
         self.keyframe_requests += other.keyframe_requests;
+        self.data_in += other.data_in;
+        self.data_out += other.data_out;
         self.busy_permille += other.busy_permille;
         for (reason, count) in &other.dropped {
             *self.dropped.entry(reason).or_default() += count;

@@ -67,12 +67,17 @@ impl Core {
                 if endpoint.chat == Some(id) {
                     endpoint.chat = None;
                 }
+                self.data_channel_closed(key, id);
             }
-            PeerEvent::Message { channel, data, .. } => {
+            PeerEvent::Message { channel, kind, data } => {
                 if endpoint.chat == Some(channel) {
                     self.chat_message(now, key, channel, &data);
+                } else {
+                    self.data_message(now, key, channel, kind, &data);
                 }
             }
+            PeerEvent::Oversized { channel, bytes } => self.oversized_message(now, key, channel, bytes),
+            PeerEvent::ChannelWritable { .. } => self.data_channel_writable(now, key),
             PeerEvent::Closed(reason) => {
                 let (room, member) = (endpoint.room, endpoint.member.clone());
                 let code = match ErrorCode::from_word(reason.code()) {

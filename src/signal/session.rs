@@ -7,13 +7,15 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use roundtable_protocol::call::CallAnswer;
 use roundtable_protocol::error::close;
 use roundtable_protocol::limit::{
-    CLIENT_MESSAGES_BURST, CLIENT_MESSAGES_PER_SECOND, DEFAULT_CALL_S, MAX_CLIENT_MESSAGE_BYTES, MAX_MID_BYTES,
-    MAX_SDP_BYTES, MAX_TRACKS_PER_MEMBER, MAX_VIEW_CHANGES, STATS_BURST, STATS_PER_SECOND, VIEWS_BURST,
-    VIEWS_PER_SECOND,
+    CLIENT_MESSAGES_BURST, CLIENT_MESSAGES_PER_SECOND, DEFAULT_CALL_S, MAX_CLIENT_MESSAGE_BYTES,
+    MAX_DATA_PAYLOAD_BYTES, MAX_DOC_SNAPSHOT_BYTES, MAX_MID_BYTES, MAX_SDP_BYTES, MAX_TOPIC_PATTERNS,
+    MAX_TRACKS_PER_MEMBER, MAX_VIEW_CHANGES, STATS_BURST, STATS_PER_SECOND, VIEWS_BURST, VIEWS_PER_SECOND,
 };
 use roundtable_protocol::message::{PublishRequest, Resumed, ViewChange, Welcome};
 use roundtable_protocol::moderation::ModerationAction;
@@ -532,9 +534,12 @@ fn request_id(message: &ClientMessage) -> Option<u32> {
     match message {
         ClientMessage::Offer { id, .. }
         | ClientMessage::GetStats { id }
+        | ClientMessage::GetDoc { id, .. }
+        | ClientMessage::PutDoc { id, .. }
         | ClientMessage::Moderate { id, .. }
         | ClientMessage::Call { id, .. }
         | ClientMessage::AnswerCall { id, .. } => Some(*id),
+        ClientMessage::Data { header, .. } => header.id,
         ClientMessage::Chat { nonce, .. } => Some(*nonce),
         _ => None,
     }
@@ -559,6 +564,19 @@ fn read_request(message: ClientMessage) -> Result<Request, Fault> {
         }
         ClientMessage::GetStats { id } => Ok(Request::Stats(id)),
         ClientMessage::Chat { nonce, text } => Ok(Request::Chat { nonce, text }),
+        ClientMessage::Data { header, payload, lossy } => {
+            let payload = read_base64(&payload, MAX_DATA_PAYLOAD_BYTES)?;
+            Ok(Request::Data { header, payload, lossy })
+        }
+        ClientMessage::Topics { unsubscribe, subscribe } => {
+            at_most(unsubscribe.len().max(subscribe.len()), MAX_TOPIC_PATTERNS, "patterns")?;
+            Ok(Request::Topics { unsubscribe, subscribe })
+        }
+        ClientMessage::GetDoc { id, doc, after } => Ok(Request::GetDoc { id, doc, after }),
+        ClientMessage::PutDoc { id, doc, up_to, snapshot } => {
+            let snapshot = read_base64(&snapshot, MAX_DOC_SNAPSHOT_BYTES)?;
+            Ok(Request::PutDoc { id, doc, up_to, snapshot })
+        }
         // Answered by the session itself or the hub; the shard has no word for them.
         ClientMessage::Hello { .. }
         | ClientMessage::Ping { .. }
@@ -569,6 +587,17 @@ fn read_request(message: ClientMessage) -> Result<Request, Fault> {
             Err(Fault { code: ErrorCode::OutOfOrder, message: "not to be asked of a room".into() })
         }
     }
+}
+
+/// Reads bytes that are written as base64, at most so many.
+fn read_base64(text: &str, most: usize) -> Result<Bytes, Fault> {
+    // Four characters stand for three bytes, and up to two of them for none.
+    if text.len() / 4 * 3 > most + 2 {
+        let message = format!("about {} bytes, {most} are allowed", text.len() / 4 * 3);
+        return Err(Fault { code: ErrorCode::DataTooLarge, message });
+    }
+    let bytes = STANDARD.decode(text);
+    bytes.map(Bytes::from).map_err(|error| Fault { code: ErrorCode::BadData, message: error.to_string() })
 }
 
 fn read_offer(id: u32, sdp: &str, fresh: bool, tracks: Vec<PublishRequest>) -> Result<Request, Fault> {

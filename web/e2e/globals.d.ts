@@ -19,6 +19,10 @@ declare global {
     /** What a page said by its sockets, and the sockets. */
     said: ClientMessage[];
     sockets: WebSocket[];
+    /** What the room of a page told of others and of its connection. */
+    seen: string[];
+    /** How often a page asked for camera or microphone. */
+    devicesAsked: number;
     /** Set by markup that should never run. */
     hacked?: boolean;
   }

@@ -20,6 +20,7 @@
 
 mod comeback;
 mod counters;
+mod data;
 mod media;
 mod options;
 mod sender;
@@ -31,6 +32,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use roundtable_protocol::data::DataHeader;
 use roundtable_protocol::event::{ChatMessage, TrackSource};
 use roundtable_protocol::message::{PublishedTrack, SlotChange, SubscribeChange, Welcome};
 use roundtable_protocol::{ClientMessage, ErrorCode, MemberId, RoomState, ServerMessage, TrackId};
@@ -40,6 +44,8 @@ use tokio::task::JoinHandle;
 use comeback::Heard;
 pub use comeback::Return;
 pub use counters::{Arrival, Received, SlotNumbers};
+use data::Arrivals;
+pub use data::DataArrival;
 use media::{ChatMessages, Media};
 pub use options::{Options, Rewrite};
 use signal::Signal;
@@ -99,6 +105,7 @@ struct Shared {
     chat: Mutex<Vec<ChatLine>>,
     history: Mutex<Vec<ChatMessage>>,
     heard: Mutex<Heard>,
+    data: Mutex<Vec<DataArrival>>,
     errors: Mutex<Vec<ErrorCode>>,
     tracks: Mutex<HashMap<String, TrackId>>,
     nonce: AtomicU32,
@@ -141,6 +148,7 @@ impl Client {
             chat: Mutex::default(),
             history: Mutex::default(),
             heard: Mutex::new(Heard::new(welcome.state.seq)),
+            data: Mutex::default(),
             errors: Mutex::default(),
             tracks: Mutex::default(),
             nonce: AtomicU32::new(1),
@@ -176,7 +184,7 @@ impl Client {
             rewrite_answer: options.rewrite_answer.clone(),
         };
         let driver = Driver { shared: shared.clone(), negotiator: negotiator.clone() };
-        let task = tokio::spawn(driver.run(signal, to_send, media.chat_messages()));
+        let task = tokio::spawn(driver.run(signal, to_send, media.chat_messages(), media.data().arrivals()));
         Self { options, welcome, shared, media, signal: outgoing, negotiator, task }
     }
 
@@ -250,6 +258,39 @@ impl Client {
             self.send(message).await?;
         }
         Ok(nonce)
+    }
+
+    /// Publishes data over its channel.
+    ///
+    /// # Errors
+    /// [`ClientError::Media`] where that is not open.
+    pub async fn publish_data(&self, header: &DataHeader, payload: &[u8], lossy: bool) -> Result<(), ClientError> {
+        self.media.data().publish(header, payload, lossy).await
+    }
+
+    /// Sends any bytes over a data channel, also wrong ones.
+    ///
+    /// # Errors
+    /// [`ClientError::Media`] where that is not open.
+    pub async fn send_frame(&self, frame: &[u8], lossy: bool) -> Result<(), ClientError> {
+        self.media.data().send(frame, lossy).await
+    }
+
+    /// Whether both data channels are open.
+    #[must_use]
+    pub fn data_channels_are_open(&self) -> bool {
+        self.media.data().are_open()
+    }
+
+    /// Reads nothing more of what comes over the data channels, or goes on reading.
+    pub fn hold_data(&self, held: bool) {
+        self.media.data().hold(held);
+    }
+
+    /// Data that came since this was last asked, by whichever way.
+    #[must_use]
+    pub fn take_data(&self) -> Vec<DataArrival> {
+        std::mem::take(&mut lock(&self.shared.data))
     }
 
     /// Sends any message, also a wrong one.
@@ -514,8 +555,15 @@ struct Driver {
 }
 
 impl Driver {
-    async fn run(self, mut signal: Signal, mut to_send: mpsc::Receiver<ClientMessage>, chat: ChatMessages) {
+    async fn run(
+        self,
+        mut signal: Signal,
+        mut to_send: mpsc::Receiver<ClientMessage>,
+        chat: ChatMessages,
+        data: Arrivals,
+    ) {
         let mut chat = chat.lock().await;
+        let mut data = data.lock().await;
         let mut ping = tokio::time::interval(Duration::from_secs(10));
         let reason = loop {
             tokio::select! {
@@ -530,6 +578,10 @@ impl Driver {
                     Err(error) => break error.to_string(),
                 },
                 Some(message) = chat.recv() => self.handle(message, true),
+                Some(arrival) = data.recv() => match arrival {
+                    data::Arrival::Data(arrival) => self.note_data(arrival),
+                    data::Arrival::Message(message) => self.handle(message, true),
+                },
                 Some(message) = to_send.recv() => {
                     if let Err(error) = signal.send(&message).await {
                         break error.to_string();
@@ -568,10 +620,20 @@ impl Driver {
             ServerMessage::ChatHistory { messages, .. } => lock(&self.shared.history).extend_from_slice(messages),
             ServerMessage::Error { code, .. } => lock(&self.shared.errors).push(*code),
             ServerMessage::GrowSeats { seats } => self.grow(*seats),
+            ServerMessage::Data { stamp, payload, lossy } => {
+                if let Ok(payload) = STANDARD.decode(payload) {
+                    self.note_data(DataArrival { stamp: stamp.clone(), payload, lossy: *lossy });
+                }
+            }
             _ => {}
         }
         // Nobody may be observing.
         let _ = self.shared.messages.send(message);
+        self.shared.changed.send_modify(|n| *n += 1);
+    }
+
+    fn note_data(&self, arrival: DataArrival) {
+        lock(&self.shared.data).push(arrival);
         self.shared.changed.send_modify(|n| *n += 1);
     }
 

@@ -26,6 +26,7 @@ use webrtc::peer_connection::{
 use webrtc::rtp_transceiver::RtpTransceiver;
 
 use crate::counters::Counters;
+use crate::data::DataWays;
 use crate::options::Options;
 use crate::sender::{Source, send_audio, send_video};
 use crate::synthetic::{AudioShape, VideoShape, mark};
@@ -57,6 +58,7 @@ pub(crate) struct Media {
     chat: Arc<dyn DataChannel>,
     chat_open: Arc<AtomicBool>,
     incoming: ChatMessages,
+    data: DataWays,
     uplinks: Mutex<Vec<Uplink>>,
     seats: Mutex<u16>,
     counters: Arc<Counters>,
@@ -133,6 +135,7 @@ impl Media {
                 .await?,
         );
         let chat = connection.create_data_channel(CHAT_CHANNEL_LABEL, None).await?;
+        let data = DataWays::new(&*connection).await?;
         let chat_open = Arc::new(AtomicBool::new(false));
         let (chat_messages, incoming) = mpsc::channel(256);
         tokio::spawn(listen(chat.clone(), chat_open.clone(), chat_messages));
@@ -144,6 +147,7 @@ impl Media {
             chat,
             chat_open,
             incoming: Arc::new(tokio::sync::Mutex::new(incoming)),
+            data,
             uplinks: Mutex::default(),
             seats: Mutex::new(0),
             counters,
@@ -305,6 +309,11 @@ impl Media {
     pub(crate) async fn send_chat(&self, message: &ClientMessage) -> bool {
         let Ok(text) = serde_json::to_string(message) else { return false };
         self.chat_open.load(Ordering::Acquire) && self.chat.send_text(&text).await.is_ok()
+    }
+
+    /// The channels for data.
+    pub(crate) fn data(&self) -> &DataWays {
+        &self.data
     }
 
     /// Waits for the media connection.

@@ -167,6 +167,26 @@ codes! {
     ChatRate = "chat/rate",
     /// The member may not write.
     ChatForbidden = "chat/forbidden",
+    /// The member may not publish data to this topic.
+    DataForbidden = "data/forbidden",
+    /// The data message or the snapshot is larger than it may be; it was dropped.
+    DataTooLarge = "data/too-large",
+    /// Too many data messages, or bytes of them; this one was dropped.
+    DataRate = "data/rate",
+    /// Data was published faster than this client reads it: some of it was dropped for this client.
+    DataSlow = "data/slow",
+    /// The frame, its header or the list of receivers is none.
+    BadData = "data/malformed",
+    /// The topic or the pattern breaks the rules of topics.
+    BadTopic = "data/bad-topic",
+    /// More patterns of topics than one member may follow.
+    TooManyTopics = "data/too-many-topics",
+    /// The room keeps as many documents as it may.
+    TooManyDocs = "data/too-many-docs",
+    /// The document has as many updates as are kept: put a snapshot, then send the update again.
+    DocFull = "data/doc-full",
+    /// The snapshot stands for updates that do not exist, or for fewer than one that is there.
+    BadSnapshot = "data/bad-snapshot",
     /// The client read too slowly and was closed so that nobody waits for it.
     SlowReader = "client/slow",
     /// Nothing came for too long.

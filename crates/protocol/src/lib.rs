@@ -9,6 +9,7 @@
 //! from these types; the TypeScript of `web/sdk` is generated from them and a test keeps it fresh.
 
 pub mod call;
+pub mod data;
 pub mod error;
 pub mod event;
 pub mod feed;
@@ -39,3 +40,9 @@ pub const PROTOCOL_VERSION: u32 = 1;
 
 /// The label of the data channel that carries chat.
 pub const CHAT_CHANNEL_LABEL: &str = "roundtable.chat";
+
+/// The label of the data channel on which messages arrive in order, and all of them.
+pub const DATA_CHANNEL_LABEL: &str = "roundtable.data";
+
+/// The label of the data channel on which messages are sent once and may be lost.
+pub const LOSSY_CHANNEL_LABEL: &str = "roundtable.lossy";

@@ -80,3 +80,33 @@ pub const CHAT_BURST: u32 = 30;
 pub const CHAT_NONCES: usize = 256;
 /// Longest resumption token a client may send, in bytes.
 pub const MAX_RESUME_TOKEN_BYTES: usize = 128;
+/// Largest payload of a data message, in bytes: with what the server puts before it a frame stays within 16 KiB.
+pub const MAX_DATA_PAYLOAD_BYTES: usize = 16_000;
+/// Longest header of a data frame, in bytes.
+pub const MAX_DATA_HEADER_BYTES: usize = 8 * 1024;
+/// Longest topic of data, and longest pattern of topics, in bytes.
+pub const MAX_TOPIC_BYTES: usize = 128;
+/// Most members that a data message names as its receivers.
+pub const MAX_DATA_RECEIVERS: usize = 100;
+/// Most patterns of topics that one member follows.
+pub const MAX_TOPIC_PATTERNS: usize = 64;
+/// Sustained data messages a second of one member; more are refused with `data/rate`.
+pub const DATA_PER_SECOND: u32 = 300;
+/// Data messages that may come at once before the rate counts.
+pub const DATA_BURST: u32 = 600;
+/// Sustained bytes of data messages a second of one member; more are refused with `data/rate`.
+pub const DATA_BYTES_PER_SECOND: u32 = 2 * 1024 * 1024;
+/// Bytes of data messages that may come at once before the rate counts.
+pub const DATA_BYTES_BURST: u32 = 2 * 1024 * 1024;
+/// Documents that a room keeps.
+pub const MAX_DOCS: usize = 16;
+/// Updates of a document that are kept until a snapshot stands for them.
+pub const MAX_DOC_UPDATES: usize = 512;
+/// Bytes of these updates.
+pub const MAX_DOC_UPDATE_BYTES: usize = 1024 * 1024;
+/// Largest snapshot of a document, in bytes: as base64 it fits a message.
+pub const MAX_DOC_SNAPSHOT_BYTES: usize = 180_000;
+/// Sustained `getDoc` and `putDoc` messages a second of one member; more are refused with `data/rate`.
+pub const DOC_REQUESTS_PER_SECOND: u32 = 2;
+/// `getDoc` and `putDoc` messages that may come at once before the rate counts.
+pub const DOC_REQUESTS_BURST: u32 = 16;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::call::{Call, CallAnswer, CallEvent};
+use crate::data::{DataHeader, DataStamp};
 use crate::error::ErrorCode;
 use crate::event::{ChatMessage, Event, MemberInfo, TrackSource};
 use crate::grant::Grants;
@@ -111,6 +112,53 @@ pub enum ClientMessage {
         call: String,
         /// What is done about it.
         answer: CallAnswer,
+    },
+    /// Publishes data; for clients whose data channels are missing. A refusal repeats its `id`.
+    Data {
+        /// What it is about, for whom it is, and the client's number for it.
+        #[serde(flatten)]
+        header: DataHeader,
+        /// The bytes, as base64 with padding.
+        payload: String,
+        /// Whether it may be lost.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[ts(optional, as = "Option<bool>")]
+        lossy: bool,
+    },
+    /// Says which topics of data are wanted. Until then all are, by the pattern `**`.
+    Topics {
+        /// Patterns to follow no more; taken out first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[ts(optional, as = "Option<Vec<String>>")]
+        unsubscribe: Vec<String>,
+        /// Patterns to follow.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[ts(optional, as = "Option<Vec<String>>")]
+        subscribe: Vec<String>,
+    },
+    /// Asks for what is kept of a document. Answered by `doc` or `error` with the same id.
+    GetDoc {
+        /// Chosen by the client; the answer repeats it.
+        id: u32,
+        /// The document's name: its updates are published to `doc/NAME`.
+        doc: String,
+        /// Only what came after the update with this number.
+        #[serde(default)]
+        #[ts(type = "number")]
+        after: u64,
+    },
+    /// Has a snapshot of a document stand for its updates up to a number. Answered by `doc`, without updates, or `error` with
+    /// the same id.
+    PutDoc {
+        /// Chosen by the client; the answer repeats it.
+        id: u32,
+        /// The document's name.
+        doc: String,
+        /// The last update that is part of the snapshot.
+        #[ts(type = "number")]
+        up_to: u64,
+        /// The snapshot, as base64 with padding.
+        snapshot: String,
     },
     /// Asks for a `pong`.
     Ping {
@@ -253,6 +301,35 @@ pub enum ServerMessage {
         /// The nonce of the sender's own message; absent for others.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         nonce: Option<u32>,
+    },
+    /// Data that somebody published, for clients whose data channels are missing.
+    Data {
+        /// What it is about, and who published it.
+        #[serde(flatten)]
+        stamp: DataStamp,
+        /// The bytes, as base64 with padding.
+        payload: String,
+        /// Whether it came as data that may be lost.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[ts(optional, as = "Option<bool>")]
+        lossy: bool,
+    },
+    /// What is kept of a document, in pieces: the snapshot first, then the updates behind it in order.
+    Doc {
+        /// The number of the question.
+        id: u32,
+        /// The document's name.
+        doc: String,
+        /// What stands for all updates up to `up_to`; absent if the client had them, or in later pieces.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        snapshot: Option<DocSnapshot>,
+        /// Updates, without gaps.
+        updates: Vec<DocUpdate>,
+        /// The number of the document's last update so far.
+        #[ts(type = "number")]
+        last: u64,
+        /// Whether this is the last piece.
+        complete: bool,
     },
     /// Chat from before the member joined, oldest first, in pieces; sent once after `welcome`.
     ChatHistory {
@@ -432,6 +509,30 @@ pub struct IceServer {
     /// For TURN: the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
+}
+
+/// What stands for updates of a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct DocSnapshot {
+    /// The last update that is part of it.
+    #[ts(type = "number")]
+    pub up_to: u64,
+    /// The bytes, as base64 with padding.
+    pub payload: String,
+}
+
+/// One update of a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct DocUpdate {
+    /// Its number, from 1 and without gaps.
+    #[ts(type = "number")]
+    pub n: u64,
+    /// Who published it.
+    pub from: MemberId,
+    /// The bytes, as base64 with padding.
+    pub payload: String,
 }
 
 /// An own track and its id.

@@ -4,6 +4,7 @@ use schemars::{JsonSchema, schema_for};
 use ts_rs::{Config, TS};
 
 use crate::call::{Call, CallAnswer, CallEvent, CallState};
+use crate::data::{DataHeader, DataStamp};
 use crate::error::ErrorCode;
 use crate::event::{
     ChatMessage, ErrorInfo, Event, EventBody, LeaveReason, MediaKind, MemberInfo, RoomCloseReason, TrackInfo,
@@ -13,8 +14,8 @@ use crate::feed::{EventPage, ServerEvent, ServerEventPage, ServerState, WebhookB
 use crate::grant::{Grants, MemberLimits, QualityLimits, Sources};
 use crate::id::{MemberId, MessageId, RoomId, TrackId};
 use crate::message::{
-    ClientMessage, EncodingWish, IceServer, PublishRequest, PublishedTrack, Resume, ResumeTicket, Resumed,
-    ServerMessage, SlotChange, SlotOwner, SubscribeChange, ViewChange, Welcome,
+    ClientMessage, DocSnapshot, DocUpdate, EncodingWish, IceServer, PublishRequest, PublishedTrack, Resume,
+    ResumeTicket, Resumed, ServerMessage, SlotChange, SlotOwner, SubscribeChange, ViewChange, Welcome,
 };
 use crate::moderation::{Ban, BanKey, Knock, KnockEnd, ModerationAction, ModerationOutcome};
 use crate::role::{GrantsChange, Role};
@@ -58,7 +59,9 @@ pub fn typescript() -> String {
         "// Generated from crates/protocol by `cargo xtask protocol`; a test fails when it is stale. Do not edit.\n\n",
     );
     text.push_str(&format!("export const PROTOCOL_VERSION = {};\n", crate::PROTOCOL_VERSION));
-    text.push_str(&format!("export const CHAT_CHANNEL_LABEL = \"{}\";\n\n", crate::CHAT_CHANNEL_LABEL));
+    text.push_str(&format!("export const CHAT_CHANNEL_LABEL = \"{}\";\n", crate::CHAT_CHANNEL_LABEL));
+    text.push_str(&format!("export const DATA_CHANNEL_LABEL = \"{}\";\n", crate::DATA_CHANNEL_LABEL));
+    text.push_str(&format!("export const LOSSY_CHANNEL_LABEL = \"{}\";\n\n", crate::LOSSY_CHANNEL_LABEL));
     macro_rules! declare {
         ($($t:ty),+ $(,)?) => {$(
             text.push_str("export ");
@@ -126,6 +129,10 @@ pub fn typescript() -> String {
         SlotOwner,
         SlotChange,
         ResumeTicket,
+        DataHeader,
+        DataStamp,
+        DocSnapshot,
+        DocUpdate,
         Welcome,
         Resumed,
         ClientMessage,

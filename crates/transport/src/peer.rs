@@ -137,6 +137,18 @@ pub enum PeerEvent {
         /// The message.
         data: Bytes,
     },
+    /// A message longer than a channel carries came whole, and was thrown away.
+    Oversized {
+        /// The stream of the channel.
+        channel: u16,
+        /// Its length in bytes.
+        bytes: usize,
+    },
+    /// A data channel that was full has room again.
+    ChannelWritable {
+        /// The stream of the channel.
+        id: u16,
+    },
     /// A data channel is gone.
     ChannelClosed {
         /// The stream of the channel.
@@ -527,8 +539,10 @@ fn translate(event: ChannelEvent) -> Option<PeerEvent> {
             Some(PeerEvent::ChannelOpened { id, label, ordered, reliable })
         }
         ChannelEvent::Message { id, kind, data } => Some(PeerEvent::Message { channel: id, kind, data }),
+        ChannelEvent::Oversized { id, bytes } => Some(PeerEvent::Oversized { channel: id, bytes }),
         ChannelEvent::Closed { id } => Some(PeerEvent::ChannelClosed { id }),
-        ChannelEvent::Writable { .. } | ChannelEvent::Ended(_) => None,
+        ChannelEvent::Writable { id } => Some(PeerEvent::ChannelWritable { id }),
+        ChannelEvent::Ended(_) => None,
     }
 }
 

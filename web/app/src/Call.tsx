@@ -6,35 +6,42 @@ import { Controls } from "./controls/Controls.tsx";
 import { PeoplePanel } from "./people/PeoplePanel.tsx";
 import { Stage } from "./stage/Stage.tsx";
 import { playAll, Sounds } from "./stage/Video.tsx";
-import { announcement, panel, problem, retryAt, roomId, soundBlocked } from "./state.ts";
+import { announcement, isBack, panel, problem, retryAt, roomId, soundBlocked } from "./state.ts";
 import { text } from "./text.ts";
 
 export function Call() {
   return (
     <main class={panel.value === null ? "call" : "call with-panel"}>
       <h1 class="hidden">{roomId.value}</h1>
-      {retryAt.value !== null && <ReconnectBanner at={retryAt.value} />}
-      {soundBlocked.value && (
-        <div class="banner" role="alert">
-          {text.playBlocked}{" "}
-          <button type="button" onClick={playAll}>
-            {text.play}
-          </button>
-        </div>
-      )}
-      {problem.value !== "" && (
-        <div class="banner problem" role="alert">
-          {problem.value}{" "}
-          <button
-            type="button"
-            onClick={() => {
-              problem.value = "";
-            }}
-          >
-            {text.close}
-          </button>
-        </div>
-      )}
+      <div class="banners">
+        {retryAt.value !== null && <ReconnectBanner at={retryAt.value} />}
+        {isBack.value && (
+          <div class="banner back" role="status">
+            {text.back}
+          </div>
+        )}
+        {soundBlocked.value && (
+          <div class="banner" role="alert">
+            {text.playBlocked}{" "}
+            <button type="button" onClick={playAll}>
+              {text.play}
+            </button>
+          </div>
+        )}
+        {problem.value !== "" && (
+          <div class="banner problem" role="alert">
+            {problem.value}{" "}
+            <button
+              type="button"
+              onClick={() => {
+                problem.value = "";
+              }}
+            >
+              {text.close}
+            </button>
+          </div>
+        )}
+      </div>
       <Stage />
       {panel.value === "chat" && <ChatPanel />}
       {panel.value === "people" && <PeoplePanel />}

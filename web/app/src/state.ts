@@ -69,6 +69,8 @@ export const outgoing = signal<readonly OutgoingChat[]>([]);
 export const unread = signal(0);
 /** When the next attempt to come back begins, by `Date.now()`; null while connected. */
 export const retryAt = signal<number | null>(null);
+/** Whether one has just come back after an absence that was felt. */
+export const isBack = signal(false);
 /** Sounds the browser will not play before a click. */
 export const soundBlocked = signal(false);
 
@@ -77,6 +79,11 @@ export const screens = computed(() =>
 );
 export const sounds = computed(() => people.value.flatMap((person) => person.sounds));
 export const link = computed(() => roomLink(place.home, roomId.value));
+
+/** So long an absence is felt. */
+const FELT_MS = 1_000;
+/** So long it is said that one is back. */
+const SAID_MS = 4_000;
 
 let room: Room | null = null;
 
@@ -276,15 +283,24 @@ function follow(joined: Room): void {
   joined.on("chatMessage", () => {
     if (panel.value !== "chat") unread.value += 1;
   });
+  let lostAt: number | null = null;
   const welcomed = () => {
     if (joined.localParticipant.id !== null) ownMembers.add(joined.localParticipant.id);
     retryAt.value = null;
     refresh();
   };
   joined.on("connected", welcomed);
-  joined.on("reconnected", welcomed);
+  joined.on("reconnected", () => {
+    welcomed();
+    if (lostAt !== null && Date.now() - lostAt >= FELT_MS) sayBack();
+    lostAt = null;
+  });
   joined.on("reconnecting", ({ delayMs }) => {
-    retryAt.value = Date.now() + delayMs;
+    lostAt ??= Date.now();
+    batch(() => {
+      retryAt.value = Date.now() + delayMs;
+      isBack.value = false;
+    });
   });
   joined.on("warning", (warning) => {
     problem.value = roomProblem(warning.code);
@@ -294,9 +310,20 @@ function follow(joined: Room): void {
     batch(() => {
       view.value = "left";
       retryAt.value = null;
+      isBack.value = false;
       problem.value = code === undefined ? "" : roomProblem(code);
     });
   });
+}
+
+let backTimer = 0;
+
+function sayBack(): void {
+  isBack.value = true;
+  clearTimeout(backTimer);
+  backTimer = window.setTimeout(() => {
+    isBack.value = false;
+  }, SAID_MS);
 }
 
 function snapshot(joined: Room): Person[] {

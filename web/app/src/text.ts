@@ -52,6 +52,7 @@ export const text = {
   play: "Play sound",
   reconnecting: (seconds: number) =>
     seconds > 0 ? `Connection lost. Trying again in ${seconds} s…` : "Connection lost. Trying again…",
+  back: "You are back.",
   left: "You left the room.",
   rejoin: "Rejoin",
   otherRoom: "Another room",
@@ -94,6 +95,8 @@ export function roomProblem(code: RoundtableErrorCode): string {
       return "This name cannot be used: 1 to 64 characters, please.";
     case "hello/forbidden":
       return "You may not enter this room.";
+    case "client/replaced":
+      return "You went on with this call in another window.";
     case "token/missing":
       return "This room is by invitation: open the link that you were sent.";
     case "token/invalid":

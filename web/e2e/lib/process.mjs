@@ -41,6 +41,11 @@ export async function startProcess(file, args, ready, { timeout = 20_000, env = 
     match,
     output,
     pid: child.pid,
+    /** Ends it without a word. */
+    async kill() {
+      child.kill("SIGKILL");
+      await exited;
+    },
     async stop() {
       child.kill("SIGTERM");
       const timer = setTimeout(() => child.kill("SIGKILL"), 5_000);

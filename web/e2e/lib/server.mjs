@@ -1,5 +1,6 @@
 // The server under test, and what stands around it.
 import { randomBytes } from "node:crypto";
+import { createSocket } from "node:dgram";
 import { connect, createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 import { fileURLToPath } from "node:url";
@@ -9,16 +10,19 @@ const BINARY =
   process.env.ROUNDTABLE_BIN ?? fileURLToPath(new URL("../../../target/release/roundtable", import.meta.url));
 
 /**
- * Starts the server on ports of its own.
+ * Starts the server on ports of its own, or on those of one that has ended.
  * @param {string[]} [flags]
+ * @param {{ http: string, udp: number }} [ports]
  */
-export async function startServer(flags = []) {
-  const args = ["--http-listen", "127.0.0.1:0", "--udp-port", "0", ...flags];
+export async function startServer(flags = [], ports = { http: "0", udp: 0 }) {
+  const args = ["--http-listen", `127.0.0.1:${ports.http}`, "--udp-port", `${ports.udp}`, ...flags];
   const server = await startProcess(BINARY, args, /(https?:\/\/[^\s"]+?\/?)\s+media UDP (\d+)/);
   const url = new URL(server.match[1] ?? "");
   return {
     ...server,
     url,
+    /** Where media goes. */
+    mediaPort: Number(server.match[2]),
     /** @param {string} id */
     room: (id) => new URL(`r/${id}?w=320&fps=10`, url).href,
     /** @param {string} path */
@@ -65,34 +69,49 @@ export async function startTurn() {
 }
 
 /**
- * A TCP proxy in front of the server, whose cable can be pulled.
+ * A TCP proxy in front of the server, whose cable can be pulled, or lead nowhere.
  * @param {URL} target
  */
 export async function startProxy(target) {
-  /** @type {Set<import("node:net").Socket>} */
-  const sockets = new Set();
+  /** @typedef {{ client: import("node:net").Socket, upstream: import("node:net").Socket }} Pair */
+  /** @type {Set<Pair>} */
+  const pairs = new Set();
   let isCut = false;
+  let isFrozen = false;
+  /** @param {Pair} pair */
+  const join = ({ client, upstream }) => void client.pipe(upstream).pipe(client);
+  /** @param {Pair} pair */
+  const part = ({ client, upstream }) => {
+    client.unpipe().pause();
+    upstream.unpipe().pause();
+  };
   const proxy = createServer((client) => {
     if (isCut) {
       client.destroy();
       return;
     }
-    const upstream = connect(Number(target.port), target.hostname);
-    for (const socket of [client, upstream]) {
-      sockets.add(socket);
-      socket.on("close", () => sockets.delete(socket));
+    const pair = { client, upstream: connect(Number(target.port), target.hostname) };
+    pairs.add(pair);
+    for (const socket of [pair.client, pair.upstream]) {
+      socket.on("close", () => {
+        pairs.delete(pair);
+        pair.client.destroy();
+        pair.upstream.destroy();
+      });
       socket.on("error", () => socket.destroy());
     }
-    client.pipe(upstream).pipe(client);
+    if (isFrozen) part(pair);
+    else join(pair);
   });
   await new Promise((resolve) => proxy.listen(0, "127.0.0.1", () => resolve(undefined)));
   const address = proxy.address();
   if (address === null || typeof address === "string") throw new Error("no port");
   const destroyAll = () => {
-    for (const socket of sockets) socket.destroy();
+    for (const { client } of pairs) client.destroy();
   };
   return {
     url: new URL(`http://127.0.0.1:${address.port}/`),
+    /** Connections break, and new ones are refused. */
     cut() {
       isCut = true;
       destroyAll();
@@ -100,9 +119,65 @@ export async function startProxy(target) {
     restore() {
       isCut = false;
     },
+    /** Connections stand, and nothing gets through. */
+    freeze() {
+      isFrozen = true;
+      pairs.forEach(part);
+    },
+    thaw() {
+      isFrozen = false;
+      pairs.forEach(join);
+    },
     stop() {
       destroyAll();
       proxy.close();
+    },
+  };
+}
+
+/**
+ * A UDP proxy in front of the server's media port, which can swallow everything.
+ * @param {number} target the server's port on this machine
+ */
+export async function startDatagramProxy(target) {
+  const front = createSocket("udp4");
+  /** One socket towards the server for each address of a client. @type {Map<string, import("node:dgram").Socket>} */
+  const backs = new Map();
+  let isFrozen = false;
+  front.on("message", (data, { address, port }) => {
+    if (isFrozen) return;
+    const key = `${address}:${port}`;
+    let back = backs.get(key);
+    if (back === undefined) {
+      back = createSocket("udp4");
+      backs.set(key, back);
+      back.on("message", (answer) => {
+        if (!isFrozen) front.send(answer, port, address);
+      });
+      back.on("error", () => {});
+    }
+    back.send(data, target, "127.0.0.1");
+  });
+  await new Promise((resolve) => front.bind(0, "127.0.0.1", () => resolve(undefined)));
+  const { port } = front.address();
+  return {
+    /** Makes a page reach the server by this proxy alone. */
+    script: `{
+      const set = RTCPeerConnection.prototype.setRemoteDescription;
+      const line = /^a=candidate:(\\S+) 1 udp (\\d+) \\S+ \\d+ (.*)$/gim;
+      RTCPeerConnection.prototype.setRemoteDescription = function (answer) {
+        const sdp = answer.sdp.replace(line, "a=candidate:$1 1 udp $2 127.0.0.1 ${port} $3");
+        return set.call(this, { type: answer.type, sdp });
+      };
+    }`,
+    freeze() {
+      isFrozen = true;
+    },
+    thaw() {
+      isFrozen = false;
+    },
+    stop() {
+      for (const socket of [front, ...backs.values()]) socket.close();
     },
   };
 }

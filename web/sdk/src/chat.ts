@@ -1,8 +1,20 @@
 // Chat as one ordered list: history, live messages and own ones that are still on their way.
 import { Emitter } from "./emitter.ts";
 import { RoundtableError, type RoundtableErrorCode } from "./errors.ts";
-import { MAX_CHAT_BYTES, MAX_KEPT_CHAT, MAX_QUEUED_CHAT } from "./limits.ts";
+import {
+  CHAT_BURST,
+  CHAT_PER_SECOND,
+  MAX_CHAT_BYTES,
+  MAX_KEPT_CHAT,
+  MAX_QUEUED_CHAT,
+  MAX_UNACKNOWLEDGED_CHAT,
+} from "./limits.ts";
+import { Pace } from "./pace.ts";
+import type { Clock, TimerHandle } from "./platform.ts";
 import type { ChatMessage, ClientMessage, MemberId } from "./protocol.ts";
+
+/** After the server found that messages came too fast, nothing is sent for this long. */
+export const CHAT_REST_MS = 1_000;
 
 /** An own message on its way. */
 export interface OutgoingChat {
@@ -28,8 +40,13 @@ interface ChatEvents {
   changed: [];
 }
 
-/** The room's chat. It outlives connections: what was not acknowledged is sent again after coming back. */
+/**
+ * The room's chat. It outlives connections: what was not acknowledged is sent again after coming back, with the number it
+ * had, so that the server takes it once. Messages go out in the order they were written, no faster than the server takes them.
+ */
 export class Chat extends Emitter<ChatEvents> {
+  readonly #clock: Clock;
+  readonly #pace: Pace;
   readonly #nextNonce: () => number;
   readonly #isOwn: (member: MemberId) => boolean;
   readonly #known = new Set<string>();
@@ -38,9 +55,13 @@ export class Chat extends Emitter<ChatEvents> {
   #epoch = 0;
   #outgoing: OutgoingChat[] = [];
   #transmit: ChatTransmit | null = null;
+  /** Runs while nothing may be sent yet. */
+  #rest: TimerHandle = null;
 
-  constructor(nextNonce: () => number, isOwn: (member: MemberId) => boolean) {
+  constructor(clock: Clock, nextNonce: () => number, isOwn: (member: MemberId) => boolean) {
     super();
+    this.#clock = clock;
+    this.#pace = new Pace(clock, CHAT_PER_SECOND, CHAT_BURST);
     this.#nextNonce = nextNonce;
     this.#isOwn = isOwn;
   }
@@ -85,23 +106,34 @@ export class Chat extends Emitter<ChatEvents> {
   /** A connection is there (and its history was read), or is not. */
   setTransmit(transmit: ChatTransmit | null): void {
     this.#transmit = transmit;
-    if (transmit === null) {
-      // An acknowledgement that did not come may have been lost with the connection.
-      this.#outgoing = this.#outgoing.map((e) => (e.state === "sent" ? { ...e, state: "queued" } : e));
-    } else {
-      this.flush();
-    }
+    if (transmit === null) this.#endRest();
+    this.handleLost();
+  }
+
+  /** What was sent may not have arrived: all that is not acknowledged is sent again, in order. */
+  handleLost(): void {
+    this.#outgoing = this.#outgoing.map((e) => (e.state === "sent" ? { ...e, state: "queued" } : e));
+    this.flush();
     this.emit("changed");
   }
 
   /** Sends what waits, in order, as far as it goes. */
   flush(): void {
     const transmit = this.#transmit;
-    if (transmit === null) return;
+    if (transmit === null || this.#rest !== null) return;
+    let underWay = this.#outgoing.filter((entry) => entry.state === "sent").length;
     for (const [index, entry] of this.#outgoing.entries()) {
       if (entry.state !== "queued") continue;
+      if (underWay >= MAX_UNACKNOWLEDGED_CHAT) return;
+      const wait = this.#pace.wait();
+      if (wait > 0) {
+        this.#restFor(wait);
+        return;
+      }
       if (!transmit({ type: "chat", nonce: entry.nonce, text: entry.text })) return;
+      this.#pace.take();
       this.#outgoing[index] = { ...entry, state: "sent" };
+      underWay += 1;
     }
   }
 
@@ -110,10 +142,11 @@ export class Chat extends Emitter<ChatEvents> {
     this.#epoch = epoch;
   }
 
-  /** A message of the room; with `nonce` it acknowledges an own one. */
+  /** A message of the room. An own one acknowledges what was sent, also when it was missed and comes again. */
   handleMessage(message: ChatMessage, nonce?: number): void {
-    if (nonce !== undefined) this.#take(nonce);
+    this.#acknowledge(message, nonce);
     const isNew = this.#insert(message);
+    this.flush();
     this.emit("changed");
     if (isNew) this.emit("message", message);
   }
@@ -121,20 +154,40 @@ export class Chat extends Emitter<ChatEvents> {
   /** Messages from before we came, or from while we were away. */
   handleHistory(messages: readonly ChatMessage[]): void {
     for (const message of messages) {
-      const isNew = this.#insert(message);
-      if (isNew && this.#isOwn(message.member)) this.#acknowledgeByText(message.text);
+      this.#acknowledge(message);
+      this.#insert(message);
     }
     this.emit("changed");
   }
 
-  /** An own message was refused; false when none has that nonce. */
+  /** An own message was refused; false when none has that nonce. One that came too fast is sent again after a rest. */
   handleError(nonce: number, code: RoundtableErrorCode): boolean {
     const index = this.#outgoing.findIndex((entry) => entry.nonce === nonce);
     const entry = this.#outgoing[index];
     if (entry === undefined) return false;
-    this.#outgoing[index] = { ...entry, state: "failed", code };
+    if (code === "chat/rate" || code === "server/overloaded") {
+      this.#outgoing[index] = { ...entry, state: "queued" };
+      this.#restFor(CHAT_REST_MS);
+    } else {
+      this.#outgoing[index] = { ...entry, state: "failed", code };
+      this.flush();
+    }
     this.emit("changed");
     return true;
+  }
+
+  #restFor(ms: number): void {
+    this.#endRest();
+    this.#rest = this.#clock.set(() => {
+      this.#rest = null;
+      this.flush();
+      this.emit("changed");
+    }, ms);
+  }
+
+  #endRest(): void {
+    this.#clock.clear(this.#rest);
+    this.#rest = null;
   }
 
   #insert(message: ChatMessage): boolean {
@@ -150,9 +203,9 @@ export class Chat extends Emitter<ChatEvents> {
     return true;
   }
 
-  #acknowledgeByText(text: string): void {
-    const lost = this.#outgoing.find((entry) => entry.state === "queued" && entry.text === text);
-    if (lost !== undefined) this.#take(lost.nonce);
+  #acknowledge(message: ChatMessage, nonce?: number): void {
+    const own = nonce ?? (this.#isOwn(message.member) ? message.nonce : undefined);
+    if (own !== undefined) this.#take(own);
   }
 
   #take(nonce: number): OutgoingChat | undefined {

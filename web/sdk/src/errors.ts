@@ -17,6 +17,32 @@ export type LocalErrorCode =
   | "sdk/negotiation"
   /** More chat messages wait than may. */
   | "sdk/chat-queue-full"
+  /** More data waits than may. */
+  | "sdk/data-queue-full"
+  /** The other member has no such method. */
+  | "rpc/unknown-method"
+  /** The method failed. */
+  | "rpc/failed"
+  /** The answer did not come in time. */
+  | "rpc/timeout"
+  /** The other member is not here, or has left meanwhile. */
+  | "rpc/gone"
+  /** The question or the answer is too long. */
+  | "rpc/too-large"
+  /** Too many questions are open. */
+  | "rpc/busy"
+  /** One of the ends did not want to go on. */
+  | "stream/cancelled"
+  /** Nobody takes streams of this topic. */
+  | "stream/refused"
+  /** What came is not what was sent. */
+  | "stream/corrupt"
+  /** A receiver did not answer for too long. */
+  | "stream/timeout"
+  /** The other member is not here, or has left meanwhile. */
+  | "stream/gone"
+  /** It failed otherwise. */
+  | "stream/failed"
   /** The page is not secure, so the browser hides cameras and microphones. */
   | "device/insecure"
   /** The person, or the system, refused access. */

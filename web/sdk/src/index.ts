@@ -1,5 +1,19 @@
 // The public face of the SDK.
 export { Chat, type OutgoingChat } from "./chat.ts";
+export { DocProvider, type SharedDoc } from "./data/doc.ts";
+export {
+  type DataHub,
+  type DataMessage,
+  MAX_DATA_PAYLOAD_BYTES,
+  type PublishDataOptions,
+} from "./data/hub.ts";
+export type { IncomingStream } from "./data/incoming.ts";
+export type { OutgoingStream } from "./data/outgoing.ts";
+export type { Presence } from "./data/presence.ts";
+export type { RoomData } from "./data/room_data.ts";
+export type { RpcHandler, RpcInvocation, RpcRequest } from "./data/rpc.ts";
+export type { StreamInfo } from "./data/stream_wire.ts";
+export type { StreamOptions } from "./data/streams.ts";
 export { deviceError, type OpenedDevices, openCamera, openDevices, openMicrophone } from "./devices.ts";
 export {
   type LocalErrorCode,
@@ -12,7 +26,13 @@ export { isRoomId, MAX_CHAT_BYTES, MAX_SEATS } from "./limits.ts";
 export { LocalParticipant } from "./local.ts";
 export type { PageWish } from "./members.ts";
 export type { Place } from "./place.ts";
-export { browserPlatform, type Clock, type Platform, type SocketLike } from "./platform.ts";
+export {
+  browserPlatform,
+  type Clock,
+  type NetworkChange,
+  type Platform,
+  type SocketLike,
+} from "./platform.ts";
 export type {
   ChatMessage,
   ClientMessage,

@@ -10,6 +10,12 @@ export const MAX_SEATS = 32;
 export const MAX_VOICE_SLOTS = 6;
 /** Own chat messages that may wait for a connection. */
 export const MAX_QUEUED_CHAT = 100;
+/** Own chat messages that may be on their way; with {@link CHAT_PER_SECOND} and {@link CHAT_BURST} no more than the server takes, even if they arrive together. */
+export const MAX_UNACKNOWLEDGED_CHAT = 15;
+/** Own chat messages sent at once; the server takes 30. */
+export const CHAT_BURST = 15;
+/** Own chat messages a second after that; the server takes 10. */
+export const CHAT_PER_SECOND = 9;
 /** Chat messages kept for showing. */
 export const MAX_KEPT_CHAT = 1000;
 

@@ -10,7 +10,7 @@ export interface NegotiationHost {
   prepare(): void;
   /** What the sending m-lines carry, once they have their mids. */
   describe(): PublishRequest[];
-  /** Sends an offer, gives its answer. */
+  /** Sends an offer, gives its answer. Fails when the way to the server is lost; see {@link Negotiation.hold}. */
   exchange(sdp: string, tracks: PublishRequest[]): Promise<{ sdp: string; tracks: PublishedTrack[] }>;
   /** An answer is in force. `offer` is the text that was sent. */
   answered(tracks: PublishedTrack[], offer: string): void;
@@ -40,6 +40,9 @@ export class Negotiation {
   readonly #connection: RTCPeerConnection;
   readonly #host: NegotiationHost;
   #waiting: Round | null = null;
+  /** Resolves when offers can be sent again; null while they can. */
+  #held: Round | null = null;
+  #losses = 0;
   #running = false;
   #closed = false;
 
@@ -58,9 +61,22 @@ export class Negotiation {
     return done;
   }
 
+  /** The way to the server is lost. An offer under way is kept: whether the server got it is not known. */
+  hold(): void {
+    this.#losses += 1;
+    this.#held ??= newRound();
+  }
+
+  /** There is a way again: an offer that was not answered is sent once more, the same to the letter. */
+  resume(): void {
+    this.#held?.resolve();
+    this.#held = null;
+  }
+
   /** Refuses everything from now on. */
   close(): void {
     this.#closed = true;
+    this.resume();
     this.#waiting?.reject(new RoundtableError("sdk/closed", "The connection is closed."));
     this.#waiting = null;
   }
@@ -82,6 +98,8 @@ export class Negotiation {
   }
 
   async #offer(iceRestart: boolean): Promise<void> {
+    await this.#held?.done;
+    if (this.#closed) throw new RoundtableError("sdk/closed", "The connection is closed.");
     const connection = this.#connection;
     this.#host.prepare();
     await connection.setLocalDescription(await connection.createOffer(iceRestart ? { iceRestart } : {}));
@@ -89,10 +107,22 @@ export class Negotiation {
     if (offer.length > MAX_SDP_BYTES) {
       throw new RoundtableError("sdp/too-large", `The offer has ${offer.length} bytes.`);
     }
-    const answer = await this.#host.exchange(offer, this.#host.describe());
+    const answer = await this.#exchange(offer);
     if (this.#closed) throw new RoundtableError("sdk/closed", "The connection is closed.");
     await connection.setRemoteDescription({ type: "answer", sdp: answer.sdp });
     this.#host.answered(answer.tracks, offer);
+  }
+
+  async #exchange(offer: string): Promise<{ sdp: string; tracks: PublishedTrack[] }> {
+    for (;;) {
+      await this.#held?.done;
+      const losses = this.#losses;
+      try {
+        return await this.#host.exchange(offer, this.#host.describe());
+      } catch (error) {
+        if (this.#losses === losses || this.#closed) throw error;
+      }
+    }
   }
 
   async #rollBack(): Promise<void> {

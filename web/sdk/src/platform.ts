@@ -16,6 +16,9 @@ export interface Clock {
   random(): number;
 }
 
+/** What happened to the way to the server: it is gone, back or another; or the page is looked at again. */
+export type NetworkChange = "offline" | "online" | "changed" | "visible";
+
 /** What the SDK uses of a WebSocket. */
 export interface SocketLike {
   readonly readyState: number;
@@ -39,8 +42,8 @@ export interface Platform {
   receivableCodecs(kind: "audio" | "video"): RTCRtpCodec[];
   /** Calls back with how much of an element is seen, now and at each change; returns the function that ends it. */
   watchPlace(element: Element, callback: (place: Place) => void): () => void;
-  /** Calls back when the network changed under the page; returns the function that ends it. */
-  onNetworkChange(callback: () => void): () => void;
+  /** Calls back when the network changed under the page, or the page woke up; returns the function that ends it. */
+  onNetworkChange(callback: (change: NetworkChange) => void): () => void;
 }
 
 interface NetworkInformation extends EventTarget {
@@ -69,12 +72,21 @@ export function browserPlatform(): Platform {
       const changed = () => {
         if (connection?.type === type) return;
         type = connection?.type;
-        callback();
+        callback("changed");
       };
-      addEventListener("online", callback);
+      const online = () => callback("online");
+      const offline = () => callback("offline");
+      const visible = () => {
+        if (document.visibilityState === "visible") callback("visible");
+      };
+      addEventListener("online", online);
+      addEventListener("offline", offline);
+      document.addEventListener("visibilitychange", visible);
       connection?.addEventListener("change", changed);
       return () => {
-        removeEventListener("online", callback);
+        removeEventListener("online", online);
+        removeEventListener("offline", offline);
+        document.removeEventListener("visibilitychange", visible);
         connection?.removeEventListener("change", changed);
       };
     },

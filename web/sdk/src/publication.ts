@@ -130,14 +130,14 @@ export class SendingLines {
     await this.#lineOf(publication)?.transceiver.sender.replaceTrack(publication.track);
   }
 
-  /** What the lines carry, for the offer just made. */
-  describe(): PublishRequest[] {
+  /** What the lines carry, for the offer just made. With `goOn` tracks of a lost connection keep their ids. */
+  describe(goOn = false): PublishRequest[] {
     return this.#lines.flatMap((line) => {
       const { mid } = line.transceiver;
       if (mid === null || line.publication === null) return [];
-      const { source, muted } = line.publication;
+      const { source, muted, id } = line.publication;
       line.offeredMuted = muted;
-      return [{ mid, source, muted }];
+      return [{ mid, source, muted, ...(goOn && id !== null ? { track: id } : {}) }];
     });
   }
 

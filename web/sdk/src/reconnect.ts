@@ -12,6 +12,7 @@ const FATAL: ReadonlySet<RoundtableErrorCode> = new Set<RoundtableErrorCode>([
   "token/room",
   "token/grant",
   "room/bad-id",
+  "client/replaced",
   "message/bad-json",
   "message/unknown",
   "message/out-of-order",
@@ -22,13 +23,25 @@ const FATAL: ReadonlySet<RoundtableErrorCode> = new Set<RoundtableErrorCode>([
   "sdk/unsupported",
 ]);
 
+/** Reasons for which trying again at once makes it worse, or is too early. */
+const NOT_AT_ONCE: ReadonlySet<RoundtableErrorCode> = new Set<RoundtableErrorCode>([
+  "message/rate",
+  "client/slow",
+  "room/full",
+  "room/too-many",
+  "room/closed",
+  "server/stopping",
+  "server/overloaded",
+  "server/internal",
+]);
+
 /** Decides about attempts to come back; give another one to `new Room` to decide otherwise. */
 export interface ReconnectPolicy {
   /** Milliseconds until attempt number `attempt` (from 1), or null to give up. */
   delay(attempt: number, reason: RoundtableErrorCode, random: number): number | null;
 }
 
-/** Exponential backoff with jitter that gives up only for a reason that will not go away. */
+/** Once at once, then exponential backoff with jitter; gives up only for a reason that will not go away. */
 export class Backoff implements ReconnectPolicy {
   readonly #least: number;
   readonly #most: number;
@@ -40,7 +53,9 @@ export class Backoff implements ReconnectPolicy {
 
   delay(attempt: number, reason: RoundtableErrorCode, random: number): number | null {
     if (FATAL.has(reason)) return null;
-    const full = Math.min(this.#most, this.#least * 2 ** Math.min(attempt - 1, 16));
+    const doublings = attempt - (NOT_AT_ONCE.has(reason) ? 1 : 2);
+    if (doublings < 0) return 0;
+    const full = Math.min(this.#most, this.#least * 2 ** Math.min(doublings, 16));
     // Half fixed, half chance: a server that comes back is not met by everybody at once.
     return full / 2 + (full / 2) * random;
   }

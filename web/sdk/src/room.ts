@@ -1,13 +1,27 @@
 // The façade: a room as an application sees it.
 import { Chat } from "./chat.ts";
+import type { DataMessage, PublishDataOptions } from "./data/hub.ts";
+import type { OutgoingStream } from "./data/outgoing.ts";
+import type { Presence } from "./data/presence.ts";
+import { RoomData } from "./data/room_data.ts";
+import type { RpcHandler, RpcRequest } from "./data/rpc.ts";
+import type { StreamOptions } from "./data/streams.ts";
 import { Emitter } from "./emitter.ts";
 import { RoundtableError, type RoundtableErrorCode } from "./errors.ts";
 import { MAX_SEATS } from "./limits.ts";
 import { LocalParticipant } from "./local.ts";
 import { fetchMembers, type PageWish } from "./members.ts";
-import { browserPlatform, type Platform, type TimerHandle } from "./platform.ts";
-import type { Event, MemberId, MemberStats, RosterPage, ServerMessage, Welcome } from "./protocol.ts";
-import type { LocalTrackPublication } from "./publication.ts";
+import { browserPlatform, type NetworkChange, type Platform, type TimerHandle } from "./platform.ts";
+import type {
+  Event,
+  MemberId,
+  MemberStats,
+  Resumed,
+  RosterPage,
+  ServerMessage,
+  TrackId,
+  Welcome,
+} from "./protocol.ts";
 import { Backoff, type ReconnectPolicy } from "./reconnect.ts";
 import type { RemoteParticipant, RemoteTrackPublication } from "./remote.ts";
 import type { RoomEvents } from "./room_events.ts";
@@ -19,6 +33,11 @@ import { SAY_AGAIN_MS, Views, type ViewWish } from "./views.ts";
 
 /** Where a room stands. */
 export type RoomPhase = "disconnected" | "connecting" | "connected" | "reconnecting";
+
+/** A connection that stood for this long was a good one: the next loss begins with the first attempt again. */
+export const STEADY_MS = 10_000;
+/** Most wishes in one message to the server. */
+const MAX_SUBSCRIBE_CHANGES = 512;
 
 /** Settings of a room; all have a default. */
 export interface RoomOptions {
@@ -40,6 +59,8 @@ interface Attempt {
 export class Room extends Emitter<RoomEvents> {
   readonly localParticipant: LocalParticipant;
   readonly chat: Chat;
+  /** Messages by topics, questions, streams, presence. */
+  readonly data: RoomData;
   readonly #platform: Platform;
   readonly #policy: ReconnectPolicy;
   readonly #options: RoomOptions;
@@ -51,7 +72,11 @@ export class Room extends Emitter<RoomEvents> {
   #phase: RoomPhase = "disconnected";
   #first: Attempt | null = null;
   #attempt = 0;
+  #readyAt = 0;
   #timer: TimerHandle = null;
+  #offNetwork: () => void = () => {};
+  /** Tracks of which the server was told whether they are wanted, while they are there. */
+  readonly #wished = new Set<TrackId>();
   #id = 0;
 
   constructor(options: RoomOptions = {}) {
@@ -70,13 +95,20 @@ export class Room extends Emitter<RoomEvents> {
       (changes) => this.#session?.send({ type: "view", changes }) ?? false,
     );
     this.chat = new Chat(
+      this.#platform.clock,
       () => this.#nextId(),
       (member) => this.#roster.isOwn(member),
     );
     this.chat.on("message", (message) => this.emit("chatMessage", message));
     this.chat.on("changed", () => this.emit("chatChanged"));
+    this.data = new RoomData(this.#platform.clock, {
+      sendData: (header, payload, lossy) => this.#session?.sendData(header, payload, lossy) ?? false,
+      send: (message) => this.#session?.send(message) ?? false,
+      nextId: () => this.#nextId(),
+    });
+    this.data.hub.on("data", (message) => this.emit("data", message));
     this.localParticipant = new LocalParticipant(this.#platform, {
-      publish: (publication) => this.#publish(publication),
+      publish: async (publication) => this.#session?.publish(publication),
       unpublish: async (publication) => this.#session?.unpublish(publication),
       replace: async (publication) => this.#session?.replace(publication),
       mute: (publication) => this.#session?.mute(publication),
@@ -125,16 +157,17 @@ export class Room extends Emitter<RoomEvents> {
     this.#entry = { url, name: options.name, token: options.token };
     this.#phase = "connecting";
     this.#attempt = 0;
+    this.#offNetwork = this.#platform.onNetworkChange((change) => this.#handleNetworkChange(change));
+    this.#session = this.#createSession(this.#entry);
     return new Promise((resolve, reject) => {
       this.#first = { resolve, reject };
-      this.#open();
+      this.#session?.open();
     });
   }
 
   /** Leaves. Devices are stopped unless `keepDevices`. */
   disconnect(options: { keepDevices?: boolean } = {}): void {
     if (this.#phase === "disconnected") return;
-    this.#session?.close(true);
     if (options.keepDevices !== true) this.localParticipant.stop();
     this.#finish(undefined);
   }
@@ -142,6 +175,7 @@ export class Room extends Emitter<RoomEvents> {
   /** Says whether a track is wanted. The server sends nothing of one that is not. */
   setSubscribed(publication: RemoteTrackPublication, wanted: boolean): void {
     publication.handleWanted(wanted);
+    this.#wished.add(publication.id);
     this.#session?.send({ type: "subscribe", changes: [{ track: publication.id, wanted }] });
   }
 
@@ -188,6 +222,44 @@ export class Room extends Emitter<RoomEvents> {
     return this.chat.send(text);
   }
 
+  /** Publishes data to a topic; see {@link DataHub.publish}. */
+  publishData(topic: string, payload: Uint8Array, options?: PublishDataOptions): Promise<void> {
+    return this.data.hub.publish(topic, payload, options);
+  }
+
+  /** Calls `handler` with data of a pattern of topics; returns the function that ends it. */
+  subscribeTopic(pattern: string, handler: (message: DataMessage) => void): () => void {
+    return this.data.hub.subscribe(pattern, handler);
+  }
+
+  /** Answers questions of others; see {@link Rpc.register}. */
+  registerRpcMethod(method: string, handler: RpcHandler): () => void {
+    return this.data.rpc.register(method, handler);
+  }
+
+  /** Asks a member; see {@link Rpc.perform}. */
+  performRpc(request: RpcRequest): Promise<string> {
+    return this.data.rpc.perform(request);
+  }
+
+  /** What members show of themselves at this moment. */
+  get presence(): Presence {
+    return this.data.presence;
+  }
+
+  /** Sends bytes or text that may be long; see {@link Streams.send}. */
+  sendStream(
+    source: string | Uint8Array | AsyncIterable<Uint8Array>,
+    options: StreamOptions,
+  ): OutgoingStream {
+    return this.data.streams.send(source, options);
+  }
+
+  /** Sends a file; see {@link Streams.sendFile}. */
+  sendFile(file: Blob & { readonly name?: string }, options: StreamOptions): OutgoingStream {
+    return this.data.streams.sendFile(file, options);
+  }
+
   /** What the browser measured; null without a connection. */
   async stats(): Promise<ConnectionStats | null> {
     const connection = this.#session?.connection ?? null;
@@ -199,60 +271,71 @@ export class Room extends Emitter<RoomEvents> {
     return this.#session?.connection ?? null;
   }
 
-  async #publish(publication: LocalTrackPublication): Promise<void> {
-    const session = this.#session;
-    try {
-      await session?.publish(publication);
-    } catch (error) {
-      // If the connection broke meanwhile, the next one publishes it.
-      if (session === this.#session) throw error;
-    }
-  }
-
   #nextId(): number {
     this.#id += 1;
     return this.#id;
   }
 
-  #open(): void {
-    const entry = this.#entry;
-    if (entry === null) return;
+  #createSession(entry: { url: string; name: string; token: string | undefined }): Session {
     const options = {
       ...entry,
       configuration: this.#options.configuration ?? {},
       maxSeats: this.#options.maxSeats ?? MAX_SEATS,
+      publications: () => this.localParticipant.publications.values(),
     };
-    const session = new Session(this.#platform, () => this.#nextId(), options, {
+    const session: Session = new Session(this.#platform, () => this.#nextId(), options, {
       onWelcome: (welcome) => this.#handleWelcome(welcome),
+      onResumed: (resumed) => this.#handleResumed(resumed),
+      onMedia: () => this.#subscriptions.reset((mid) => session.track(mid)),
       onMessage: (message) => this.#handleMessage(message),
-      onReady: () => this.#handleReady(session),
+      onReady: () => this.#handleReady(),
+      onData: (stamp, payload, lossy) => this.data.handleData(stamp, payload, lossy),
+      onDataWritable: () => this.data.hub.flush(),
       onWritable: () => this.chat.flush(),
-      onEnd: (error) => this.#handleEnd(error),
+      onChatLost: () => this.chat.handleLost(),
+      onLost: (error) => this.#handleLost(error),
     });
-    this.#session = session;
-    this.#subscriptions.reset((mid) => session.track(mid));
-    session.open(this.localParticipant.publications.values());
+    return session;
   }
 
   #handleWelcome(welcome: Welcome): void {
+    // What was lost on the way may be in the history, which is not here yet.
+    this.chat.setTransmit(null);
     this.localParticipant.handleWelcome(welcome.member.id, welcome.member.name);
     this.chat.handleEpoch(welcome.state.epoch);
     this.#tell(this.#roster.handleState(welcome.member.id, welcome.state));
     this.#views.sayAgain();
-    const unwanted = [...this.#roster.publications()].filter((publication) => !publication.wanted);
-    if (unwanted.length > 0) {
-      const changes = unwanted.map(({ id }) => ({ track: id, wanted: false }));
-      this.#session?.send({ type: "subscribe", changes });
+    this.#sayWanted((publication) => !publication.wanted);
+  }
+
+  /** The server has what it was told; what was said last may be lost, and is said again. */
+  #handleResumed({ member, state }: Resumed): void {
+    if (state !== undefined) {
+      this.chat.handleEpoch(state.epoch);
+      this.#tell(this.#roster.handleState(member.id, state));
+    }
+    this.#views.repeat();
+    this.#sayWanted((publication) => this.#wished.has(publication.id));
+  }
+
+  #sayWanted(which: (publication: RemoteTrackPublication) => boolean): void {
+    const changes = [...this.#roster.publications()]
+      .filter(which)
+      .map(({ id, wanted }) => ({ track: id, wanted }));
+    for (let from = 0; from < changes.length; from += MAX_SUBSCRIBE_CHANGES) {
+      this.#session?.send({ type: "subscribe", changes: changes.slice(from, from + MAX_SUBSCRIBE_CHANGES) });
     }
   }
 
-  #handleReady(session: Session): void {
-    if (session !== this.#session) return;
+  #handleReady(): void {
     this.#openChat();
+    const own = this.localParticipant.id;
+    if (own !== null) this.data.hub.handleReady(own);
     const first = this.#first;
     this.#first = null;
-    this.#attempt = 0;
+    if (this.#phase === "connected") return;
     this.#phase = "connected";
+    this.#readyAt = this.#platform.clock.now();
     this.emit(first === null ? "reconnected" : "connected");
     first?.resolve();
   }
@@ -273,12 +356,18 @@ export class Room extends Emitter<RoomEvents> {
         this.chat.handleHistory(message.messages);
         if (message.complete) this.#openChat();
         break;
+      case "doc":
+        this.data.handleDoc(message);
+        break;
       case "error":
+        if (message.id !== undefined) this.data.handleRefused(message.id, message.code, message.message);
         if (message.code === "view/rate") {
           this.#views.sayAgain(SAY_AGAIN_MS);
           break;
         }
         if (message.id !== undefined && this.chat.handleError(message.id, message.code)) break;
+        // Both ended the track, or it was said again: there is nothing to be done.
+        if (message.code === "track/unknown") break;
         if (!message.fatal) this.emit("warning", new RoundtableError(message.code, message.message));
         break;
     }
@@ -299,9 +388,11 @@ export class Room extends Emitter<RoomEvents> {
     for (const change of changes) {
       switch (change.type) {
         case "joined":
+          this.data.handleJoined();
           this.emit("participantJoined", change.participant);
           break;
         case "left":
+          this.data.handleLeft(change.participant.id);
           this.emit("participantLeft", change.participant);
           break;
         case "listed":
@@ -320,6 +411,7 @@ export class Room extends Emitter<RoomEvents> {
         case "unpublished":
           this.#subscriptions.release(change.publication);
           this.#views.forget(change.publication.id);
+          this.#wished.delete(change.publication.id);
           this.emit("trackUnpublished", change.publication, change.participant);
           break;
         case "muted":
@@ -335,18 +427,18 @@ export class Room extends Emitter<RoomEvents> {
     }
   }
 
-  #handleEnd(error: RoundtableError): void {
-    this.#session = null;
-    this.chat.setTransmit(null);
-    this.#subscriptions.releaseAll();
+  #handleLost(error: RoundtableError): void {
+    this.data.hub.handleLost();
     const first = this.#first;
     if (first !== null) {
       this.#finish(error.code);
       first.reject(error);
       return;
     }
-    this.#attempt += 1;
     const { clock } = this.#platform;
+    // One that breaks again at once is not tried at once again and again.
+    if (this.#phase === "connected" && clock.now() - this.#readyAt >= STEADY_MS) this.#attempt = 0;
+    this.#attempt += 1;
     const delay = this.#policy.delay(this.#attempt, error.code, clock.random());
     if (delay === null) {
       this.#finish(error.code);
@@ -354,13 +446,34 @@ export class Room extends Emitter<RoomEvents> {
     }
     const delayMs = Math.max(delay, error.reconnectAfterMs ?? 0);
     this.#phase = "reconnecting";
+    this.#timer = clock.set(() => this.#comeBack(), delayMs);
     this.emit("reconnecting", { attempt: this.#attempt, delayMs, code: error.code });
-    this.#timer = clock.set(() => this.#open(), delayMs);
+  }
+
+  #comeBack(): void {
+    this.#platform.clock.clear(this.#timer);
+    this.#timer = null;
+    this.#session?.open();
+  }
+
+  /** With another network, or before somebody's eyes, an attempt is not put off. */
+  #handleNetworkChange(change: NetworkChange): void {
+    this.#session?.handleNetworkChange(change);
+    if (this.#phase !== "reconnecting") return;
+    const isUnderWay = this.#timer === null;
+    // An attempt over a network that is not there any more leads nowhere.
+    if (change === "online" || change === "changed" || (change === "visible" && !isUnderWay))
+      this.#comeBack();
   }
 
   #finish(code: RoundtableErrorCode | undefined): void {
     this.#platform.clock.clear(this.#timer);
+    this.#timer = null;
+    this.#offNetwork();
+    this.data.handleClosed();
+    this.#session?.close();
     this.#session = null;
+    this.#wished.clear();
     this.chat.setTransmit(null);
     this.#subscriptions.releaseAll();
     this.#phase = "disconnected";

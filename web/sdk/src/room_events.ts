@@ -1,4 +1,5 @@
 // What a room tells.
+import type { DataMessage } from "./data/hub.ts";
 import type { RoundtableError, RoundtableErrorCode } from "./errors.ts";
 import type { ChatMessage, MemberId } from "./protocol.ts";
 import type { RemoteParticipant, RemoteTrackPublication } from "./remote.ts";
@@ -8,7 +9,7 @@ export interface RoomEvents {
   connected: [];
   /** The connection was lost; the next attempt begins after `delayMs`. */
   reconnecting: [info: { attempt: number; delayMs: number; code: RoundtableErrorCode }];
-  /** Back, as a new member with the same tracks. */
+  /** Back with the same tracks: as the same member if the server still kept the place (`Room.localParticipant.id` tells). */
   reconnected: [];
   /** Over: without a code by `disconnect`, else for a reason that trying again does not cure. */
   disconnected: [code: RoundtableErrorCode | undefined];
@@ -36,6 +37,8 @@ export interface RoomEvents {
   chatMessage: [ChatMessage];
   /** The list of messages, or the state of own ones, changed; see `Room.chat`. */
   chatChanged: [];
+  /** Somebody published data, to whichever topic. */
+  data: [DataMessage];
   /** Own tracks changed. */
   localTracksChanged: [];
   /** The server refused something that no call waits for. */
@@ -62,6 +65,7 @@ export const RoomEvent = {
   DominantSpeakerChanged: "dominantSpeakerChanged",
   ChatMessage: "chatMessage",
   ChatChanged: "chatChanged",
+  Data: "data",
   LocalTracksChanged: "localTracksChanged",
   Warning: "warning",
 } as const satisfies Record<string, keyof RoomEvents>;

@@ -131,9 +131,19 @@ export class Roster {
       }
       case "dominantSpeaker":
         return this.#lead(event.member);
+      case "restarted":
+        return this.#handleRestart(event);
       default:
         return [];
     }
+  }
+
+  /** Those are there who were when the server ended, but nobody speaks. */
+  #handleRestart({ seq, members, viewers, tracks }: Extract<Event, { type: "restarted" }>): RosterChange[] {
+    if (this.#member === null) return [];
+    const quiet = { speaking: [], dominantSpeaker: null, closed: false };
+    const state = { room: "", epoch: this.#epoch, seq, members, viewers, tracks, ...quiet };
+    return this.handleState(this.#member, state);
   }
 
   #handleAudience(event: Extract<Event, { type: "audience" }>): RosterChange[] {

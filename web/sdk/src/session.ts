@@ -1,35 +1,50 @@
-// One membership: a signalling socket and a peer connection that live and die together.
-import { MessageChannel } from "./channel.ts";
-import { RoundtableError, type RoundtableErrorCode, toRoundtableError } from "./errors.ts";
+// One stay in a room: it outlives the sockets and the peer connections it has one after the other.
+import { fromBase64, toBase64 } from "./data/frame.ts";
+import { RoundtableError, toRoundtableError } from "./errors.ts";
+import { Heard } from "./heard.ts";
 import { MAX_SEATS } from "./limits.ts";
-import { Negotiation } from "./negotiation.ts";
-import type { Platform, TimerHandle } from "./platform.ts";
-import {
-  CHAT_CHANNEL_LABEL,
-  type ClientMessage,
-  type MemberStats,
-  type ServerMessage,
-  type TrackSource,
-  type Welcome,
+import { Media } from "./media.ts";
+import type { NetworkChange, Platform } from "./platform.ts";
+import type {
+  ClientMessage,
+  DataHeader,
+  DataStamp,
+  Grants,
+  MemberStats,
+  Resumed,
+  ResumeTicket,
+  ServerMessage,
+  Welcome,
 } from "./protocol.ts";
-import { type LocalTrackPublication, SendingLines } from "./publication.ts";
-import { Seats } from "./seats.ts";
+import type { LocalTrackPublication } from "./publication.ts";
 import { Signal } from "./signal.ts";
+import { Unconfirmed } from "./unconfirmed.ts";
 
-/** A path that stays broken for this long gets new candidates. */
-export const ICE_RESTART_AFTER_MS = 2_000;
+/** A data channel that is not open by then is done without. */
+export const DATA_CHANNEL_WITHIN_MS = 3_000;
 
 /** What a session tells its room. */
 export interface SessionHandlers {
+  /** In the room as a new member: what was known of an earlier membership is void. */
   onWelcome(welcome: Welcome): void;
+  /** In the room as the same member; what was missed follows. */
+  onResumed(resumed: Resumed): void;
+  /** There is another peer connection, or none: nothing is received on the m-lines of the one before. */
+  onMedia(): void;
   /** Everything else the server says, by whichever way. */
   onMessage(message: ServerMessage): void;
-  /** The first answer is in force. */
+  /** Socket and peer connection stand. */
   onReady(): void;
+  /** Data came, by whichever way. */
+  onData(stamp: DataStamp, payload: Uint8Array, lossy: boolean): void;
+  /** Data can be sent (again). */
+  onDataWritable(): void;
   /** Chat can be sent (again). */
   onWritable(): void;
-  /** Over; nothing follows. */
-  onEnd(error: RoundtableError): void;
+  /** Chat that was sent may not have arrived. */
+  onChatLost(): void;
+  /** The socket or the peer connection is lost: {@link Session.open} tries to come back. */
+  onLost(error: RoundtableError): void;
 }
 
 /** How to enter. */
@@ -39,220 +54,361 @@ export interface SessionOptions {
   readonly token: string | undefined;
   readonly configuration: RTCConfiguration;
   readonly maxSeats: number;
+  /** The own tracks of now. */
+  readonly publications: () => Iterable<LocalTrackPublication>;
 }
 
-/** From hello to the end. It is never repaired, but replaced by another. */
+/** What is known of a membership, and survives the loss of its socket. */
+interface Membership {
+  readonly welcome: Welcome;
+  readonly ticket: ResumeTicket | undefined;
+  epoch: number;
+  heard: Heard;
+  grants: Grants;
+  iceServers: RTCIceServer[];
+}
+
+/**
+ * Socket and peer connection are lost and found apart. Whatever is lost, another socket is opened, which also brings the
+ * events and the chat that were missed; the peer connection stays if both ends still have it, else another one carries on
+ * with the same tracks.
+ */
 export class Session {
   readonly #platform: Platform;
+  readonly #nextId: () => number;
   readonly #options: SessionOptions;
   readonly #handlers: SessionHandlers;
-  readonly #signal: Signal;
-  #connection: RTCPeerConnection | null = null;
-  #negotiation: Negotiation | null = null;
-  #lines: SendingLines | null = null;
-  #seats: Seats | null = null;
-  #channel: MessageChannel | null = null;
-  #restart: TimerHandle = null;
-  #offNetwork: () => void = () => {};
-  #mayPublish: (source: TrackSource) => boolean = () => true;
+  readonly #unconfirmed = new Unconfirmed();
   /** Nonces of chat messages that went by the socket and are not acknowledged. */
   readonly #chatBySocket = new Set<number>();
-  #ended = false;
+  #membership: Membership | null = null;
+  #signal: Signal | null = null;
+  /** Whether the server has answered the hello on the present socket. */
+  #isEntered = false;
+  #media: Media | null = null;
+  /** A broken peer connection that the server may still know. */
+  #former: Media | null = null;
+  /** Whether the server may have sent chat into a peer connection that was broken. */
+  #mayMissChat = false;
+  #isClosed = false;
+  #mediaSince = 0;
 
   constructor(platform: Platform, nextId: () => number, options: SessionOptions, handlers: SessionHandlers) {
     this.#platform = platform;
+    this.#nextId = nextId;
     this.#options = options;
     this.#handlers = handlers;
-    this.#signal = new Signal(platform, nextId);
   }
 
   /** The peer connection; null before `welcome`. */
   get connection(): RTCPeerConnection | null {
-    return this.#connection;
+    return this.#media?.connection ?? null;
   }
 
-  /** Enters the room with these tracks. */
-  open(publications: Iterable<LocalTrackPublication>): void {
-    const { url, name, token, maxSeats } = this.#options;
-    this.#signal.on("message", (message) => {
-      if (message.type === "welcome") {
-        this.#handlers.onWelcome(message);
-        void this.#begin(message, publications);
-      } else {
-        this.#handleMessage(message);
-      }
+  /** Opens a socket and enters the room with it, as the same member if the server still knows it. */
+  open(): void {
+    this.#dropSocket();
+    const signal = new Signal(this.#platform, this.#nextId);
+    this.#signal = signal;
+    signal.on("message", (message) => {
+      if (this.#signal === signal) this.#handleSignal(message);
     });
-    this.#signal.on("closed", (error) => this.#end(error));
-    const hello = {
+    signal.on("closed", (error) => {
+      if (this.#signal === signal) this.#lose(error);
+    });
+    const { url, name, token, maxSeats } = this.#options;
+    const { ticket, epoch, heard } = this.#membership ?? {};
+    const resume =
+      ticket === undefined || epoch === undefined || heard === undefined
+        ? {}
+        : { resume: { token: ticket.token, epoch, seq: heard.allTo } };
+    signal.open(url, {
       name,
       maxSeats: Math.min(maxSeats, MAX_SEATS),
       ...(token === undefined ? {} : { token }),
-    };
-    this.#signal.open(url, hello);
+      ...resume,
+    });
   }
 
-  /** Says something over the socket. */
+  /** Says something over the socket; false when there is none. */
   send(message: ClientMessage): boolean {
-    return this.#signal.send(message);
+    return this.#isEntered && this.#signal?.send(message) === true;
   }
 
   /** Says a chat message: over the data channel when it is open, else over the socket. */
   sendChat(message: Extract<ClientMessage, { type: "chat" }>): boolean {
     // What is still on its way by the socket must not be overtaken by the channel.
-    if (this.#channel?.isOpen === true && this.#chatBySocket.size === 0) return this.#channel.send(message);
-    const isSent = this.#signal.send(message);
+    if (this.#media?.isChannelOpen === true && this.#chatBySocket.size === 0)
+      return this.#media.sendChat(message);
+    const isSent = this.send(message);
     if (isSent) this.#chatBySocket.add(message.nonce);
     return isSent;
   }
 
+  /**
+   * Sends data over its channel, or over the socket where that does not open; false when it must wait. What went by the
+   * socket would be overtaken by the channel, so it is given some time.
+   */
+  sendData(header: DataHeader, payload: Uint8Array, lossy: boolean): boolean {
+    if (this.#media?.isDataOpen(lossy) === true) return this.#media.sendData(header, payload, lossy);
+    const isLate = this.#platform.clock.now() - this.#mediaSince > DATA_CHANNEL_WITHIN_MS;
+    return (
+      isLate &&
+      this.send({ type: "data", ...header, payload: toBase64(payload), ...(lossy ? { lossy } : {}) })
+    );
+  }
+
+  /** Publishes a track. One that a broken connection catches is published by the next. */
   async publish(publication: LocalTrackPublication): Promise<void> {
-    if (!this.#mayPublish(publication.source)) {
+    if (this.#membership !== null && !mayPublish(this.#membership.grants, publication)) {
       throw new RoundtableError("track/forbidden", "You may not publish this in this room.");
     }
-    await this.#lines?.add(publication);
-    await this.#negotiation?.negotiate();
+    const media = this.#media;
+    if (media?.isAlive !== true) return;
+    try {
+      await media.publish(publication);
+    } catch (error) {
+      if (media.isAlive && media === this.#media) throw error;
+    }
   }
 
   async unpublish(publication: LocalTrackPublication): Promise<void> {
-    if (publication.id !== null) this.send({ type: "unpublish", tracks: [publication.id] });
-    await this.#lines?.remove(publication);
+    if (publication.id !== null) this.#unpublish(publication.id);
+    await this.#media?.unpublish(publication);
   }
 
   /** Tells the server whether a track is muted; before it has an id, the answer's arrival does. */
   mute({ id, muted }: LocalTrackPublication): void {
-    if (id !== null) this.send({ type: "mute", track: id, muted });
+    if (id === null) return;
+    this.#unconfirmed.mute(id, muted);
+    this.send({ type: "mute", track: id, muted });
   }
 
   async replace(publication: LocalTrackPublication): Promise<void> {
-    await this.#lines?.replace(publication);
+    await this.#media?.replace(publication);
   }
 
   /** What the server measured of this membership. */
   serverStats(): Promise<MemberStats> {
-    return this.#signal.stats();
+    const closed = new RoundtableError("sdk/closed", "The room is not connected.");
+    return (this.#isEntered ? this.#signal?.stats() : undefined) ?? Promise.reject(closed);
   }
 
   /** The track of a receiving m-line. */
   track(mid: string): MediaStreamTrack | undefined {
-    return this.#seats?.track(mid);
+    return this.#media?.track(mid);
   }
 
-  /** Leaves; no `onEnd` follows. */
-  close(leave: boolean): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#signal.close(leave);
-    this.#shut();
+  /** The network changed: the socket is probed, and the media gets another path. */
+  handleNetworkChange(change: NetworkChange): void {
+    this.#signal?.probe();
+    if (change === "online" || change === "changed") this.#media?.restartIce();
   }
 
-  async #begin(welcome: Welcome, publications: Iterable<LocalTrackPublication>): Promise<void> {
-    try {
-      this.#connect(welcome);
-      const { publish, sources } = welcome.grants;
-      this.#mayPublish = (source) => publish && (sources?.includes(source) ?? true);
-      for (const publication of publications) {
-        if (this.#mayPublish(publication.source)) await this.#lines?.add(publication);
-      }
-      this.#openChannel();
-      this.#seats?.want(welcome.seats);
-      this.#seats?.wantVoices(welcome.voiceSlots);
-      await this.#negotiation?.negotiate();
-      if (!this.#ended) this.#handlers.onReady();
-    } catch (error) {
-      this.#end(toRoundtableError(error, "sdk/unsupported"));
+  /** Leaves; nothing follows. */
+  close(): void {
+    this.#isClosed = true;
+    this.#isEntered = false;
+    this.#signal?.close(true);
+    this.#signal = null;
+    this.#closeMedia();
+  }
+
+  #handleSignal(message: ServerMessage): void {
+    if (message.type === "welcome") this.#handleWelcome(message);
+    else if (message.type === "resumed") this.#handleResumed(message);
+    else this.#handleMessage(message);
+  }
+
+  #handleWelcome(welcome: Welcome): void {
+    const { grants, iceServers, resume, state } = welcome;
+    this.#closeMedia();
+    this.#unconfirmed.clear();
+    this.#membership = {
+      welcome,
+      ticket: resume,
+      epoch: state.epoch,
+      heard: new Heard(state.seq),
+      grants,
+      iceServers,
+    };
+    this.#isEntered = true;
+    this.#handlers.onWelcome(welcome);
+    void this.#connect(this.#membership, false);
+  }
+
+  #handleResumed(resumed: Resumed): void {
+    const membership = this.#membership;
+    if (membership === null) return;
+    const { state, grants, iceServers, media: isKept, slots } = resumed;
+    if (state !== undefined) {
+      membership.epoch = state.epoch;
+      membership.heard = new Heard(state.seq);
     }
+    membership.grants = grants;
+    membership.iceServers = iceServers;
+    this.#isEntered = true;
+    this.#handlers.onResumed(resumed);
+    for (const message of this.#unconfirmed.messages()) this.send(message);
+    const media = this.#media;
+    // The server may not have got the first offer.
+    if (media?.isAlive === true && (isKept || !media.isAnswered)) {
+      this.#handlers.onMessage({ type: "slots", changes: slots });
+      media.resume();
+      if (media.isAnswered) this.#settle();
+      return;
+    }
+    this.#mayMissChat = isKept;
+    void this.#connect(membership, true);
   }
 
-  #connect(welcome: Welcome): void {
-    const connection = this.#platform.createConnection({
-      iceServers: welcome.iceServers,
-      bundlePolicy: "max-bundle",
-      ...this.#options.configuration,
-    });
-    this.#connection = connection;
-    const lines = new SendingLines(connection, this.#platform);
-    const seats = new Seats(connection, this.#platform);
-    this.#lines = lines;
-    this.#seats = seats;
-    this.#negotiation = new Negotiation(connection, {
-      prepare: () => seats.grow(),
-      describe: () => lines.describe(),
-      exchange: (sdp, tracks) => this.#signal.offer(sdp, tracks),
-      answered: (tracks, offer) => {
-        seats.measure(offer);
-        const { unpublish, mute } = lines.handlePublished(tracks);
-        if (unpublish.length > 0) this.send({ type: "unpublish", tracks: unpublish });
-        for (const publication of mute) this.mute(publication);
+  /** Makes a peer connection, in place of one before if this member had one. */
+  async #connect(membership: Membership, fresh: boolean): Promise<void> {
+    let media: Media | null = null;
+    try {
+      media = this.#createMedia(membership, fresh);
+      const publications = [...this.#options.publications()];
+      await media.begin(publications.filter((publication) => mayPublish(membership.grants, publication)));
+    } catch (error) {
+      // Whatever ended it before the answer has been told already.
+      if (media === null || (media === this.#media && media.isAlive)) {
+        media?.giveUp();
+        this.#lose(toRoundtableError(error, "sdk/unsupported"));
+      }
+      return;
+    }
+    if (media !== this.#media || !media.isAlive || !this.#isEntered) return;
+    // From now on nothing more goes into the broken one: whoever comes back now misses nothing.
+    if (this.#mayMissChat) this.open();
+    else this.#settle();
+  }
+
+  /** Both ends have the same socket and the same peer connection. */
+  #settle(): void {
+    this.#mayMissChat = false;
+    this.#former?.close();
+    this.#former = null;
+    this.#handlers.onReady();
+  }
+
+  #createMedia({ welcome, iceServers }: Membership, fresh: boolean): Media {
+    const before = this.#media;
+    const wasAlive = before?.isAlive === true;
+    before?.giveUp();
+    // One that never stood has nobody to tell of its end.
+    if (before?.isAnswered === true) this.#former = before;
+    else before?.close();
+    const configuration = { iceServers, ...this.#options.configuration };
+    const { seats, voiceSlots } = welcome;
+    const media: Media = new Media(
+      this.#platform,
+      { configuration, fresh, seats, voiceSlots },
+      {
+        offer: (sdp, tracks, isNews) =>
+          this.#signal?.offer(sdp, tracks, isNews) ??
+          Promise.reject(new RoundtableError("sdk/closed", "The connection is closed.")),
+        unpublish: (track) => this.#unpublish(track),
+        mute: (publication) => this.mute(publication),
+        onMessage: (message) => this.#handleMessage(message),
+        onWritable: () => this.#handlers.onWritable(),
+        onDoubt: () => this.#signal?.probe(),
+        onData: (stamp, payload, lossy) => this.#handleData(stamp, payload, lossy),
+        onDataWritable: () => this.#handlers.onDataWritable(),
+        onFailed: (error) => this.#loseMedia(media, error),
       },
-    });
-    connection.onconnectionstatechange = () => this.#handleConnectionState(connection.connectionState);
-    this.#offNetwork = this.#platform.onNetworkChange(() => {
-      this.#signal.probe();
-      this.#restartIce();
-    });
-  }
-
-  #openChannel(): void {
-    const channel = this.#connection?.createDataChannel(CHAT_CHANNEL_LABEL, { ordered: true });
-    if (channel === undefined) return;
-    this.#channel = new MessageChannel(channel, {
-      onMessage: (message) => this.#handleMessage(message),
-      onWritable: () => this.#handlers.onWritable(),
-    });
+    );
+    this.#media = media;
+    this.#mediaSince = this.#platform.clock.now();
+    this.#handlers.onMedia();
+    if (wasAlive) this.#handlers.onChatLost();
+    return media;
   }
 
   #handleMessage(message: ServerMessage): void {
-    if (this.#ended) return;
-    if (message.type === "chat" && message.nonce !== undefined) this.#chatBySocket.delete(message.nonce);
-    if (message.type === "error" && message.id !== undefined) this.#chatBySocket.delete(message.id);
-    if (message.type === "growSeats" && this.#seats?.want(message.seats) === true) this.#negotiateOrEnd();
-    if (message.type === "layers") this.#lines?.handleLayers(message.track, message.encodings);
+    if (this.#isClosed) return;
+    switch (message.type) {
+      case "event":
+        if (this.#membership?.heard.note(message.event.seq) === false) return;
+        this.#unconfirmed.handleEvent(message.event);
+        break;
+      case "chat": {
+        const isOwn = message.message.member === this.#membership?.welcome.member.id;
+        const nonce = message.nonce ?? (isOwn ? message.message.nonce : undefined);
+        if (nonce !== undefined) this.#chatBySocket.delete(nonce);
+        const isNews = this.#membership?.heard.note(message.message.seq) ?? true;
+        // One that was sent again is acknowledged again.
+        if (!isNews && nonce === undefined) return;
+        break;
+      }
+      case "error":
+        if (message.id !== undefined) this.#chatBySocket.delete(message.id);
+        break;
+      case "data": {
+        const { topic, from, id, n, payload, lossy } = message;
+        const stamp = { topic, from, ...(id === undefined ? {} : { id }), ...(n === undefined ? {} : { n }) };
+        this.#handleData(stamp, fromBase64(payload), lossy === true);
+        return;
+      }
+      case "growSeats":
+        this.#media?.handleGrowth(message.seats);
+        break;
+      case "layers":
+        this.#media?.handleLayers(message.track, message.encodings);
+        break;
+      case "mediaLost":
+        // Before the answer it is the one before that is meant.
+        if (this.#media?.isAnswered === true) {
+          this.#loseMedia(this.#media, new RoundtableError(message.code, message.message));
+        }
+        return;
+    }
     this.#handlers.onMessage(message);
   }
 
-  #handleConnectionState(state: RTCPeerConnectionState): void {
-    this.#platform.clock.clear(this.#restart);
-    if (state === "failed") {
-      this.#end(new RoundtableError("sdk/media-failed", "Sound and pictures could not get through."));
-    } else if (state === "disconnected") {
-      this.#restart = this.#platform.clock.set(() => this.#restartIce(), ICE_RESTART_AFTER_MS);
-    }
+  #handleData(stamp: DataStamp, payload: Uint8Array, lossy: boolean): void {
+    if (!this.#isClosed) this.#handlers.onData(stamp, payload, lossy);
   }
 
-  #restartIce(): void {
-    // Before the first answer there is nothing to restart.
-    if (this.#connection?.currentRemoteDescription) this.#negotiateOrEnd({ iceRestart: true });
+  #unpublish(track: string): void {
+    this.#unconfirmed.unpublish(track);
+    this.send({ type: "unpublish", tracks: [track] });
   }
 
-  #negotiateOrEnd(options: { iceRestart?: boolean } = {}): void {
-    this.#negotiation?.negotiate(options).catch((error: unknown) => {
-      const { code, message } = toRoundtableError(error, "sdk/negotiation");
-      if (isWorthANewSession(code)) this.#end(new RoundtableError(code, message));
-    });
+  #loseMedia(media: Media | null, error: RoundtableError): void {
+    if (media === null || media !== this.#media || !media.isAlive) return;
+    media.giveUp();
+    this.#handlers.onChatLost();
+    // Without a socket the way back has begun already.
+    if (this.#isEntered) this.#lose(error);
   }
 
-  #end(error: RoundtableError): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#signal.close(true);
-    this.#shut();
-    this.#handlers.onEnd(error);
+  #lose(error: RoundtableError): void {
+    this.#dropSocket();
+    if (this.#membership?.ticket === undefined) this.#closeMedia();
+    this.#handlers.onLost(error);
   }
 
-  #shut(): void {
-    this.#platform.clock.clear(this.#restart);
-    this.#offNetwork();
-    this.#negotiation?.close();
-    this.#channel?.close();
-    const connection = this.#connection;
-    if (connection !== null) {
-      connection.onconnectionstatechange = null;
-      connection.close();
-    }
+  #dropSocket(): void {
+    this.#isEntered = false;
+    this.#signal?.close(false);
+    this.#signal = null;
+    this.#media?.hold();
+    if (this.#chatBySocket.size === 0) return;
+    this.#chatBySocket.clear();
+    this.#handlers.onChatLost();
+  }
+
+  #closeMedia(): void {
+    const hadMedia = this.#media !== null;
+    this.#media?.close();
+    this.#former?.close();
+    this.#media = null;
+    this.#former = null;
+    this.#mayMissChat = false;
+    if (hadMedia) this.#handlers.onMedia();
   }
 }
 
-/** A refused growth leaves everything as it was; a lost answer does not. */
-function isWorthANewSession(code: RoundtableErrorCode): boolean {
-  return code === "sdk/negotiation" || code === "sdp/changed" || code === "sdk/media-failed";
+function mayPublish({ publish, sources }: Grants, { source }: LocalTrackPublication): boolean {
+  return publish && (sources?.includes(source) ?? true);
 }

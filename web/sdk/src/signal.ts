@@ -14,12 +14,14 @@ import {
 export const PING_INTERVAL_MS = 10_000;
 /** A socket on which nothing came for this long is dead. */
 export const SILENCE_MS = 25_000;
-/** From opening the socket to `welcome`. */
+/** From opening the socket to `welcome` or `resumed`. */
 export const WELCOME_TIMEOUT_MS = 10_000;
 /** From an offer to its answer. */
 export const ANSWER_TIMEOUT_MS = 10_000;
 /** After the server's last word, its close frame is awaited this long. */
 export const FAREWELL_MS = 1_000;
+/** Close code of an SDK that means to come back: the server keeps its place. A browser that leaves says 1000 or 1001. */
+export const CLOSE_TO_RETURN = 4000;
 /** After a change of network, from a ping to any sign of life. */
 export const PROBE_TIMEOUT_MS = 4_000;
 
@@ -31,6 +33,7 @@ const CLOSE_CODES: ReadonlyMap<number, RoundtableErrorCode> = new Map([
   [4400, "message/unknown"],
   [4403, "hello/forbidden"],
   [4408, "client/silent"],
+  [4409, "client/replaced"],
   [4413, "client/slow"],
   [4429, "message/rate"],
   [4500, "server/internal"],
@@ -48,13 +51,13 @@ interface Pending<Reply> {
 }
 
 interface SignalEvents {
-  /** A message that is no answer or pong. `welcome` is the first. */
+  /** A message that is no answer or pong. `welcome` or `resumed` is the first. */
   message: [ServerMessage];
   /** The socket is gone; nothing follows. */
   closed: [RoundtableError];
 }
 
-/** The signalling connection of one membership. It never reconnects: a new one is made instead. */
+/** One signalling connection. It never reconnects: a new one is made instead. */
 export class Signal extends Emitter<SignalEvents> {
   readonly #platform: Platform;
   readonly #nextId: () => number;
@@ -75,7 +78,7 @@ export class Signal extends Emitter<SignalEvents> {
     this.#nextId = nextId;
   }
 
-  /** Opens the socket and says hello. The outcome comes as `message` (welcome) or `closed`. */
+  /** Opens the socket and says hello. The outcome comes as `message` (welcome or resumed) or `closed`. */
   open(url: string, hello: Hello): void {
     let socket: SocketLike;
     try {
@@ -102,7 +105,7 @@ export class Signal extends Emitter<SignalEvents> {
   }
 
   /** Sends an offer and waits for its answer. */
-  offer(sdp: string, tracks: PublishRequest[]): Promise<Answer> {
+  offer(sdp: string, tracks: PublishRequest[], fresh = false): Promise<Answer> {
     const id = this.#nextId();
     return new Promise((resolve, reject) => {
       const timer = this.#platform.clock.set(
@@ -110,7 +113,7 @@ export class Signal extends Emitter<SignalEvents> {
         ANSWER_TIMEOUT_MS,
       );
       this.#answers.set(id, { resolve, reject, timer });
-      if (!this.send({ type: "offer", id, sdp, tracks })) {
+      if (!this.send({ type: "offer", id, sdp, tracks, ...(fresh ? { fresh } : {}) })) {
         this.#settle(id)?.reject(new RoundtableError("sdk/closed", "The connection is closed."));
       }
     });
@@ -143,10 +146,13 @@ export class Signal extends Emitter<SignalEvents> {
     }, PROBE_TIMEOUT_MS);
   }
 
-  /** Ends the connection, telling the server if `leave` is given. No `closed` event follows. */
+  /** Leaves, or else means to come back over another socket. No `closed` event follows. */
   close(leave: boolean): void {
     if (leave) this.send({ type: "leave" });
-    this.#shut(new RoundtableError("sdk/closed", "The room was left."));
+    this.#shut(
+      new RoundtableError("sdk/closed", "The connection was closed."),
+      leave ? 1000 : CLOSE_TO_RETURN,
+    );
   }
 
   #handleText(data: unknown): void {
@@ -167,6 +173,7 @@ export class Signal extends Emitter<SignalEvents> {
       case "pong":
         return;
       case "welcome":
+      case "resumed":
         this.#welcomed = true;
         this.#schedulePing();
         break;
@@ -231,11 +238,11 @@ export class Signal extends Emitter<SignalEvents> {
 
   #end(error: RoundtableError): void {
     if (this.#closed) return;
-    this.#shut(error);
+    this.#shut(error, CLOSE_TO_RETURN);
     this.emit("closed", error);
   }
 
-  #shut(error: RoundtableError): void {
+  #shut(error: RoundtableError, code: number): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#platform.clock.clear(this.#timer);
@@ -245,7 +252,7 @@ export class Signal extends Emitter<SignalEvents> {
     const socket = this.#socket;
     if (socket !== null) {
       socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
-      socket.close(1000);
+      socket.close(code);
     }
   }
 }

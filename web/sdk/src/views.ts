@@ -9,6 +9,8 @@ export const GATHER_MS = 200;
 export const SAY_AGAIN_MS = 1_000;
 /** Changes in one message; the server takes 128. */
 const MAX_CHANGES = 128;
+/** In place of what was said, when it may not have arrived. */
+const UNSURE = "?";
 /** Sides beyond this are told as this. */
 const MAX_SIDE = 65_535;
 
@@ -66,6 +68,16 @@ export class Views {
   /** The server knows nothing (any more): everything is said anew. */
   sayAgain(afterMs = GATHER_MS): void {
     for (const look of this.#looks.values()) look.said = "";
+    this.#sayAllAfter(afterMs);
+  }
+
+  /** The server may have missed what was said last: everything that ever was is said once more. */
+  repeat(): void {
+    for (const look of this.#looks.values()) if (look.said !== "") look.said = UNSURE;
+    this.#sayAllAfter(GATHER_MS);
+  }
+
+  #sayAllAfter(afterMs: number): void {
     this.#clock.clear(this.#timer);
     this.#timer = null;
     this.#saySoon(afterMs);

@@ -1,13 +1,16 @@
 import { describe, expect, test } from "vitest";
-import { Chat } from "../src/chat.ts";
-import { MAX_QUEUED_CHAT } from "../src/limits.ts";
+import { CHAT_REST_MS, Chat } from "../src/chat.ts";
+import { CHAT_PER_SECOND, MAX_QUEUED_CHAT, MAX_UNACKNOWLEDGED_CHAT } from "../src/limits.ts";
 import type { ChatMessage, ClientMessage } from "../src/protocol.ts";
+import { FakeClock } from "./fakes.ts";
 
 type Sent = Extract<ClientMessage, { type: "chat" }>;
 
 function setUp() {
   let nonce = 0;
+  const clock = new FakeClock();
   const chat = new Chat(
+    clock,
     () => {
       nonce += 1;
       return nonce;
@@ -16,7 +19,7 @@ function setUp() {
   );
   const sent: Sent[] = [];
   const open = () => chat.setTransmit((message) => sent.push(message) > 0);
-  return { chat, sent, open };
+  return { chat, sent, open, clock };
 }
 
 function message(seq: number, text: string, member = "ann"): ChatMessage {
@@ -78,29 +81,83 @@ describe("chat", () => {
     expect(sent.map((m) => m.text)).toEqual(["a", "b", "c"]);
   });
 
-  test("what was not acknowledged is sent again, unless the history shows that it arrived", () => {
+  test("what was not acknowledged is sent again with its number, unless the history shows that it arrived", () => {
     const { chat, sent, open } = setUp();
     open();
-    chat.send("arrived, but its acknowledgement was lost");
-    chat.send("lost");
+    const arrived = chat.send("arrived, but its acknowledgement was lost");
+    const lost = chat.send("lost");
     chat.setTransmit(null);
     sent.length = 0;
-    chat.handleHistory([message(4, "arrived, but its acknowledgement was lost", "me-before")]);
+    chat.handleHistory([
+      { ...message(4, "arrived, but its acknowledgement was lost", "me-before"), nonce: arrived },
+      { ...message(5, "somebody else's with the same number"), nonce: lost },
+    ]);
     open();
-    expect(sent.map((m) => m.text)).toEqual(["lost"]);
+    expect(sent).toEqual([{ type: "chat", nonce: lost, text: "lost" }]);
+  });
+
+  test("an own message that comes once more is an acknowledgement, and is shown once", () => {
+    const { chat, sent, open } = setUp();
+    const heard: string[] = [];
+    chat.on("message", (m) => heard.push(m.text));
+    open();
+    const nonce = chat.send("hi");
+    chat.handleLost();
+    expect(sent.map((m) => m.nonce)).toEqual([nonce, nonce]);
+    chat.handleMessage({ ...message(3, "hi", "me"), nonce });
+    chat.handleMessage({ ...message(3, "hi", "me"), nonce }, nonce);
+    expect(chat.outgoing).toEqual([]);
+    expect(heard).toEqual(["hi"]);
+  });
+
+  test("sends no faster than the server takes, all of it in order", async () => {
+    const { chat, clock, sent, open } = setUp();
+    const nonces = Array.from({ length: 60 }, (_, index) => chat.send(`${index}`));
+    open();
+    expect(sent).toHaveLength(MAX_UNACKNOWLEDGED_CHAT);
+    await clock.advance(60_000);
+    expect(sent).toHaveLength(MAX_UNACKNOWLEDGED_CHAT);
+    // The server acknowledges each after a while.
+    let taken = 0;
+    const counts: number[] = [];
+    while (chat.outgoing.length > 0) {
+      for (; taken < sent.length; taken += 1) {
+        const { nonce, text } = sent[taken] ?? { nonce: 0, text: "" };
+        chat.handleMessage(message(taken + 1, text, "me"), nonce);
+      }
+      counts.push(sent.length);
+      await clock.advance(1_000);
+    }
+    expect(sent.map((m) => m.nonce)).toEqual(nonces);
+    const added = counts.map((count, index) => count - (counts[index - 1] ?? 0));
+    expect(Math.max(...added.slice(1))).toBeLessThanOrEqual(CHAT_PER_SECOND + 1);
+    expect(clock.pending).toBe(0);
+  });
+
+  test("what came too fast is sent again after a rest, before all that follows", async () => {
+    const { chat, clock, sent, open } = setUp();
+    open();
+    const [a, b] = ["a", "b"].map((text) => chat.send(text));
+    expect(chat.handleError(a ?? 0, "chat/rate")).toBe(true);
+    chat.handleError(b ?? 0, "chat/rate");
+    chat.send("c");
+    expect(chat.outgoing.map((entry) => entry.state)).toEqual(["queued", "queued", "queued"]);
+    expect(sent).toHaveLength(2);
+    await clock.advance(CHAT_REST_MS);
+    expect(sent.map((m) => m.text)).toEqual(["a", "b", "a", "b", "c"]);
   });
 
   test("a refused message is failed, and can be sent again or forgotten", () => {
     const { chat, sent, open } = setUp();
     open();
-    const nonce = chat.send("too much");
-    expect(chat.handleError(nonce, "chat/rate")).toBe(true);
-    expect(chat.handleError(999, "chat/rate")).toBe(false);
-    expect(chat.outgoing[0]).toMatchObject({ state: "failed", code: "chat/rate" });
+    const nonce = chat.send("not for everybody");
+    expect(chat.handleError(nonce, "chat/forbidden")).toBe(true);
+    expect(chat.handleError(999, "chat/forbidden")).toBe(false);
+    expect(chat.outgoing[0]).toMatchObject({ state: "failed", code: "chat/forbidden" });
     chat.retry(nonce);
     expect(sent).toHaveLength(2);
     const again = chat.outgoing[0]?.nonce ?? 0;
-    chat.handleError(again, "chat/rate");
+    chat.handleError(again, "chat/forbidden");
     chat.discard(again);
     expect(chat.outgoing).toEqual([]);
   });

@@ -1,6 +1,6 @@
 // A browser without a browser: a clock that is set by hand, sockets and peer connections that remember.
 import type { Place } from "../src/place.ts";
-import type { Clock, Platform, SocketLike } from "../src/platform.ts";
+import type { Clock, NetworkChange, Platform, SocketLike } from "../src/platform.ts";
 import type { ClientMessage, Grants, RoomState, ServerMessage, Welcome } from "../src/protocol.ts";
 
 export class FakeClock implements Clock {
@@ -225,8 +225,9 @@ export class FakeConnection {
 
   createDataChannel(label: string): FakeChannel {
     const channel = new FakeChannel(label);
+    // All channels share one line.
+    if (this.channels.length === 0) this.lines.push(channel);
     this.channels.push(channel);
-    this.lines.push(channel);
     return channel;
   }
 
@@ -298,7 +299,7 @@ export class FakePlatform implements Platform {
   readonly sockets: FakeSocket[] = [];
   readonly connections: FakeConnection[] = [];
   mediaDevices: MediaDevices | undefined;
-  changeNetwork: () => void = () => {};
+  changeNetwork: (change: NetworkChange) => void = () => {};
   /** What is watched: call one to tell its place. */
   readonly watched = new Map<Element, (place: Place) => void>();
 
@@ -334,7 +335,7 @@ export class FakePlatform implements Platform {
     return () => this.watched.delete(element);
   }
 
-  onNetworkChange(callback: () => void): () => void {
+  onNetworkChange(callback: (change: NetworkChange) => void): () => void {
     this.changeNetwork = callback;
     return () => {};
   }
@@ -387,4 +388,21 @@ export function welcome(patch: Partial<Welcome> = {}): ServerMessage {
     silenceTimeoutS: 30,
     ...patch,
   };
+}
+
+/** Answers the newest offer, naming its tracks `t` and their mid. */
+export async function answer(platform: FakePlatform): Promise<void> {
+  const offer = at(platform.socket.of("offer"), -1);
+  const tracks = offer.tracks.map(({ mid }) => ({ mid, track: `t${mid}` }));
+  platform.socket.receive({ type: "answer", id: offer.id, sdp: "answer", tracks });
+  await settle();
+}
+
+/** Lets the newest socket into the room, as far as the first answer. */
+export async function enter(platform: FakePlatform, message: ServerMessage = welcome()): Promise<void> {
+  platform.socket.open();
+  platform.socket.receive(message);
+  platform.socket.receive({ type: "chatHistory", messages: [], complete: true });
+  await settle();
+  await answer(platform);
 }

@@ -83,6 +83,38 @@ describe("negotiation", () => {
     await expect(second).resolves.toBeUndefined();
   });
 
+  test("an offer whose answer is lost is made again, the same, when there is a way again", async () => {
+    const { connection, held, negotiation } = setUp();
+    const first = negotiation.negotiate();
+    await settle();
+    negotiation.hold();
+    held[0]?.refuse();
+    await settle();
+    const second = negotiation.negotiate();
+    await settle();
+    expect(held).toHaveLength(1);
+    negotiation.resume();
+    await settle();
+    expect(held).toHaveLength(2);
+    // Another offer would name other m-lines, and the server may know those of the first.
+    expect(connection.offers).toHaveLength(1);
+    expect(connection.rollbacks).toBe(0);
+    held[1]?.answer();
+    await first;
+    await settle();
+    held[2]?.answer();
+    await expect(second).resolves.toBeUndefined();
+  });
+
+  test("what is held and then closed is refused", async () => {
+    const { negotiation } = setUp();
+    negotiation.hold();
+    const waiting = negotiation.negotiate();
+    await settle();
+    negotiation.close();
+    await expect(waiting).rejects.toMatchObject({ code: "sdk/closed" });
+  });
+
   test("an answer that comes after closing is not used", async () => {
     const { connection, held, negotiation } = setUp();
     const first = negotiation.negotiate();

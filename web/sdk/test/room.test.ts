@@ -1,9 +1,21 @@
 import { describe, expect, test } from "vitest";
+import { ICE_RESTART_AFTER_MS } from "../src/media.ts";
 import type { EventBody, ServerMessage, TrackInfo } from "../src/protocol.ts";
 import { Room, signalUrl } from "../src/room.ts";
-import { ICE_RESTART_AFTER_MS } from "../src/session.ts";
+import { CLOSE_TO_RETURN } from "../src/signal.ts";
 import { GATHER_MS } from "../src/views.ts";
-import { at, FakeChannel, FakePlatform, fakeTrack, GRANTS, roomState, settle, welcome } from "./fakes.ts";
+import {
+  answer,
+  at,
+  enter,
+  FakeChannel,
+  FakePlatform,
+  fakeTrack,
+  GRANTS,
+  roomState,
+  settle,
+  welcome,
+} from "./fakes.ts";
 
 const me = { id: "me", name: "Me" };
 const ann = { id: "ann", name: "Ann" };
@@ -33,22 +45,6 @@ function setUp() {
   room.on("trackSubscribed", (track, p) => log.push(`${p.id} on ${track.id}`));
   room.on("trackUnsubscribed", (_, p) => log.push(`${p.id} off`));
   return { platform, room, log };
-}
-
-/** Answers the newest offer, naming its tracks `t` and their mid. */
-async function answer(platform: FakePlatform): Promise<void> {
-  const offer = at(platform.socket.of("offer"), -1);
-  const tracks = offer.tracks.map(({ mid }) => ({ mid, track: `t${mid}` }));
-  platform.socket.receive({ type: "answer", id: offer.id, sdp: "answer", tracks });
-  await settle();
-}
-
-async function enter(platform: FakePlatform, message: ServerMessage = welcome()): Promise<void> {
-  platform.socket.open();
-  platform.socket.receive(message);
-  platform.socket.receive({ type: "chatHistory", messages: [], complete: true });
-  await settle();
-  await answer(platform);
 }
 
 describe("a room", () => {
@@ -259,7 +255,7 @@ describe("a room", () => {
     expect(room.remoteParticipants.size).toBe(0);
   });
 
-  test("comes back after a dropped socket as a new member with the same tracks", async () => {
+  test("where no place is kept it comes back as a new member with the same tracks", async () => {
     const { platform, room, log } = setUp();
     await room.localParticipant.publishTrack(fakeTrack("audio", "mic"), "microphone");
     void room.connect("ws://test", { name: "Me" });
@@ -283,8 +279,8 @@ describe("a room", () => {
     await enter(platform, welcome({ member: { id: "me2", name: "Me" }, state }));
     expect(log).toEqual([
       "a off",
-      "reconnecting 1 300 sdk/socket",
-      "reconnecting 2 600 sdk/socket",
+      "reconnecting 1 0 sdk/socket",
+      "reconnecting 2 300 sdk/socket",
       "reconnected",
     ]);
     expect([...room.remoteParticipants.keys()]).toEqual(["ann"]);
@@ -301,12 +297,12 @@ describe("a room", () => {
     expect(platform.connection.offers.at(-1)).toEqual({ iceRestart: true });
     await answer(platform);
     platform.connection.become("connected");
-    platform.changeNetwork();
+    platform.changeNetwork("changed");
     await settle();
     expect(platform.connection.offers).toHaveLength(3);
     platform.connection.become("failed");
-    expect(log.at(-1)).toBe("reconnecting 1 300 sdk/media-failed");
-    expect(at(platform.sockets, 0).of("leave")).toHaveLength(1);
+    expect(log.at(-1)).toBe("reconnecting 1 0 sdk/media-failed");
+    expect(at(platform.sockets, 0).closedWith).toBe(CLOSE_TO_RETURN);
   });
 
   test("the server's wish when to come back is honoured", async () => {
@@ -352,6 +348,7 @@ describe("a room", () => {
     await enter(platform);
     room.disconnect();
     expect(platform.socket.of("leave")).toHaveLength(1);
+    expect(platform.socket.closedWith).toBe(1000);
     expect(platform.connection.closed).toBe(true);
     expect(track.readyState).toBe("ended");
     expect(log.at(-1)).toBe("disconnected undefined");
@@ -386,7 +383,7 @@ describe("a room", () => {
       "still by socket, for the order",
     ]);
     expect(channel.sent).toEqual([{ type: "chat", nonce, text: "by channel" }]);
-    channel.receive({ type: "error", id: nonce, code: "chat/rate", message: "slow down", fatal: false });
+    channel.receive({ type: "error", id: nonce, code: "chat/forbidden", message: "no", fatal: false });
     expect(room.chat.outgoing.map((entry) => entry.state)).toEqual(["failed"]);
   });
 

@@ -53,3 +53,38 @@ test("in a large room viewers are counted, and who does something is listed with
   const again = event(10, { type: "audience", viewers: 0, listed: [person("ann"), person("me2")] });
   expect(told(again)).toEqual(["listed ann", "0 viewers"]);
 });
+
+test("after a restart of the server nobody speaks, and who and what is there is the same", () => {
+  const roster = new Roster(new FakePlatform().clock);
+  const track = {
+    id: "cam",
+    member: "ann",
+    source: "camera",
+    muted: false,
+    codec: "VP8",
+    layers: 1,
+  } as const;
+  const [ann, bob] = [
+    { id: "ann", name: "Ann" },
+    { id: "bob", name: "Bob" },
+  ];
+  const state = roomState({ members: [ann, bob], tracks: [track] });
+  roster.handleState("me", { ...state, speaking: ["ann"], dominantSpeaker: "ann" });
+  const [participant, publication] = [roster.participants.get("ann"), roster.publication("cam")];
+  const restarted = {
+    seq: 4,
+    at: 0,
+    type: "restarted",
+    members: [ann],
+    viewers: 0,
+    tracks: [track],
+  } as const;
+  const changes = roster.handleEvent({ ...restarted, members: [ann], tracks: [track] });
+  expect(changes.map((change) => change.type)).toEqual(["left", "speaking", "dominant"]);
+  expect([...roster.participants.values()]).toEqual([participant]);
+  // Ann publishes again what she did, with another encoder.
+  const again = roster.handleEvent({ seq: 5, at: 0, type: "published", track: { ...track, codec: "VP9" } });
+  expect(again).toEqual([]);
+  expect(roster.publication("cam")).toBe(publication);
+  expect(publication?.codec).toBe("VP9");
+});

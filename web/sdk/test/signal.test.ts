@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { ServerMessage } from "../src/protocol.ts";
 import {
+  CLOSE_TO_RETURN,
   FAREWELL_MS,
   PING_INTERVAL_MS,
   PROBE_TIMEOUT_MS,
@@ -31,6 +32,21 @@ describe("signal", () => {
     expect(socket.sent).toEqual([{ type: "hello", version: 1, name: "Ann", maxSeats: 8 }]);
     socket.receive(welcome());
     expect(messages.map((m) => m.type)).toEqual(["welcome"]);
+  });
+
+  test("a leaver closes with 1000, whoever means to come back with another code", () => {
+    const { signal, socket } = setUp();
+    socket.open();
+    socket.receive(welcome());
+    signal.close(true);
+    expect(socket.of("leave")).toHaveLength(1);
+    expect(socket.closedWith).toBe(1000);
+
+    const other = setUp();
+    other.socket.open();
+    other.signal.close(false);
+    expect(other.socket.of("leave")).toEqual([]);
+    expect(other.socket.closedWith).toBe(CLOSE_TO_RETURN);
   });
 
   test("gives up a server that does not answer", async () => {
@@ -90,6 +106,11 @@ describe("signal", () => {
     abrupt.socket.open();
     abrupt.socket.drop(4413);
     expect(abrupt.closed).toEqual(["client/slow"]);
+
+    const replaced = setUp();
+    replaced.socket.open();
+    replaced.socket.drop(4409);
+    expect(replaced.closed).toEqual(["client/replaced"]);
   });
 
   test("a refused name ends it, though the server would go on", () => {

@@ -55,6 +55,13 @@ pub enum ChannelEvent {
         /// The message, possibly empty.
         data: Bytes,
     },
+    /// A whole message arrived that is longer than [`MAX_MESSAGE_BYTES`]; it was thrown away.
+    Oversized {
+        /// The stream of the channel.
+        id: u16,
+        /// Its length in bytes.
+        bytes: usize,
+    },
     /// A channel that answered [`SendError::Full`] has sent half of what it held.
     Writable {
         /// The stream of the channel.
@@ -75,7 +82,7 @@ pub enum ChannelEvent {
 pub enum EndReason {
     /// The peer ended it.
     Peer,
-    /// The peer sent what the protocol does not allow, or a message above [`MAX_MESSAGE_BYTES`].
+    /// The peer sent what the protocol does not allow, or a message that is too long even to be thrown away.
     Protocol,
     /// The peer filled the receive window with messages it does not finish.
     Unfinished,

@@ -86,8 +86,9 @@ struct Inbound {
 /// Streams of an association in each direction (S1, S3). Ids beyond are an offence.
 pub(super) const MAX_STREAMS: u16 = 64;
 
-/// Bytes of received data that wait for being read, the window that we advertise (S3).
-pub(super) const RECEIVE_WINDOW_BYTES: u32 = 256 * 1024;
+/// Bytes of received data that wait for being read, the window that we advertise (S3). A message that is too long to be
+/// taken is to fit, so that it can be refused without an end to the association.
+pub(super) const RECEIVE_WINDOW_BYTES: u32 = 512 * 1024;
 
 /// Bytes of a packet. WebRTC's stacks stay below 1,500; a chunk that is kept keeps its whole packet.
 const MAX_PACKET_BYTES: usize = 2_048;

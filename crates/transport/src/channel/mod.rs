@@ -12,7 +12,8 @@
 //! | bound | then |
 //! |---|---|
 //! | 16 channels ([`Limits`]), labels of 256 bytes | the stream is reset, which the browser sees as a closed channel |
-//! | messages of 64 KiB ([`MAX_MESSAGE_BYTES`]) | ours: [`SendError::TooLarge`]; the peer's: the association ends |
+//! | messages of 64 KiB ([`MAX_MESSAGE_BYTES`]) | ours: [`SendError::TooLarge`]; the peer's: thrown away, [`ChannelEvent::Oversized`] |
+//! | messages of the peer of 384 KiB | the association ends: nothing can be thrown away before it is whole |
 //! | 256 KiB to send per channel ([`Limits`]) | [`SendError::Full`], then [`ChannelEvent::Writable`] at half of it |
 //! | 64 events or 128 KiB of messages not taken | reading stops, the window closes, the peer waits |
 //! | 30 s without progress of a reliable channel ([`Limits`]) | the association ends: [`EndReason::Stalled`] |
@@ -332,6 +333,12 @@ impl Channels {
         let State::Live(live) = &mut self.state else { return false };
         let Ok(Some(message)) = live.1.stream(id).and_then(|mut stream| stream.read()) else { return false };
         self.guard.delivered(message.chunks.len());
+        if message.len() > MAX_MESSAGE_BYTES {
+            if self.is_open(id) {
+                self.events.push_back(ChannelEvent::Oversized { id, bytes: message.len() });
+            }
+            return true;
+        }
         let mut data = vec![0; message.len()];
         // The buffer is as long as the message.
         let _ = message.read(&mut data);
@@ -498,7 +505,7 @@ impl Channel {
 fn endpoint() -> Endpoint {
     let transport = TransportConfig::default()
         .with_max_receive_buffer_size(guard::RECEIVE_WINDOW_BYTES)
-        .with_max_receive_message_size(MAX_MESSAGE_BYTES as u32)
+        .with_max_receive_message_size(MAX_DISCARDED_BYTES)
         .with_max_send_message_size(MAX_MESSAGE_BYTES as u32)
         .with_max_num_inbound_streams(guard::MAX_STREAMS)
         .with_max_num_outbound_streams(guard::MAX_STREAMS)
@@ -517,6 +524,10 @@ fn endpoint() -> Endpoint {
 
 /// Where the engine believes the peer to be; DTLS has no addresses.
 const PEER: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, PORT));
+
+/// Bytes of a message that is taken in only to be thrown away, three quarters of the window. The engine hands out whole
+/// messages alone, and ends an association that sends a longer one.
+const MAX_DISCARDED_BYTES: u32 = guard::RECEIVE_WINDOW_BYTES / 4 * 3;
 
 /// What an empty message carries.
 const EMPTY: &[u8] = &[0];

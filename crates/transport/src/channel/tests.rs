@@ -302,11 +302,26 @@ fn large_messages_pass_and_larger_ones_are_refused() {
 }
 
 #[test]
-fn a_message_above_the_advertised_size_ends_the_association() {
+fn a_message_above_the_advertised_size_is_thrown_away_and_the_channel_goes_on() {
     let mut pair = Pair::chatting();
     pair.browser.association.set_max_send_message_size(1 << 20);
-    pair.browser.write(0, PayloadProtocolIdentifier::Binary, &vec![0; MAX_MESSAGE_BYTES + 1]);
+    for bytes in [MAX_MESSAGE_BYTES + 1, 300_000, 384 * 1024] {
+        pair.browser.write(0, PayloadProtocolIdentifier::Binary, &vec![0; bytes]);
+        pair.browser.text(0, "after it");
+        pair.pass(Duration::from_secs(30));
+        assert_eq!(pair.events(), [ChannelEvent::Oversized { id: 0, bytes }, text(0, "after it")]);
+    }
+    pair.send("to you").unwrap();
     pair.pass(Duration::from_secs(5));
+    assert_eq!(pair.browser.heard.last(), Some(&Heard::Text(0, "to you".to_owned())));
+}
+
+#[test]
+fn a_message_too_long_to_be_thrown_away_ends_the_association() {
+    let mut pair = Pair::chatting();
+    pair.browser.association.set_max_send_message_size(1 << 20);
+    pair.browser.write(0, PayloadProtocolIdentifier::Binary, &vec![0; MAX_DISCARDED_BYTES as usize + 1]);
+    pair.pass(Duration::from_secs(30));
     assert_eq!(pair.events(), [ChannelEvent::Ended(EndReason::Protocol)]);
     assert_eq!(pair.browser.heard, [Heard::Lost], "the peer is told");
 }
@@ -394,7 +409,7 @@ fn a_lossy_channel_that_stalls_is_left_alone() {
 #[test]
 fn who_does_not_take_events_closes_the_window_and_loses_nothing() {
     let mut pair = Pair::chatting();
-    let texts: Vec<_> = (0..300).map(|n| format!("{n:04}").repeat(500)).collect();
+    let texts: Vec<_> = (0..500).map(|n| format!("{n:04}").repeat(500)).collect();
     for sent in &texts {
         pair.browser.text(0, sent);
     }

@@ -3,7 +3,16 @@
 import { useSignal } from "@preact/signals";
 import type { ChatMessage, OutgoingChat } from "@roundtable/sdk";
 import { useEffect, useRef } from "preact/hooks";
-import { discardMessage, isOwn, messages, outgoing, retryMessage, togglePanel, write } from "../state.ts";
+import {
+  discardMessage,
+  isOwn,
+  messages,
+  outgoing,
+  retryAt,
+  retryMessage,
+  togglePanel,
+  write,
+} from "../state.ts";
 import { chatProblem, text } from "../text.ts";
 
 const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
@@ -62,7 +71,7 @@ function Outgoing({ entry }: { entry: OutgoingChat }) {
           </button>
         </p>
       ) : (
-        <p class="quiet">{entry.state === "sent" ? text.sending : text.waiting}</p>
+        <p class="quiet">{entry.state === "sent" || retryAt.value === null ? text.sending : text.waiting}</p>
       )}
     </li>
   );

@@ -362,7 +362,7 @@ fn data_without_bytes_and_cut_chunks_are_dropped() {
 fn a_window_full_of_unfinished_messages_ends_the_association() {
     let mut raw = Raw::chatting();
     let kilobyte = [0; 1024];
-    for stream in 1..20u16 {
+    for stream in 1..40u16 {
         for n in 0..20 {
             let flags = if n == 0 { FIRST } else { MIDDLE };
             let fragment = data(flags, raw.tsn, stream, 0, 53, &kilobyte);
