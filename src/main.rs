@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use roundtable::config::cli::{self, Action};
@@ -144,6 +145,7 @@ async fn run(config: Config) -> ExitCode {
     };
     let warnings = config.warnings();
     let dev = config.auth.dev;
+    let drain_timeout = config.rooms.drain_timeout;
     let server = match Server::bind(config).await {
         Ok(server) => server,
         Err(error @ (StartError::Tls(_) | StartError::Unguarded(_) | StartError::Keys(_))) => {
@@ -156,7 +158,8 @@ async fn run(config: Config) -> ExitCode {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    match server.run(signals.ends.stop()).await {
+    let rooms = server.handle();
+    match server.run(signals.ends.stop(rooms, drain_timeout)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(error, FAILED),
     }
@@ -173,7 +176,7 @@ fn announce(server: &Server, dev: bool) {
     let host = if http.ip().is_unspecified() { format!("localhost:{}", http.port()) } else { http.to_string() };
     let hint = match (http.ip().is_loopback(), server.is_tls()) {
         (true, _) => {
-            "This machine only. For others: --http-listen 0.0.0.0:7880 with --tls-cert and --tls-key, or behind an https proxy."
+            "This machine only. For others: --http-listen 0.0.0.0:7880 with --keys-file, --tls-cert and --tls-key, or behind an https proxy."
         }
         (false, true) => "Open it in two tabs, or send somebody the link of a room.",
         (false, false) => {
@@ -219,9 +222,20 @@ struct Ends {
 }
 
 impl Ends {
-    /// Resolves at the first signal. A second one ends the process at once.
-    async fn stop(mut self) {
-        self.next().await;
+    /// Resolves when the server is to stop: at an interrupt, or some time after it was told to terminate, in which people may
+    /// leave. A second signal cuts that short, and ends the process at once when it is stopping already.
+    async fn stop(mut self, rooms: Handle, within: Duration) {
+        let interrupted = self.next().await;
+        if !interrupted && !within.is_zero() {
+            tracing::info!(
+                ?within,
+                "no new rooms; the server ends when everybody has left; a second signal cuts it short"
+            );
+            tokio::select! {
+                () = rooms.drain(within) => {}
+                _ = self.next() => {}
+            }
+        }
         tracing::info!("stopping; a second signal cuts it short");
         tokio::spawn(async move {
             self.next().await;
@@ -229,10 +243,11 @@ impl Ends {
         });
     }
 
-    async fn next(&mut self) {
+    /// Waits for a signal; whether it was an interrupt.
+    async fn next(&mut self) -> bool {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => false,
+            _ = self.interrupt.recv() => true,
         }
     }
 }

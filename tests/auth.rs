@@ -1,5 +1,6 @@
 //! Who may enter, and who may use the API: over real sockets, as clients and applications meet it.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use common::http::send;
+use common::http::{self, Answer};
 use common::server::{Process, Running};
 use common::socket::{Heard, RawSocket};
 use common::token::{TestKey, now};
@@ -28,6 +29,23 @@ fn with_key(key: TestKey) -> Config {
     let api_key = Some(ApiKey { id: key.id.into(), secret: key.secret.into() });
     let keys = KeySources { api_key, ..KeySources::default() };
     Config { auth: AuthConfig { keys, ..AuthConfig::default() }, ..Config::default() }
+}
+
+/// Sends a request with a token, if there is one.
+async fn send(at: SocketAddr, method: &str, path: &str, token: Option<&str>, body: Option<&Value>) -> Answer {
+    let head = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    http::send(at, method, path, &head, body).await
+}
+
+trait Code {
+    /// The code of a problem; empty if it is none.
+    fn code(&self) -> &str;
+}
+
+impl Code for Answer {
+    fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or("")
+    }
 }
 
 /// A file that is gone when the test is over.
@@ -60,7 +78,7 @@ fn hello(token: Option<&str>) -> Value {
 }
 
 /// Enters with a token, or says why not.
-async fn enter(server: std::net::SocketAddr, room: &str, token: Option<&str>) -> Result<(RawSocket, Value), String> {
+async fn enter(server: SocketAddr, room: &str, token: Option<&str>) -> Result<(RawSocket, Value), String> {
     let mut socket = RawSocket::open(server, room).await;
     socket.say(&hello(token)).await;
     loop {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use roundtable_protocol::Role;
 use roundtable_protocol::event::TrackSource;
-use roundtable_protocol::grant::{Grants, MemberLimits, Role, Sources};
+use roundtable_protocol::grant::{Grants, MemberLimits, Sources};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};

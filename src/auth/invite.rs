@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use roundtable_protocol::grant::Role;
 use roundtable_protocol::name::check_name;
-use roundtable_protocol::{ErrorCode, RoomId};
+use roundtable_protocol::{ErrorCode, Role, RoomId};
 use serde::{Deserialize, Serialize};
 
 use super::{CODE_BYTES, code};

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
 use roundtable_protocol::event::TrackSource;
-use roundtable_protocol::grant::{Grants, MemberLimits, QualityLimits, Role, Sources};
-use roundtable_protocol::{ErrorCode, RoomId};
+use roundtable_protocol::grant::{Grants, MemberLimits, QualityLimits, Sources};
+use roundtable_protocol::{ErrorCode, Role, RoomId};
 use serde_json::{Value, json};
 
 use super::claims::Source;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
-use roundtable_protocol::grant::Role;
+use roundtable_protocol::Role;
 
 use crate::config::duration::HumanDuration;
 use crate::config::issue::TokenWish;

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use roundtable_protocol::grant::Role;
 use roundtable_protocol::limit::MAX_IDENTITY_BYTES;
 use roundtable_protocol::name::check_name;
-use roundtable_protocol::{InvalidId, RoomId};
+use roundtable_protocol::{InvalidId, Role, RoomId};
 use serde_json::{Map, Value};
 
 use super::access::DEV_KEY;

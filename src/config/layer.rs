@@ -166,6 +166,18 @@ pub struct Settings {
     /// Talkers who are heard in a room of more than eight open microphones, 1 to 6; without a seat they are heard on as many voice slots
     #[arg(long, env = "ROUNDTABLE_VOICE_SLOTS", value_name = "NUMBER", help_heading = "Limits")]
     pub voice_slots: Option<u16>,
+    /// Rooms have a lobby unless their settings say otherwise: whoever does not moderate waits to be let in
+    #[arg(
+        long,
+        env = "ROUNDTABLE_LOBBY",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+        help_heading = "Limits"
+    )]
+    pub lobby: Option<bool>,
     /// Bits a second sent to one client at most, all media together, such as 4M or 800k; as much as fits unless given
     #[arg(long, env = "ROUNDTABLE_MAX_RECEIVE_BITRATE", value_name = "BITRATE", help_heading = "Quality")]
     pub max_receive_bitrate: Option<HumanBitrate>,
@@ -187,6 +199,21 @@ pub struct Settings {
     /// Directory for what is to outlive the process: chat, events, and who is in which room; without it all of that is lost when the server ends
     #[arg(long, env = "ROUNDTABLE_DATA_DIR", value_name = "DIR", help_heading = "Rooms")]
     pub data_dir: Option<PathBuf>,
+    /// How often one address may enter, a second; a burst of four times as many is let through; 0 for no limit. This machine is not limited
+    #[arg(long, env = "ROUNDTABLE_MAX_JOINS_PER_IP", value_name = "NUMBER", help_heading = "Limits")]
+    pub max_joins_per_ip: Option<u32>,
+    /// Address of a proxy whose X-Forwarded-For names the client. Repeatable
+    #[arg(
+        long,
+        env = "ROUNDTABLE_TRUSTED_PROXY",
+        value_name = "ADDR",
+        value_delimiter = ',',
+        help_heading = "Network"
+    )]
+    pub trusted_proxy: Option<Vec<IpAddr>>,
+    /// How long those who are in a room may stay when the server is told to end (SIGTERM); 0s for not at all
+    #[arg(long, env = "ROUNDTABLE_DRAIN_TIMEOUT", value_name = "DURATION", help_heading = "Rooms")]
+    pub drain_timeout: Option<HumanDuration>,
     /// What is logged: error, warn, info, debug or trace, also by module as in info,roundtable::shard=debug
     #[arg(long, env = "ROUNDTABLE_LOG", value_name = "FILTER", help_heading = "Logging")]
     pub log: Option<String>,

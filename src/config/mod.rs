@@ -41,6 +41,8 @@ pub use crate::turn::{IceConfig, TurnAuth, TurnConfig};
 pub const MAX_TURN_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longest time for which a place can be kept.
 pub const MAX_RESUME_WITHIN: Duration = Duration::from_secs(60 * 60);
+/// Longest time for which people can stay when the server is told to end.
+pub const MAX_DRAIN_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Most rooms one can allow.
 pub const MAX_ROOMS: u32 = 10_000;
 /// Most shards one can ask for.
@@ -84,11 +86,18 @@ pub struct HttpConfig {
     pub tls: Option<TlsConfig>,
     /// Web origins besides the server's own, like `https://example.org`; `*` is every one.
     pub allowed_origins: Vec<String>,
+    /// Proxies whose `X-Forwarded-For` names the client.
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { listen: settings::DEFAULT_HTTP_LISTEN, tls: None, allowed_origins: Vec::new() }
+        Self {
+            listen: settings::DEFAULT_HTTP_LISTEN,
+            tls: None,
+            allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+        }
     }
 }
 
@@ -142,11 +151,17 @@ pub struct RoomsConfig {
     pub resume_within: Duration,
     /// Where that is kept which is to outlive the process; nothing does without it.
     pub data_dir: Option<PathBuf>,
+    /// How long those who are in a room may stay when the server is told to end, at most [`MAX_DRAIN_TIMEOUT`].
+    pub drain_timeout: Duration,
 }
 
 impl Default for RoomsConfig {
     fn default() -> Self {
-        Self { resume_within: settings::DEFAULT_RESUME_WITHIN, data_dir: None }
+        Self {
+            resume_within: settings::DEFAULT_RESUME_WITHIN,
+            data_dir: None,
+            drain_timeout: settings::DEFAULT_DRAIN_TIMEOUT,
+        }
     }
 }
 
@@ -162,6 +177,10 @@ pub struct LimitsConfig {
     /// Talkers who are heard in a room of more than eight open microphones, and voice slots of one client for those who
     /// have no seat with it; 1 to [`MAX_VOICE_SLOTS`].
     pub voice_slots: u16,
+    /// How often one address may enter a second, with a burst of four times as many; 0 for no limit.
+    pub joins_per_ip: u32,
+    /// Whether rooms whose settings say nothing of it have a lobby.
+    pub lobby: bool,
     /// What one member may receive and publish, where the authorisation hook says nothing of it.
     pub member: MemberLimits,
 }
@@ -173,6 +192,8 @@ impl Default for LimitsConfig {
             members: settings::DEFAULT_MAX_MEMBERS,
             seats: MAX_SEATS,
             voice_slots: settings::DEFAULT_VOICE_SLOTS,
+            joins_per_ip: settings::DEFAULT_JOINS_PER_IP,
+            lobby: false,
             member: MemberLimits::NONE,
         }
     }
@@ -296,7 +317,8 @@ impl Check<'_> {
         }
         let allowed_origins = allowed_origins.iter().map(|origin| origin.to_ascii_lowercase()).collect();
         let listen = self.settings.http_listen.unwrap_or(default.listen);
-        Ok(HttpConfig { listen, tls: self.tls()?, allowed_origins })
+        let trusted_proxies = self.settings.trusted_proxy.clone().unwrap_or_default();
+        Ok(HttpConfig { listen, tls: self.tls()?, allowed_origins, trusted_proxies })
     }
 
     fn tls(&self) -> Result<Option<TlsConfig>, ConfigError> {
@@ -437,7 +459,10 @@ impl Check<'_> {
         let within = self.settings.resume_within.unwrap_or(HumanDuration(settings::DEFAULT_RESUME_WITHIN));
         let within =
             self.within("resume-within", within, HumanDuration(Duration::ZERO)..=HumanDuration(MAX_RESUME_WITHIN))?;
-        Ok(RoomsConfig { resume_within: within.0, data_dir: self.settings.data_dir.clone() })
+        let drain = self.settings.drain_timeout.unwrap_or(HumanDuration(settings::DEFAULT_DRAIN_TIMEOUT));
+        let drain =
+            self.within("drain-timeout", drain, HumanDuration(Duration::ZERO)..=HumanDuration(MAX_DRAIN_TIMEOUT))?;
+        Ok(RoomsConfig { resume_within: within.0, data_dir: self.settings.data_dir.clone(), drain_timeout: drain.0 })
     }
 
     fn limits(&self) -> Result<LimitsConfig, ConfigError> {
@@ -448,6 +473,8 @@ impl Check<'_> {
             members: self.within("max-members", max_members.unwrap_or(default.members), 1..=MAX_MEMBERS)?,
             seats: self.within("max-seats", max_seats.unwrap_or(default.seats), 0..=MAX_SEATS)?,
             voice_slots: self.within("voice-slots", voice_slots.unwrap_or(default.voice_slots), 1..=MAX_VOICE_SLOTS)?,
+            joins_per_ip: self.settings.max_joins_per_ip.unwrap_or(default.joins_per_ip),
+            lobby: self.settings.lobby.unwrap_or(default.lobby),
             member: self.member_limits()?,
         })
     }

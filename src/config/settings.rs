@@ -30,6 +30,11 @@ pub const DEFAULT_VOICE_SLOTS: u16 = 3;
 /// For how long the place of somebody is kept whose connection is lost unless told otherwise.
 pub const DEFAULT_RESUME_WITHIN: Duration = Duration::from_secs(60);
 
+/// How often one address may enter a second unless told otherwise.
+pub const DEFAULT_JOINS_PER_IP: u32 = 10;
+/// How long those who are in a room may stay when the server is told to end unless told otherwise.
+pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Mebibytes of a recording unless told otherwise: about an hour of a room of ten.
 pub const DEFAULT_RECORD_TRACE_MAX: u32 = 256;
 
@@ -200,6 +205,7 @@ pub fn merge(given: &Given, file: &File) -> Merged {
         max_members,
         max_seats,
         voice_slots,
+        lobby,
         max_receive_bitrate,
         max_publish_bitrate,
         max_video_height,
@@ -207,6 +213,9 @@ pub fn merge(given: &Given, file: &File) -> Merged {
         last_n,
         resume_within,
         data_dir,
+        max_joins_per_ip,
+        trusted_proxy,
+        drain_timeout,
         log,
         log_format,
         record_trace,
@@ -260,6 +269,7 @@ fn default_settings() -> Settings {
         max_members: Some(DEFAULT_MAX_MEMBERS),
         max_seats: Some(MAX_SEATS),
         voice_slots: Some(DEFAULT_VOICE_SLOTS),
+        lobby: Some(false),
         log: Some(filter),
         log_format: Some(LogFormat::Auto),
         record_trace_max: Some(DEFAULT_RECORD_TRACE_MAX),
@@ -285,5 +295,8 @@ fn default_settings() -> Settings {
         last_n: None,
         resume_within: Some(HumanDuration(DEFAULT_RESUME_WITHIN)),
         data_dir: None,
+        max_joins_per_ip: Some(DEFAULT_JOINS_PER_IP),
+        trusted_proxy: Some(Vec::new()),
+        drain_timeout: Some(HumanDuration(DEFAULT_DRAIN_TIMEOUT)),
     }
 }

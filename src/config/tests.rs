@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use clap::Arg;
 use proptest::prelude::*;
+use roundtable_protocol::Role;
 use roundtable_protocol::event::TrackSource;
-use roundtable_protocol::grant::Role;
 
 use super::*;
 use crate::config::cli::Action;

@@ -16,9 +16,9 @@ pub(super) async fn live() -> Healthy {
     (NO_STORE, "live\n")
 }
 
-/// The server takes new calls: it is not stopping, and its shard answers.
+/// The server takes new calls: it is not about to end, and its shard answers.
 pub(super) async fn ready(State(state): State<HttpState>) -> Result<Healthy, Problem> {
-    if state.hub.is_stopping() {
+    if state.hub.is_stopping() || state.hub.is_draining() {
         return Err(Problem::stopping());
     }
     state.hub.stats().await?;

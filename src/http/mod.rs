@@ -3,29 +3,36 @@
 mod api;
 mod assets;
 mod auth;
+mod calls;
 mod exchange;
 mod health;
 mod invites;
+mod limit;
 mod members;
+mod moderation;
 mod origin;
 mod problem;
+mod settings;
 mod socket;
 mod sse;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::header::{self, HeaderName, HeaderValue};
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{delete, get, post, put};
 use tokio::sync::Semaphore;
 
 use self::exchange::Exchanges;
+use self::limit::Entries;
+pub use self::limit::EntryLimit;
 use self::problem::Problem;
 use crate::auth::{Authority, Invites, Tickets};
 use crate::hub::Hub;
@@ -61,6 +68,10 @@ pub struct HttpConfig {
     pub max_sse_readers: usize,
     /// How patient signalling sockets are.
     pub socket: SocketConfig,
+    /// How often one address may open a signalling socket or follow an invitation.
+    pub entries: EntryLimit,
+    /// Proxies whose word counts for the address of a client.
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 impl Default for HttpConfig {
@@ -70,6 +81,8 @@ impl Default for HttpConfig {
             sse_heartbeat: Duration::from_secs(15),
             max_sse_readers: 1_000,
             socket: SocketConfig::default(),
+            entries: EntryLimit { per_second: 10, burst: 40 },
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -81,6 +94,7 @@ pub struct HttpState {
     config: Arc<HttpConfig>,
     sse_seats: Arc<Semaphore>,
     exchanges: Arc<Exchanges>,
+    entries: Arc<Entries>,
     /// What tokens are judged by; without it the API is open to everybody.
     authority: Option<Arc<Authority>>,
     tickets: Arc<Tickets>,
@@ -94,7 +108,8 @@ impl HttpState {
         let sse_seats = Arc::new(Semaphore::new(config.max_sse_readers.min(Semaphore::MAX_PERMITS)));
         let (tickets, invites) = (Arc::default(), Arc::default());
         let exchanges = Arc::default();
-        Self { hub, config: Arc::new(config), sse_seats, exchanges, authority: None, tickets, invites }
+        let entries = Arc::new(Entries::new(config.entries, config.trusted_proxies.clone()));
+        Self { hub, config: Arc::new(config), sse_seats, exchanges, entries, authority: None, tickets, invites }
     }
 
     /// The invitations of this server.
@@ -117,24 +132,28 @@ impl HttpState {
 /// All routes, for the root or to be nested under any prefix. With [`Router::nest_service`] the page is
 /// at `/prefix` and `/prefix/`, with [`Router::nest`] at the first only.
 pub fn router(state: HttpState) -> Router {
-    Router::new()
+    let entries = Router::new()
         .route("/ws", get(socket::open))
         .route("/signal", post(exchange::begin))
+        .route("/api/v1/invites/{code}", post(invites::follow))
+        .route_layer(from_fn_with_state(state.clone(), limit::check));
+    Router::new()
+        .merge(entries)
         .route(
             "/signal/{session}",
             post(exchange::post).delete(exchange::leave).layer(DefaultBodyLimit::max(exchange::MAX_POST_BYTES)),
         )
         .route("/signal/{session}/messages", get(exchange::poll))
         .route("/signal/{session}/events", get(exchange::stream))
-        .route("/api/v1/rooms", get(api::rooms))
-        .route("/api/v1/rooms/{room}", get(api::room))
+        .route("/api/v1/rooms", get(api::rooms).post(settings::create))
+        .route("/api/v1/rooms/{room}", get(api::room).delete(settings::delete))
+        .merge(moderation_routes())
         .route("/api/v1/rooms/{room}/events", get(sse::events))
         .route("/api/v1/rooms/{room}/members", get(members::members))
         .route("/api/v1/rooms/{room}/stats", get(api::room_stats))
         .route("/api/v1/rooms/{room}/members/{member}/limits", put(api::set_limits))
         .route("/api/v1/rooms/{room}/invites", get(invites::list).post(invites::create))
         .route("/api/v1/rooms/{room}/invites/{code}", delete(invites::revoke))
-        .route("/api/v1/invites/{code}", post(invites::follow))
         .route("/api/v1/tickets", post(invites::ticket))
         .route("/api/v1/stats", get(api::stats))
         .route("/livez", get(health::live))
@@ -147,6 +166,23 @@ pub fn router(state: HttpState) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(map_response(secure))
         .with_state(state)
+}
+
+/// What operators do to rooms and members, and calls.
+fn moderation_routes() -> Router<HttpState> {
+    let permissions = put(moderation::put_permissions).patch(moderation::patch_permissions);
+    let settings = get(settings::show).put(settings::replace).patch(settings::change);
+    Router::new()
+        .route("/api/v1/rooms/{room}/settings", settings)
+        .route("/api/v1/rooms/{room}/members/{member}/permissions", permissions)
+        .route("/api/v1/rooms/{room}/moderate", post(moderation::moderate))
+        .route("/api/v1/rooms/{room}/bans", get(moderation::bans))
+        .route("/api/v1/rooms/{room}/bans/{ban}", delete(moderation::unban))
+        .route("/api/v1/rooms/{room}/knocks", get(moderation::knocks))
+        .route("/api/v1/calls", post(calls::start))
+        .route("/api/v1/calls/{call}", get(calls::show))
+        .route("/api/v1/calls/{call}/answer", post(calls::answer))
+        .route("/api/v1/users/{identity}/events", get(calls::events))
 }
 
 async fn method_not_allowed() -> Problem {

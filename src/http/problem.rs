@@ -13,6 +13,8 @@ use crate::hub::HubError;
 
 /// Seconds after which a refused client may try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+/// The same for who came too often: rates are counted by the second.
+const RETRY_SOON: HeaderValue = HeaderValue::from_static("1");
 
 /// What a request without a token is asked for, and what is said of one whose token opens nothing or not this
 /// (RFC 6750 §3).
@@ -60,6 +62,29 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::BadLimit.as_str(), detail)
     }
 
+    /// What a stable word means over HTTP.
+    pub(super) fn coded(code: ErrorCode, detail: impl Into<String>) -> Self {
+        let status = match code {
+            ErrorCode::ModerationForbidden | ErrorCode::CallForbidden => StatusCode::FORBIDDEN,
+            ErrorCode::RoomUnknown
+            | ErrorCode::MemberUnknown
+            | ErrorCode::TrackUnknown
+            | ErrorCode::BanUnknown
+            | ErrorCode::KnockUnknown
+            | ErrorCode::CallUnknown => StatusCode::NOT_FOUND,
+            ErrorCode::RoomExists | ErrorCode::TooManyBans => StatusCode::CONFLICT,
+            ErrorCode::RoomChanged => StatusCode::PRECONDITION_FAILED,
+            ErrorCode::TooManyCalls => StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::BadSettings | ErrorCode::BadModeration | ErrorCode::BadCall => StatusCode::UNPROCESSABLE_ENTITY,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, code.as_str(), detail)
+    }
+
+    pub(super) fn precondition(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "http/if-match", detail)
+    }
+
     pub(super) fn body(status: StatusCode, detail: impl Into<String>) -> Self {
         Self::new(status, "http/body", detail)
     }
@@ -83,6 +108,11 @@ impl Problem {
 
     pub(super) fn no_upgrade(status: StatusCode, detail: String) -> Self {
         Self::new(status, "http/upgrade", detail)
+    }
+
+    pub(super) fn too_often() -> Self {
+        let detail = "too many entries from this address; come again a little later";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::EntryRate.as_str(), detail)
     }
 
     pub(super) fn exchange_unknown() -> Self {
@@ -171,8 +201,10 @@ impl IntoResponse for Problem {
         if let Some(challenge) = challenge {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => drop(headers.insert(header::RETRY_AFTER, RETRY_AFTER)),
+            StatusCode::TOO_MANY_REQUESTS => drop(headers.insert(header::RETRY_AFTER, RETRY_SOON)),
+            _ => {}
         }
         response
     }

@@ -13,17 +13,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::RustlsConfig;
+use roundtable_protocol::call::CallEvent;
 use roundtable_protocol::limit::MAX_VOICE_SLOTS;
 use roundtable_protocol::{MemberId, RoomId, RoomState};
-use tokio::sync::oneshot;
+use tokio::sync::{broadcast, oneshot};
 use tokio::time::Instant;
 
 pub use self::events::{Events, Update};
 pub use self::tls::TlsError;
 use crate::auth::{Authority, Invite, Invites};
 use crate::config::{AuthConfig, Config, IceConfig, KeyError, MediaConfig};
-use crate::http::{HttpConfig, HttpState, router};
-use crate::hub::{Authorize, Hub, HubConfig, IceServers};
+use crate::http::{EntryLimit, HttpConfig, HttpState, router};
+use crate::hub::{Authorize, Hub, HubConfig, IceServers, Kept};
 use crate::shard::inbox::Command;
 use crate::shard::tape::Tape;
 use crate::shard::{ShardConfig, ShardHandle, spawn};
@@ -246,6 +247,29 @@ impl Handle {
         self.hub.room(room).map(Events::new)
     }
 
+    /// Takes no new rooms from now on and tells everybody that the server ends within so long; waits until all have gone,
+    /// or for that long. Those who come back to a room that is open are let in.
+    pub async fn drain(&self, within: Duration) {
+        self.hub.drain(within).await;
+    }
+
+    /// How rooms are set up and who is banned from which, to be kept where it outlives this process.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        self.hub.kept()
+    }
+
+    /// Puts back what was kept. Rooms that were set up since stay as they are.
+    pub fn restore(&self, kept: Kept) {
+        self.hub.restore(kept);
+    }
+
+    /// What becomes of all calls from now on. Who falls 4,096 events behind misses some, and is told how many.
+    #[must_use]
+    pub fn calls(&self) -> broadcast::Receiver<CallEvent> {
+        self.hub.call_events()
+    }
+
     /// Closes a room: its members are told `room/closed`, its journal ends with `roomClosed`. A room
     /// that is not open stays so. Returns whether the wish could be handed on.
     pub fn close_room(&self, room: &RoomId) -> bool {
@@ -301,11 +325,17 @@ impl Conference {
             .map_err(|source| StartError::Media { addresses: shard_config.udp.clone(), source })?;
         let inboxes = shards.iter().map(ShardHandle::inbox).collect();
         let hub = Hub::new(hub_config(&config), inboxes, ice_servers(config.ice), authorizer.or(tokens), store.clone());
-        let restored = hub.restore()?;
+        let restored = hub.restore_rooms()?;
         if restored > 0 {
             tracing::info!(rooms = restored, "rooms of before the restart wait for their members");
         }
-        let http = HttpConfig { allowed_origins: config.http.allowed_origins, ..HttpConfig::default() };
+        let per_second = config.limits.joins_per_ip;
+        let http = HttpConfig {
+            allowed_origins: config.http.allowed_origins,
+            trusted_proxies: config.http.trusted_proxies,
+            entries: EntryLimit { per_second, burst: per_second.saturating_mul(4) },
+            ..HttpConfig::default()
+        };
         let mut state = HttpState::new(hub.clone(), http);
         if let Some(authority) = &authority {
             state = state.with_authority(Arc::clone(authority));
@@ -431,6 +461,7 @@ fn hub_config(config: &Config) -> HubConfig {
         voice_slots: config.limits.voice_slots.clamp(1, MAX_VOICE_SLOTS),
         limits: config.limits.member,
         resume_within: config.rooms.resume_within,
+        lobby: config.limits.lobby,
         ..HubConfig::default()
     }
 }
@@ -454,7 +485,7 @@ async fn serve(
         ($server:expr) => {{
             let mut server = $server.handle(handle).first_request_timeout(HEAD_WITHIN);
             server.http_builder().http1().header_read_timeout(HEAD_WITHIN);
-            server.serve(router.into_make_service()).await
+            server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
         }};
     }
     match tls {

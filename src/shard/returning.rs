@@ -81,7 +81,10 @@ impl Core {
         if code == ErrorCode::PeerClosed && home.room.is_away(member) {
             return self.remove_member(now, key, member, LeaveReason::Disconnected);
         }
-        home.say(member, ServerMessage::MediaLost { code, message });
+        // Who has closed it knows.
+        if code != ErrorCode::PeerClosed {
+            home.say(member, ServerMessage::MediaLost { code, message });
+        }
         self.drop_media(now, key, member);
     }
 

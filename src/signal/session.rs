@@ -8,12 +8,15 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use roundtable_protocol::call::CallAnswer;
 use roundtable_protocol::error::close;
 use roundtable_protocol::limit::{
-    CLIENT_MESSAGES_BURST, CLIENT_MESSAGES_PER_SECOND, MAX_CLIENT_MESSAGE_BYTES, MAX_MID_BYTES, MAX_SDP_BYTES,
-    MAX_TRACKS_PER_MEMBER, MAX_VIEW_CHANGES, STATS_BURST, STATS_PER_SECOND, VIEWS_BURST, VIEWS_PER_SECOND,
+    CLIENT_MESSAGES_BURST, CLIENT_MESSAGES_PER_SECOND, DEFAULT_CALL_S, MAX_CLIENT_MESSAGE_BYTES, MAX_MID_BYTES,
+    MAX_SDP_BYTES, MAX_TRACKS_PER_MEMBER, MAX_VIEW_CHANGES, STATS_BURST, STATS_PER_SECOND, VIEWS_BURST,
+    VIEWS_PER_SECOND,
 };
 use roundtable_protocol::message::{PublishRequest, Resumed, ViewChange, Welcome};
+use roundtable_protocol::moderation::ModerationAction;
 use roundtable_protocol::{ClientMessage, ErrorCode, LeaveReason, ServerMessage};
 use roundtable_transport::sdp::{Offer, SdpError};
 
@@ -88,6 +91,31 @@ pub enum Action {
         request: Request,
         /// The number the client gave it.
         id: Option<u32>,
+    },
+    /// Moderate; answered by [`Session::handle_answer`] or [`Session::handle_refusal`] with this id.
+    Moderate {
+        /// The number the client gave it.
+        id: u32,
+        /// What.
+        action: ModerationAction,
+    },
+    /// Call somebody; answered likewise.
+    Call {
+        /// The number the client gave it.
+        id: u32,
+        /// Who is called.
+        to: String,
+        /// For how many seconds it rings.
+        timeout_s: u32,
+    },
+    /// Answer a call, or end one; answered likewise.
+    AnswerCall {
+        /// The number the client gave it.
+        id: u32,
+        /// Which call.
+        call: String,
+        /// What is done about it.
+        answer: CallAnswer,
     },
     /// Take the member out of the room.
     Leave(LeaveReason),
@@ -214,12 +242,43 @@ impl Session {
         }
     }
 
+    /// The client must wait until somebody lets it in. It hears nothing else until then.
+    pub fn handle_waiting(&mut self) {
+        if self.phase == Phase::Joining {
+            self.send(ServerMessage::Waiting {});
+        }
+    }
+
     /// The hub did not let the client in.
     pub fn handle_refused(&mut self, code: ErrorCode, message: String) {
-        match code {
-            ErrorCode::Stopping => self.handle_stopping(),
-            ErrorCode::Internal => self.expel(Fault { code, message }, close::INTERNAL),
-            _ => self.expel(Fault { code, message }, close::REFUSED),
+        self.handle_refused_until(code, message, None);
+    }
+
+    /// The same, with when trying again can be of use, in milliseconds.
+    pub fn handle_refused_until(&mut self, code: ErrorCode, message: String, retry_after_ms: Option<u64>) {
+        let close = match code {
+            ErrorCode::Stopping => return self.handle_stopping(),
+            ErrorCode::Internal => close::INTERNAL,
+            _ => close::REFUSED,
+        };
+        if self.phase != Phase::Ending {
+            self.end(LeaveReason::Removed);
+            self.send(ServerMessage::Error { id: None, code, message, fatal: true, retry_after_ms });
+            self.close(close, code.as_str());
+        }
+    }
+
+    /// Something beside the room answers the client, or has news for it.
+    pub fn handle_answer(&mut self, message: ServerMessage) {
+        if self.phase == Phase::InRoom {
+            self.send(message);
+        }
+    }
+
+    /// The request with this id was refused.
+    pub fn handle_refusal(&mut self, id: u32, code: ErrorCode, message: String) {
+        if self.phase == Phase::InRoom {
+            self.complain(Some(id), Fault { code, message }, false);
         }
     }
 
@@ -252,6 +311,14 @@ impl Session {
         } else if self.phase != Phase::Ending {
             let message = "the room has failed; come back to a fresh one".into();
             self.part(LeaveReason::Disconnected, ErrorCode::Internal, message, close::INTERNAL);
+        }
+    }
+
+    /// The server ends within so long.
+    pub fn handle_draining(&mut self, within: Duration) {
+        if self.phase == Phase::InRoom {
+            let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+            self.send(ServerMessage::Draining { within_ms });
         }
     }
 
@@ -371,6 +438,17 @@ impl Session {
 
     fn handle_request(&mut self, now: Instant, message: ClientMessage) {
         let id = request_id(&message);
+        let message = match message {
+            ClientMessage::Moderate { id, action } => return self.actions.push_back(Action::Moderate { id, action }),
+            ClientMessage::Call { id, to, timeout_s } => {
+                let timeout_s = timeout_s.unwrap_or(DEFAULT_CALL_S);
+                return self.actions.push_back(Action::Call { id, to, timeout_s });
+            }
+            ClientMessage::AnswerCall { id, call, answer } => {
+                return self.actions.push_back(Action::AnswerCall { id, call, answer });
+            }
+            message => message,
+        };
         match self.check_rate(now, &message).and_then(|()| read_request(message)) {
             Ok(request) => self.actions.push_back(Action::Request { request, id }),
             Err(fault) if fault.code == ErrorCode::BadMessage => self.handle_garbage(fault.code, fault.message),
@@ -436,7 +514,7 @@ impl Session {
     }
 
     fn complain(&mut self, id: Option<u32>, fault: Fault, fatal: bool) {
-        self.send(ServerMessage::Error { id, code: fault.code, message: fault.message, fatal });
+        self.send(ServerMessage::Error { id, code: fault.code, message: fault.message, fatal, retry_after_ms: None });
     }
 
     fn send(&mut self, message: ServerMessage) {
@@ -452,7 +530,11 @@ impl Session {
 /// The number the client gave a message, which errors about it repeat.
 fn request_id(message: &ClientMessage) -> Option<u32> {
     match message {
-        ClientMessage::Offer { id, .. } | ClientMessage::GetStats { id } => Some(*id),
+        ClientMessage::Offer { id, .. }
+        | ClientMessage::GetStats { id }
+        | ClientMessage::Moderate { id, .. }
+        | ClientMessage::Call { id, .. }
+        | ClientMessage::AnswerCall { id, .. } => Some(*id),
         ClientMessage::Chat { nonce, .. } => Some(*nonce),
         _ => None,
     }
@@ -477,8 +559,13 @@ fn read_request(message: ClientMessage) -> Result<Request, Fault> {
         }
         ClientMessage::GetStats { id } => Ok(Request::Stats(id)),
         ClientMessage::Chat { nonce, text } => Ok(Request::Chat { nonce, text }),
-        // Answered by the session itself; the shard has no word for them.
-        ClientMessage::Hello { .. } | ClientMessage::Ping { .. } | ClientMessage::Leave {} => {
+        // Answered by the session itself or the hub; the shard has no word for them.
+        ClientMessage::Hello { .. }
+        | ClientMessage::Ping { .. }
+        | ClientMessage::Leave {}
+        | ClientMessage::Moderate { .. }
+        | ClientMessage::Call { .. }
+        | ClientMessage::AnswerCall { .. } => {
             Err(Fault { code: ErrorCode::OutOfOrder, message: "not to be asked of a room".into() })
         }
     }
@@ -546,6 +633,7 @@ fn close_code(code: ErrorCode) -> u16 {
         | ErrorCode::PeerClosed => close::MEDIA_FAILED,
         ErrorCode::Stopping => close::GOING_AWAY,
         ErrorCode::RoomClosed => close::NORMAL,
+        ErrorCode::Kicked | ErrorCode::Banned | ErrorCode::Moved => close::PUT_OUT,
         ErrorCode::SlowReader => close::SLOW,
         ErrorCode::Replaced => close::REPLACED,
         ErrorCode::MessageRate => close::FLOOD,

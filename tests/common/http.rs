@@ -35,55 +35,49 @@ pub async fn delete(address: SocketAddr, path: &str) -> (u16, String) {
 }
 
 /// An answer with its head.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// The status line and the headers.
+    /// The lines of the head.
     pub head: String,
-    /// The body; null if it is no JSON.
+    /// The body as JSON; null if it is none.
     pub body: Value,
 }
 
 impl Answer {
-    /// The code of a problem; empty if it is none.
-    pub fn code(&self) -> &str {
-        self.body["code"].as_str().unwrap_or("")
-    }
-
-    /// A header's value.
+    /// A line of the head by its name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        let line = self.head.lines().find(|line| line.to_ascii_lowercase().starts_with(&format!("{name}:")))?;
+        line.split_once(':').map(|(_, value)| value.trim())
     }
 }
 
-/// Sends a request with a token and a JSON body, if there are any.
-pub async fn send(address: SocketAddr, method: &str, path: &str, token: Option<&str>, body: Option<&Value>) -> Answer {
-    let mut text = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
-    if let Some(token) = token {
-        text += &format!("Authorization: Bearer {token}\r\n");
-    }
+/// Sends any request, with a JSON document if there is one, and further lines of the head.
+pub async fn send(address: SocketAddr, method: &str, path: &str, head: &str, body: Option<&Value>) -> Answer {
     let body = body.map(Value::to_string).unwrap_or_default();
-    text += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    let (status, head, body) = whole(address, &text).await;
+    let length = body.len();
+    let fixed = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{head}");
+    let text = format!("{fixed}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
+    let (head, body) = exchange(address, &text).await;
+    let status = head.split_whitespace().nth(1).and_then(|code| code.parse().ok()).expect("a status");
     Answer { status, head, body: serde_json::from_str(&body).unwrap_or(Value::Null) }
 }
 
-async fn request(address: SocketAddr, text: &str) -> (u16, String) {
-    let (status, _, body) = whole(address, text).await;
+async fn request(address: SocketAddr, request: &str) -> (u16, String) {
+    let (head, body) = exchange(address, request).await;
+    let status = head.split_whitespace().nth(1).and_then(|code| code.parse().ok()).expect("a status");
     (status, body)
 }
 
-async fn whole(address: SocketAddr, request: &str) -> (u16, String, String) {
+async fn exchange(address: SocketAddr, request: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).await.expect("the server listens");
     stream.write_all(request.as_bytes()).await.expect("the server reads");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.expect("the server answers");
     let answer = String::from_utf8(answer).expect("text");
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-    let status = head.split_whitespace().nth(1).and_then(|code| code.parse().ok()).expect("a status");
-    (status, head.to_owned(), body.to_owned())
+    (head.to_owned(), body.to_owned())
 }
 
 /// A JSON document that must be there.

@@ -27,7 +27,7 @@ mod signal;
 pub mod synthetic;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -104,6 +104,8 @@ struct Shared {
     nonce: AtomicU32,
     offers: AtomicU32,
     growths: AtomicU32,
+    /// Whether the first offer of another peer connection is under way: what is said of a lost one is of the one before.
+    fresh: AtomicBool,
     /// Rises with every message, so that waiting is a loop over a condition.
     changed: watch::Sender<u64>,
     messages: broadcast::Sender<ServerMessage>,
@@ -144,6 +146,7 @@ impl Client {
             nonce: AtomicU32::new(1),
             offers: AtomicU32::new(0),
             growths: AtomicU32::new(0),
+            fresh: AtomicBool::new(false),
             changed: watch::channel(0).0,
             messages: broadcast::channel(OBSERVER_CAPACITY).0,
             ended: watch::channel(None).0,
@@ -476,10 +479,12 @@ impl Negotiator {
             request.track = before.iter().find(|(source, _)| *source == request.source).map(|(_, track)| track.clone());
         }
         let sdp = Rewrite::apply_to(self.rewrite_offer.as_ref(), sdp);
+        self.shared.fresh.store(fresh, Ordering::Relaxed);
         let offer = ClientMessage::Offer { id, sdp, fresh, tracks };
         self.signal.send(offer).await.map_err(|_| ClientError::Ended)?;
         let answer = answer_to(id, &mut answers);
         let (sdp, published) = tokio::time::timeout(ANSWER_TIME, answer).await.map_err(|_| ClientError::Timeout)??;
+        self.shared.fresh.store(false, Ordering::Relaxed);
         *lock(&self.shared.tracks) = published.into_iter().map(|t| (t.mid, t.track)).collect();
         self.media.set_answer(Rewrite::apply_to(self.rewrite_answer.as_ref(), sdp)).await
     }
@@ -516,7 +521,7 @@ impl Driver {
             tokio::select! {
                 message = signal.next() => match message {
                     // The client is of no use without media: whoever has it may come back.
-                    Ok(Some(ServerMessage::MediaLost { code, message })) => {
+                    Ok(Some(ServerMessage::MediaLost { code, message })) if !self.shared.fresh.load(Ordering::Relaxed) => {
                         self.handle(ServerMessage::MediaLost { code, message: message.clone() }, false);
                         break format!("{code}: {message}");
                     }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::event::TrackSource;
+use crate::source::TrackSource;
 
 /// Permissions of one member, decided when it joins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
@@ -26,7 +26,7 @@ pub struct Grants {
     /// The topics it may publish data to, as patterns of [`topic_matches`]; absent means all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topics: Option<Vec<String>>,
-    /// May moderate the room.
+    /// May moderate: change what others may, mute them, put them out, let in who waits, set up the room.
     #[serde(default)]
     pub admin: bool,
     /// Is not shown to others. Whoever is hidden publishes nothing.
@@ -41,36 +41,6 @@ pub struct Grants {
     /// How much and how good; nothing more is sent or taken, whatever is asked for.
     #[serde(default)]
     pub limits: MemberLimits,
-}
-
-/// What somebody is in a room, as a preset of [`Grants`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Does everything, and moderates.
-    Host,
-    /// Sees, hears, is seen and heard, writes.
-    Speaker,
-    /// Sees and hears, and may write.
-    Listener,
-    /// Writes, and neither sees nor hears nor is seen or heard.
-    MessageOnly,
-}
-
-impl Role {
-    /// Every role.
-    pub const ALL: [Self; 4] = [Self::Host, Self::Speaker, Self::Listener, Self::MessageOnly];
-
-    /// The word on the wire.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Host => "host",
-            Self::Speaker => "speaker",
-            Self::Listener => "listener",
-            Self::MessageOnly => "message-only",
-        }
-    }
 }
 
 /// A set of sources, on the wire a list.
@@ -186,17 +156,6 @@ impl Grants {
         update_own_metadata: false,
         limits: MemberLimits::NONE,
     };
-
-    /// What a role may do.
-    #[must_use]
-    pub fn of(role: Role) -> Self {
-        match role {
-            Role::Host => Self { admin: true, update_own_metadata: true, ..Self::ALL },
-            Role::Speaker => Self::ALL,
-            Role::Listener => Self { publish: false, data: false, ..Self::ALL },
-            Role::MessageOnly => Self { publish: false, subscribe: false, ..Self::ALL },
-        }
-    }
 
     /// Whether a track of this source may be published.
     #[must_use]
@@ -338,21 +297,6 @@ mod tests {
         assert!(TrackSource::ALL.into_iter().all(|source| Grants::ALL.may_publish(source)));
         let none = Grants { sources: Some(Sources::NONE), ..Grants::ALL };
         assert!(TrackSource::ALL.into_iter().all(|source| !none.may_publish(source)), "an empty list is none");
-    }
-
-    #[test]
-    fn roles_are_presets() {
-        for role in Role::ALL {
-            assert_eq!(serde_json::to_value(role).unwrap(), role.as_str());
-        }
-        let of = |role| {
-            let grants = Grants::of(role);
-            [grants.publish, grants.subscribe, grants.chat, grants.data, grants.admin]
-        };
-        assert_eq!(of(Role::Host), [true, true, true, true, true]);
-        assert_eq!(of(Role::Speaker), [true, true, true, true, false]);
-        assert_eq!(of(Role::Listener), [false, true, true, false, false]);
-        assert_eq!(of(Role::MessageOnly), [false, false, true, true, false]);
     }
 
     #[test]

@@ -8,23 +8,29 @@
 //! `docs/PROTOCOL.md` tells the conversation; `roundtable schema` prints the JSON Schema made
 //! from these types; the TypeScript of `web/sdk` is generated from them and a test keeps it fresh.
 
+pub mod call;
 pub mod error;
 pub mod event;
 pub mod grant;
 pub mod id;
 pub mod limit;
 pub mod message;
+pub mod moderation;
 pub mod name;
+pub mod role;
 pub mod roster;
 pub mod schema;
+pub mod settings;
+pub mod source;
 pub mod state;
 pub mod stats;
 
 pub use error::ErrorCode;
 pub use event::{Event, EventBody, LeaveReason};
-pub use grant::{Grants, Role};
+pub use grant::Grants;
 pub use id::{InvalidId, MemberId, MessageId, RoomId, TrackId};
 pub use message::{ClientMessage, ServerMessage};
+pub use role::Role;
 pub use state::RoomState;
 
 /// The version of the protocol that this crate speaks. A hello with another one is refused.

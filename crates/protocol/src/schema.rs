@@ -3,18 +3,22 @@
 use schemars::{JsonSchema, schema_for};
 use ts_rs::{Config, TS};
 
+use crate::call::{Call, CallAnswer, CallEvent, CallState};
 use crate::error::ErrorCode;
 use crate::event::{
     ChatMessage, ErrorInfo, Event, EventBody, LeaveReason, MediaKind, MemberInfo, RoomCloseReason, TrackInfo,
     TrackSource,
 };
-use crate::grant::{Grants, MemberLimits, QualityLimits, Role, Sources};
+use crate::grant::{Grants, MemberLimits, QualityLimits, Sources};
 use crate::id::{MemberId, MessageId, RoomId, TrackId};
 use crate::message::{
     ClientMessage, EncodingWish, IceServer, PublishRequest, PublishedTrack, Resume, ResumeTicket, Resumed,
     ServerMessage, SlotChange, SlotOwner, SubscribeChange, ViewChange, Welcome,
 };
+use crate::moderation::{Ban, BanKey, Knock, KnockEnd, ModerationAction, ModerationOutcome};
+use crate::role::{GrantsChange, Role};
 use crate::roster::RosterPage;
+use crate::settings::{RoomSettings, SettingsChange};
 use crate::state::RoomState;
 use crate::stats::{
     ChoiceCause, EncodingFigures, LayerFigures, MemberStats, PathFigures, RoomStats, SlotFigures, TrackFigures,
@@ -73,6 +77,20 @@ pub fn typescript() -> String {
         Role,
         Sources,
         Grants,
+        Role,
+        GrantsChange,
+        RoomSettings,
+        SettingsChange,
+        Ban,
+        BanKey,
+        Knock,
+        KnockEnd,
+        ModerationAction,
+        ModerationOutcome,
+        Call,
+        CallState,
+        CallAnswer,
+        CallEvent,
         MemberInfo,
         TrackInfo,
         ChatMessage,
