@@ -77,7 +77,6 @@ pub fn typescript() -> String {
         Role,
         Sources,
         Grants,
-        Role,
         GrantsChange,
         RoomSettings,
         SettingsChange,
