@@ -84,7 +84,6 @@ pub fn typescript() -> String {
         Role,
         Sources,
         Grants,
-        Role,
         GrantsChange,
         RoomSettings,
         SettingsChange,

@@ -87,7 +87,6 @@ updateOwnMetadata: boolean,
  * How much and how good; nothing more is sent or taken, whatever is asked for.
  */
 limits: MemberLimits, };
-export type Role = "host" | "speaker" | "listener" | "message-only" | "none";
 export type GrantsChange = { 
 /**
  * Everything a role may do, and nothing else.
