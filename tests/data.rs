@@ -230,7 +230,7 @@ struct Door;
 impl Authorize for Door {
     fn authorise<'a>(&'a self, _room: &'a RoomId, name: &'a str, _token: Option<&'a str>) -> Authorising<'a> {
         let topics = (name == "Listener").then(|| vec!["hands/*".to_owned()]);
-        Box::pin(async move { Ok(Grants { topics, ..Grants::ALL }) })
+        Box::pin(async move { Ok(Grants { topics, ..Grants::ALL }.into()) })
     }
 }
 
