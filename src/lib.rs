@@ -39,10 +39,13 @@ mod room;
 mod shard;
 mod signal;
 mod turn;
+mod webhook;
 
 pub use auth::Invite;
 pub use axum::Router;
 pub use config::Config;
-pub use hub::{Authorised, Authorising, Authorize, Denied};
+pub use hub::bans::{BanRecord, Subject};
+pub use hub::settings::SettingsRecord;
+pub use hub::{Authorised, Authorising, Authorize, Denied, Kept};
 pub use roundtable_protocol as protocol;
 pub use server::{Builder, Conference, Events, Handle, Server, StartError, Update};

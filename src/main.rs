@@ -176,7 +176,7 @@ fn announce(server: &Server, dev: bool) {
     let host = if http.ip().is_unspecified() { format!("localhost:{}", http.port()) } else { http.to_string() };
     let hint = match (http.ip().is_loopback(), server.is_tls()) {
         (true, _) => {
-            "This machine only. For others: --http-listen 0.0.0.0:7880 with --tls-cert and --tls-key, or behind an https proxy."
+            "This machine only. For others: --http-listen 0.0.0.0:7880 with --keys-file, --tls-cert and --tls-key, or behind an https proxy."
         }
         (false, true) => "Open it in two tabs, or send somebody the link of a room.",
         (false, false) => {

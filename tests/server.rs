@@ -5,7 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::http::{Request, StatusCode};
 use futures_util::{SinkExt as _, StreamExt as _};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use roundtable::config::{IceConfig, TlsConfig};
 use roundtable::protocol::event::EventBody;
 use roundtable::protocol::message::Welcome;
@@ -15,6 +17,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tokio::sync::oneshot;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
@@ -244,16 +248,28 @@ impl Certificate {
 
     /// A connection that trusts this certificate only.
     fn connect(&self, address: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {
+        let name = ServerName::try_from("localhost").unwrap();
+        let connection = ClientConnection::new(Arc::new(self.trusting(&[])), name).unwrap();
+        StreamOwned::new(connection, TcpStream::connect(address).unwrap())
+    }
+
+    /// The same, offering these protocols.
+    async fn open(&self, address: SocketAddr, protocols: &[&str]) -> TlsStream<tokio::net::TcpStream> {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        TlsConnector::from(Arc::new(self.trusting(protocols))).connect(name, stream).await.unwrap()
+    }
+
+    fn trusting(&self, protocols: &[&str]) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(self.0.join("cert.pem")).unwrap()).unwrap();
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let name = ServerName::try_from("localhost").unwrap();
-        let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-        StreamOwned::new(connection, TcpStream::connect(address).unwrap())
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        config
     }
 }
 
@@ -289,4 +305,49 @@ async fn a_certificate_that_cannot_be_used_is_named() {
         let error = Server::bind(config).await.unwrap_err();
         assert!(matches!(error, StartError::Tls(_)) && error.to_string().contains(named), "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_tls_many_streams_share_a_connection_and_sockets_have_one_of_their_own() {
+    let certificate = Certificate::new("two");
+    let mut config = settings();
+    config.http.tls = Some(certificate.files());
+    let server = Server::bind(config).await.unwrap();
+    let http = server.http_addr();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(server.run(async { drop(stopped.await) }));
+
+    // As a browser's page: it offers both and gets HTTP/2.
+    let stream = certificate.open(http, &["h2", "http/1.1"]).await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (client, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let ask = |path: &str| {
+        let request = Request::get(format!("https://localhost{path}")).body(axum::body::Body::empty()).unwrap();
+        client.clone().send_request(request)
+    };
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        let stream = ask("/api/v1/events").await.unwrap();
+        assert_eq!(
+            (stream.status(), stream.headers()["content-type"].as_bytes()),
+            (StatusCode::OK, &b"text/event-stream"[..])
+        );
+        streams.push(stream);
+    }
+    assert_eq!(ask("/livez").await.unwrap().status(), StatusCode::OK, "beside twenty streams");
+    assert!(ask("/ws?room=r").await.unwrap().status().is_client_error(), "a socket is not had over it");
+
+    // As a browser's WebSocket: it offers HTTP/1.1 only.
+    let stream = certificate.open(http, &["http/1.1"]).await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    let (mut socket, _) = tokio_tungstenite::client_async("wss://localhost/ws?room=r", stream).await.unwrap();
+    socket.send(r#"{"type":"hello","version":1,"name":"Ann"}"#.into()).await.unwrap();
+    let welcome = socket.next().await.unwrap().unwrap().into_text().unwrap();
+    assert!(welcome.contains("\"welcome\""), "{welcome}");
+
+    drop((streams, socket));
+    stop.send(()).unwrap();
+    running.await.unwrap().unwrap();
 }

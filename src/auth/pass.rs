@@ -101,6 +101,14 @@ impl Pass {
         if self.may_create || self.is_admin_of_all() { Ok(()) } else { Err(TokenError::Grant("open rooms")) }
     }
 
+    /// Whether the bearer may do everything.
+    ///
+    /// # Errors
+    /// [`TokenError::Grant`].
+    pub fn all(&self) -> Result<(), TokenError> {
+        if self.is_admin_of_all() { Ok(()) } else { Err(TokenError::Grant("do this, which is not about one room")) }
+    }
+
     fn is_admin_of_all(&self) -> bool {
         self.room.is_none() && self.grants.admin
     }

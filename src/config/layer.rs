@@ -166,6 +166,18 @@ pub struct Settings {
     /// Talkers who are heard in a room of more than eight open microphones, 1 to 6; without a seat they are heard on as many voice slots
     #[arg(long, env = "ROUNDTABLE_VOICE_SLOTS", value_name = "NUMBER", help_heading = "Limits")]
     pub voice_slots: Option<u16>,
+    /// Rooms have a lobby unless their settings say otherwise: whoever does not moderate waits to be let in
+    #[arg(
+        long,
+        env = "ROUNDTABLE_LOBBY",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+        help_heading = "Limits"
+    )]
+    pub lobby: Option<bool>,
     /// Bits a second sent to one client at most, all media together, such as 4M or 800k; as much as fits unless given
     #[arg(long, env = "ROUNDTABLE_MAX_RECEIVE_BITRATE", value_name = "BITRATE", help_heading = "Quality")]
     pub max_receive_bitrate: Option<HumanBitrate>,
@@ -202,6 +214,46 @@ pub struct Settings {
     /// How long those who are in a room may stay when the server is told to end (SIGTERM); 0s for not at all
     #[arg(long, env = "ROUNDTABLE_DRAIN_TIMEOUT", value_name = "DURATION", help_heading = "Rooms")]
     pub drain_timeout: Option<HumanDuration>,
+    /// URL that every room event is posted to, signed as Standard Webhooks says: https, or this machine. Repeatable
+    #[arg(long, env = "ROUNDTABLE_WEBHOOK", value_name = "URL", value_delimiter = ',', help_heading = "Webhooks")]
+    pub webhook: Option<Vec<String>>,
+    /// Secret that webhooks are signed with, whsec_ and base64; two while receivers change over. Visible to other users of this host: prefer --webhook-secret-file
+    #[arg(
+        long,
+        env = "ROUNDTABLE_WEBHOOK_SECRET",
+        value_name = "SECRET",
+        value_delimiter = ',',
+        hide_env_values = true,
+        help_heading = "Webhooks"
+    )]
+    pub webhook_secret: Option<Vec<String>>,
+    /// File that holds the secret, or two on a line each
+    #[arg(long, env = "ROUNDTABLE_WEBHOOK_SECRET_FILE", value_name = "FILE", help_heading = "Webhooks")]
+    pub webhook_secret_file: Option<PathBuf>,
+    /// Types of events that are posted, such as joined,left; all unless given. Repeatable
+    #[arg(
+        long,
+        env = "ROUNDTABLE_WEBHOOK_TYPES",
+        value_name = "TYPE",
+        value_delimiter = ',',
+        help_heading = "Webhooks"
+    )]
+    pub webhook_types: Option<Vec<String>>,
+    /// Lets webhooks go to addresses that are not public, and there by plain http
+    #[arg(
+        long,
+        env = "ROUNDTABLE_WEBHOOK_ALLOW_PRIVATE",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+        help_heading = "Webhooks"
+    )]
+    pub webhook_allow_private: Option<bool>,
+    /// How long an event is tried before it is given up, at most 7d
+    #[arg(long, env = "ROUNDTABLE_WEBHOOK_GIVE_UP", value_name = "DURATION", help_heading = "Webhooks")]
+    pub webhook_give_up: Option<HumanDuration>,
     /// What is logged: error, warn, info, debug or trace, also by module as in info,roundtable::shard=debug
     #[arg(long, env = "ROUNDTABLE_LOG", value_name = "FILTER", help_heading = "Logging")]
     pub log: Option<String>,

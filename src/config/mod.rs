@@ -8,6 +8,7 @@ pub mod file;
 pub mod issue;
 pub mod layer;
 pub mod settings;
+mod webhook;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ pub use crate::telemetry::{LogConfig, LogFormat};
 pub use crate::turn::credential::Secret;
 use crate::turn::url::{InvalidUrl, UrlKind, check_url};
 pub use crate::turn::{IceConfig, TurnAuth, TurnConfig};
+pub use crate::webhook::{BadSecret, BadUrl, Patience, SigningSecret, WebhookConfig, WebhookUrl};
 
 /// Longest life of a TURN credential.
 pub const MAX_TURN_TTL: Duration = Duration::from_secs(24 * 60 * 60);
@@ -71,6 +73,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// What rooms outlive.
     pub rooms: RoomsConfig,
+    /// Who is told of events by HTTP.
+    pub webhooks: WebhookConfig,
     /// What is logged; the library itself installs nothing.
     pub log: LogConfig,
     /// The room whose media plane is recorded, if any.
@@ -179,6 +183,8 @@ pub struct LimitsConfig {
     pub voice_slots: u16,
     /// How often one address may enter a second, with a burst of four times as many; 0 for no limit.
     pub joins_per_ip: u32,
+    /// Whether rooms whose settings say nothing of it have a lobby.
+    pub lobby: bool,
     /// What one member may receive and publish, where the authorisation hook says nothing of it.
     pub member: MemberLimits,
 }
@@ -191,6 +197,7 @@ impl Default for LimitsConfig {
             seats: MAX_SEATS,
             voice_slots: settings::DEFAULT_VOICE_SLOTS,
             joins_per_ip: settings::DEFAULT_JOINS_PER_IP,
+            lobby: false,
             member: MemberLimits::NONE,
         }
     }
@@ -292,6 +299,7 @@ impl Check<'_> {
             ice: IceConfig { stun: self.stun()?, turn: self.turn()? },
             limits: self.limits()?,
             rooms: self.rooms()?,
+            webhooks: self.webhooks()?,
             log: self.log()?,
             record: self.record()?,
         })
@@ -471,6 +479,7 @@ impl Check<'_> {
             seats: self.within("max-seats", max_seats.unwrap_or(default.seats), 0..=MAX_SEATS)?,
             voice_slots: self.within("voice-slots", voice_slots.unwrap_or(default.voice_slots), 1..=MAX_VOICE_SLOTS)?,
             joins_per_ip: self.settings.max_joins_per_ip.unwrap_or(default.joins_per_ip),
+            lobby: self.settings.lobby.unwrap_or(default.lobby),
             member: self.member_limits()?,
         })
     }
@@ -533,6 +542,7 @@ impl Check<'_> {
     }
 }
 
+/// Reads a secret from its file, without the line end.
 fn read_secret(path: &Path) -> Result<Secret, String> {
     let file = SystemFile::open(path).map_err(|error| error.to_string())?;
     let mut text = String::new();

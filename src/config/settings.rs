@@ -34,12 +34,14 @@ pub const DEFAULT_RESUME_WITHIN: Duration = Duration::from_secs(60);
 pub const DEFAULT_JOINS_PER_IP: u32 = 10;
 /// How long those who are in a room may stay when the server is told to end unless told otherwise.
 pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an event is tried before a webhook gives it up unless told otherwise.
+pub const DEFAULT_WEBHOOK_GIVE_UP: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Mebibytes of a recording unless told otherwise: about an hour of a room of ten.
 pub const DEFAULT_RECORD_TRACE_MAX: u32 = 256;
 
 /// The keys whose values are never shown.
-const SECRETS: [&str; 3] = ["turn-secret", "turn-pass", "api-secret"];
+const SECRETS: [&str; 4] = ["turn-secret", "turn-pass", "api-secret", "webhook-secret"];
 
 /// Where a value comes from, from weakest to strongest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -205,6 +207,7 @@ pub fn merge(given: &Given, file: &File) -> Merged {
         max_members,
         max_seats,
         voice_slots,
+        lobby,
         max_receive_bitrate,
         max_publish_bitrate,
         max_video_height,
@@ -215,6 +218,12 @@ pub fn merge(given: &Given, file: &File) -> Merged {
         max_joins_per_ip,
         trusted_proxy,
         drain_timeout,
+        webhook,
+        webhook_secret,
+        webhook_secret_file,
+        webhook_types,
+        webhook_allow_private,
+        webhook_give_up,
         log,
         log_format,
         record_trace,
@@ -268,6 +277,11 @@ fn default_settings() -> Settings {
         max_members: Some(DEFAULT_MAX_MEMBERS),
         max_seats: Some(MAX_SEATS),
         voice_slots: Some(DEFAULT_VOICE_SLOTS),
+        lobby: Some(false),
+        webhook: Some(Vec::new()),
+        webhook_types: Some(Vec::new()),
+        webhook_allow_private: Some(false),
+        webhook_give_up: Some(HumanDuration(DEFAULT_WEBHOOK_GIVE_UP)),
         log: Some(filter),
         log_format: Some(LogFormat::Auto),
         record_trace_max: Some(DEFAULT_RECORD_TRACE_MAX),
@@ -296,5 +310,7 @@ fn default_settings() -> Settings {
         max_joins_per_ip: Some(DEFAULT_JOINS_PER_IP),
         trusted_proxy: Some(Vec::new()),
         drain_timeout: Some(HumanDuration(DEFAULT_DRAIN_TIMEOUT)),
+        webhook_secret: None,
+        webhook_secret_file: None,
     }
 }

@@ -174,6 +174,22 @@ fn a_mistake_names_the_setting_and_its_origin() {
         (&["--log=roundtable=loudly"], "", "log (flag): "),
         (&["--record-room=r"], "", "record-room (flag): a room is of no use without record-trace"),
         (&["--record-trace=f", "--record-room="], "", "record-room (flag): "),
+        (&["--webhook=https://a.example/"], "", "webhook (flag): receivers check who posts"),
+        (
+            &["--webhook=http://a.example/"],
+            "",
+            "webhook (flag): `http://a.example/`: plain http goes to this machine only",
+        ),
+        (&["--webhook=https://10.0.0.1/"], "", "webhook (flag): `https://10.0.0.1/`: 10.0.0.1 is no public address"),
+        (
+            &["--webhook-secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
+            "",
+            "webhook-secret (flag): a secret is of no use",
+        ),
+        (&["--webhook-secret=north"], "", "webhook-secret (flag): a webhook secret is `whsec_`"),
+        (&["--webhook-secret=a,b,c"], "", "webhook-secret (flag): there is to be one secret, or two"),
+        (&["--webhook-types=danced"], "", "webhook-types (flag): `danced` is no event; there are joined, left"),
+        (&["--webhook-give-up=8d"], "", "webhook-give-up (flag): it is to be between 1s and 7d"),
         (&["--record-trace-max=0"], "", "record-trace-max (flag): 0 is not between 1 and 4096"),
     ];
     for (arguments, text, expected) in cases {
@@ -199,6 +215,21 @@ fn a_secret_may_stand_in_a_file_of_its_own() {
         let argument = format!("--turn-secret-file={}", bad.path());
         assert!(refusal(&["--turn=turn:t", &argument], "").ends_with(problem));
     }
+}
+
+#[test]
+fn webhooks_are_signed_with_one_secret_or_two() {
+    let (one, two) = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX");
+    let file = Scratch::new("webhook-secret", &format!("{one}\n{two}\n"));
+    let argument = format!("--webhook-secret-file={}", file.path());
+    let webhooks =
+        |arguments: &[&str]| load_with(arguments, "webhook = ['https://a.example/h']").unwrap().config.webhooks;
+    let secrets: Vec<_> = [one, two].iter().map(|text| SigningSecret::parse(text).unwrap()).collect();
+    assert_eq!(webhooks(&[&argument]).secrets, secrets);
+    assert_eq!(webhooks(&[&format!("--webhook-secret={one}")]).secrets, secrets[..1]);
+    let private =
+        webhooks(&[&argument, "--webhook-allow-private", "--webhook=http://10.0.0.1/", "--webhook-types=left"]);
+    assert_eq!((private.urls.len(), private.types), (1, vec!["left".to_owned()]));
 }
 
 #[test]

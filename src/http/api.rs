@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use roundtable_protocol::grant::MemberLimits;
 use roundtable_protocol::stats::RoomStats;
 use roundtable_protocol::{RoomId, RoomState};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::HttpState;
@@ -20,14 +21,14 @@ use crate::shard::stats::ShardStats;
 pub(super) type Fresh<T> = ([(HeaderName, HeaderValue); 1], Json<T>);
 
 /// `GET /api/v1/rooms`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct RoomList {
     /// All open rooms, ordered by id.
     rooms: Vec<RoomSummary>,
 }
 
 /// One room of the list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct RoomSummary {
     room: RoomId,

@@ -12,6 +12,7 @@ use roundtable_protocol::RoomId;
 use serde::Deserialize;
 
 use super::HttpState;
+use super::origin;
 use super::problem::Problem;
 use crate::auth::{Pass, TokenError};
 
@@ -36,7 +37,6 @@ impl Access {
     }
 
     /// May open rooms.
-    #[allow(dead_code, reason = "nothing opens rooms by the API yet")]
     pub(super) fn require_create(&self) -> Result<(), Problem> {
         self.ask(Pass::create)
     }
@@ -65,6 +65,44 @@ impl FromRequestParts<HttpState> for Access {
 
     async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, Problem> {
         Self::of_headers(&parts.headers, state)
+    }
+}
+
+/// [`Access`] of whoever changes something, or learns what is not everybody's: a page must be of an allowed origin, too.
+#[derive(Debug, Clone)]
+pub(super) struct Operator(Access);
+
+impl Operator {
+    /// May moderate the room.
+    pub(super) fn of_room(&self, room: &RoomId) -> Result<(), Problem> {
+        self.0.require_admin(room)
+    }
+
+    /// May open rooms.
+    pub(super) fn of_rooms(&self) -> Result<(), Problem> {
+        self.0.require_create()
+    }
+
+    /// May do everything.
+    pub(super) fn of_all(&self) -> Result<(), Problem> {
+        self.0.ask(Pass::all)
+    }
+
+    /// May know what concerns a person: who it is, and who may do everything.
+    pub(super) fn of_person(&self, identity: &str) -> Result<(), Problem> {
+        self.0.ask(|pass| if pass.identity.as_deref() == Some(identity) { Ok(()) } else { pass.all() })
+    }
+}
+
+impl FromRequestParts<HttpState> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, Problem> {
+        if !origin::is_allowed(&parts.headers, &parts.uri, &state.config.allowed_origins) {
+            return Err(Problem::origin());
+        }
+        let StreamAccess(access) = StreamAccess::from_request_parts(parts, state).await?;
+        Ok(Self(access))
     }
 }
 

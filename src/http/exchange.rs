@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::ws::Utf8Bytes;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{Extensions, HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,9 +26,10 @@ use super::HttpState;
 use super::auth::bearer;
 use super::origin;
 use super::problem::Problem;
+use super::socket::address_in;
 use super::sse;
 use crate::signal::relay::{Fetched, PostError, RelayHandle};
-use crate::signal::ws;
+use crate::signal::ws::{self, Arrival};
 
 /// Largest body that brings messages, in bytes: one of the largest, and a little besides.
 pub(super) const MAX_POST_BYTES: usize = MAX_CLIENT_MESSAGE_BYTES + 4 * 1024;
@@ -74,18 +75,20 @@ pub(super) async fn begin(
     State(state): State<HttpState>,
     uri: Uri,
     headers: HeaderMap,
+    extensions: Extensions,
     query: Result<Query<Wish>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(wish) = query.map_err(|rejection| Problem::bad_room_id(rejection.body_text()))?;
     let room = RoomId::new(wish.room).map_err(|invalid| Problem::bad_room_id(invalid.to_string()))?;
     let token = bearer(&headers)?.map(str::to_owned);
+    let address = address_in(&state, &extensions, &headers);
     check_origin(&state, &uri, &headers)?;
     let Some(presence) = state.hub.enter() else {
         let full = Problem::overloaded("as many are connected as may be");
         return Err(if state.hub.is_stopping() { Problem::stopping() } else { full });
     };
     let session = name()?;
-    let handle = ws::begin(state.hub.clone(), presence, room, token, state.config.socket);
+    let handle = ws::begin(state.hub.clone(), presence, Arrival { room, token, address }, state.config.socket);
     state.exchanges.lock().insert(session.clone(), handle.clone());
     tokio::spawn(forget(Arc::clone(&state.exchanges), session.clone(), handle));
     let headers = [(header::CACHE_CONTROL, "no-store".to_owned()), (header::LOCATION, format!("signal/{session}"))];

@@ -53,7 +53,7 @@ impl Entries {
     }
 
     /// The address that a request comes from: the nearest one that is none of our proxies.
-    fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    pub(super) fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut address = peer.to_canonical();
         let forwarded = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
         let mut named: Vec<&str> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();

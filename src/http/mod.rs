@@ -3,17 +3,28 @@
 mod api;
 mod assets;
 mod auth;
+mod calls;
+mod errors;
 mod exchange;
 mod health;
+mod idempotency;
 mod invites;
 mod limit;
 mod members;
+mod moderation;
+mod openapi;
 mod origin;
+mod poll;
 mod problem;
+mod request_id;
+mod resume;
+mod server_events;
+mod settings;
 mod socket;
 mod sse;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,18 +33,20 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::header::{self, HeaderName, HeaderValue};
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{delete, get, post, put};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::exchange::Exchanges;
+use self::idempotency::Answers;
 use self::limit::Entries;
 pub use self::limit::EntryLimit;
 use self::problem::Problem;
 use crate::auth::{Authority, Invites, Tickets};
 use crate::hub::Hub;
 use crate::signal::ws::SocketConfig;
+use crate::webhook::{WebhookConfig, Webhooks};
 
 /// Largest body of a request, in bytes: many times what the limits of a member take.
 const MAX_BODY_BYTES: usize = 16 * 1024;
@@ -61,7 +74,7 @@ pub struct HttpConfig {
     pub allowed_origins: Vec<String>,
     /// Silence after which an event stream gets a comment, so that proxies keep it open.
     pub sse_heartbeat: Duration,
-    /// Event streams at once; one more is refused with 503.
+    /// Event streams and waiting polls at once; one more is refused with 503.
     pub max_sse_readers: usize,
     /// How patient signalling sockets are.
     pub socket: SocketConfig,
@@ -96,6 +109,8 @@ pub struct HttpState {
     authority: Option<Arc<Authority>>,
     tickets: Arc<Tickets>,
     invites: Arc<Invites>,
+    webhooks: Webhooks,
+    answers: Arc<Answers>,
 }
 
 impl HttpState {
@@ -106,7 +121,19 @@ impl HttpState {
         let (tickets, invites) = (Arc::default(), Arc::default());
         let exchanges = Arc::default();
         let entries = Arc::new(Entries::new(config.entries, config.trusted_proxies.clone()));
-        Self { hub, config: Arc::new(config), sse_seats, exchanges, entries, authority: None, tickets, invites }
+        let webhooks = Webhooks::new(WebhookConfig::default());
+        Self {
+            hub,
+            config: Arc::new(config),
+            sse_seats,
+            exchanges,
+            entries,
+            authority: None,
+            tickets,
+            invites,
+            webhooks,
+            answers: Arc::default(),
+        }
     }
 
     /// The invitations of this server.
@@ -119,6 +146,18 @@ impl HttpState {
     #[must_use]
     pub fn with_authority(self, authority: Arc<Authority>) -> Self {
         Self { authority: Some(authority), ..self }
+    }
+
+    /// Shows these receivers of webhooks, and lets them be told again what they missed.
+    #[must_use]
+    pub fn with_webhooks(self, webhooks: Webhooks) -> Self {
+        Self { webhooks, ..self }
+    }
+
+    /// A place for one more reader of events, streaming or waiting.
+    fn reader_seat(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let seat = Arc::clone(&self.sse_seats).try_acquire_owned();
+        seat.map_err(|_| Problem::overloaded("as many read events as may"))
     }
 
     fn sse_readers(&self) -> usize {
@@ -142,8 +181,10 @@ pub fn router(state: HttpState) -> Router {
         )
         .route("/signal/{session}/messages", get(exchange::poll))
         .route("/signal/{session}/events", get(exchange::stream))
-        .route("/api/v1/rooms", get(api::rooms))
-        .route("/api/v1/rooms/{room}", get(api::room))
+        .route("/api/v1/events", get(server_events::events))
+        .route("/api/v1/rooms", get(api::rooms).post(settings::create))
+        .route("/api/v1/rooms/{room}", get(api::room).delete(settings::delete))
+        .merge(moderation_routes())
         .route("/api/v1/rooms/{room}/events", get(sse::events))
         .route("/api/v1/rooms/{room}/members", get(members::members))
         .route("/api/v1/rooms/{room}/stats", get(api::room_stats))
@@ -152,16 +193,40 @@ pub fn router(state: HttpState) -> Router {
         .route("/api/v1/rooms/{room}/invites/{code}", delete(invites::revoke))
         .route("/api/v1/tickets", post(invites::ticket))
         .route("/api/v1/stats", get(api::stats))
+        .route("/api/v1/webhooks", get(webhooks::list))
+        .route("/api/v1/webhooks/dead-letters", get(webhooks::dead_letters))
+        .route("/api/v1/webhooks/dead-letters/{id}/retry", post(webhooks::retry))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/healthz", get(health::ready))
+        .route("/openapi.json", get(openapi::document))
+        .route("/errors/{area}/{word}", get(errors::page))
         .route("/", get(assets::page))
         .route("/r/{room}", get(assets::page))
         .fallback(assets::file)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn_with_state(state.clone(), idempotency::once))
+        .layer(from_fn(request_id::identify))
         .layer(map_response(secure))
         .with_state(state)
+}
+
+/// What operators do to rooms and members, and calls.
+fn moderation_routes() -> Router<HttpState> {
+    let permissions = put(moderation::put_permissions).patch(moderation::patch_permissions);
+    let settings = get(settings::show).put(settings::replace).patch(settings::change);
+    Router::new()
+        .route("/api/v1/rooms/{room}/settings", settings)
+        .route("/api/v1/rooms/{room}/members/{member}/permissions", permissions)
+        .route("/api/v1/rooms/{room}/moderate", post(moderation::moderate))
+        .route("/api/v1/rooms/{room}/bans", get(moderation::bans))
+        .route("/api/v1/rooms/{room}/bans/{ban}", delete(moderation::unban))
+        .route("/api/v1/rooms/{room}/knocks", get(moderation::knocks))
+        .route("/api/v1/calls", post(calls::start))
+        .route("/api/v1/calls/{call}", get(calls::show))
+        .route("/api/v1/calls/{call}/answer", post(calls::answer))
+        .route("/api/v1/users/{identity}/events", get(calls::events))
 }
 
 async fn method_not_allowed() -> Problem {

@@ -6,8 +6,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use roundtable_protocol::name::BadName;
 use roundtable_protocol::{ErrorCode, MemberId, RoomId};
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::request_id;
 use crate::auth::{InviteError, TokenError};
 use crate::hub::HubError;
 
@@ -31,14 +33,39 @@ pub(super) struct Problem {
     detail: String,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    r#type: &'a str,
-    title: &'a str,
+/// An error (RFC 9457).
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(super) struct Details {
+    /// Where the code is explained, on this server.
+    r#type: String,
+    /// The words of the status.
+    title: String,
+    /// The status.
     status: u16,
-    code: &'a str,
-    detail: &'a str,
+    /// The stable word that programs switch on.
+    code: String,
+    /// A sentence for people.
+    detail: String,
+    /// The id of the request, as in the answer's `x-request-id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
 }
+
+/// What only HTTP has, and what it means. Every other code is an [`ErrorCode`].
+pub(super) const HTTP_CODES: &[(&str, &str)] = &[
+    ("http/body", "The body of the request is not what this resource takes: no JSON, another shape, or too large."),
+    ("http/query", "A parameter of the query is not one that this resource understands."),
+    ("http/not-found", "There is nothing at this path."),
+    ("http/method", "The resource does not have this method; the `allow` header names those that it has."),
+    ("http/origin", "Pages of this origin may not use this server."),
+    ("http/upgrade", "The request for a WebSocket is none."),
+    (
+        "http/idempotency",
+        "The `Idempotency-Key` is not usable for this request: malformed, or used for another one before.",
+    ),
+    ("http/in-progress", "A request with the same `Idempotency-Key` is being answered at this moment."),
+];
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
@@ -62,12 +89,40 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::BadLimit.as_str(), detail)
     }
 
+    /// What a stable word means over HTTP.
+    pub(super) fn coded(code: ErrorCode, detail: impl Into<String>) -> Self {
+        let status = match code {
+            ErrorCode::ModerationForbidden | ErrorCode::CallForbidden => StatusCode::FORBIDDEN,
+            ErrorCode::RoomUnknown
+            | ErrorCode::MemberUnknown
+            | ErrorCode::TrackUnknown
+            | ErrorCode::BanUnknown
+            | ErrorCode::KnockUnknown
+            | ErrorCode::CallUnknown => StatusCode::NOT_FOUND,
+            ErrorCode::RoomExists | ErrorCode::TooManyBans => StatusCode::CONFLICT,
+            ErrorCode::RoomChanged => StatusCode::PRECONDITION_FAILED,
+            ErrorCode::TooManyCalls => StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::BadSettings | ErrorCode::BadModeration | ErrorCode::BadCall => StatusCode::UNPROCESSABLE_ENTITY,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, code.as_str(), detail)
+    }
+
+    pub(super) fn precondition(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "http/if-match", detail)
+    }
+
     pub(super) fn body(status: StatusCode, detail: impl Into<String>) -> Self {
         Self::new(status, "http/body", detail)
     }
 
     pub(super) fn query(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "http/query", detail)
+    }
+
+    pub(super) fn letter_unknown() -> Self {
+        let detail = "there is no such dead letter: it was sent again, or is not kept any more";
+        Self::new(StatusCode::NOT_FOUND, "http/not-found", detail)
     }
 
     pub(super) fn not_found() -> Self {
@@ -81,6 +136,21 @@ impl Problem {
     pub(super) fn origin() -> Self {
         let detail = "pages of this origin may not use this; the server can allow them";
         Self::new(StatusCode::FORBIDDEN, "http/origin", detail)
+    }
+
+    pub(super) fn bad_key() -> Self {
+        let detail = "an idempotency key is 1 to 255 visible ASCII characters without spaces";
+        Self::new(StatusCode::BAD_REQUEST, "http/idempotency", detail)
+    }
+
+    pub(super) fn other_request() -> Self {
+        let detail = "this idempotency key was used for another request";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "http/idempotency", detail)
+    }
+
+    pub(super) fn in_progress() -> Self {
+        let detail = "a request with this idempotency key is being answered";
+        Self::new(StatusCode::CONFLICT, "http/in-progress", detail)
     }
 
     pub(super) fn no_upgrade(status: StatusCode, detail: String) -> Self {
@@ -158,12 +228,13 @@ impl From<InviteError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = Body {
-            r#type: "about:blank",
-            title: self.status.canonical_reason().unwrap_or_default(),
+        let body = Details {
+            r#type: format!("/errors/{}", self.code),
+            title: self.status.canonical_reason().unwrap_or_default().to_owned(),
             status: self.status.as_u16(),
-            code: self.code,
-            detail: &self.detail,
+            code: self.code.to_owned(),
+            detail: self.detail,
+            instance: request_id::current().map(|id| format!("urn:roundtable:request:{id}")),
         };
         let mut response = (self.status, axum::Json(body)).into_response();
         let headers = response.headers_mut();

@@ -1,10 +1,12 @@
 //! `GET /ws?room=…`: checks the room's id and the page's origin, then hands the socket to `signal`.
 
+use std::net::{IpAddr, SocketAddr};
+
 use axum::extract::rejection::QueryRejection;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, Uri};
+use axum::extract::{ConnectInfo, Query, State};
+use axum::http::{Extensions, HeaderMap, Uri};
 use axum::response::Response;
 use roundtable_protocol::RoomId;
 use serde::Deserialize;
@@ -13,7 +15,7 @@ use super::HttpState;
 use super::auth::bearer;
 use super::origin;
 use super::problem::Problem;
-use crate::signal::ws;
+use crate::signal::ws::{self, Arrival};
 
 /// The query of a socket.
 #[derive(Debug, Deserialize)]
@@ -28,6 +30,7 @@ pub(super) async fn open(
     State(state): State<HttpState>,
     uri: Uri,
     headers: HeaderMap,
+    extensions: Extensions,
     query: Result<Query<Wish>, QueryRejection>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
@@ -42,5 +45,49 @@ pub(super) async fn open(
         let full = Problem::overloaded("as many are connected as may be");
         return Err(if state.hub.is_stopping() { Problem::stopping() } else { full });
     };
-    Ok(ws::accept(upgrade, state.hub.clone(), presence, room, token, state.config.socket))
+    let address = address_in(&state, &extensions, &headers);
+    let arrival = Arrival { room, token, address };
+    Ok(ws::accept(upgrade, state.hub.clone(), presence, arrival, state.config.socket))
+}
+
+/// The client's address, if it is a public one: a private one may be that of a proxy, behind which everybody is.
+pub(super) fn address_in(state: &HttpState, extensions: &Extensions, headers: &HeaderMap) -> Option<IpAddr> {
+    let ConnectInfo(peer) = extensions.get::<ConnectInfo<SocketAddr>>()?;
+    Some(state.entries.address(peer.ip(), headers)).filter(is_public)
+}
+
+fn is_public(address: &IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => !(v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified()),
+        // Unique local and link-local ones (RFC 4193, RFC 4291 §2.5.6).
+        IpAddr::V6(v6) => {
+            let first = v6.segments()[0];
+            !(v6.is_loopback() || v6.is_unspecified() || first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfe80)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_proxies_are_nobodys() {
+        for (address, expected) in [
+            ("127.0.0.1", false),
+            ("10.1.2.3", false),
+            ("172.17.0.1", false),
+            ("192.168.1.2", false),
+            ("::1", false),
+            ("fd00::1", false),
+            ("fe80::1", false),
+            ("198.51.100.7", true),
+            ("2001:db8::7", true),
+            ("::ffff:198.51.100.7", true),
+            ("::ffff:10.0.0.1", false),
+        ] {
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(is_public(&address.to_canonical()), expected, "{address}");
+        }
+    }
 }

@@ -1,35 +1,38 @@
-//! `GET /api/v1/rooms/{room}/events`: a room's journal as server-sent events.
+//! `GET /api/v1/rooms/{room}/events`: a room's journal as server-sent events, or as a long poll.
 //!
 //! A reader holds nothing but the number of its last event. While it does not read, nothing is
 //! queued for it: it falls behind, and out of the ring at worst, and then gets a `reset` with the
 //! room's state instead of a gap.
 
 use std::convert::Infallible;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::{Stream, StreamExt as _, stream};
 use roundtable_protocol::RoomState;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::HttpState;
+use super::api::fresh;
 use super::auth::StreamAccess;
+use super::poll;
 use super::problem::{Problem, room_in_path};
+use super::resume::{Pairs, Wish};
 use crate::journal::{Journal, Read};
 
 /// How long a browser waits before it comes back, in milliseconds.
-const RETRY_MS: u32 = 2_000;
+pub(super) const RETRY_MS: u32 = 2_000;
 /// Events read from the journal at once.
-const EVENTS_AT_ONCE: usize = 64;
+pub(super) const EVENTS_AT_ONCE: usize = 64;
 /// A piece of the stream is ended once it is this long, in bytes.
-const PIECE_BYTES: usize = 32 * 1024;
+pub(super) const PIECE_BYTES: usize = 32 * 1024;
 /// The comment that keeps a silent stream open.
 pub(super) const HEARTBEAT: &str = ": heartbeat\n\n";
 
@@ -40,41 +43,51 @@ pub(super) const HEADERS: [(HeaderName, HeaderValue); 3] = [
     (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
 ];
 
-/// The query of a stream, for clients that cannot set headers.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Resume {
-    last_event_id: Option<String>,
-}
-
 pub(super) async fn events(
     State(state): State<HttpState>,
     StreamAccess(access): StreamAccess,
     path: Result<Path<String>, PathRejection>,
-    query: Result<Query<Resume>, QueryRejection>,
+    query: Pairs,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let room = room_in_path(path)?;
     access.require_read(&room)?;
+    let wish = Wish::read(query, &headers)?;
     let journal = state.hub.room(&room).ok_or_else(|| Problem::room_unknown(&room))?;
-    let header = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
-    let query = query.map(|Query(resume)| resume).unwrap_or_default();
-    let given = header.or(query.last_event_id.as_deref());
-    let start = Start::new(&journal, given);
-    match (start, given) {
-        (Start::Over, None) => return Err(Problem::room_unknown(&room)),
+    let start = Start::new(&journal, &wish);
+    match (start, &wish.after, wish.wait) {
+        (Start::Over, None, _) => return Err(Problem::room_unknown(&room)),
+        (Start::Over, Some(_), Some(_)) => return Ok(fresh(poll::over(&journal)).into_response()),
         // A browser that gets this does not come back.
-        (Start::Over, Some(_)) => return Ok(StatusCode::NO_CONTENT.into_response()),
-        (Start::Reset | Start::After(_), _) => {}
+        (Start::Over, Some(_), None) => return Ok(StatusCode::NO_CONTENT.into_response()),
+        (Start::Reset | Start::After(_), ..) => {}
     }
-    let seat = Arc::clone(&state.sse_seats).try_acquire_owned();
-    let seat = seat.map_err(|_| Problem::overloaded("as many read events as may"))?;
+    let seat = state.reader_seat()?;
+    if let Some(wait) = wish.wait {
+        let page = poll::poll(&journal, start.number(), wait).await;
+        drop(seat);
+        return Ok(fresh(page).into_response());
+    }
     let reader = Reader::new(journal, start, state.config.sse_heartbeat, seat);
-    let pieces = stream::unfold(reader, |mut reader| async move {
+    Ok(stream_of(stream::unfold(reader, |mut reader| async move {
         let piece = reader.next_piece().await?;
-        Some((Ok::<_, Infallible>(piece), reader))
-    });
-    Ok((HEADERS, Body::from_stream(pieces)).into_response())
+        Some((piece, reader))
+    })))
+}
+
+/// The answer that carries a stream of pieces.
+pub(super) fn stream_of(pieces: impl Stream<Item = String> + Send + 'static) -> Response {
+    (HEADERS, Body::from_stream(pieces.map(Ok::<_, Infallible>))).into_response()
+}
+
+/// Writes one event. JSON holds no line break, so one `data:` line always suffices.
+pub(super) fn write_event(piece: &mut String, id: impl Display, name: &str, data: &impl Serialize) {
+    match serde_json::to_string(data) {
+        // Writing to a string does not fail.
+        Ok(data) => drop(write!(piece, "id: {id}\nevent: {name}\ndata: {data}\n\n")),
+        // None of our types has a map with keys that are no strings, the one thing that fails.
+        Err(error) => tracing::error!(%error, "an event could not be written"),
+    }
 }
 
 /// Where a stream begins.
@@ -89,22 +102,23 @@ enum Start {
 }
 
 impl Start {
-    fn new(journal: &Journal, id: Option<&str>) -> Self {
+    fn new(journal: &Journal, wish: &Wish) -> Self {
         let closed = journal.is_closed();
-        let seq = id.and_then(parse_id).filter(|(epoch, _)| *epoch == journal.epoch()).map(|(_, seq)| seq);
-        match seq {
+        match wish.number_in(journal.epoch()) {
             Some(seq) if closed && seq >= journal.last_seq() => Self::Over,
             Some(seq) => Self::After(seq),
             None if closed => Self::Over,
             None => Self::Reset,
         }
     }
-}
 
-/// Reads `{epoch}-{seq}`.
-fn parse_id(id: &str) -> Option<(u64, u64)> {
-    let (epoch, seq) = id.split_once('-')?;
-    Some((epoch.parse().ok()?, seq.parse().ok()?))
+    /// The number behind which the reader goes on.
+    fn number(self) -> Option<u64> {
+        match self {
+            Self::After(seq) => Some(seq),
+            Self::Reset | Self::Over => None,
+        }
+    }
 }
 
 struct Reader {
@@ -176,15 +190,9 @@ impl Reader {
         self.write(piece, state.seq, "reset", state);
     }
 
-    /// Writes one event. JSON holds no line break, so one `data:` line always suffices.
     fn write(&mut self, piece: &mut String, seq: u64, name: &str, data: &impl Serialize) {
         self.seq = seq;
-        match serde_json::to_string(data) {
-            // Writing to a string does not fail.
-            Ok(data) => drop(write!(piece, "id: {}-{seq}\nevent: {name}\ndata: {data}\n\n", self.journal.epoch())),
-            // None of our types has a map with keys that are no strings, the one thing that fails.
-            Err(error) => tracing::error!(%error, "an event could not be written"),
-        }
+        write_event(piece, format_args!("{}-{seq}", self.journal.epoch()), name, data);
     }
 }
 
@@ -249,24 +257,5 @@ mod tests {
             seen.extend(ids(&piece).into_iter().map(str::to_owned));
         }
         assert_eq!(seen, (1..=10).map(|seq| format!("7-{seq}")).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn ids_are_read_strictly() {
-        let table = [
-            ("7-0", Some((7, 0))),
-            ("18446744073709551615-1", Some((u64::MAX, 1))),
-            ("18446744073709551616-1", None),
-            ("7", None),
-            ("7-", None),
-            ("-7", None),
-            ("7-1-1", None),
-            ("7--1", None),
-            (" 7-1", None),
-            ("", None),
-        ];
-        for (text, expected) in table {
-            assert_eq!(parse_id(text), expected, "{text:?}");
-        }
     }
 }

@@ -15,10 +15,15 @@ use crate::hub::{HubConfig, IceServers};
 mod api;
 mod conversation;
 mod events;
+mod fuzz;
+mod idempotency;
 mod page;
+mod poll;
 mod rules;
+mod server_events;
 mod slow;
 mod talk;
+mod webhooks;
 
 /// Longer than anything here takes; a test that waits for it has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -122,9 +127,12 @@ impl Answer {
     async fn problem(self, status: u16, code: &str) -> String {
         assert_eq!((self.status, self.header("content-type")), (status, Some("application/problem+json")));
         assert_eq!(self.header("retry-after").is_some(), status == 503);
+        let request = self.header("x-request-id").expect("an id").to_owned();
         let body = self.json().await;
         assert_eq!((body["status"].as_u64(), body["code"].as_str()), (Some(status.into()), Some(code)), "{body}");
         assert!(body["title"].as_str().is_some_and(|title| !title.is_empty()));
+        assert_eq!(body["type"], format!("/errors/{code}"));
+        assert_eq!(body["instance"], format!("urn:roundtable:request:{request}"));
         body["detail"].as_str().unwrap().to_owned()
     }
 

@@ -6,10 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use roundtable_protocol::event::{ChatMessage, MemberInfo, RoomCloseReason};
 use roundtable_protocol::grant::MemberLimits;
+use roundtable_protocol::settings::RoomSettings;
 use roundtable_protocol::stats::{MemberStats, RoomStats};
-use roundtable_protocol::{ErrorCode, Event, EventBody, LeaveReason, MemberId, MessageId, RoomId, ServerMessage};
+use roundtable_protocol::{
+    ErrorCode, Event, EventBody, Grants, LeaveReason, MemberId, MessageId, RoomId, ServerMessage,
+};
 
 use crate::journal::Journal;
+use crate::shard::deed::{Audience, Deed, DeedRefused, Done, Origin, Person};
 use crate::shard::inbox::{Command, Inbox, Join, JoinRefused, Joined, Outbox, Request, ResumeSecret, ToMember};
 use crate::shard::stats::ShardStats;
 
@@ -28,6 +32,7 @@ struct Room {
     journal: Arc<Journal>,
     members: BTreeMap<MemberId, (String, Outbox)>,
     limits: BTreeMap<MemberId, MemberLimits>,
+    grants: BTreeMap<MemberId, (Grants, Origin)>,
 }
 
 impl FakeShard {
@@ -83,6 +88,14 @@ pub(crate) fn event(body: EventBody) -> Event {
     Event { seq: 0, at: 1_000, body }
 }
 
+/// As a room does: later settings only.
+fn tell_settings(room: &Room, settings: RoomSettings) {
+    let known = room.journal.shared_state().settings.as_ref().map_or(0, |settings| settings.version);
+    if settings.version > known {
+        room.journal.append(event(EventBody::RoomUpdated { settings: Box::new(settings) }));
+    }
+}
+
 struct Thread {
     rooms: Arc<Mutex<Rooms>>,
     refusals: Arc<Mutex<VecDeque<JoinRefused>>>,
@@ -103,6 +116,11 @@ impl Thread {
                 Command::Stats(reply) => drop(reply.send(self.stats())),
                 Command::Limit { room, member, limits, reply } => drop(reply.send(self.limit(&room, &member, limits))),
                 Command::RoomStats { room, reply } => drop(reply.send(self.room_stats(&room))),
+                Command::Moderate { room, by, deed, reply } => {
+                    drop(reply.send(self.moderate(&room, by.as_ref(), deed)));
+                }
+                Command::Announce { room, audience, message } => self.announce(&room, &audience, &message),
+                Command::Settings { room, settings } => self.settings(&room, settings),
                 Command::Stop => return self.stop(),
             }
         }
@@ -148,7 +166,11 @@ impl Thread {
             journal,
             members: BTreeMap::new(),
             limits: BTreeMap::new(),
+            grants: BTreeMap::new(),
         });
+        if let Some(settings) = join.settings {
+            tell_settings(room, settings);
+        }
         if room.members.len() >= join.max_members {
             drop(join.reply.send(Err(JoinRefused::RoomFull(join.max_members))));
             return;
@@ -159,6 +181,7 @@ impl Thread {
         let journal = Arc::clone(&room.journal);
         room.members.insert(member.id.clone(), (member.name.clone(), join.outbox));
         room.limits.insert(member.id.clone(), join.grants.limits);
+        room.grants.insert(member.id.clone(), (join.grants, join.origin));
         let id = member.id.clone();
         drop(rooms);
         if join
@@ -175,6 +198,74 @@ impl Thread {
             .is_err()
         {
             self.leave(&join.room, &id, LeaveReason::Disconnected);
+        }
+    }
+
+    fn moderate(&self, id: &RoomId, by: Option<&MemberId>, deed: Deed) -> Result<Done, DeedRefused> {
+        let mut rooms = self.rooms.lock().unwrap();
+        let room = rooms.get_mut(id).ok_or(DeedRefused::NoRoom)?;
+        if by.is_some_and(|by| !room.grants.get(by).is_some_and(|(grants, _)| grants.admin)) {
+            return Err(DeedRefused::Forbidden);
+        }
+        match deed {
+            Deed::Ask => Ok(Done::Plain),
+            Deed::Find(member) => {
+                let (name, _) = room.members.get(&member).ok_or(DeedRefused::NoMember)?;
+                let (grants, origin) = room.grants.get(&member).cloned().ok_or(DeedRefused::NoMember)?;
+                Ok(Done::Person(Box::new(Person { name: name.clone(), grants, origin })))
+            }
+            Deed::Permit(member, change) => {
+                let (grants, _) = room.grants.get_mut(&member).ok_or(DeedRefused::NoMember)?;
+                *grants = change.over(grants);
+                Ok(Done::Grants(grants.clone()))
+            }
+            Deed::Mute(track, _) => {
+                room.journal.shared_state().track(&track).map(|_| Done::Count(1)).ok_or(DeedRefused::NoTrack)
+            }
+            Deed::MuteAll(..) => Ok(Done::Count(0)),
+            Deed::PutOut(out) => {
+                let (_, outbox) = room.members.get(&out.member).ok_or(DeedRefused::NoMember)?;
+                let before = out.before.map(ToMember::Message);
+                let close = ToMember::Close { code: out.code, message: out.message, reconnect_after_ms: None };
+                for message in before.into_iter().chain([close]) {
+                    let _ = outbox.try_send(message);
+                }
+                drop(rooms);
+                self.leave(id, &out.member, out.reason);
+                Ok(Done::Plain)
+            }
+            Deed::Close(_) => {
+                drop(rooms);
+                self.close(id, RoomCloseReason::Closed);
+                Ok(Done::Plain)
+            }
+            Deed::Tell(Audience::One(member), _) if !room.members.contains_key(&member) => Err(DeedRefused::NoMember),
+            Deed::Tell(audience, message) => {
+                drop(rooms);
+                self.announce(id, &audience, &message);
+                Ok(Done::Plain)
+            }
+        }
+    }
+
+    fn announce(&self, room: &RoomId, audience: &Audience, message: &ServerMessage) {
+        let rooms = self.rooms.lock().unwrap();
+        let Some(room) = rooms.get(room) else { return };
+        for (member, (_, outbox)) in &room.members {
+            let is_meant = match audience {
+                Audience::All => true,
+                Audience::Moderators => room.grants.get(member).is_some_and(|(grants, _)| grants.admin),
+                Audience::One(one) => one == member,
+            };
+            if is_meant {
+                let _ = outbox.try_send(ToMember::Message(message.clone()));
+            }
+        }
+    }
+
+    fn settings(&self, room: &RoomId, settings: RoomSettings) {
+        if let Some(room) = self.rooms.lock().unwrap().get(room) {
+            tell_settings(room, settings);
         }
     }
 

@@ -2,16 +2,25 @@
 //! who talks to the shards.
 
 mod authorize;
+pub mod bans;
+pub mod calls;
 #[cfg(test)]
 pub(crate) mod fake_shard;
+pub mod lobby;
 mod membership;
+pub mod moderation;
 mod placing;
 mod presence;
 mod restoring;
+pub mod ringing;
 mod rooms;
+mod secret;
+pub mod settings;
+mod tickets;
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use roundtable_protocol::event::RoomCloseReason;
 use roundtable_protocol::grant::MemberLimits;
@@ -22,12 +31,21 @@ use roundtable_protocol::{ErrorCode, Grants, MemberId, RoomId};
 use tokio::sync::{oneshot, watch};
 
 pub use self::authorize::{Authorised, Authorising, Authorize, Denied};
+use self::bans::Bans;
+use self::lobby::Lobbies;
 pub use self::membership::Membership;
 use self::membership::Reply;
+pub use self::moderation::Kept;
 pub use self::presence::Presence;
+use self::ringing::Ringing;
 use self::rooms::{Claim, Keepers, Rooms};
+use self::settings::SettingsTable;
+use self::tickets::Tickets;
+use crate::journal::ledger::Ledger;
 use crate::journal::{Journal, Keeper};
+use crate::room::Now;
 use crate::room::member::Newcomer;
+use crate::shard::deed::Origin;
 use crate::shard::inbox::{
     Command, Inbox, Join, JoinRefused, Joined, Outbox, Restore, Resume, ResumeSecret, Returned, SendError,
 };
@@ -55,6 +73,8 @@ pub struct HubConfig {
     pub voice_slots: u16,
     /// What each member may receive and publish, where its grants say nothing.
     pub limits: MemberLimits,
+    /// Whether rooms whose settings say nothing of it have a lobby.
+    pub lobby: bool,
     /// Signalling sockets at once, in a room or not yet; one more is refused before it is opened.
     pub max_sessions: usize,
     /// How long the journal of a closed room stays readable for those who come back late.
@@ -75,6 +95,7 @@ impl Default for HubConfig {
             max_seats: MAX_SEATS,
             voice_slots: 3,
             limits: MemberLimits::NONE,
+            lobby: false,
             max_sessions: 5_000,
             keep_closed: Duration::from_secs(60),
             resume_within: Duration::from_secs(60),
@@ -96,6 +117,11 @@ struct Shared {
     authorise: Option<Arc<dyn Authorize>>,
     store: Option<Store>,
     rooms: Arc<Rooms>,
+    settings: SettingsTable,
+    bans: Bans,
+    lobbies: Lobbies,
+    tickets: Tickets,
+    ringing: Arc<Ringing>,
     sessions: watch::Sender<usize>,
     /// When the server ends at the latest, once that is known.
     draining: watch::Sender<Option<Instant>>,
@@ -115,10 +141,35 @@ pub struct JoinRequest {
     pub name: String,
     /// A token for the authorisation hook.
     pub token: Option<String>,
+    /// The address it comes from, unless that may be a proxy's.
+    pub address: Option<IpAddr>,
     /// Most seats the client wants.
     pub max_seats: u16,
     /// Where the member's session listens.
     pub outbox: Outbox,
+}
+
+/// Leave to enter a room, given by [`Hub::check`].
+#[derive(Debug, Clone)]
+pub struct Pass {
+    newcomer: Newcomer,
+    grants: Grants,
+    origin: Origin,
+    waits: bool,
+}
+
+impl Pass {
+    /// The name that others will see.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.newcomer.name
+    }
+
+    /// Whether somebody who moderates must let them in first: see [`Hub::knock`].
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.waits
+    }
 }
 
 /// Somebody is in.
@@ -174,6 +225,30 @@ pub enum JoinError {
     /// The room holds as many people as it may.
     #[error("the room is full: it holds {0} people")]
     RoomFull(usize),
+    /// A moderator has banned this person.
+    #[error("you are banned from this room")]
+    Banned {
+        /// When that ends by itself, in milliseconds from now.
+        ends_in_ms: Option<u64>,
+    },
+    /// The room takes nobody new.
+    #[error("the room is locked")]
+    Locked,
+    /// It opens later.
+    #[error("the room is not open yet")]
+    NotOpenYet {
+        /// In so many milliseconds.
+        opens_in_ms: u64,
+    },
+    /// Its time is over.
+    #[error("the room's time is over")]
+    Expired,
+    /// As many wait to be let in as may.
+    #[error("as many wait to be let in as may")]
+    LobbyFull,
+    /// The ticket is used, too old, or another's.
+    #[error("this ticket does not let you in here, or not any more")]
+    BadTicket,
     /// The room kept ending under the tries; coming back later helps.
     #[error("the room has just ended")]
     RoomClosed,
@@ -218,8 +293,24 @@ impl JoinError {
             Self::AuthoriseTimeout => ErrorCode::Overloaded,
             Self::TooManyRooms(_) => ErrorCode::TooManyRooms,
             Self::RoomFull(_) => ErrorCode::RoomFull,
+            Self::Banned { .. } => ErrorCode::Banned,
+            Self::Locked => ErrorCode::RoomLocked,
+            Self::NotOpenYet { .. } => ErrorCode::NotOpenYet,
+            Self::Expired => ErrorCode::RoomExpired,
+            Self::LobbyFull => ErrorCode::LobbyFull,
+            Self::BadTicket => ErrorCode::Forbidden,
             Self::RoomClosed => ErrorCode::RoomClosed,
             Self::Shard(error) => error.code(),
+        }
+    }
+
+    /// When trying again can be of use, in milliseconds, if that is known.
+    #[must_use]
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        match self {
+            Self::Banned { ends_in_ms } => *ends_in_ms,
+            Self::NotOpenYet { opens_in_ms } => Some(*opens_in_ms),
+            _ => None,
         }
     }
 }
@@ -242,7 +333,22 @@ impl Hub {
         let rooms = Arc::new(Rooms::new(config.max_rooms, config.keep_closed, Keepers(keepers.collect())));
         let (sessions, stopping) = (watch::Sender::new(0), watch::Sender::new(false));
         let draining = watch::Sender::new(None);
-        Self(Arc::new(Shared { config, inboxes, ice, authorise, store, rooms, sessions, draining, stopping }))
+        Self(Arc::new(Shared {
+            config,
+            inboxes,
+            ice,
+            authorise,
+            store,
+            rooms,
+            settings: SettingsTable::default(),
+            bans: Bans::default(),
+            lobbies: Lobbies::default(),
+            tickets: Tickets::default(),
+            ringing: Arc::default(),
+            sessions,
+            draining,
+            stopping,
+        }))
     }
 
     /// Opens the rooms that the end of the process before this one interrupted. To be called in a runtime, and before
@@ -250,13 +356,14 @@ impl Hub {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn restore(&self) -> Result<usize, StoreError> {
+    pub fn restore_rooms(&self) -> Result<usize, StoreError> {
         let Some(store) = &self.0.store else { return Ok(0) };
         let mut restored = 0;
         for (open, sessions) in restoring::find(store)? {
             let shard = self.0.rooms.place(self.0.inboxes.iter().map(|inbox| inbox.load().permille()));
             let (Some(keeper), Some(inbox)) = (self.0.rooms.keeper(shard), self.0.inboxes.get(shard)) else { continue };
-            let restoring::Found { journal, members, written } = restoring::read(store, &open, sessions, keeper)?;
+            let restoring::Found { journal, members, written } =
+                restoring::read(store, &open, sessions, (keeper, Arc::clone(self.0.rooms.ledger())))?;
             let Some(claim) = self.0.rooms.adopt(&journal, shard) else {
                 tracing::warn!(room = %open.room, "a room is not opened again: there are as many as may be");
                 continue;
@@ -270,21 +377,63 @@ impl Hub {
         Ok(restored)
     }
 
-    /// Lets somebody into a room, opening it if need be.
+    /// Finds out whether somebody may enter a room, and whether they must wait to be let in.
     ///
     /// # Errors
     /// [`JoinError`] says why not.
-    pub async fn join(&self, room: &RoomId, request: JoinRequest) -> Result<Admission, JoinError> {
-        let Authorised { grants, identity, name, metadata, .. } = self.authorise(room, &request).await?;
-        let grants = Grants { limits: grants.limits.or(self.0.config.limits), ..grants };
-        let name = name.unwrap_or_else(|| request.name.clone());
-        let newcomer = Newcomer { name, identity, metadata };
+    pub async fn check(&self, room: &RoomId, request: &JoinRequest) -> Result<Pass, JoinError> {
+        let mut origin = Origin { identity: None, address: request.address };
+        let ticket = request.token.as_deref().filter(|token| token.starts_with(tickets::PREFIX));
+        let mut newcomer = Newcomer::from(request.name.clone());
+        let grants = match ticket {
+            None => {
+                let Authorised { grants, identity, name, metadata, .. } = self.authorise(room, request).await?;
+                origin.identity.clone_from(&identity);
+                newcomer = Newcomer { name: name.unwrap_or(newcomer.name), identity, metadata };
+                grants
+            }
+            Some(code) => {
+                let ticket = self.0.tickets.redeem(Instant::now(), code, room, &request.name);
+                let ticket = ticket.ok_or(JoinError::BadTicket)?;
+                origin = ticket.origin;
+                newcomer.identity.clone_from(&origin.identity);
+                ticket.grants
+            }
+        };
         if let Some(fault) = too_long(&newcomer) {
             return Err(JoinError::Denied(fault));
         }
+        let grants = Grants { limits: grants.limits.or(self.0.config.limits), ..grants };
+        let at = now().unix_ms;
+        if let Some(ban) = self.0.bans.find(at, room, &newcomer.name, &origin) {
+            return Err(JoinError::Banned { ends_in_ms: ban.until.map(|until| until.saturating_sub(at)) });
+        }
+        let settings = self.settings(room);
+        if let Some(opens_in_ms) = settings.not_before.and_then(|from| from.checked_sub(at)).filter(|ms| *ms > 0) {
+            return Err(JoinError::NotOpenYet { opens_in_ms });
+        }
+        if settings.expires_at.is_some_and(|until| until <= at) {
+            return Err(JoinError::Expired);
+        }
+        let is_expected = grants.admin || ticket.is_some();
+        if settings.locked && !is_expected {
+            return Err(JoinError::Locked);
+        }
+        let waits = settings.lobby.unwrap_or(self.0.config.lobby) && !is_expected;
+        Ok(Pass { newcomer, grants, origin, waits })
+    }
+
+    /// Lets somebody into a room, opening it if need be, who has a pass and has waited if it says so.
+    ///
+    /// # Errors
+    /// [`JoinError`] says why not.
+    pub async fn enter_with(&self, room: &RoomId, request: JoinRequest, pass: Pass) -> Result<Admission, JoinError> {
         for _ in 0..JOIN_TRIES {
-            match self.try_join(room, &request, &newcomer, &grants).await? {
-                Ok(admission) => return Ok(admission),
+            match self.try_join(room, &request, &pass).await? {
+                Ok(admission) => {
+                    self.handle_entered(room, &admission);
+                    return Ok(admission);
+                }
                 Err(JoinRefused::JournalClosed) => {}
                 Err(JoinRefused::RoomFull(members)) => return Err(JoinError::RoomFull(members)),
                 Err(JoinRefused::Stopping) => return Err(HubError::Stopping.into()),
@@ -317,6 +466,20 @@ impl Hub {
         self.0.config.resume_within
     }
 
+    /// Somebody is in: what they are to know besides.
+    fn handle_entered(&self, room: &RoomId, admission: &Admission) {
+        // The settings may have changed between the look at them and the opening of the room; it knows which are later.
+        if let (Some(settings), Some(inbox)) = (self.0.settings.find(room), self.inbox_of(room)) {
+            let told = self.send(inbox, Command::Settings { room: room.clone(), settings });
+            if told.is_err() {
+                tracing::warn!(%room, "the room could not be told how it is set up");
+            }
+        }
+        if admission.grants.admin {
+            self.tell_knocks(room, &admission.joined.member.id);
+        }
+    }
+
     /// Counts a new signalling socket, unless there are as many as may be or the server is stopping.
     #[must_use]
     pub fn enter(&self) -> Option<Presence> {
@@ -336,6 +499,12 @@ impl Hub {
     #[must_use]
     pub fn room(&self, room: &RoomId) -> Option<Arc<Journal>> {
         self.0.rooms.find(room)
+    }
+
+    /// The events of all rooms in one sequence.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        self.0.rooms.ledger()
     }
 
     /// Ends a room; its members are told. Returns whether the shard took the wish.
@@ -451,7 +620,9 @@ impl Hub {
         if self.is_stopping() {
             return Err(HubError::Stopping.into());
         }
-        let Some(hook) = &self.0.authorise else { return Ok(Grants::ALL.into()) };
+        let Some(hook) = &self.0.authorise else {
+            return Ok(self.settings(room).default_role.map_or(Grants::ALL, Grants::of).into());
+        };
         let answer = hook.authorise(room, &request.name, request.token.as_deref());
         tokio::select! {
             answer = tokio::time::timeout(self.0.config.authorise_timeout, answer) => match answer {
@@ -466,8 +637,7 @@ impl Hub {
         &self,
         room: &RoomId,
         request: &JoinRequest,
-        newcomer: &Newcomer,
-        grants: &Grants,
+        pass: &Pass,
     ) -> Result<Result<Admission, JoinRefused>, JoinError> {
         if self.is_draining() && self.0.rooms.shard_of(room).is_none() {
             return Err(HubError::Stopping.into());
@@ -476,13 +646,18 @@ impl Hub {
         let claim = self.0.rooms.claim(room, busy).ok_or(JoinError::TooManyRooms(self.0.config.max_rooms))?;
         let Some(inbox) = self.0.inboxes.get(claim.shard()) else { return Err(HubError::Failed.into()) };
         let (sender, receiver) = oneshot::channel();
+        let settings = self.0.settings.find(room);
+        let most = settings.as_ref().and_then(|settings| settings.max_members).unwrap_or(u32::MAX);
+        let grants = pass.grants.clone();
         let join = Join {
             room: room.clone(),
             journal: Arc::clone(claim.journal()),
-            newcomer: newcomer.clone(),
+            newcomer: pass.newcomer.clone(),
             grants: grants.clone(),
+            origin: pass.origin.clone(),
+            settings,
             max_seats: request.max_seats.min(self.0.config.max_seats),
-            max_members: self.0.config.max_members_per_room,
+            max_members: self.0.config.max_members_per_room.min(usize::try_from(most).unwrap_or(usize::MAX)),
             voice_slots: self.0.config.voice_slots,
             resume_within: self.0.config.resume_within,
             outbox: request.outbox.clone(),
@@ -498,7 +673,7 @@ impl Hub {
             // A disk that is slow delays who comes, but nobody for ever.
             let _ = tokio::time::timeout(self.0.config.reply_timeout, joined.journal.shown(joined.seq)).await;
         }
-        Ok(self.settle(claim, inbox, grants.clone(), answer)?)
+        Ok(self.settle(claim, inbox, grants, answer)?)
     }
 
     /// Ends one try; the claim of a join without an answer stays, because the shard may yet open the room.
@@ -584,6 +759,12 @@ fn too_long(newcomer: &Newcomer) -> Option<Denied> {
     }
     longer(&newcomer.metadata, MAX_METADATA_BYTES)
         .then(|| Denied::forbidden(format!("the metadata is longer than {MAX_METADATA_BYTES} bytes")))
+}
+
+/// Both clocks.
+fn now() -> Now {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Now { instant: Instant::now(), unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX) }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use roundtable_protocol::event::ChatMessage;
 use roundtable_protocol::{Event, EventBody, RoomState};
 
+use crate::journal::ledger::Ledger;
 use crate::journal::{Journal, Keeper, MAX_EVENTS};
 use crate::room::record::MemberRecord;
 use crate::store::{OpenRoom, Session, Store, StoreError, forget};
@@ -45,7 +46,7 @@ pub(super) fn read(
     store: &Store,
     open: &OpenRoom,
     sessions: Vec<Session>,
-    keeper: Keeper,
+    (keeper, ledger): (Keeper, Arc<Ledger>),
 ) -> Result<Found, StoreError> {
     let first = open.last_seq.saturating_sub(MAX_EVENTS as u64);
     let events = store.events_after(&open.room, open.epoch, first, MAX_EVENTS)?;
@@ -54,7 +55,7 @@ pub(super) fn read(
     state.seq = open.last_seq;
     // The ring holds the last numbers without a gap, or none.
     let is_whole = events.last().is_none_or(|last| last.seq == open.last_seq);
-    let journal = Journal::again(state, if is_whole { events } else { Vec::new() }, Some(keeper));
+    let journal = Journal::again(state, if is_whole { events } else { Vec::new() }, Some(keeper), Some(ledger));
     let members = sessions.into_iter().filter_map(|session| {
         let record = serde_json::from_str(&session.json);
         let record = record.inspect_err(|error| {

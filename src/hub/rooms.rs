@@ -8,6 +8,7 @@ use roundtable_protocol::RoomId;
 use tokio::sync::watch;
 
 use super::placing::{Standing, place};
+use crate::journal::ledger::Ledger;
 use crate::journal::{Journal, Keeper};
 
 /// Journals of closed rooms that are kept for late readers; the oldest goes when one more comes.
@@ -26,6 +27,8 @@ pub(super) struct Rooms {
     max_open: usize,
     keep_closed: Duration,
     keepers: Keepers,
+    /// Where the events of all rooms are gathered.
+    ledger: Arc<Ledger>,
     table: Mutex<Table>,
 }
 
@@ -57,7 +60,8 @@ pub(super) struct Claim {
 
 impl Rooms {
     pub(super) fn new(max_open: usize, keep_closed: Duration, keepers: Keepers) -> Self {
-        Self { max_open, keep_closed, keepers, table: Mutex::default() }
+        let ledger = Arc::new(Ledger::new(unix_millis()));
+        Self { max_open, keep_closed, keepers, ledger, table: Mutex::default() }
     }
 
     /// What keeps the events of a room on a shard.
@@ -87,6 +91,11 @@ impl Rooms {
         place(&self.lock().standings(Instant::now(), busy))
     }
 
+    /// The events of all rooms.
+    pub(super) fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
     /// Finds the journal to join, or begins one, on a shard of those that are `busy` by so many thousandths. `None` if
     /// there are as many rooms as may be.
     pub(super) fn claim(self: &Arc<Self>, room: &RoomId, busy: impl Iterator<Item = u32>) -> Option<Claim> {
@@ -103,7 +112,8 @@ impl Rooms {
         table.last_epoch = unix_millis().max(table.last_epoch + 1);
         let opened = Instant::now();
         let shard = place(&table.standings(opened, busy));
-        let journal = Journal::new(room.clone(), table.last_epoch, self.keeper(shard));
+        let journal =
+            Journal::with_ledger(room.clone(), table.last_epoch, self.keeper(shard), Arc::clone(&self.ledger));
         table.rooms.insert(room.clone(), Entry { journal: Arc::clone(&journal), shard, opened, claims: 1 });
         drop(table);
         tokio::spawn(retire(Arc::downgrade(self), journal.watch(), Arc::downgrade(&journal)));

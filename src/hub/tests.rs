@@ -29,8 +29,9 @@ impl House {
 
     async fn join(&self, room: &str, name: &str) -> Result<(Admission, OutboxReceiver), JoinError> {
         let (outbox, receiver) = outbox();
-        let request = JoinRequest { name: name.into(), token: Some("t".into()), max_seats: 4, outbox };
-        let admission = self.hub.join(&id(room), request).await?;
+        let request = JoinRequest { name: name.into(), token: Some("t".into()), address: None, max_seats: 4, outbox };
+        let pass = self.hub.check(&id(room), &request).await?;
+        let admission = self.hub.enter_with(&id(room), request, pass).await?;
         Ok((admission, receiver))
     }
 }
@@ -278,6 +279,8 @@ async fn an_answer_that_nobody_waits_for_any_more_takes_the_member_out_again() {
     let (sender, receiver) = oneshot::channel();
     let journal = Journal::new(id("r"), 2, None);
     let join = Join {
+        origin: crate::shard::deed::Origin::default(),
+        settings: None,
         room: id("r"),
         journal,
         newcomer: "Ann".into(),

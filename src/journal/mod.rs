@@ -12,6 +12,7 @@
 //! by page (`docs/decisions/0012-audiences-are-counted.md`).
 
 mod keeping;
+pub mod ledger;
 mod roster;
 
 use std::collections::VecDeque;
@@ -22,6 +23,7 @@ use roundtable_protocol::{Event, EventBody, MemberId, RoomId, RoomState};
 use tokio::sync::watch;
 
 pub use self::keeping::Keeper;
+use self::ledger::Ledger;
 pub use self::roster::Page;
 use self::roster::Roster;
 
@@ -39,6 +41,8 @@ pub struct Journal {
     last: watch::Sender<u64>,
     keeper: Option<Keeper>,
     me: Weak<Self>,
+    /// Where the events of all rooms are gathered.
+    ledger: Option<Arc<Ledger>>,
 }
 
 /// What a reader gets.
@@ -68,14 +72,25 @@ struct Ring {
 impl Journal {
     /// Begins the journal of one life of a room, of events that `keeper` keeps if there is one. `epoch` tells its lives apart.
     #[must_use]
+    #[cfg(test)]
     pub fn new(room: RoomId, epoch: u64, keeper: Option<Keeper>) -> Arc<Self> {
-        let state = RoomState::new(room, epoch);
-        Self::again(state, Vec::new(), keeper)
+        Self::again(RoomState::new(room, epoch), Vec::new(), keeper, None)
+    }
+
+    /// The same, whose events are handed on to the ledger of all rooms as well, in the order of their numbers.
+    #[must_use]
+    pub fn with_ledger(room: RoomId, epoch: u64, keeper: Option<Keeper>, ledger: Arc<Ledger>) -> Arc<Self> {
+        Self::again(RoomState::new(room, epoch), Vec::new(), keeper, Some(ledger))
     }
 
     /// The journal of a room as it stood when the process before this one ended: its last events, and the state after them.
     #[must_use]
-    pub fn again(state: RoomState, events: Vec<Event>, keeper: Option<Keeper>) -> Arc<Self> {
+    pub fn again(
+        state: RoomState,
+        events: Vec<Event>,
+        keeper: Option<Keeper>,
+        ledger: Option<Arc<Ledger>>,
+    ) -> Arc<Self> {
         let (room, epoch, seq) = (state.room.clone(), state.epoch, state.seq);
         let text_bytes = events.iter().map(text_bytes).sum();
         let ring = Mutex::new(Ring {
@@ -87,7 +102,8 @@ impl Journal {
             state: Arc::new(state),
             roster: Roster::default(),
         });
-        Arc::new_cyclic(|me| Self { room, epoch, ring, last: watch::Sender::new(seq), keeper, me: me.clone() })
+        let last = watch::Sender::new(seq);
+        Arc::new_cyclic(|me| Self { room, epoch, ring, last, keeper, me: me.clone(), ledger })
     }
 
     /// Appends an event and wakes the readers. The journal numbers it: its `seq`, and that of the
@@ -131,6 +147,10 @@ impl Journal {
         {
             let mut ring = self.lock();
             while let Some(event) = ring.unkept.pop_front_if(|event| event.seq <= seq) {
+                if let Some(ledger) = &self.ledger {
+                    // Below the lock, so that the ledger has the events of a room in their order.
+                    ledger.push(&self.room, self.epoch, Arc::clone(&event));
+                }
                 ring.push(event);
             }
         }
@@ -140,6 +160,9 @@ impl Journal {
             *last = seq.max(*last);
             is_new
         });
+        if let Some(ledger) = &self.ledger {
+            ledger.wake();
+        }
         if let Some(keeper) = &self.keeper {
             keeper.tell_shown();
         }
@@ -284,7 +307,8 @@ impl Ring {
 }
 
 /// What an event weighs: the strings that people choose. The rest is bounded by [`MAX_EVENTS`].
-fn text_bytes(event: &Event) -> usize {
+#[must_use]
+pub fn text_bytes(event: &Event) -> usize {
     match &event.body {
         EventBody::Joined { member } => member.text_bytes(),
         EventBody::Audience { listed, counted, .. } => {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
-use roundtable_protocol::event::MemberInfo;
+use roundtable_protocol::event::{MemberInfo, TrackSource};
 use roundtable_protocol::limit::{CHAT_BURST, CHAT_PER_SECOND};
 use roundtable_protocol::message::ViewChange;
 use roundtable_protocol::{Grants, TrackId};
@@ -62,6 +62,8 @@ pub struct Member {
     pub chat_rate: Rate,
     /// … and what they wrote last.
     pub written: Written,
+    /// Sources that a moderator has muted: at most one entry each.
+    pub held: Vec<TrackSource>,
     /// When they last began to speak, as a number that grows; 0 for never.
     pub spoke: u64,
     unwanted: HashSet<TrackId>,
@@ -82,6 +84,7 @@ impl Member {
             seating: Seating::default(),
             chat_rate: Rate::new(now, CHAT_PER_SECOND, CHAT_BURST),
             written: Written::default(),
+            held: Vec::new(),
             spoke: 0,
             unwanted: HashSet::new(),
             views: HashMap::new(),

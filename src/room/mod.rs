@@ -4,8 +4,12 @@ pub mod absence;
 pub mod audience;
 pub mod chat;
 pub mod document;
+pub mod effect;
+mod ids;
 pub mod last_n;
+pub mod lobby;
 pub mod member;
+pub mod moderation;
 pub mod record;
 pub mod slot;
 pub mod speaker;
@@ -23,17 +27,20 @@ use roundtable_protocol::event::{
 use roundtable_protocol::grant::{MemberLimits, Sources};
 use roundtable_protocol::limit::{MAX_SEATS, MAX_TRACKS_PER_MEMBER};
 use roundtable_protocol::message::{PublishRequest, SubscribeChange, ViewChange};
-use roundtable_protocol::{ErrorCode, Grants, MemberId, MessageId, TrackId};
+use roundtable_protocol::settings::RoomSettings;
+use roundtable_protocol::{ErrorCode, Grants, MemberId, TrackId};
 
 use roundtable_media::allocate::Class;
 
 use absence::Absence;
 use audience::{Audience, People};
 use chat::{ChatError, ChatHistory};
+pub use effect::Effect;
+use ids::Ids;
 use last_n::Candidate;
 use member::{Member, Newcomer};
 use record::MemberRecord;
-use slot::{Assignment, Group, Seating};
+use slot::{Group, Seating};
 use speaker::{Speakers, class_of};
 
 /// Seats a client begins with unless it wants fewer. Eight people then come and go without an offer.
@@ -46,96 +53,6 @@ pub struct Now {
     pub instant: Instant,
     /// For people: milliseconds since 1970 UTC.
     pub unix_ms: u64,
-}
-
-/// What the room wants done outside itself.
-#[derive(Debug, PartialEq)]
-pub enum Effect {
-    /// To the journal.
-    Event(Event),
-    /// Somebody has entered who is counted, not listed.
-    Enter {
-        /// Who.
-        member: MemberInfo,
-    },
-    /// Somebody is gone who was counted, not listed.
-    Exit {
-        /// Who.
-        member: MemberId,
-    },
-    /// A slot of a member gets another track, or none.
-    Assign {
-        /// Whose slot.
-        member: MemberId,
-        /// Which and what.
-        assignment: Assignment,
-    },
-    /// A member looks differently at the track on one of its slots; see [`Room::view_of`].
-    Look {
-        /// Whose slot.
-        member: MemberId,
-        /// The m-line.
-        mid: String,
-        /// What it carries.
-        track: TrackId,
-    },
-    /// What a member may receive and publish changed; see [`Room::limits`].
-    Limit {
-        /// Who.
-        member: MemberId,
-    },
-    /// A member is asked to have more seats.
-    Grow {
-        /// Who.
-        member: MemberId,
-        /// How many in all.
-        seats: u16,
-    },
-    /// A track was muted or unmuted.
-    Pause {
-        /// Which.
-        track: TrackId,
-        /// The new state.
-        paused: bool,
-    },
-    /// A track is gone.
-    Drop {
-        /// Which.
-        track: TrackId,
-    },
-    /// A track counts as something else: that decides whose picture goes first.
-    Rank {
-        /// Which.
-        track: TrackId,
-        /// What it counts as.
-        class: Class,
-        /// The later its owner spoke the higher.
-        spoke: u64,
-    },
-    /// A member wants to hear a track, or not.
-    Audible {
-        /// Who.
-        member: MemberId,
-        /// The audio track.
-        track: TrackId,
-        /// The new wish.
-        audible: bool,
-    },
-    /// A member has been away for too long: it is to be taken out.
-    Expire {
-        /// Who.
-        member: MemberId,
-    },
-    /// A message that its writer sent again had been taken: the writer alone is told so.
-    Acknowledge {
-        /// The message.
-        message: ChatMessage,
-    },
-    /// A chat message for everybody, its writer included.
-    Deliver {
-        /// The message.
-        message: ChatMessage,
-    },
 }
 
 /// Why a member was not allowed to publish.
@@ -209,6 +126,11 @@ pub struct Room {
     /// Of whom something changed that is to be put down; `None` if nothing is.
     changed: Option<BTreeSet<MemberId>>,
     effects: VecDeque<Effect>,
+    /// What owners want of tracks that a moderator mutes.
+    mutes_under_hold: HashMap<TrackId, bool>,
+    settings: Option<RoomSettings>,
+    /// Since when nobody is here; `None` before the first.
+    empty_since: Option<Instant>,
     closed: bool,
 }
 
@@ -218,7 +140,7 @@ impl Room {
     pub fn new(seed: u64) -> Self {
         Self {
             seq: 0,
-            ids: Ids { state: seed },
+            ids: Ids::new(seed),
             joins: 0,
             order: BTreeMap::new(),
             hidden: BTreeMap::new(),
@@ -232,6 +154,9 @@ impl Room {
             absence: Absence::default(),
             changed: None,
             effects: VecDeque::new(),
+            mutes_under_hold: HashMap::new(),
+            settings: None,
+            empty_since: None,
             closed: false,
         }
     }
@@ -305,6 +230,7 @@ impl Room {
     pub fn join(&mut self, now: Now, newcomer: impl Into<Newcomer>, grants: Grants, max_seats: u16) -> MemberInfo {
         let Newcomer { name, identity, metadata } = newcomer.into();
         let info = MemberInfo { id: self.ids.member(), name, identity, metadata };
+        self.empty_since = None;
         self.joins += 1;
         let number = self.joins;
         let hidden = grants.hidden;
@@ -346,6 +272,9 @@ impl Room {
             gone.iter().for_each(|track| self.forget_track(track));
         }
         self.speakers.remove(id);
+        if self.members.is_empty() {
+            self.empty_since = Some(now.instant);
+        }
         if was_listed {
             self.emit(now, EventBody::Left { member: id.clone(), reason });
         } else {
@@ -473,7 +402,11 @@ impl Room {
     }
 
     /// Publishes a track; the caller has asked [`Room::check_publish`] and [`Room::reserve_tracks`].
-    pub fn publish(&mut self, now: Now, track: TrackInfo) {
+    pub fn publish(&mut self, now: Now, mut track: TrackInfo) {
+        if self.is_held(&track.member, track.source) {
+            let own = std::mem::replace(&mut track.muted, true);
+            self.mutes_under_hold.insert(track.id.clone(), own);
+        }
         let muted = track.muted;
         let id = track.id.clone();
         if self.absence.release(&id) {
@@ -507,15 +440,7 @@ impl Room {
         Ok(())
     }
 
-    /// Mutes or unmutes an own track. Saying what is already so makes no event.
-    ///
-    /// # Errors
-    /// [`UnknownTrack`] if it is not the member's.
-    pub fn mute(&mut self, now: Now, id: &MemberId, track: &TrackId, muted: bool) -> Result<(), UnknownTrack> {
-        self.set_muted(now, id, track, muted, None)
-    }
-
-    /// Mutes a track for its owner, who is told why by `code`. Returns the owner; `None` if there was nothing to mute.
+    /// Mutes a track that breaks a rule for its owner, who is told why by `code`. Returns the owner; `None` if there was nothing to mute.
     pub fn mute_for(&mut self, now: Now, track: &TrackId, code: ErrorCode) -> Option<MemberId> {
         let owner = self.track(track).filter(|info| !info.muted)?.member.clone();
         // Its own track by construction.
@@ -810,6 +735,7 @@ impl Room {
 
     fn forget_track(&mut self, track: &TrackId) {
         self.absence.release(track);
+        self.mutes_under_hold.remove(track);
         if let Some(at) = self.tracks.iter().position(|t| t.id == *track) {
             let TrackInfo { member, .. } = self.tracks.remove(at);
             // Who leaves is no member any more.
@@ -939,36 +865,4 @@ fn groups<'a>(tracks: impl Iterator<Item = &'a TrackInfo>, member: &Member) -> V
         groups.insert(at.unwrap_or(groups.len()), group);
     }
     groups
-}
-
-/// Makes ids that do not repeat within a server's life.
-#[derive(Debug)]
-struct Ids {
-    state: u64,
-}
-
-impl Ids {
-    /// SplitMix64 (Steele, Lea, Flood 2014): a bijection of a counter, so no value repeats within 2⁶⁴.
-    fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn member(&mut self) -> MemberId {
-        // INVARIANT: a letter and hexadecimal digits are an id.
-        MemberId::new(format!("m{:016x}", self.next())).expect("a letter and digits")
-    }
-
-    fn track(&mut self) -> TrackId {
-        // INVARIANT: as above.
-        TrackId::new(format!("t{:016x}", self.next())).expect("a letter and digits")
-    }
-
-    fn message(&mut self) -> MessageId {
-        // INVARIANT: as above.
-        MessageId::new(format!("c{:016x}", self.next())).expect("a letter and digits")
-    }
 }

@@ -13,9 +13,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::RustlsConfig;
+use hyper_util::rt::TokioExecutor;
+use hyper_util::server::conn::auto;
+use roundtable_protocol::call::CallEvent;
 use roundtable_protocol::limit::MAX_VOICE_SLOTS;
 use roundtable_protocol::{MemberId, RoomId, RoomState};
-use tokio::sync::oneshot;
+use tokio::sync::{broadcast, oneshot};
 use tokio::time::Instant;
 
 pub use self::events::{Events, Update};
@@ -23,11 +26,12 @@ pub use self::tls::TlsError;
 use crate::auth::{Authority, Invite, Invites};
 use crate::config::{AuthConfig, Config, IceConfig, KeyError, MediaConfig};
 use crate::http::{EntryLimit, HttpConfig, HttpState, router};
-use crate::hub::{Authorize, Hub, HubConfig, IceServers};
+use crate::hub::{Authorize, Hub, HubConfig, IceServers, Kept};
 use crate::shard::inbox::Command;
 use crate::shard::tape::Tape;
 use crate::shard::{ShardConfig, ShardHandle, spawn};
 use crate::store::{OpenError, Store, StoreConfig, StoreError};
+use crate::webhook::{WebhookTasks, Webhooks};
 
 /// How long a stop may take: after that sockets are closed on whoever is left.
 pub const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -35,6 +39,14 @@ pub const STOP_WITHIN: Duration = Duration::from_secs(5);
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
+/// Requests at once on one connection of HTTP/2; further ones wait at the client.
+const MAX_STREAMS: u32 = 100;
+/// The head of a request over HTTP/2, in bytes; a larger one is refused.
+const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
+/// How often a connection of HTTP/2 is asked whether it still lives …
+const PING_EVERY: Duration = Duration::from_secs(30);
+/// … and how long it may take to say so.
+const PONG_WITHIN: Duration = Duration::from_secs(20);
 /// How long the shard's thread may take to end once it was told to.
 const THREAD_WITHIN: Duration = Duration::from_secs(1);
 
@@ -105,7 +117,8 @@ impl Builder {
     }
 
     /// Starts the rooms without a listener of their own: mount [`Conference::router`] in your application.
-    /// Of the settings, [`Config::http`]'s listener and certificate have no use then.
+    /// Of the settings, [`Config::http`]'s listener and certificate have no use then. Webhooks want a Tokio runtime to
+    /// be entered.
     ///
     /// # Errors
     /// [`StartError::Media`] when the UDP port cannot be had.
@@ -252,6 +265,23 @@ impl Handle {
         self.hub.drain(within).await;
     }
 
+    /// How rooms are set up and who is banned from which, to be kept where it outlives this process.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        self.hub.kept()
+    }
+
+    /// Puts back what was kept. Rooms that were set up since stay as they are.
+    pub fn restore(&self, kept: Kept) {
+        self.hub.restore(kept);
+    }
+
+    /// What becomes of all calls from now on. Who falls 4,096 events behind misses some, and is told how many.
+    #[must_use]
+    pub fn calls(&self) -> broadcast::Receiver<CallEvent> {
+        self.hub.call_events()
+    }
+
     /// Closes a room: its members are told `room/closed`, its journal ends with `roomClosed`. A room
     /// that is not open stays so. Returns whether the wish could be handed on.
     pub fn close_room(&self, room: &RoomId) -> bool {
@@ -288,6 +318,9 @@ pub struct Conference {
     udp: Vec<SocketAddr>,
     shards: Vec<ShardHandle>,
     store: Option<Store>,
+    webhooks: Webhooks,
+    /// They end with this.
+    _webhook_tasks: WebhookTasks,
 }
 
 impl Conference {
@@ -307,7 +340,7 @@ impl Conference {
             .map_err(|source| StartError::Media { addresses: shard_config.udp.clone(), source })?;
         let inboxes = shards.iter().map(ShardHandle::inbox).collect();
         let hub = Hub::new(hub_config(&config), inboxes, ice_servers(config.ice), authorizer.or(tokens), store.clone());
-        let restored = hub.restore()?;
+        let restored = hub.restore_rooms()?;
         if restored > 0 {
             tracing::info!(rooms = restored, "rooms of before the restart wait for their members");
         }
@@ -318,7 +351,9 @@ impl Conference {
             entries: EntryLimit { per_second, burst: per_second.saturating_mul(4) },
             ..HttpConfig::default()
         };
-        let mut state = HttpState::new(hub.clone(), http);
+        let webhooks = Webhooks::new(config.webhooks);
+        let webhook_tasks = webhooks.start(hub.ledger());
+        let mut state = HttpState::new(hub.clone(), http).with_webhooks(webhooks.clone());
         if let Some(authority) = &authority {
             state = state.with_authority(Arc::clone(authority));
         }
@@ -326,7 +361,8 @@ impl Conference {
         udp.sort_unstable();
         udp.dedup();
         let invites = Arc::clone(state.invites());
-        Ok(Self { handle: Handle { hub, authority, invites }, state, udp, shards, store })
+        let handle = Handle { hub, authority, invites };
+        Ok(Self { handle, state, udp, shards, store, webhooks, _webhook_tasks: webhook_tasks })
     }
 
     /// The page, the WebSocket and the API: for the root of a host or nested under any prefix.
@@ -368,6 +404,8 @@ impl Conference {
         if left > 0 {
             tracing::warn!(left, "sessions did not end in time and are cut off");
         }
+        let ledger = self.handle.hub.ledger();
+        self.webhooks.drain(ledger, deadline.saturating_duration_since(Instant::now())).await;
         let (shards, store) = (std::mem::take(&mut self.shards), self.store.take());
         // A thread of its own, because a runtime that shuts down waits for its blocking tasks.
         let (ended, end) = oneshot::channel();
@@ -443,6 +481,7 @@ fn hub_config(config: &Config) -> HubConfig {
         voice_slots: config.limits.voice_slots.clamp(1, MAX_VOICE_SLOTS),
         limits: config.limits.member,
         resume_within: config.rooms.resume_within,
+        lobby: config.limits.lobby,
         ..HubConfig::default()
     }
 }
@@ -452,6 +491,17 @@ fn ice_servers(ice: IceConfig) -> IceServers {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         ice.servers(now, member)
     })
+}
+
+/// What one connection of HTTP/2 may do. Browsers speak it over TLS only; in the clear it is there for who begins with it, since
+/// the listener that knows HTTP/1.1 alone would know no WebSockets either.
+fn limit_http2(builder: &mut auto::Builder<TokioExecutor>) {
+    builder
+        .http2()
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADER_LIST_BYTES)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PONG_WITHIN);
 }
 
 async fn serve(
@@ -466,6 +516,7 @@ async fn serve(
         ($server:expr) => {{
             let mut server = $server.handle(handle).first_request_timeout(HEAD_WITHIN);
             server.http_builder().http1().header_read_timeout(HEAD_WITHIN);
+            limit_http2(server.http_builder());
             server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
         }};
     }

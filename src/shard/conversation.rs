@@ -10,6 +10,7 @@ use roundtable_protocol::{ErrorCode, Grants, MemberId, ServerMessage, TrackId};
 use roundtable_transport::sdp::Offer;
 
 use super::core::{Core, clocks, random, random_u64};
+use super::deed::Origin;
 use super::home::{Home, Presence};
 use super::inbox::{Joined, Outbox, Request, ResumeSecret, ToMember};
 use super::letter::{Answered, ChatCopies, DataPost, MemberOffer, Report, StageCommand};
@@ -31,14 +32,14 @@ impl Core {
         newcomer: Newcomer,
         grants: Grants,
         max_seats: u16,
-        outbox: Outbox,
+        (outbox, origin): (Outbox, Origin),
     ) -> Option<(usize, Joined)> {
         let home = self.rooms.get_mut(key)?.home_mut()?;
         let history = home.room.chat_history(home.delivered, HISTORY_PIECE_BYTES);
         let may_subscribe = grants.subscribe;
         let member = home.room.join(now, newcomer, grants, max_seats);
         let (session, secret) = (random_u64(), ResumeSecret(random()));
-        let presence = Presence { outbox: Some(outbox), session, ..Presence::away(Proof::of(secret)) };
+        let presence = Presence { outbox: Some(outbox), session, origin, ..Presence::away(Proof::of(secret)) };
         home.members.insert(member.id.clone(), presence);
         home.say_history(&member.id, history);
         let voice_slots = if may_subscribe { home.voice_slots } else { 0 };
@@ -72,7 +73,7 @@ impl Core {
             }
             Request::Unpublish(tracks) => (None, self.unpublish(clocks, key, member, tracks)),
             Request::Mute { track, muted } => {
-                (None, room.mute(clocks, member, &track, muted).map_err(|e| Refusal::new(ErrorCode::TrackUnknown, e)))
+                (None, room.mute(clocks, member, &track, muted).map_err(|e| Refusal::new(e.code(), e)))
             }
             Request::Subscribe(changes) => {
                 room.subscribe(member, changes);
@@ -227,6 +228,14 @@ impl Core {
             Effect::Audible { member, track, audible } => {
                 self.command_member(now, key, &member, |member| StageCommand::Audible { member, track, audible });
             }
+            Effect::Grants { member, grants } => home.say(&member, ServerMessage::Grants { grants }),
+            Effect::Hear { member, hears } => {
+                self.command_member(now, key, &member, |member| StageCommand::Hear { member, hears });
+            }
+            Effect::FreeLine { member, track } => {
+                let tracks = vec![track];
+                self.command_member(now, key, &member, |member| StageCommand::Unpublish { member, tracks });
+            }
             Effect::Enter { member } => home.journal.enter(&member),
             Effect::Exit { member } => home.journal.exit(&member),
             Effect::Expire { member } => self.remove_member(now, key, &member, LeaveReason::Disconnected),
@@ -336,7 +345,12 @@ impl Core {
             let publication = home.note_publication(info.clone(), config, shard);
             self.command_others(now, key, shard, &StageCommand::Relay(Box::new(publication)));
             if let Some(home) = self.home(key) {
+                let is_held = home.room.is_held(&member, info.source);
                 home.room.publish(clocks, info);
+                if is_held {
+                    let refusal = Refusal::new(ErrorCode::MutedByHost, "a moderator muted you; this begins silent");
+                    home.say(&member, refusal.into_message(None));
+                }
             }
         }
         if let Some(home) = self.home(key) {

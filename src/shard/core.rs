@@ -162,6 +162,12 @@ impl Core {
                     self.look_after(now, key);
                 }
             }
+            Command::Moderate { room, by, deed, reply } => {
+                // Whoever asked may have gone; it is done all the same.
+                let _ = reply.send(self.moderate(now, &room, by.as_ref(), deed));
+            }
+            Command::Announce { room, audience, message } => self.announce(now, &room, &audience, &message),
+            Command::Settings { room, settings } => self.set_settings(now, &room, settings),
             Command::RoomStats { room, reply } => {
                 let open = self.names.get(&room).and_then(|&key| self.rooms.get(key));
                 let _ = reply.send(open.map(|open| self.room_stats(clocks(now), open)));

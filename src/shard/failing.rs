@@ -92,6 +92,7 @@ mod tests {
 
     use super::*;
     use crate::journal::Journal;
+    use crate::shard::deed::Origin;
     use crate::shard::inbox::{Command, Inbox, Join, Joined, OutboxReceiver, Request, outbox};
     use crate::shard::stats::ShardStats;
     use crate::shard::{ShardConfig, Sharing, spawn};
@@ -104,6 +105,8 @@ mod tests {
             journal: Journal::new(room.clone(), 1, None),
             newcomer: name.into(),
             grants: Grants::ALL,
+            origin: Origin::default(),
+            settings: None,
             max_seats: 4,
             max_members: 10,
             voice_slots: 3,

@@ -10,6 +10,7 @@ use roundtable_protocol::message::{EncodingWish, SlotChange, SlotOwner};
 use roundtable_protocol::{ErrorCode, MemberId, ServerMessage, TrackId};
 
 use super::data::MemberData;
+use super::deed::{Audience, Origin};
 use super::inbox::{Outbox, OutboxError, ToMember};
 use super::letter::{ChatCopies, Publication};
 use super::proof::Proof;
@@ -29,6 +30,8 @@ pub struct Presence {
     pub proof: Proof,
     /// What it was told last of each receiving m-line.
     pub shown: Vec<SlotChange>,
+    /// Where it comes from.
+    pub origin: Origin,
     /// The shard with its peer connection, from its first offer on.
     pub shard: Option<u8>,
     /// What it does with data, once it does anything.
@@ -41,7 +44,16 @@ impl Presence {
     /// A member that has not come back yet.
     #[must_use]
     pub fn away(proof: Proof) -> Self {
-        Self { outbox: None, session: 0, proof, shown: Vec::new(), shard: None, data: None, data_slow: false }
+        Self {
+            outbox: None,
+            session: 0,
+            proof,
+            shown: Vec::new(),
+            origin: Origin::default(),
+            shard: None,
+            data: None,
+            data_slow: false,
+        }
     }
 
     /// Of each line only the last change counts.
@@ -133,6 +145,16 @@ impl Home {
         }
     }
 
+    /// Tells everybody something, or some.
+    pub fn announce(&mut self, audience: &Audience, message: &ServerMessage) {
+        let members: Vec<MemberId> = match audience {
+            Audience::All => self.members.keys().cloned().collect(),
+            Audience::Moderators => self.room.moderators().cloned().collect(),
+            Audience::One(member) => vec![member.clone()],
+        };
+        members.iter().for_each(|member| self.say(member, message.clone()));
+    }
+
     /// Gives those a chat message who have no peer connection.
     pub fn tell_unconnected(&mut self, chat: &ChatCopies) {
         let unconnected = self.members.iter().filter(|(_, presence)| presence.shard.is_none());
@@ -213,13 +235,22 @@ impl Home {
         let Some(owner) = self.room.mute_for(now, track, code) else { return };
         tracing::info!(room = %self.journal.room(), member = %owner, %track, "a track sent more than it may and is muted");
         let message = format!("track {track} sent more than you may and is muted");
-        self.say(&owner, ServerMessage::Error { id: None, code, message, fatal: false });
+        self.say(&owner, ServerMessage::Error { id: None, code, message, fatal: false, retry_after_ms: None });
     }
 
     /// Tells a member that it does without a track.
     pub fn say_cannot_decode(&mut self, member: &MemberId, track: Option<&TrackId>) {
         let track = track.map_or("", TrackId::as_str);
         let message = format!("track {track} comes in a codec that this client did not offer to receive");
-        self.say(member, ServerMessage::Error { id: None, code: ErrorCode::CannotDecode, message, fatal: false });
+        self.say(
+            member,
+            ServerMessage::Error {
+                id: None,
+                code: ErrorCode::CannotDecode,
+                message,
+                fatal: false,
+                retry_after_ms: None,
+            },
+        );
     }
 }

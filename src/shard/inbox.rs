@@ -9,6 +9,7 @@ use roundtable_protocol::data::DataHeader;
 use roundtable_protocol::event::{ChatMessage, LeaveReason, MemberInfo, RoomCloseReason};
 use roundtable_protocol::grant::MemberLimits;
 use roundtable_protocol::message::{PublishRequest, PublishedTrack, SlotChange, SubscribeChange, ViewChange};
+use roundtable_protocol::settings::RoomSettings;
 use roundtable_protocol::stats::RoomStats;
 use roundtable_protocol::{ErrorCode, Grants, MemberId, RoomId, ServerMessage, TrackId};
 use roundtable_transport::sdp::Offer;
@@ -17,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::journal::Journal;
 use crate::room::member::Newcomer;
 use crate::room::record::MemberRecord;
+use crate::shard::deed::{Audience, Deed, DeedRefused, Done, Origin};
 use crate::shard::load::Load;
 use crate::shard::stats::ShardStats;
 
@@ -142,6 +144,33 @@ pub enum Command {
         /// Is told whether there is such a member.
         reply: oneshot::Sender<bool>,
     },
+    /// Does what a moderator wants.
+    Moderate {
+        /// The room.
+        room: RoomId,
+        /// Who wants it; `None` for the server's operator.
+        by: Option<MemberId>,
+        /// What.
+        deed: Deed,
+        /// Where the outcome goes.
+        reply: oneshot::Sender<Result<Done, DeedRefused>>,
+    },
+    /// Tells those of a room something, if it is open.
+    Announce {
+        /// The room.
+        room: RoomId,
+        /// Whom.
+        audience: Audience,
+        /// What.
+        message: ServerMessage,
+    },
+    /// The settings of a room are others from now on.
+    Settings {
+        /// The room.
+        room: RoomId,
+        /// All of them.
+        settings: RoomSettings,
+    },
     /// Asks for the figures of a room; `None` if it is not open.
     RoomStats {
         /// Which.
@@ -169,6 +198,10 @@ pub struct Join {
     pub newcomer: Newcomer,
     /// What the member may do.
     pub grants: Grants,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// How the room is set up, if it is.
+    pub settings: Option<RoomSettings>,
     /// Most seats the client wants.
     pub max_seats: u16,
     /// People the room may hold.

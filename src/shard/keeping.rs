@@ -10,6 +10,7 @@ use roundtable_protocol::event::ChatMessage;
 use roundtable_protocol::{MemberId, RoomId};
 
 use super::core::{Core, clocks, random_u64};
+use super::deed::Origin;
 use super::home::{Home, Presence};
 use super::inbox::Restore;
 use super::proof::Proof;
@@ -87,9 +88,10 @@ impl Core {
         home.room.keep_records();
         home.delivered = seq;
         for (record, proof) in members {
+            let origin = Origin { identity: record.info.identity, address: None };
             let member = record.info.id;
             home.room.handle_away(&member, now + resume_within);
-            home.members.insert(member, Presence::away(Proof(proof)));
+            home.members.insert(member, Presence { origin, ..Presence::away(Proof(proof)) });
         }
         let entry = self.rooms.vacant_entry();
         let key = entry.key();

@@ -93,6 +93,13 @@ pub enum StageCommand {
         /// All of it.
         limits: MemberLimits,
     },
+    /// Whether a member may hear anybody.
+    Hear {
+        /// Who.
+        member: MemberId,
+        /// Whether it may.
+        hears: bool,
+    },
     /// Whether a member wants to hear a track.
     Audible {
         /// Who.

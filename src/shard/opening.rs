@@ -29,12 +29,16 @@ struct Opening {
 
 impl Core {
     pub(super) fn join(&mut self, now: Instant, join: Join) {
-        let Join { room, journal, newcomer, grants, max_seats, max_members, voice_slots, resume_within, outbox, reply } =
-            join;
+        let Join { room, journal, newcomer, grants, origin, settings, max_seats, max_members, .. } = join;
+        let Join { voice_slots, resume_within, outbox, reply, .. } = join;
         let clocks = clocks(now);
         let opening = Opening { journal, max_members, voice_slots, resume_within };
         let outcome = self.enter(clocks, room, opening).and_then(|key| {
-            self.admit(clocks, key, newcomer, grants, max_seats, outbox).ok_or(JoinRefused::JournalClosed)
+            if let (Some(home), Some(settings)) = (self.home(key), settings) {
+                home.room.set_settings(clocks, settings);
+            }
+            let admitted = self.admit(clocks, key, newcomer, grants, max_seats, (outbox, origin));
+            admitted.ok_or(JoinRefused::JournalClosed)
         });
         match outcome {
             Err(refused) => {
@@ -96,6 +100,17 @@ impl Core {
     }
 
     pub(super) fn close_room(&mut self, now: Instant, key: usize, reason: RoomCloseReason) {
+        self.close_room_saying(now, key, reason, None);
+    }
+
+    /// Ends a room, with a sentence for everybody.
+    pub(super) fn close_room_saying(
+        &mut self,
+        now: Instant,
+        key: usize,
+        reason: RoomCloseReason,
+        sentence: Option<String>,
+    ) {
         let is_kept = self.store.is_some();
         let Some(home) = self.home(key) else { return };
         let (code, message, after) = match reason {
@@ -104,15 +119,15 @@ impl Core {
             }
             _ => (ErrorCode::RoomClosed, "the room was closed", None),
         };
+        let message = sentence.unwrap_or_else(|| message.to_owned());
         if is_kept && !home.resume_within.is_zero() && reason == RoomCloseReason::ServerStopping {
-            return self
-                .suspend_room(key, &ToMember::Close { code, message: message.to_owned(), reconnect_after_ms: after });
+            return self.suspend_room(key, &ToMember::Close { code, message, reconnect_after_ms: after });
         }
         home.room.close(clocks(now), reason);
         let members: Vec<MemberId> = home.members.keys().cloned().collect();
         for member in members {
             if let Some(home) = self.home(key) {
-                let close = ToMember::Close { code, message: message.to_owned(), reconnect_after_ms: after };
+                let close = ToMember::Close { code, message: message.clone(), reconnect_after_ms: after };
                 home.tell(&member, close);
             }
             self.remove_member(now, key, &member, LeaveReason::RoomClosed);
@@ -154,6 +169,7 @@ impl Core {
         let Some(open) = self.rooms.get_mut(key) else { return };
         if let Some(home) = open.home_mut()
             && home.members.is_empty()
+            && home.room.ends_at().is_none_or(|at| at <= now)
         {
             home.room.close(clocks(now), RoomCloseReason::Empty);
             self.apply_effects(now, key);
@@ -161,7 +177,8 @@ impl Core {
         }
         self.put_down(key);
         let Some(open) = self.rooms.get_mut(key) else { return };
-        let of_room = open.home().and_then(|home| home.room.poll_timeout());
+        let room = open.home().map(|home| &home.room);
+        let of_room = room.and_then(|room| [room.poll_timeout(), room.ends_at()].into_iter().flatten().min());
         if let Some(deadline) = [open.stage.plane.poll_timeout(), of_room].into_iter().flatten().min()
             && is_earlier(deadline, open.scheduled)
         {

@@ -32,7 +32,7 @@ impl Refusal {
     }
 
     pub(super) fn into_message(self, id: Option<u32>) -> ServerMessage {
-        ServerMessage::Error { id, code: self.code, message: self.message, fatal: false }
+        ServerMessage::Error { id, code: self.code, message: self.message, fatal: false, retry_after_ms: None }
     }
 }
 
@@ -72,6 +72,7 @@ impl Core {
                     stage.plane.set_limits(now, on_stage.peer, quality::peer_limits(&limits));
                 }
             }
+            StageCommand::Hear { member, hears } => stage.hear(now, &member, hears),
             StageCommand::Audible { member, track, audible } => stage.set_audible(now, &member, &track, audible),
             StageCommand::Deliver { member, json } => {
                 let endpoint = stage.members.get(&member).map(|on_stage| on_stage.endpoint);
@@ -179,8 +180,8 @@ impl Core {
         });
         stage.set_peer(peer, Some(key));
         let (limits, topics) = (offer.limits, offer.topics.clone());
-        let on_stage = OnStage { endpoint: key, peer, tracks: Vec::new(), slots: HashMap::new(), limits, topics };
-        stage.members.insert(member, on_stage);
+        let (tracks, slots, voices) = (Vec::new(), HashMap::new(), Vec::new());
+        stage.members.insert(member, OnStage { endpoint: key, peer, tracks, slots, voices, limits, topics });
         self.demux.add_ufrag(ufrag, key);
         self.stale.push(key);
         key
@@ -231,8 +232,8 @@ impl Core {
             let is_alone = |(audio, video): &(Option<String>, Option<String>)| {
                 video.is_none() && audio.as_ref() == Some(&slot.mid)
             };
-            let is_voice = may_subscribe && plan.seats.iter().any(is_alone);
-            stage.begin_slot(now, &member, slot, is_voice);
+            let is_voice = plan.seats.iter().any(is_alone);
+            stage.begin_slot(now, &member, slot, is_voice, may_subscribe);
         }
         let tracks = stage.published(&member);
         Answered { member, id, sdp, tracks, begun, ended, seats: plan.seats }

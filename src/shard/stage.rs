@@ -30,6 +30,8 @@ pub struct OnStage {
     pub tracks: Vec<(String, TrackId)>,
     /// Its slots by m-line.
     pub slots: HashMap<String, SlotKey>,
+    /// Those of them that are for whoever speaks without a seat.
+    pub voices: Vec<SlotKey>,
     /// What it may receive and publish.
     pub limits: MemberLimits,
     /// The topics of data that it follows.
@@ -184,8 +186,8 @@ impl Stage {
         Some(tracks.remove(at).0)
     }
 
-    /// Adds a slot of a member.
-    pub fn begin_slot(&mut self, now: Instant, member: &MemberId, slot: NewSlot, is_voice: bool) {
+    /// Adds a slot of a member; a voice slot is filled only if the member `hears`.
+    pub fn begin_slot(&mut self, now: Instant, member: &MemberId, slot: NewSlot, is_voice: bool, hears: bool) {
         let NewSlot { mid, kind: media, line } = slot;
         let Some(on_stage) = self.members.get_mut(member) else { return };
         let key = self.plane.add_slot(
@@ -202,6 +204,9 @@ impl Stage {
             },
         );
         if is_voice {
+            on_stage.voices.push(key);
+        }
+        if is_voice && hears {
             self.plane.set_voice_slot(now, key);
         }
         self.slots.insert(key, (member.clone(), mid.clone()));
@@ -237,6 +242,17 @@ impl Stage {
     pub fn look(&mut self, now: Instant, member: &MemberId, mid: &str, hints: Hints) {
         if let Some(&slot) = self.members.get(member).and_then(|on_stage| on_stage.slots.get(mid)) {
             self.plane.set_hints(now, slot, hints);
+        }
+    }
+
+    /// Sets whether a member hears anybody on its voice slots.
+    pub fn hear(&mut self, now: Instant, member: &MemberId, hears: bool) {
+        let Some(on_stage) = self.members.get(member) else { return };
+        for &slot in &on_stage.voices {
+            match hears {
+                true => self.plane.set_voice_slot(now, slot),
+                false => self.plane.end_voice_slot(now, slot),
+            }
         }
     }
 

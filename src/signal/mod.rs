@@ -1,5 +1,6 @@
 //! Signalling: one client's conversation as a pure machine, and the line it runs over: a WebSocket, or requests.
 
+mod beside;
 mod fault;
 mod follow;
 mod hello;

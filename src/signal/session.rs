@@ -10,12 +10,15 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use roundtable_protocol::call::CallAnswer;
 use roundtable_protocol::error::close;
 use roundtable_protocol::limit::{
-    CLIENT_MESSAGES_BURST, CLIENT_MESSAGES_PER_SECOND, MAX_CLIENT_MESSAGE_BYTES, MAX_DATA_PAYLOAD_BYTES,
-    MAX_DOC_SNAPSHOT_BYTES, MAX_MID_BYTES, MAX_SDP_BYTES, MAX_TOPIC_PATTERNS, MAX_TRACKS_PER_MEMBER, MAX_VIEW_CHANGES, STATS_BURST, STATS_PER_SECOND, VIEWS_BURST, VIEWS_PER_SECOND,
+    CLIENT_MESSAGES_BURST, CLIENT_MESSAGES_PER_SECOND, DEFAULT_CALL_S, MAX_CLIENT_MESSAGE_BYTES, MAX_DATA_PAYLOAD_BYTES,
+    MAX_DOC_SNAPSHOT_BYTES, MAX_MID_BYTES, MAX_SDP_BYTES, MAX_TOPIC_PATTERNS, MAX_TRACKS_PER_MEMBER, MAX_VIEW_CHANGES,
+    STATS_BURST, STATS_PER_SECOND, VIEWS_BURST, VIEWS_PER_SECOND,
 };
 use roundtable_protocol::message::{PublishRequest, Resumed, ViewChange, Welcome};
+use roundtable_protocol::moderation::ModerationAction;
 use roundtable_protocol::{ClientMessage, ErrorCode, LeaveReason, ServerMessage};
 use roundtable_transport::sdp::{Offer, SdpError};
 
@@ -90,6 +93,31 @@ pub enum Action {
         request: Request,
         /// The number the client gave it.
         id: Option<u32>,
+    },
+    /// Moderate; answered by [`Session::handle_answer`] or [`Session::handle_refusal`] with this id.
+    Moderate {
+        /// The number the client gave it.
+        id: u32,
+        /// What.
+        action: ModerationAction,
+    },
+    /// Call somebody; answered likewise.
+    Call {
+        /// The number the client gave it.
+        id: u32,
+        /// Who is called.
+        to: String,
+        /// For how many seconds it rings.
+        timeout_s: u32,
+    },
+    /// Answer a call, or end one; answered likewise.
+    AnswerCall {
+        /// The number the client gave it.
+        id: u32,
+        /// Which call.
+        call: String,
+        /// What is done about it.
+        answer: CallAnswer,
     },
     /// Take the member out of the room.
     Leave(LeaveReason),
@@ -216,12 +244,43 @@ impl Session {
         }
     }
 
+    /// The client must wait until somebody lets it in. It hears nothing else until then.
+    pub fn handle_waiting(&mut self) {
+        if self.phase == Phase::Joining {
+            self.send(ServerMessage::Waiting {});
+        }
+    }
+
     /// The hub did not let the client in.
     pub fn handle_refused(&mut self, code: ErrorCode, message: String) {
-        match code {
-            ErrorCode::Stopping => self.handle_stopping(),
-            ErrorCode::Internal => self.expel(Fault { code, message }, close::INTERNAL),
-            _ => self.expel(Fault { code, message }, close::REFUSED),
+        self.handle_refused_until(code, message, None);
+    }
+
+    /// The same, with when trying again can be of use, in milliseconds.
+    pub fn handle_refused_until(&mut self, code: ErrorCode, message: String, retry_after_ms: Option<u64>) {
+        let close = match code {
+            ErrorCode::Stopping => return self.handle_stopping(),
+            ErrorCode::Internal => close::INTERNAL,
+            _ => close::REFUSED,
+        };
+        if self.phase != Phase::Ending {
+            self.end(LeaveReason::Removed);
+            self.send(ServerMessage::Error { id: None, code, message, fatal: true, retry_after_ms });
+            self.close(close, code.as_str());
+        }
+    }
+
+    /// Something beside the room answers the client, or has news for it.
+    pub fn handle_answer(&mut self, message: ServerMessage) {
+        if self.phase == Phase::InRoom {
+            self.send(message);
+        }
+    }
+
+    /// The request with this id was refused.
+    pub fn handle_refusal(&mut self, id: u32, code: ErrorCode, message: String) {
+        if self.phase == Phase::InRoom {
+            self.complain(Some(id), Fault { code, message }, false);
         }
     }
 
@@ -381,6 +440,17 @@ impl Session {
 
     fn handle_request(&mut self, now: Instant, message: ClientMessage) {
         let id = request_id(&message);
+        let message = match message {
+            ClientMessage::Moderate { id, action } => return self.actions.push_back(Action::Moderate { id, action }),
+            ClientMessage::Call { id, to, timeout_s } => {
+                let timeout_s = timeout_s.unwrap_or(DEFAULT_CALL_S);
+                return self.actions.push_back(Action::Call { id, to, timeout_s });
+            }
+            ClientMessage::AnswerCall { id, call, answer } => {
+                return self.actions.push_back(Action::AnswerCall { id, call, answer });
+            }
+            message => message,
+        };
         match self.check_rate(now, &message).and_then(|()| read_request(message)) {
             Ok(request) => self.actions.push_back(Action::Request { request, id }),
             Err(fault) if fault.code == ErrorCode::BadMessage => self.handle_garbage(fault.code, fault.message),
@@ -446,7 +516,7 @@ impl Session {
     }
 
     fn complain(&mut self, id: Option<u32>, fault: Fault, fatal: bool) {
-        self.send(ServerMessage::Error { id, code: fault.code, message: fault.message, fatal });
+        self.send(ServerMessage::Error { id, code: fault.code, message: fault.message, fatal, retry_after_ms: None });
     }
 
     fn send(&mut self, message: ServerMessage) {
@@ -462,8 +532,13 @@ impl Session {
 /// The number the client gave a message, which errors about it repeat.
 fn request_id(message: &ClientMessage) -> Option<u32> {
     match message {
-        ClientMessage::Offer { id, .. } | ClientMessage::GetStats { id } => Some(*id),
-        ClientMessage::GetDoc { id, .. } | ClientMessage::PutDoc { id, .. } => Some(*id),
+        ClientMessage::Offer { id, .. }
+        | ClientMessage::GetStats { id }
+        | ClientMessage::Moderate { id, .. }
+        | ClientMessage::Call { id, .. }
+        | ClientMessage::AnswerCall { id, .. }
+        | ClientMessage::GetDoc { id, .. }
+        | ClientMessage::PutDoc { id, .. } => Some(*id),
         ClientMessage::Data { header, .. } => header.id,
         ClientMessage::Chat { nonce, .. } => Some(*nonce),
         _ => None,
@@ -502,8 +577,13 @@ fn read_request(message: ClientMessage) -> Result<Request, Fault> {
             let snapshot = read_base64(&snapshot, MAX_DOC_SNAPSHOT_BYTES)?;
             Ok(Request::PutDoc { id, doc, up_to, snapshot })
         }
-        // Answered by the session itself; the shard has no word for them.
-        ClientMessage::Hello { .. } | ClientMessage::Ping { .. } | ClientMessage::Leave {} => {
+        // Answered by the session itself or the hub; the shard has no word for them.
+        ClientMessage::Hello { .. }
+        | ClientMessage::Ping { .. }
+        | ClientMessage::Leave {}
+        | ClientMessage::Moderate { .. }
+        | ClientMessage::Call { .. }
+        | ClientMessage::AnswerCall { .. } => {
             Err(Fault { code: ErrorCode::OutOfOrder, message: "not to be asked of a room".into() })
         }
     }
@@ -582,6 +662,7 @@ fn close_code(code: ErrorCode) -> u16 {
         | ErrorCode::PeerClosed => close::MEDIA_FAILED,
         ErrorCode::Stopping => close::GOING_AWAY,
         ErrorCode::RoomClosed => close::NORMAL,
+        ErrorCode::Kicked | ErrorCode::Banned | ErrorCode::Moved => close::PUT_OUT,
         ErrorCode::SlowReader => close::SLOW,
         ErrorCode::Replaced => close::REPLACED,
         ErrorCode::MessageRate => close::FLOOD,

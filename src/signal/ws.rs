@@ -7,23 +7,27 @@
 //! reader: a write that makes no progress ends the conversation, and so does falling out of the
 //! journal's ring or letting the outbox run over.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::{Utf8Bytes, WebSocketUpgrade};
 use axum::response::Response;
+use roundtable_protocol::call::{Call, CallEvent};
 use roundtable_protocol::limit::MAX_CLIENT_MESSAGE_BYTES;
 use roundtable_protocol::message::{ResumeTicket, Resumed, Welcome};
-use roundtable_protocol::{Event, EventBody, PROTOCOL_VERSION, RoomId, ServerMessage};
-
+use roundtable_protocol::{ErrorCode, Event, EventBody, PROTOCOL_VERSION, RoomId, ServerMessage};
 use tokio::sync::watch;
 
+use super::beside::{Beside, News};
 use super::fault::{JoinWish, ResumeWish};
 use super::follow::{Follower, Next};
 use super::line::{Line, Received};
 use super::relay::{RelayHandle, relay};
 use super::session::{Action, Broken, Frame, Session, Timers};
 use super::ticket;
-use crate::hub::{Admission, Comeback, Hub, JoinRequest, Membership, Presence, ResumeRequest};
+use crate::hub::calls::CallError;
+use crate::hub::lobby::{Verdict, Waiting};
+use crate::hub::{Admission, Comeback, Hub, JoinError, JoinRequest, Membership, Pass, Presence, ResumeRequest};
 use crate::shard::inbox::{OUTBOX_CAPACITY, OutboxReceiver, Request, SendError, ToMember, outbox};
 
 /// Bytes read from a socket at once. Each socket has a buffer of this size for good; an offer takes a few turns.
@@ -46,17 +50,25 @@ impl Default for SocketConfig {
     }
 }
 
+/// How somebody arrives, before any word of theirs.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The room they ask for.
+    pub room: RoomId,
+    /// A token that came with the request; one in the hello stands before it.
+    pub token: Option<String>,
+    /// The client's address, where it is one of its own.
+    pub address: Option<IpAddr>,
+}
+
 /// Opens the socket and runs the conversation until it ends.
 ///
 /// Frames and messages are bounded by [`MAX_CLIENT_MESSAGE_BYTES`]; there is no compression.
-///
-/// `token` came with the request; one in the hello stands before it.
 pub fn accept(
     upgrade: WebSocketUpgrade,
     hub: Hub,
     presence: Presence,
-    room: RoomId,
-    token: Option<String>,
+    arrival: Arrival,
     config: SocketConfig,
 ) -> Response {
     upgrade
@@ -64,15 +76,15 @@ pub fn accept(
         .max_frame_size(MAX_CLIENT_MESSAGE_BYTES)
         .max_message_size(MAX_CLIENT_MESSAGE_BYTES)
         .on_upgrade(move |socket| {
-            Conversation::new(Line::Socket(Box::new(socket)), hub, presence, (room, token), config).run()
+            Conversation::new(Line::Socket(Box::new(socket)), hub, presence, arrival, config).run()
         })
 }
 
 /// Begins a conversation over requests, and runs it until it ends.
 #[must_use]
-pub fn begin(hub: Hub, presence: Presence, room: RoomId, token: Option<String>, config: SocketConfig) -> RelayHandle {
+pub fn begin(hub: Hub, presence: Presence, arrival: Arrival, config: SocketConfig) -> RelayHandle {
     let (relay, handle) = relay();
-    tokio::spawn(Conversation::new(Line::Relay(relay), hub, presence, (room, token), config).run());
+    tokio::spawn(Conversation::new(Line::Relay(relay), hub, presence, arrival, config).run());
     handle
 }
 
@@ -80,11 +92,12 @@ struct Conversation {
     line: Line,
     session: Session,
     hub: Hub,
-    room: RoomId,
-    /// What came with the request.
-    token: Option<String>,
+    arrival: Arrival,
     config: SocketConfig,
+    /// Before it is let in where there is a lobby.
+    lobby: Option<Box<InLobby>>,
     place: Option<Place>,
+    beside: Option<Box<Beside>>,
     /// Until when the last words may take, once there is nothing else to say.
     last_words_until: Option<Instant>,
     /// Whether the socket still gives frames.
@@ -111,23 +124,27 @@ enum Words {
     Close(u16, &'static str),
 }
 
+/// What a conversation has while it waits to be let in.
+struct InLobby {
+    waiting: Waiting,
+    request: JoinRequest,
+    pass: Pass,
+    outbox: OutboxReceiver,
+}
+
 enum Wake {
     Received(Received),
     Shard(Option<ToMember>),
     Journal,
+    Lobby(Verdict),
+    News(News),
     Timer,
     Draining,
     Stopping,
 }
 
 impl Conversation {
-    fn new(
-        line: Line,
-        hub: Hub,
-        presence: Presence,
-        (room, token): (RoomId, Option<String>),
-        config: SocketConfig,
-    ) -> Self {
+    fn new(line: Line, hub: Hub, presence: Presence, arrival: Arrival, config: SocketConfig) -> Self {
         let mut draining = hub.draining();
         // Whoever comes later is told as well.
         draining.mark_changed();
@@ -135,10 +152,11 @@ impl Conversation {
             line,
             session: Session::new(Instant::now(), config.timers),
             hub,
-            room,
-            token,
+            arrival,
             config,
+            lobby: None,
             place: None,
+            beside: None,
             last_words_until: None,
             readable: true,
             draining,
@@ -158,7 +176,7 @@ impl Conversation {
 
     async fn wait(&mut self) -> Wake {
         let due = self.session.poll_timeout().map(|(at, _)| at);
-        let Self { line, place, hub, draining, .. } = self;
+        let Self { line, place, lobby, beside, hub, draining, .. } = self;
         let in_room = place.is_some();
         tokio::select! {
             // In this order a client cannot be taken for silent while its frames wait to be read;
@@ -166,6 +184,8 @@ impl Conversation {
             biased;
             received = line.recv() => Wake::Received(received),
             wake = in_place(place) => wake,
+            verdict = in_lobby(lobby) => Wake::Lobby(verdict),
+            news = from_beside(beside) => Wake::News(news),
             () = until(due) => Wake::Timer,
             Ok(()) = draining.changed(), if in_room => Wake::Draining,
             () = hub.stopped(), if !in_room => Wake::Stopping,
@@ -180,6 +200,8 @@ impl Conversation {
                 self.handle_from_shard(message);
             }
             Wake::Journal => self.pass_on_events().await,
+            Wake::Lobby(verdict) => Box::pin(self.leave_lobby(verdict)).await,
+            Wake::News(news) => self.handle_news(news),
             Wake::Timer => self.session.handle_timeout(Instant::now()),
             Wake::Draining => {
                 let deadline = *self.draining.borrow_and_update();
@@ -261,6 +283,20 @@ impl Conversation {
                     self.session.handle_overload(id);
                 }
             }
+            Action::Moderate { id, action } => {
+                if self.beside.as_mut().is_some_and(|beside| !beside.moderate(id, action)) {
+                    let message = "too many of these are under way; this one was dropped".into();
+                    self.session.handle_refusal(id, ErrorCode::ModerationRate, message);
+                }
+            }
+            Action::Call { id, to, timeout_s } => {
+                let called = self.beside.as_ref().map(|beside| beside.call(to, timeout_s));
+                self.answer_call(id, called);
+            }
+            Action::AnswerCall { id, call, answer } => {
+                let called = self.beside.as_ref().map(|beside| beside.answer_call(&call, answer));
+                self.answer_call(id, called);
+            }
             Action::Leave(reason) => {
                 if let Some(membership) = self.place.as_mut().and_then(|place| place.membership.take()) {
                     membership.leave(reason);
@@ -282,17 +318,66 @@ impl Conversation {
         if let Some(wish) = resume {
             let ResumeWish { epoch, seq, member, secret } = wish;
             let request = ResumeRequest { epoch, member, secret, outbox: sender.clone() };
-            match self.hub.resume(&self.room, request).await {
+            match self.hub.resume(&self.arrival.room, request).await {
                 Ok(Some(comeback)) => return self.come_back(comeback, seq, outbox),
                 Ok(None) => {}
                 Err(error) => return self.session.handle_refused(error.code(), error.to_string()),
             }
         }
-        let token = token.or_else(|| self.token.take());
-        let request = JoinRequest { name, token, max_seats, outbox: sender };
-        match self.hub.join(&self.room, request).await {
+        let token = token.or_else(|| self.arrival.token.take());
+        let request = JoinRequest { name, token, address: self.arrival.address, max_seats, outbox: sender };
+        match self.hub.check(&self.arrival.room, &request).await {
+            Ok(pass) if pass.waits() => self.enter_lobby(request, pass, outbox),
+            Ok(pass) => self.enter_with(request, pass, outbox).await,
+            Err(error) => self.refuse(&error),
+        }
+    }
+
+    fn enter_lobby(&mut self, request: JoinRequest, pass: Pass, outbox: OutboxReceiver) {
+        match self.hub.knock(&self.arrival.room, pass.name()) {
+            Ok(waiting) => {
+                self.lobby = Some(Box::new(InLobby { waiting, request, pass, outbox }));
+                self.session.handle_waiting();
+            }
+            Err(error) => self.refuse(&error),
+        }
+    }
+
+    async fn leave_lobby(&mut self, verdict: Verdict) {
+        let Some(in_lobby) = self.lobby.take() else { return };
+        let InLobby { request, pass, outbox, .. } = *in_lobby;
+        match verdict {
+            Verdict::Admitted => self.enter_with(request, pass, outbox).await,
+            Verdict::Refused { code, message } => self.session.handle_refused(code, message),
+        }
+    }
+
+    async fn enter_with(&mut self, request: JoinRequest, pass: Pass, outbox: OutboxReceiver) {
+        match self.hub.enter_with(&self.arrival.room, request, pass).await {
             Ok(admission) => self.enter(admission, outbox),
-            Err(error) => self.session.handle_refused(error.code(), error.to_string()),
+            Err(error) => self.refuse(&error),
+        }
+    }
+
+    fn refuse(&mut self, error: &JoinError) {
+        self.session.handle_refused_until(error.code(), error.to_string(), error.retry_after_ms());
+    }
+
+    fn handle_news(&mut self, news: News) {
+        match news {
+            News::Moderated(id, Ok(outcome)) => self.session.handle_answer(ServerMessage::Moderated { id, outcome }),
+            News::Moderated(id, Err(error)) => self.session.handle_refusal(id, error.code(), error.to_string()),
+            News::Call(event) => {
+                self.session.handle_answer(ServerMessage::CallEvent { event: CallEvent::clone(&event) });
+            }
+        }
+    }
+
+    fn answer_call(&mut self, id: u32, called: Option<Result<Call, CallError>>) {
+        match called {
+            Some(Ok(call)) => self.session.handle_answer(ServerMessage::Called { id, call }),
+            Some(Err(error)) => self.session.handle_refusal(id, error.code(), error.to_string()),
+            None => {}
         }
     }
 
@@ -302,9 +387,10 @@ impl Conversation {
         self.place = Some(Place { membership: Some(membership), outbox, outbox_ran_over: false, follower });
         let within_s = seconds(self.hub.resume_within());
         let token = ticket::write(&joined.member.id, joined.secret);
+        self.beside = Some(Box::new(Beside::new(self.hub.clone(), self.arrival.room.clone(), &joined.member)));
         let welcome = Welcome {
             version: PROTOCOL_VERSION,
-            room: self.room.clone(),
+            room: self.arrival.room.clone(),
             member: joined.member,
             grants,
             state,
@@ -325,6 +411,10 @@ impl Conversation {
             let _ = membership.request(Request::History);
         }
         self.place = Some(Place { membership: Some(membership), outbox, outbox_ran_over: false, follower });
+        self.beside = Some(Box::new(Beside::new(self.hub.clone(), self.arrival.room.clone(), &returned.member)));
+        if returned.grants.admin {
+            self.hub.tell_knocks(&self.arrival.room, &returned.member.id);
+        }
         let media = returned.slots.is_some();
         let slots = returned.slots.unwrap_or_default();
         let (member, grants) = (returned.member, returned.grants);
@@ -407,6 +497,22 @@ fn is_farewell(code: u16) -> bool {
 
 fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// Waits to be let in; forever where there is no lobby.
+async fn in_lobby(lobby: &mut Option<Box<InLobby>>) -> Verdict {
+    match lobby {
+        Some(in_lobby) => in_lobby.waiting.verdict().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for what comes from beside the room.
+async fn from_beside(beside: &mut Option<Box<Beside>>) -> News {
+    match beside {
+        Some(beside) => beside.news().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn until(due: Option<Instant>) {

@@ -38,11 +38,16 @@ pub struct EventReader {
 impl EventReader {
     /// Opens the stream of a room, behind the event `last` if there is one.
     pub async fn open(address: SocketAddr, room: &str, last: Option<&str>) -> Self {
+        Self::open_at(address, &format!("/api/v1/rooms/{room}/events"), last).await
+    }
+
+    /// Opens the stream at a path.
+    pub async fn open_at(address: SocketAddr, path: &str, last: Option<&str>) -> Self {
         let stream = TcpStream::connect(address).await.expect("the server listens");
         let mut stream = BufReader::new(stream);
         let resume = last.map_or_else(String::new, |id| format!("Last-Event-ID: {id}\r\n"));
         // The old version has no chunks, so that the body is the stream itself.
-        let request = format!("GET /api/v1/rooms/{room}/events HTTP/1.0\r\nHost: localhost\r\n{resume}\r\n");
+        let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n{resume}\r\n");
         stream.write_all(request.as_bytes()).await.expect("the server reads");
         let mut line = String::new();
         stream.read_line(&mut line).await.expect("a status line");

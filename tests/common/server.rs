@@ -4,7 +4,8 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
-use roundtable::{Config, Server};
+use roundtable::protocol::{Grants, RoomId};
+use roundtable::{Authorising, Authorize, Config, Server};
 use roundtable_client::{Options, Rewrite};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -58,6 +59,24 @@ impl Running {
         config.media.udp_port = 0;
         config.media.udp_listen = vec![[127, 0, 0, 1].into()];
         let server = Server::bind(config).await.expect("free ports");
+        Self::run(server)
+    }
+
+    /// Starts one in which the token `host` makes somebody a moderator, and every other one a guest.
+    pub async fn start_moderated() -> Self {
+        Self::start_moderated_with(Config::default()).await
+    }
+
+    /// The same with settings of its own.
+    pub async fn start_moderated_with(mut config: Config) -> Self {
+        config.http.listen = ([127, 0, 0, 1], 0).into();
+        config.media.udp_port = 0;
+        config.media.udp_listen = vec![[127, 0, 0, 1].into()];
+        let server = Server::builder(config).with_authorizer(Door).bind().await.expect("free ports");
+        Self::run(server)
+    }
+
+    fn run(server: Server) -> Self {
         let place = Place { http: server.http_addr(), udp: server.udp_addrs()[0] };
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(server.run(async { drop(stopped.await) }));
@@ -68,6 +87,15 @@ impl Running {
     pub async fn stop(self) {
         let _ = self.stop.send(());
         self.task.await.expect("the server does not panic").expect("the server stops in good order");
+    }
+}
+
+struct Door;
+
+impl Authorize for Door {
+    fn authorise<'a>(&'a self, _: &'a RoomId, _: &'a str, token: Option<&'a str>) -> Authorising<'a> {
+        let grants = Grants { admin: token == Some("host"), ..Grants::ALL };
+        Box::pin(async move { Ok(grants.into()) })
     }
 }
 

@@ -67,6 +67,26 @@ impl RawSocket {
         let _ = self.0.close(Some(frame)).await;
     }
 
+    /// Opens one, says hello with a token and waits for the welcome, which it returns.
+    pub async fn enter_with(address: SocketAddr, room: &str, name: &str, token: &str) -> (Self, Value) {
+        let mut socket = Self::open(address, room).await;
+        socket.say(&json!({"type": "hello", "version": 1, "name": name, "token": token})).await;
+        let welcome = socket.until("welcome").await;
+        (socket, welcome)
+    }
+
+    /// Moderates, and waits for the answer.
+    pub async fn moderate(&mut self, id: u32, action: Value) -> Value {
+        self.say(&json!({"type": "moderate", "id": id, "action": action})).await;
+        loop {
+            match self.hear().await {
+                Heard::Said(answer) if answer["id"] == id => return answer,
+                Heard::Said(_) => {}
+                end => panic!("{end:?} instead of an answer"),
+            }
+        }
+    }
+
     /// Sends a message. A closed socket swallows it: what the server said tells more.
     pub async fn say(&mut self, message: &Value) {
         self.text(message.to_string()).await;

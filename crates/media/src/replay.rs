@@ -77,6 +77,7 @@ impl Call<'_> {
             Self::HandleTimeout {} => plane.handle_timeout(now, out),
             Self::SetMaxTalkers { most } => plane.set_max_talkers(now, usize::try_from(most).unwrap_or(usize::MAX)),
             Self::SetVoiceSlot { slot } => plane.set_voice_slot(now, slot),
+            Self::EndVoiceSlot { slot } => plane.end_voice_slot(now, slot),
             Self::SetAudible { peer, track, audible } => plane.set_audible(now, peer, track, audible),
         }
     }

@@ -83,6 +83,24 @@ codes! {
     RoomUnknown = "room/unknown",
     /// The id breaks the rules of ids.
     BadRoomId = "room/bad-id",
+    /// The room takes no newcomers now.
+    RoomLocked = "room/locked",
+    /// The room opens later.
+    NotOpenYet = "room/not-open-yet",
+    /// The room's time is over.
+    RoomExpired = "room/expired",
+    /// There is such a room already.
+    RoomExists = "room/exists",
+    /// The settings were changed by somebody else meanwhile.
+    RoomChanged = "room/changed",
+    /// The settings make no sense.
+    BadSettings = "room/bad-settings",
+    /// A moderator put the member out.
+    Kicked = "room/kicked",
+    /// A moderator has banned this person from the room.
+    Banned = "room/banned",
+    /// A moderator sent the member on to another room.
+    Moved = "room/moved",
     /// The room was closed.
     RoomClosed = "room/closed",
     /// The SDP could not be read.
@@ -105,6 +123,34 @@ codes! {
     CannotDecode = "track/cannot-decode",
     /// The track sent more than its member may, for long: the server muted it.
     OverLimit = "track/over-limit",
+    /// A moderator muted the track; only a moderator can lift that.
+    MutedByHost = "track/muted-by-host",
+    /// Only who moderates the room may do that.
+    ModerationForbidden = "moderation/forbidden",
+    /// What a moderator wants done is not well-formed, such as a text that is too long.
+    BadModeration = "moderation/bad",
+    /// Too many actions of a moderator at once; this one was dropped.
+    ModerationRate = "moderation/rate",
+    /// No such ban.
+    BanUnknown = "ban/unknown",
+    /// The room has as many bans as it may.
+    TooManyBans = "ban/too-many",
+    /// Nobody waits with this knock.
+    KnockUnknown = "lobby/unknown",
+    /// As many wait in the lobby as may.
+    LobbyFull = "lobby/full",
+    /// A moderator did not let the person in.
+    LobbyDenied = "lobby/denied",
+    /// Nobody let the person in within the time.
+    LobbyTimeout = "lobby/timeout",
+    /// The call is not well-formed.
+    BadCall = "call/bad",
+    /// No such call, or it has ended.
+    CallUnknown = "call/unknown",
+    /// The call is not this person's to answer or to end.
+    CallForbidden = "call/forbidden",
+    /// As many calls ring as may.
+    TooManyCalls = "call/too-many",
     /// Too many view messages; this one was dropped, and what it said is to be said again.
     ViewRate = "view/rate",
     /// Too many questions for figures; this one was dropped.
@@ -197,6 +243,9 @@ pub mod close {
     pub const REPLACED: u16 = 4409;
     /// Too many messages a second.
     pub const FLOOD: u16 = 4429;
+    /// A moderator put the member out; the goodbye says whether it may come again (`room/kicked`), not (`room/banned`), or is
+    /// to go elsewhere (`room/moved`).
+    pub const PUT_OUT: u16 = 4410;
     /// The media connection failed; the goodbye says why.
     pub const MEDIA_FAILED: u16 = 4480;
     /// A fault of ours.

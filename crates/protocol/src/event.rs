@@ -6,6 +6,9 @@ use ts_rs::TS;
 
 use crate::error::ErrorCode;
 use crate::id::{MemberId, MessageId, TrackId};
+use crate::role::Role;
+use crate::settings::RoomSettings;
+pub use crate::source::{MediaKind, TrackSource};
 
 /// One entry of a room's journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
@@ -75,7 +78,8 @@ pub enum EventBody {
         member: MemberId,
         /// The new state.
         muted: bool,
-        /// Why the server muted it; absent when its owner did it. The owner can unmute it again.
+        /// Why the server muted it; absent when its owner did it. The owner can unmute it again, but for
+        /// `track/muted-by-host`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<ErrorCode>,
     },
@@ -106,6 +110,18 @@ pub enum EventBody {
         /// Every published track.
         tracks: Vec<TrackInfo>,
     },
+    /// What somebody may do has changed. What exactly is told to them alone.
+    PermissionsChanged {
+        /// Who.
+        member: MemberId,
+        /// What they are now.
+        role: Role,
+    },
+    /// The settings of the room are others from now on.
+    RoomUpdated {
+        /// All of them.
+        settings: Box<RoomSettings>,
+    },
     /// The room is over; no event follows.
     RoomClosed {
         /// Why.
@@ -128,6 +144,8 @@ impl EventBody {
             Self::DominantSpeaker { .. } => "dominantSpeaker",
             Self::Chat { .. } => "chat",
             Self::Restarted { .. } => "restarted",
+            Self::PermissionsChanged { .. } => "permissionsChanged",
+            Self::RoomUpdated { .. } => "roomUpdated",
             Self::RoomClosed { .. } => "roomClosed",
         }
     }
@@ -163,44 +181,6 @@ impl MemberInfo {
     pub fn text_bytes(&self) -> usize {
         let len = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         self.name.len() + len(&self.identity) + len(&self.metadata)
-    }
-}
-
-/// Audio or video.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
-#[serde(rename_all = "camelCase")]
-pub enum MediaKind {
-    /// Sound.
-    Audio,
-    /// Pictures.
-    Video,
-}
-
-/// Where a track comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
-#[serde(rename_all = "camelCase")]
-pub enum TrackSource {
-    /// A person's voice.
-    Microphone,
-    /// A person's picture.
-    Camera,
-    /// A shared screen, window or tab.
-    Screen,
-    /// The sound of what is shared.
-    ScreenAudio,
-}
-
-impl TrackSource {
-    /// Every source.
-    pub const ALL: [Self; 4] = [Self::Microphone, Self::Camera, Self::Screen, Self::ScreenAudio];
-
-    /// The kind of media of this source.
-    #[must_use]
-    pub fn kind(self) -> MediaKind {
-        match self {
-            Self::Microphone | Self::ScreenAudio => MediaKind::Audio,
-            Self::Camera | Self::Screen => MediaKind::Video,
-        }
     }
 }
 
@@ -259,6 +239,10 @@ pub enum LeaveReason {
     ConnectionLost,
     /// They broke the rules of the protocol (flood, garbage, reading too slowly).
     Removed,
+    /// A moderator put them out.
+    Kicked,
+    /// A moderator sent them on to another room.
+    Moved,
     /// The room was closed.
     RoomClosed,
     /// The server is stopping.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::event::TrackSource;
+use crate::source::TrackSource;
 
 /// Permissions of one member, decided when it joins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
@@ -26,7 +26,7 @@ pub struct Grants {
     /// The topics it may publish data to, as patterns of [`topic_matches`]; absent means all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topics: Option<Vec<String>>,
-    /// May moderate the room.
+    /// May moderate: change what others may, mute them, put them out, let in who waits, set up the room.
     #[serde(default)]
     pub admin: bool,
     /// Is not shown to others. Whoever is hidden publishes nothing.

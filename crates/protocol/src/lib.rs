@@ -8,17 +8,22 @@
 //! `docs/PROTOCOL.md` tells the conversation; `roundtable schema` prints the JSON Schema made
 //! from these types; the TypeScript of `web/sdk` is generated from them and a test keeps it fresh.
 
+pub mod call;
 pub mod data;
 pub mod error;
 pub mod event;
+pub mod feed;
 pub mod grant;
 pub mod id;
 pub mod limit;
 pub mod message;
+pub mod moderation;
 pub mod name;
 pub mod role;
 pub mod roster;
 pub mod schema;
+pub mod settings;
+pub mod source;
 pub mod state;
 pub mod stats;
 

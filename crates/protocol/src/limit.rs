@@ -39,6 +39,24 @@ pub const LIST_AGAIN_BELOW: usize = 150;
 pub const MAX_LISTED_RECENT: usize = 50;
 /// Most people on one page of the roster over HTTP.
 pub const MAX_ROSTER_PAGE: usize = 500;
+/// Longest metadata of a room, in bytes.
+pub const MAX_ROOM_METADATA_BYTES: usize = 4 * 1024;
+/// Longest time that a room stays open without anybody, in seconds.
+pub const MAX_EMPTY_TIMEOUT_S: u32 = 24 * 60 * 60;
+/// Longest sentence a moderator may give for what it does, in characters.
+pub const MAX_REASON_CHARS: usize = 500;
+/// People who may wait in one lobby; one more is refused with `lobby/full`.
+pub const MAX_KNOCKS: usize = 200;
+/// Bans of one room; one more is refused with `ban/too-many`.
+pub const MAX_BANS: usize = 1_000;
+/// Longest a call rings, in seconds.
+pub const MAX_CALL_S: u32 = 120;
+/// How long a call rings unless told otherwise, in seconds.
+pub const DEFAULT_CALL_S: u32 = 30;
+/// Calls that may ring at once; one more is refused with `call/too-many`.
+pub const MAX_CALLS: usize = 1_000;
+/// Of these, calls of one caller.
+pub const MAX_CALLS_OF_ONE: usize = 5;
 /// Sustained client messages a second.
 pub const CLIENT_MESSAGES_PER_SECOND: u32 = 50;
 /// Client messages that may come at once before the rate counts.

@@ -4,11 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
+use crate::call::{Call, CallAnswer, CallEvent};
 use crate::data::{DataHeader, DataStamp};
 use crate::error::ErrorCode;
 use crate::event::{ChatMessage, Event, MemberInfo, TrackSource};
 use crate::grant::Grants;
 use crate::id::{MemberId, RoomId, TrackId};
+use crate::moderation::{Knock, KnockEnd, ModerationAction, ModerationOutcome};
 use crate::state::RoomState;
 use crate::stats::MemberStats;
 
@@ -131,6 +133,32 @@ pub enum ClientMessage {
         up_to: u64,
         /// The snapshot, as base64 with padding.
         snapshot: String,
+    },
+    /// Moderates. Answered by `moderated` or `error` with the same id.
+    Moderate {
+        /// Chosen by the client; the answer repeats it.
+        id: u32,
+        /// What is to be done.
+        action: ModerationAction,
+    },
+    /// Calls somebody into this room. Answered by `called` or `error` with the same id.
+    Call {
+        /// Chosen by the client; the answer repeats it.
+        id: u32,
+        /// The identity of who is called.
+        to: String,
+        /// For how many seconds it rings at most, 1–120; absent means 30.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_s: Option<u32>,
+    },
+    /// Answers a call, or ends an own one. Answered by `called` or `error` with the same id.
+    AnswerCall {
+        /// Chosen by the client; the answer repeats it.
+        id: u32,
+        /// Which.
+        call: String,
+        /// What is done about it.
+        answer: CallAnswer,
     },
     /// Asks for a `pong`.
     Ping {
@@ -310,6 +338,62 @@ pub enum ServerMessage {
         /// Whether this was the last piece.
         complete: bool,
     },
+    /// Answers hello where there is a lobby: wait. Nothing else comes before `welcome` or `error`.
+    Waiting {},
+    /// What you may do has changed; all of it.
+    Grants {
+        /// What you may do from now on.
+        grants: Grants,
+    },
+    /// To those who moderate: somebody waits to be let in.
+    Knock {
+        /// Who.
+        knock: Knock,
+    },
+    /// To those who moderate: somebody does not wait any more.
+    KnockEnded {
+        /// Whose knock.
+        knock: String,
+        /// How it ended.
+        end: KnockEnd,
+    },
+    /// Answers `moderate`: it is done.
+    Moderated {
+        /// The number of the request.
+        id: u32,
+        /// What came of it.
+        outcome: ModerationOutcome,
+    },
+    /// A moderator, or the server's operator, tells you something.
+    Notice {
+        /// Who, if it is a member.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<MemberId>,
+        /// What.
+        text: String,
+    },
+    /// You are to go on to another room: join it with the ticket as `hello.token`, under the same name. A `goodbye` with
+    /// `room/moved` follows.
+    Move {
+        /// Where to.
+        room: RoomId,
+        /// Lets you in there once.
+        ticket: String,
+        /// For how many seconds.
+        expires_in_s: u32,
+    },
+    /// Answers `call` and `answerCall`.
+    Called {
+        /// The number of the request.
+        id: u32,
+        /// The call.
+        call: Call,
+    },
+    /// Something became of a call of yours, or to you.
+    CallEvent {
+        /// What.
+        event: CallEvent,
+    },
     /// Answers ping.
     Pong {
         /// The ping's nonce.
@@ -326,6 +410,10 @@ pub enum ServerMessage {
         message: String,
         /// Whether the connection ends with it.
         fatal: bool,
+        /// When it can be of use to try again, in milliseconds, if that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "number")]
+        retry_after_ms: Option<u64>,
     },
     /// The server will end, and takes no new rooms. Whoever goes on elsewhere, or has nothing left to do, may leave.
     Draining {

@@ -3,20 +3,24 @@
 use schemars::{JsonSchema, schema_for};
 use ts_rs::{Config, TS};
 
+use crate::call::{Call, CallAnswer, CallEvent, CallState};
 use crate::data::{DataHeader, DataStamp};
 use crate::error::ErrorCode;
 use crate::event::{
     ChatMessage, ErrorInfo, Event, EventBody, LeaveReason, MediaKind, MemberInfo, RoomCloseReason, TrackInfo,
     TrackSource,
 };
+use crate::feed::{EventPage, ServerEvent, ServerEventPage, ServerState, WebhookBody, WebhookData};
 use crate::grant::{Grants, MemberLimits, QualityLimits, Sources};
 use crate::id::{MemberId, MessageId, RoomId, TrackId};
 use crate::message::{
     ClientMessage, DocSnapshot, DocUpdate, EncodingWish, IceServer, PublishRequest, PublishedTrack, Resume, ResumeTicket, Resumed,
     ServerMessage, SlotChange, SlotOwner, SubscribeChange, ViewChange, Welcome,
 };
-use crate::role::Role;
+use crate::moderation::{Ban, BanKey, Knock, KnockEnd, ModerationAction, ModerationOutcome};
+use crate::role::{GrantsChange, Role};
 use crate::roster::RosterPage;
+use crate::settings::{RoomSettings, SettingsChange};
 use crate::state::RoomState;
 use crate::stats::{
     ChoiceCause, EncodingFigures, LayerFigures, MemberStats, PathFigures, RoomStats, SlotFigures, TrackFigures,
@@ -33,6 +37,9 @@ struct Protocol {
     room_state: RoomState,
     room_stats: RoomStats,
     roster_page: RosterPage,
+    event_page: EventPage,
+    server_event_page: ServerEventPage,
+    webhook_body: WebhookBody,
 }
 
 /// The JSON Schema (draft 2020-12) of the protocol, as `roundtable schema` prints it.
@@ -77,6 +84,20 @@ pub fn typescript() -> String {
         Role,
         Sources,
         Grants,
+        Role,
+        GrantsChange,
+        RoomSettings,
+        SettingsChange,
+        Ban,
+        BanKey,
+        Knock,
+        KnockEnd,
+        ModerationAction,
+        ModerationOutcome,
+        Call,
+        CallState,
+        CallAnswer,
+        CallEvent,
         MemberInfo,
         TrackInfo,
         ChatMessage,
@@ -85,6 +106,12 @@ pub fn typescript() -> String {
         Event,
         RoomState,
         RosterPage,
+        EventPage,
+        ServerEvent,
+        ServerState,
+        ServerEventPage,
+        WebhookData,
+        WebhookBody,
         Resume,
         PublishRequest,
         SubscribeChange,

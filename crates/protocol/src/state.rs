@@ -8,6 +8,7 @@ use ts_rs::TS;
 
 use crate::event::{Event, EventBody, MemberInfo, TrackInfo};
 use crate::id::{MemberId, RoomId, TrackId};
+use crate::settings::RoomSettings;
 
 /// A room as it stands after the event numbered `seq`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
@@ -35,6 +36,10 @@ pub struct RoomState {
     /// Who leads the conversation; null before anybody has spoken.
     #[serde(default)]
     pub dominant_speaker: Option<MemberId>,
+    /// How the room is set up, if anybody ever did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub settings: Option<Box<RoomSettings>>,
     /// Whether the room is over.
     pub closed: bool,
 }
@@ -52,6 +57,7 @@ impl RoomState {
             tracks: Vec::new(),
             speaking: Vec::new(),
             dominant_speaker: None,
+            settings: None,
             closed: false,
         }
     }
@@ -96,7 +102,8 @@ impl RoomState {
                 }
             }
             EventBody::DominantSpeaker { member } => self.dominant_speaker.clone_from(member),
-            EventBody::Chat { .. } => {}
+            EventBody::RoomUpdated { settings } => self.settings = Some(settings.clone()),
+            EventBody::Chat { .. } | EventBody::PermissionsChanged { .. } => {}
             EventBody::Restarted { members, viewers, tracks } => {
                 self.members.clone_from(members);
                 self.viewers = *viewers;

@@ -76,7 +76,7 @@ async fn figures_and_health() {
 #[tokio::test]
 async fn other_methods_and_paths_are_problems_too() {
     let site = Site::start().await;
-    for path in ["/api/v1/rooms", "/api/v1/rooms/r", "/livez", "/"] {
+    for path in ["/api/v1/rooms", "/api/v1/rooms/r/events", "/livez", "/"] {
         let answer = site.request("DELETE", path, "").await;
         assert!(answer.header("allow").is_some(), "{path}");
         answer.problem(405, "http/method").await;

@@ -1,5 +1,6 @@
 //! The event stream.
 
+use futures_util::future::join_all;
 use roundtable_protocol::RoomState;
 use roundtable_protocol::event::RoomCloseReason;
 
@@ -205,4 +206,59 @@ async fn a_failed_room_ends_its_streams_too() {
     site.append("r", EventBody::RoomClosed { reason: RoomCloseReason::Failed });
     assert_eq!(stream.sse().await.1, "roomClosed");
     assert_eq!(stream.text().await, "");
+}
+
+#[tokio::test]
+async fn five_hundred_missed_events_come_exactly() {
+    let site = Site::start().await;
+    let (_ann, welcome) = Talk::enter(&site, "r", "Ann").await;
+    let epoch = welcome.state.epoch;
+    for n in 0..500 {
+        site.append("r", speaking(&member("m1"), n % 2 == 0));
+    }
+    let mut stream = resume(&site, &format!("{epoch}-1")).await;
+    stream.retry().await;
+    for seq in 2..=501_u64 {
+        let (id, _, data) = stream.sse().await;
+        let event: Event = serde_json::from_value(data).unwrap();
+        assert_eq!(
+            (id, &event),
+            (format!("{epoch}-{seq}"), &Event { seq, at: 1_000, body: speaking(&member("m1"), seq % 2 == 0) })
+        );
+    }
+    site.append("r", speaking(&member("m1"), true));
+    assert_eq!(stream.sse().await.0, format!("{epoch}-502"), "and then the next");
+}
+
+#[tokio::test]
+async fn a_hundred_readers_that_come_back_at_once_lose_nothing() {
+    const READERS: u64 = 100;
+    const EVENTS: u64 = 400;
+    let site = Site::start().await;
+    let (_ann, welcome) = Talk::enter(&site, "r", "Ann").await;
+    let epoch = welcome.state.epoch;
+    let write = async {
+        for n in 0..EVENTS {
+            site.append("r", speaking(&member("m1"), n % 2 == 0));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let read = async |reader: u64| {
+        let mut last = 1;
+        // Cut off twice, at a place of its own each time, and back within a tenth of a second.
+        for cut in [50 + reader, 150 + reader, EVENTS + 1] {
+            let mut stream = resume(&site, &format!("{epoch}-{last}")).await;
+            stream.retry().await;
+            while last < cut {
+                let (id, name, _) = stream.sse().await;
+                last += 1;
+                assert_eq!((id, name.as_str()), (format!("{epoch}-{last}"), "speaking"));
+            }
+            drop(stream);
+            tokio::time::sleep(Duration::from_millis(reader)).await;
+        }
+        last
+    };
+    let ((), reached) = tokio::join!(write, join_all((0..READERS).map(read)));
+    assert!(reached.iter().all(|last| *last == EVENTS + 1), "{reached:?}");
 }

@@ -257,7 +257,7 @@ fn who_speaks_no_more_because_the_microphone_is_gone_does_not_speak() {
 #[test]
 fn whatever_people_do_the_events_tell_who_is_listed_and_how_many_are_not() {
     for seed in 1..=4 {
-        let mut dice = Ids { state: seed };
+        let mut dice = Ids::new(seed);
         let mut below = |n: usize| (dice.next() % n.max(1) as u64) as usize;
         let mut hall = Hall::with(LIST_AGAIN_BELOW);
         let mut tracks: Vec<(MemberId, TrackId)> = Vec::new();

@@ -9,10 +9,10 @@ export type RoomId = string;
 export type MemberId = string;
 export type TrackId = string;
 export type MessageId = string;
-export type ErrorCode = "message/bad-json" | "message/unknown" | "message/out-of-order" | "message/rate" | "hello/version" | "hello/name" | "hello/forbidden" | "token/missing" | "token/invalid" | "token/expired" | "token/room" | "token/grant" | "ticket/invalid" | "invite/unknown" | "invite/expired" | "invite/used" | "invite/revoked" | "invite/bad" | "invite/too-many" | "invite/no-key" | "hello/rate" | "room/full" | "room/too-many" | "room/unknown" | "room/bad-id" | "room/closed" | "sdp/malformed" | "sdp/too-large" | "sdp/unsupported" | "sdp/changed" | "track/bad-mid" | "track/too-many" | "track/unknown" | "track/forbidden" | "track/cannot-decode" | "track/over-limit" | "view/rate" | "stats/rate" | "limit/bad" | "member/unknown" | "chat/too-long" | "chat/empty" | "chat/rate" | "chat/forbidden" | "client/slow" | "client/silent" | "client/replaced" | "ice/timeout" | "ice/consent" | "dtls/timeout" | "dtls/fingerprint" | "dtls/no-certificate" | "dtls/failed" | "sctp/aborted" | "peer/closed" | "server/stopping" | "server/overloaded" | "server/internal";
+export type ErrorCode = "message/bad-json" | "message/unknown" | "message/out-of-order" | "message/rate" | "hello/version" | "hello/name" | "hello/forbidden" | "token/missing" | "token/invalid" | "token/expired" | "token/room" | "token/grant" | "ticket/invalid" | "invite/unknown" | "invite/expired" | "invite/used" | "invite/revoked" | "invite/bad" | "invite/too-many" | "invite/no-key" | "hello/rate" | "room/full" | "room/too-many" | "room/unknown" | "room/bad-id" | "room/locked" | "room/not-open-yet" | "room/expired" | "room/exists" | "room/changed" | "room/bad-settings" | "room/kicked" | "room/banned" | "room/moved" | "room/closed" | "sdp/malformed" | "sdp/too-large" | "sdp/unsupported" | "sdp/changed" | "track/bad-mid" | "track/too-many" | "track/unknown" | "track/forbidden" | "track/cannot-decode" | "track/over-limit" | "track/muted-by-host" | "moderation/forbidden" | "moderation/bad" | "moderation/rate" | "ban/unknown" | "ban/too-many" | "lobby/unknown" | "lobby/full" | "lobby/denied" | "lobby/timeout" | "call/bad" | "call/unknown" | "call/forbidden" | "call/too-many" | "view/rate" | "stats/rate" | "limit/bad" | "member/unknown" | "chat/too-long" | "chat/empty" | "chat/rate" | "chat/forbidden" | "client/slow" | "client/silent" | "client/replaced" | "ice/timeout" | "ice/consent" | "dtls/timeout" | "dtls/fingerprint" | "dtls/no-certificate" | "dtls/failed" | "sctp/aborted" | "peer/closed" | "server/stopping" | "server/overloaded" | "server/internal";
 export type MediaKind = "audio" | "video";
 export type TrackSource = "microphone" | "camera" | "screen" | "screenAudio";
-export type LeaveReason = "left" | "disconnected" | "connectionLost" | "removed" | "roomClosed" | "serverStopping";
+export type LeaveReason = "left" | "disconnected" | "connectionLost" | "removed" | "kicked" | "moved" | "roomClosed" | "serverStopping";
 export type RoomCloseReason = "empty" | "closed" | "serverStopping" | "failed";
 export type QualityLimits = { 
 /**
@@ -40,7 +40,7 @@ publish: QualityLimits,
  * Most pictures of others sent to the member at once; 0 for none.
  */
 lastN?: number, };
-export type Role = "host" | "speaker" | "listener" | "message-only";
+export type Role = "host" | "speaker" | "listener" | "message-only" | "none";
 export type Sources = Array<TrackSource>;
 export type Grants = { 
 /**
@@ -68,7 +68,7 @@ data: boolean,
  */
 topics?: Array<string>, 
 /**
- * May moderate the room.
+ * May moderate: change what others may, mute them, put them out, let in who waits, set up the room.
  */
 admin: boolean, 
 /**
@@ -87,6 +87,305 @@ updateOwnMetadata: boolean,
  * How much and how good; nothing more is sent or taken, whatever is asked for.
  */
 limits: MemberLimits, };
+export type Role = "host" | "speaker" | "listener" | "message-only" | "none";
+export type GrantsChange = { 
+/**
+ * Everything a role may do, and nothing else.
+ */
+role?: Role, 
+/**
+ * May publish.
+ */
+publish?: boolean, 
+/**
+ * May receive.
+ */
+subscribe?: boolean, 
+/**
+ * May write.
+ */
+chat?: boolean, 
+/**
+ * May publish data.
+ */
+data?: boolean, 
+/**
+ * May moderate.
+ */
+admin?: boolean, 
+/**
+ * All limits from now on.
+ */
+limits?: MemberLimits, };
+export type RoomSettings = { 
+/**
+ * Rises with every change of any room of this server, so that no two settings of a room have the same; 0 for a
+ * room that was never set up. Over HTTP the `ETag`.
+ */
+version: number, 
+/**
+ * Whether newcomers are refused with `room/locked`, unless they moderate.
+ */
+locked: boolean, 
+/**
+ * Whether whoever does not moderate waits until a moderator lets them in.
+ */
+lobby?: boolean, 
+/**
+ * People the room holds at most, within what the server allows.
+ */
+maxMembers?: number, 
+/**
+ * Text of the application's own, at most 4 KiB. Everybody in the room reads it.
+ */
+metadata?: string, 
+/**
+ * Seconds for which the room stays open when the last one has left.
+ */
+emptyTimeoutS?: number, 
+/**
+ * What somebody may do who comes without a word about it from a token or the server's hook.
+ */
+defaultRole?: Role, 
+/**
+ * Before this nobody enters, in milliseconds since 1970 UTC.
+ */
+notBefore?: number, 
+/**
+ * From then on nobody enters, in milliseconds since 1970 UTC. Who is in stays.
+ */
+expiresAt?: number, };
+export type SettingsChange = { 
+/**
+ * See [`RoomSettings::locked`].
+ */
+locked?: boolean, 
+/**
+ * See [`RoomSettings::lobby`].
+ */
+lobby?: boolean | null, 
+/**
+ * See [`RoomSettings::max_members`].
+ */
+maxMembers?: number | null, 
+/**
+ * See [`RoomSettings::metadata`].
+ */
+metadata?: string, 
+/**
+ * See [`RoomSettings::empty_timeout_s`].
+ */
+emptyTimeoutS?: number | null, 
+/**
+ * See [`RoomSettings::default_role`].
+ */
+defaultRole?: Role | null, 
+/**
+ * See [`RoomSettings::not_before`].
+ */
+notBefore?: number | null, 
+/**
+ * See [`RoomSettings::expires_at`].
+ */
+expiresAt?: number | null, };
+export type Ban = { 
+/**
+ * Which.
+ */
+id: string, 
+/**
+ * The name they had when they were banned.
+ */
+name: string, 
+/**
+ * By what they are recognised.
+ */
+by: BanKey, 
+/**
+ * When it was made, in milliseconds since 1970 UTC.
+ */
+at: number, 
+/**
+ * When it ends by itself, if it does.
+ */
+until?: number, };
+export type BanKey = "identity" | "address" | "name";
+export type Knock = { 
+/**
+ * Which.
+ */
+id: string, 
+/**
+ * The name they give.
+ */
+name: string, 
+/**
+ * Since when they wait, in milliseconds since 1970 UTC.
+ */
+at: number, };
+export type KnockEnd = "admitted" | "denied" | "withdrawn" | "timedOut";
+export type ModerationAction = { "type": "setPermissions", 
+/**
+ * Whose.
+ */
+member: MemberId, 
+/**
+ * What changes.
+ */
+changes: GrantsChange, } | { "type": "mute", 
+/**
+ * Which.
+ */
+track: TrackId, 
+/**
+ * Whether it is to be silent. False lifts what a moderator muted; whoever muted themselves stays muted.
+ */
+muted: boolean, 
+/**
+ * Whether the owner cannot unmute it, nor get around that by publishing again. Otherwise it is a request.
+ */
+hold: boolean, } | { "type": "muteAll", 
+/**
+ * Tracks of this source.
+ */
+source: TrackSource, 
+/**
+ * As with `mute`.
+ */
+muted: boolean, 
+/**
+ * As with `mute`.
+ */
+hold: boolean, } | { "type": "kick", 
+/**
+ * Whom.
+ */
+member: MemberId, 
+/**
+ * A sentence for them.
+ */
+message?: string, } | { "type": "ban", 
+/**
+ * Whom.
+ */
+member: MemberId, 
+/**
+ * For so many seconds; without it until it is lifted.
+ */
+seconds?: number, 
+/**
+ * A sentence for them.
+ */
+message?: string, } | { "type": "unban", 
+/**
+ * Which.
+ */
+ban: string, } | { "type": "listBans", } | { "type": "lock", 
+/**
+ * The new state.
+ */
+locked: boolean, } | { "type": "setSettings", 
+/**
+ * What changes.
+ */
+changes: SettingsChange, 
+/**
+ * The version that the changes are meant for; `room/changed` if it is another one by now.
+ */
+version?: number, } | { "type": "close", 
+/**
+ * A sentence for everybody.
+ */
+message?: string, } | { "type": "move", 
+/**
+ * Whom.
+ */
+member: MemberId, 
+/**
+ * Where to.
+ */
+room: RoomId, } | { "type": "message", 
+/**
+ * Whom; absent means everybody.
+ */
+member?: MemberId, 
+/**
+ * The text, at most 16 KiB.
+ */
+text: string, } | { "type": "listKnocks", } | { "type": "admit", 
+/**
+ * Whose knock.
+ */
+knock: string, } | { "type": "admitAll", } | { "type": "deny", 
+/**
+ * Whose knock.
+ */
+knock: string, 
+/**
+ * A sentence for them.
+ */
+message?: string, };
+export type ModerationOutcome = { 
+/**
+ * What the member may do now.
+ */
+grants?: Grants, 
+/**
+ * The ban that was made, or all of them.
+ */
+bans?: Array<Ban>, 
+/**
+ * Everybody who waits.
+ */
+knocks?: Array<Knock>, 
+/**
+ * How many it concerned: tracks muted, people let in.
+ */
+count?: number, };
+export type Call = { 
+/**
+ * Which; cannot be guessed.
+ */
+id: string, 
+/**
+ * The identity of who calls; absent when the server's operator does.
+ */
+from?: string, 
+/**
+ * The identity of who is called.
+ */
+to: string, 
+/**
+ * Where they are to meet.
+ */
+room: RoomId, 
+/**
+ * When it began, in milliseconds since 1970 UTC.
+ */
+at: number, 
+/**
+ * For how many seconds it rings at most.
+ */
+timeoutS: number, };
+export type CallState = "ringing" | "accepted" | "declined" | "cancelled" | "timedOut";
+export type CallAnswer = "accept" | "decline" | "cancel";
+export type CallEvent = { 
+/**
+ * Position among the call events of this server, from 1.
+ */
+seq: number, 
+/**
+ * When, in milliseconds since 1970 UTC.
+ */
+at: number, 
+/**
+ * What.
+ */
+state: CallState, 
+/**
+ * Of which call.
+ */
+call: Call, };
 export type MemberInfo = { 
 /**
  * Who.
@@ -218,7 +517,8 @@ member: MemberId,
  */
 muted: boolean, 
 /**
- * Why the server muted it; absent when its owner did it. The owner can unmute it again.
+ * Why the server muted it; absent when its owner did it. The owner can unmute it again, but for
+ * `track/muted-by-host`.
  */
 code?: ErrorCode, } | { "type": "speaking", 
 /**
@@ -248,7 +548,19 @@ viewers: number,
 /**
  * Every published track.
  */
-tracks: Array<TrackInfo>, } | { "type": "roomClosed", 
+tracks: Array<TrackInfo>, } | { "type": "permissionsChanged", 
+/**
+ * Who.
+ */
+member: MemberId, 
+/**
+ * What they are now.
+ */
+role: Role, } | { "type": "roomUpdated", 
+/**
+ * All of them.
+ */
+settings: RoomSettings, } | { "type": "roomClosed", 
 /**
  * Why.
  */
@@ -311,7 +623,8 @@ member: MemberId,
  */
 muted: boolean, 
 /**
- * Why the server muted it; absent when its owner did it. The owner can unmute it again.
+ * Why the server muted it; absent when its owner did it. The owner can unmute it again, but for
+ * `track/muted-by-host`.
  */
 code?: ErrorCode, } | { "type": "speaking", 
 /**
@@ -341,7 +654,19 @@ viewers: number,
 /**
  * Every published track.
  */
-tracks: Array<TrackInfo>, } | { "type": "roomClosed", 
+tracks: Array<TrackInfo>, } | { "type": "permissionsChanged", 
+/**
+ * Who.
+ */
+member: MemberId, 
+/**
+ * What they are now.
+ */
+role: Role, } | { "type": "roomUpdated", 
+/**
+ * All of them.
+ */
+settings: RoomSettings, } | { "type": "roomClosed", 
 /**
  * Why.
  */
@@ -382,6 +707,10 @@ speaking: Array<MemberId>,
  */
 dominantSpeaker: MemberId | null, 
 /**
+ * How the room is set up, if anybody ever did.
+ */
+settings?: RoomSettings, 
+/**
  * Whether the room is over.
  */
 closed: boolean, };
@@ -407,6 +736,108 @@ members: Array<MemberInfo>,
  * pages are at the end; nobody who stays is left out or comes twice.
  */
 next: number | null, };
+export type EventPage = { 
+/**
+ * The room's id.
+ */
+room: RoomId, 
+/**
+ * Which life of the room this is.
+ */
+epoch: number, 
+/**
+ * The room as it is now, when what the reader lacks is not kept any more or it named no event: start again from this.
+ */
+reset?: RoomState, 
+/**
+ * The events behind the one that was named, in order and without a gap; empty when nothing came in time.
+ */
+events: Array<Event>, 
+/**
+ * `EPOCH-SEQ` of the last event the reader has now: the `after` of its next poll.
+ */
+next: string, 
+/**
+ * Whether the room is over and the reader has everything: no further poll makes sense.
+ */
+closed: boolean, };
+export type ServerEvent = { 
+/**
+ * Position in the server's own sequence, from 1. A reader that filters sees gaps.
+ */
+number: number, 
+/**
+ * In which room it happened.
+ */
+room: RoomId, 
+/**
+ * In which life of the room.
+ */
+epoch: number, 
+/**
+ * What happened; `seq` is the number in the room's own stream.
+ */
+event: Event, };
+export type ServerState = { 
+/**
+ * Which start of the server this is, in milliseconds since 1970 UTC.
+ */
+boot: number, 
+/**
+ * Entries with greater numbers follow. One whose `seq` is not above its room's here is in this state already.
+ */
+number: number, 
+/**
+ * The open rooms, ordered by id.
+ */
+rooms: Array<RoomState>, 
+/**
+ * Whether these are all rooms asked for; otherwise the rest is to be had one by one.
+ */
+complete: boolean, };
+export type ServerEventPage = { 
+/**
+ * Which start of the server this is.
+ */
+boot: number, 
+/**
+ * All rooms as they are now, when the entry that was named is too old, of another start, or none was named.
+ */
+reset?: ServerState, 
+/**
+ * The entries behind the one that was named, in order; empty when nothing came in time.
+ */
+events: Array<ServerEvent>, 
+/**
+ * `BOOT-NUMBER` of the last entry that was looked at: the `after` of the next poll.
+ */
+next: string, };
+export type WebhookData = { 
+/**
+ * In which room.
+ */
+room: RoomId, 
+/**
+ * In which life of the room.
+ */
+epoch: number, 
+/**
+ * What.
+ */
+event: Event, };
+export type WebhookBody = { 
+/**
+ * The type of the event.
+ */
+type: string, 
+/**
+ * When it happened, in RFC 3339 with milliseconds.
+ */
+timestamp: string, 
+/**
+ * What happened.
+ */
+data: WebhookData, };
 export type Resume = { 
 /**
  * The token of its `welcome`.
@@ -813,7 +1244,39 @@ nonce: number,
 /**
  * The text, at most 16 KiB.
  */
-text: string, } | { "type": "ping", 
+text: string, } | { "type": "moderate", 
+/**
+ * Chosen by the client; the answer repeats it.
+ */
+id: number, 
+/**
+ * What is to be done.
+ */
+action: ModerationAction, } | { "type": "call", 
+/**
+ * Chosen by the client; the answer repeats it.
+ */
+id: number, 
+/**
+ * The identity of who is called.
+ */
+to: string, 
+/**
+ * For how many seconds it rings at most, 1–120; absent means 30.
+ */
+timeoutS?: number, } | { "type": "answerCall", 
+/**
+ * Chosen by the client; the answer repeats it.
+ */
+id: number, 
+/**
+ * Which.
+ */
+call: string, 
+/**
+ * What is done about it.
+ */
+answer: CallAnswer, } | { "type": "ping", 
 /**
  * Comes back in the pong.
  */
@@ -882,7 +1345,63 @@ messages: Array<ChatMessage>,
 /**
  * Whether this was the last piece.
  */
-complete: boolean, } | { "type": "pong", 
+complete: boolean, } | { "type": "waiting", } | { "type": "grants", 
+/**
+ * What you may do from now on.
+ */
+grants: Grants, } | { "type": "knock", 
+/**
+ * Who.
+ */
+knock: Knock, } | { "type": "knockEnded", 
+/**
+ * Whose knock.
+ */
+knock: string, 
+/**
+ * How it ended.
+ */
+end: KnockEnd, } | { "type": "moderated", 
+/**
+ * The number of the request.
+ */
+id: number, 
+/**
+ * What came of it.
+ */
+outcome: ModerationOutcome, } | { "type": "notice", 
+/**
+ * Who, if it is a member.
+ */
+from?: MemberId, 
+/**
+ * What.
+ */
+text: string, } | { "type": "move", 
+/**
+ * Where to.
+ */
+room: RoomId, 
+/**
+ * Lets you in there once.
+ */
+ticket: string, 
+/**
+ * For how many seconds.
+ */
+expiresInS: number, } | { "type": "called", 
+/**
+ * The number of the request.
+ */
+id: number, 
+/**
+ * The call.
+ */
+call: Call, } | { "type": "callEvent", 
+/**
+ * What.
+ */
+event: CallEvent, } | { "type": "pong", 
 /**
  * The ping's nonce.
  */
@@ -902,7 +1421,11 @@ message: string,
 /**
  * Whether the connection ends with it.
  */
-fatal: boolean, } | { "type": "draining", 
+fatal: boolean, 
+/**
+ * When it can be of use to try again, in milliseconds, if that is known.
+ */
+retryAfterMs?: number, } | { "type": "draining", 
 /**
  * When it ends at the latest, in milliseconds from now.
  */

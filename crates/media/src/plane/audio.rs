@@ -74,6 +74,16 @@ impl Plane {
         self.fit_voices(now, peer);
     }
 
+    /// Makes a voice slot a mere audio slot again: the plane takes away who is on it, and puts nobody there.
+    pub fn end_voice_slot(&mut self, now: Instant, slot: SlotKey) {
+        self.recorder.note(now, || Call::EndVoiceSlot { slot });
+        let Some(state) = self.slots.get_mut(slot).filter(|state| state.audio.is_voice) else { return };
+        state.audio.is_voice = false;
+        if self.voice_on(slot).is_some() {
+            self.put_voice(now, slot, None);
+        }
+    }
+
     /// Says whether a peer wants to hear a track on its voice slots. All are wanted until told otherwise.
     pub fn set_audible(&mut self, now: Instant, peer: PeerKey, track: TrackKey, audible: bool) {
         self.recorder.note(now, || Call::SetAudible { peer, track, audible });

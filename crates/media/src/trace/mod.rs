@@ -95,6 +95,7 @@ calls! {
     16 SetMaxTalkers { most: u64 },
     17 SetVoiceSlot { slot: SlotKey },
     18 SetAudible { peer: PeerKey, track: TrackKey, audible: bool },
+    19 EndVoiceSlot { slot: SlotKey },
 }
 
 impl Call<'_> {

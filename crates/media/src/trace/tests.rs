@@ -134,6 +134,7 @@ fn one_of_each() -> Vec<Call<'static>> {
         Call::HandlePathChange { peer },
         Call::SetMaxTalkers { most: 2 },
         Call::SetVoiceSlot { slot },
+        Call::EndVoiceSlot { slot },
         Call::SetAudible { peer, track, audible: false },
         Call::SetTrackPaused { track, paused: true },
         Call::RemoveTrack { track },

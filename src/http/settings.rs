@@ -1,0 +1,143 @@
+//! How rooms are set up: made, changed without losing what another writer changed, and deleted.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use roundtable_protocol::RoomId;
+use roundtable_protocol::settings::{RoomSettings, SettingsChange};
+use serde::Deserialize;
+
+use super::HttpState;
+use super::auth::Operator;
+use super::moderation::body;
+use super::problem::{Problem, room_in_path};
+use crate::hub::settings::{Expect, SettingsError};
+
+/// Settings, with their version as `ETag`.
+type Tagged = ([(HeaderName, HeaderValue); 2], Json<RoomSettings>);
+
+/// `POST /api/v1/rooms`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewRoom {
+    room: RoomId,
+    #[serde(default)]
+    settings: SettingsChange,
+}
+
+pub(super) async fn show(
+    State(state): State<HttpState>,
+    operator: Operator,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Tagged, Problem> {
+    let room = room_in_path(path)?;
+    operator.of_room(&room)?;
+    Ok(tagged(state.hub.settings(&room)))
+}
+
+/// Replaces the settings: what the body leaves out is as the server has it.
+pub(super) async fn replace(
+    State(state): State<HttpState>,
+    operator: Operator,
+    headers: HeaderMap,
+    path: Result<Path<String>, PathRejection>,
+    change: Result<Json<SettingsChange>, JsonRejection>,
+) -> Result<Tagged, Problem> {
+    let (room, expect) = (room_in_path(path)?, expected(&headers)?);
+    operator.of_room(&room)?;
+    Ok(tagged(state.hub.change_settings(&room, expect, true, &body(change)?)?))
+}
+
+/// Changes some settings: what the body leaves out stays, null takes away.
+pub(super) async fn change(
+    State(state): State<HttpState>,
+    operator: Operator,
+    headers: HeaderMap,
+    path: Result<Path<String>, PathRejection>,
+    change: Result<Json<SettingsChange>, JsonRejection>,
+) -> Result<Tagged, Problem> {
+    let (room, expect) = (room_in_path(path)?, expected(&headers)?);
+    operator.of_room(&room)?;
+    Ok(tagged(state.hub.change_settings(&room, expect, false, &body(change)?)?))
+}
+
+/// Sets a room up that is not set up and not open.
+pub(super) async fn create(
+    State(state): State<HttpState>,
+    operator: Operator,
+    new: Result<Json<NewRoom>, JsonRejection>,
+) -> Result<Response, Problem> {
+    operator.of_rooms()?;
+    let NewRoom { room, settings } = body(new)?;
+    if state.hub.has_room(&room) {
+        return Err(SettingsError::Exists.into());
+    }
+    let settings = state.hub.change_settings(&room, Expect::Nothing, true, &settings)?;
+    // An id is a path segment as it stands.
+    let place = HeaderValue::try_from(format!("/api/v1/rooms/{room}/settings"));
+    let mut response = (StatusCode::CREATED, tagged(settings)).into_response();
+    response.headers_mut().extend(place.ok().map(|place| (header::LOCATION, place)));
+    Ok(response)
+}
+
+/// Forgets how a room is set up and who is banned from it, and ends it.
+pub(super) async fn delete(
+    State(state): State<HttpState>,
+    operator: Operator,
+    headers: HeaderMap,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<StatusCode, Problem> {
+    let (room, expect) = (room_in_path(path)?, expected(&headers)?);
+    operator.of_room(&room)?;
+    if state.hub.delete_room(&room, expect)? { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::room_unknown(&room)) }
+}
+
+impl From<SettingsError> for Problem {
+    fn from(error: SettingsError) -> Self {
+        Self::coded(error.code(), error.to_string())
+    }
+}
+
+fn tagged(settings: RoomSettings) -> Tagged {
+    let tag = HeaderValue::try_from(format!("\"{}\"", settings.version));
+    // INVARIANT: a number in quotes is a header's value.
+    let tag = tag.unwrap_or(HeaderValue::from_static("\"\""));
+    ([(header::ETAG, tag), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(settings))
+}
+
+/// Which version the writer has seen (RFC 9110 §13.1.1): one entity tag, or `*`.
+fn expected(headers: &HeaderMap) -> Result<Expect, Problem> {
+    let Some(given) = headers.get(header::IF_MATCH) else { return Ok(Expect::Anything) };
+    let given = given.to_str().unwrap_or("").trim();
+    if given == "*" {
+        return Ok(Expect::SetUp);
+    }
+    // A weak tag never matches here.
+    let version = given.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).map(str::parse);
+    match version {
+        Some(Ok(version)) => Ok(Expect::Version(version)),
+        Some(Err(_)) | None => Err(Problem::precondition("If-Match holds one ETag of these settings, or *")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_precondition_names_one_version() {
+        let of = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::IF_MATCH, HeaderValue::from_static(value));
+            expected(&headers)
+        };
+        assert_eq!(of("\"7\""), Ok(Expect::Version(7)));
+        assert_eq!(of("*"), Ok(Expect::SetUp));
+        assert_eq!(expected(&HeaderMap::new()), Ok(Expect::Anything));
+        for wrong in ["7", "\"x\"", "W/\"7\"", "", "\"7\", \"8\"", "\"-1\""] {
+            assert!(of(wrong).is_err(), "{wrong}");
+        }
+    }
+}

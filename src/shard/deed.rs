@@ -1,0 +1,120 @@
+//! What moderators do to a room, and what comes of it, as words between the hub and the room's home.
+
+use std::net::IpAddr;
+
+use roundtable_protocol::event::{LeaveReason, TrackSource};
+use roundtable_protocol::role::GrantsChange;
+use roundtable_protocol::{ErrorCode, Grants, MemberId, ServerMessage, TrackId};
+
+use crate::room::moderation::HostMute;
+
+/// What is known of where a member comes from: by that it is recognised when it comes again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Who it has proven to be.
+    pub identity: Option<String>,
+    /// Its address, unless that says nothing of it.
+    pub address: Option<IpAddr>,
+}
+
+/// A member as a moderator's action needs to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The name others see.
+    pub name: String,
+    /// What it may do.
+    pub grants: Grants,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// What is done in a room.
+#[derive(Debug)]
+pub enum Deed {
+    /// Nothing: whether it may be done is the question.
+    Ask,
+    /// Tells what is known of a member.
+    Find(MemberId),
+    /// Changes what a member may do.
+    Permit(MemberId, GrantsChange),
+    /// Mutes a track, or lifts that.
+    Mute(TrackId, HostMute),
+    /// The same for everybody who does not moderate.
+    MuteAll(TrackSource, HostMute),
+    /// Puts a member out.
+    PutOut(Box<PutOut>),
+    /// Ends the room, with a sentence for everybody.
+    Close(Option<String>),
+    /// Tells something.
+    Tell(Audience, ServerMessage),
+}
+
+/// Somebody is to leave.
+#[derive(Debug)]
+pub struct PutOut {
+    /// Who.
+    pub member: MemberId,
+    /// What they are told before.
+    pub before: Option<ServerMessage>,
+    /// The stable word.
+    pub code: ErrorCode,
+    /// A sentence for them.
+    pub message: String,
+    /// What the others are told.
+    pub reason: LeaveReason,
+}
+
+/// Who is told something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Audience {
+    /// Everybody.
+    All,
+    /// Those who moderate.
+    Moderators,
+    /// One member.
+    One(MemberId),
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// It is done, and there is nothing to say of it.
+    Plain,
+    /// It is done to so many.
+    Count(usize),
+    /// What a member may do now.
+    Grants(Grants),
+    /// Who a member is.
+    Person(Box<Person>),
+}
+
+/// Why it was not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeedRefused {
+    /// Who wants it may not moderate.
+    #[error("only who moderates this room may do that")]
+    Forbidden,
+    /// The room is not open.
+    #[error("there is no such room now")]
+    NoRoom,
+    /// There is no such member.
+    #[error("there is no such member in this room now")]
+    NoMember,
+    /// There is no such track.
+    #[error("there is no such track in this room now")]
+    NoTrack,
+}
+
+impl DeedRefused {
+    /// The stable word on the wire.
+    #[must_use]
+    pub fn code(self) -> ErrorCode {
+        match self {
+            Self::Forbidden => ErrorCode::ModerationForbidden,
+            Self::NoRoom => ErrorCode::RoomUnknown,
+            Self::NoMember => ErrorCode::MemberUnknown,
+            Self::NoTrack => ErrorCode::TrackUnknown,
+        }
+    }
+}
