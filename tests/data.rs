@@ -159,6 +159,7 @@ async fn what_a_client_says_of_itself_counts_for_nothing() {
 async fn what_is_refused_is_refused_by_name_and_the_channel_goes_on() {
     let server = Running::start().await;
     let mut guest = server.place.guest("daily", "Ann");
+    guest.max_message_bytes = 1 << 20;
     // A client that does not keep to the largest message that the answer names.
     guest.rewrite_answer =
         Some(Rewrite::new(|sdp| sdp.replace("a=max-message-size:65536", "a=max-message-size:1048576")));
@@ -274,9 +275,9 @@ async fn a_receiver_that_does_not_read_holds_nobody_up() {
     silent.hello("Silent").await;
     deaf.hold_data(true);
     let mut slowest = Duration::ZERO;
-    // Four times what waits for a receiver at most, at about half the rate.
-    for n in 0..500u32 {
-        let mut payload = vec![0; 12_000];
+    // More than the receiver's own stack, its channel and its queue take together.
+    for n in 0..600u32 {
+        let mut payload = vec![0; 16_000];
         payload[..4].copy_from_slice(&n.to_be_bytes());
         let sent = Instant::now();
         ann.publish_data(&header("stream"), &payload, false).await.unwrap();

@@ -487,6 +487,7 @@ fn pieces(docs: &Docs, id: u32, name: &str, after: u64) -> Vec<ServerMessage> {
     let mut filled = usize::MAX;
     if let Some((snapshot, updates)) = doc.map(|doc| doc.since(after)) {
         if let Some((up_to, bytes)) = snapshot {
+            filled = bytes.len();
             pieces.push((Some(DocSnapshot { up_to: *up_to, payload: STANDARD.encode(bytes) }), Vec::new()));
         }
         for update in updates {

@@ -7,6 +7,7 @@ use roundtable_protocol::event::{MediaKind, TrackSource};
 use roundtable_protocol::message::PublishRequest;
 use roundtable_protocol::{CHAT_CHANNEL_LABEL, ClientMessage, MemberId, ServerMessage};
 use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_OPUS, MIME_TYPE_RTX, MIME_TYPE_VP8};
+use rtc::peer_connection::configuration::setting_engine::{SctpMaxMessageSize, SettingEngineBuilder};
 use rtc::rtp_transceiver::rtp_sender::{
     RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters,
     RTCRtpHeaderExtensionCapability, RtpCodecKind,
@@ -122,6 +123,8 @@ impl Media {
             engine.register_header_extension(RTCRtpHeaderExtensionCapability { uri }, RtpCodecKind::Audio, None)?;
         }
         let registry = register_default_interceptors(Registry::new(), &mut engine)?;
+        let largest = SctpMaxMessageSize::Bounded(options.max_message_bytes);
+        let settings = SettingEngineBuilder::new().with_sctp_max_message_size(largest).build();
         let (state_sender, state) = watch::channel(RTCPeerConnectionState::New);
         let counters = Arc::new(Counters::default());
         let connection: Arc<dyn PeerConnection> = Arc::new(
@@ -130,6 +133,7 @@ impl Media {
                 .with_media_engine(engine)
                 .with_interceptor_registry(registry)
                 .with_handler(Arc::new(Handler { state: state_sender, counters: counters.clone() }))
+                .with_setting_engine(settings)
                 .with_udp_addrs(vec!["127.0.0.1:0".to_owned()])
                 .build()
                 .await?,

@@ -66,6 +66,8 @@ pub struct Options {
     pub audio: AudioShape,
     /// What the synthetic camera sends.
     pub video: VideoShape,
+    /// Bytes of the largest message of a data channel, in either direction; it is also what the offer says.
+    pub max_message_bytes: u32,
     /// Changes each offer behind the back of the own peer connection.
     pub rewrite_offer: Option<Rewrite>,
     /// Changes each answer before the own peer connection sees it.
@@ -86,6 +88,7 @@ impl Options {
             voice_slots: false,
             audio: AudioShape::TALK,
             video: VideoShape::SMALL,
+            max_message_bytes: 64 * 1024,
             rewrite_offer: None,
             rewrite_answer: None,
         }
