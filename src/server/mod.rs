@@ -361,6 +361,9 @@ impl Conference {
         udp.sort_unstable();
         udp.dedup();
         let invites = Arc::clone(state.invites());
+        if let Some(store) = &store {
+            invites.keep_in(store)?;
+        }
         let handle = Handle { hub, authority, invites };
         Ok(Self { handle, state, udp, shards, store, webhooks, _webhook_tasks: webhook_tasks })
     }
