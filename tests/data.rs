@@ -12,7 +12,7 @@ use common::socket::{Heard, RawSocket};
 use common::{SOON, eventually, join};
 use roundtable::protocol::data::{DataHeader, write_frame};
 use roundtable::protocol::{ClientMessage, ErrorCode, Grants, MemberId, RoomId, ServerMessage};
-use roundtable::{Authorize, Authorising, Config, Server};
+use roundtable::{Authorising, Authorize, Config, Server};
 use roundtable_client::{Client, DataArrival, Rewrite};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -43,9 +43,7 @@ async fn follow(client: &Client, patterns: &[&str]) {
 async fn settled(client: &Client) {
     let mut messages = client.messages();
     client.send(ClientMessage::GetStats { id: 77 }).await.unwrap();
-    let answer = async {
-        while !matches!(messages.recv().await, Ok(ServerMessage::Stats { id: 77, .. })) {}
-    };
+    let answer = async { while !matches!(messages.recv().await, Ok(ServerMessage::Stats { id: 77, .. })) {} };
     tokio::time::timeout(SOON, answer).await.expect("it answers");
 }
 
@@ -95,7 +93,11 @@ async fn data_finds_its_way(shards: u8) {
     assert_eq!(topics(&until_end(&bob).await), ["board/1", "board/2"]);
     assert_eq!(topics(&until_end(&cid).await), ["board/1", "board/1/ink", "pen/ink"]);
     let dans = until_end(&dan).await;
-    assert_eq!(topics(&dans), ["chess", "board/1", "board/1/ink", "pen/ink", "board/2"], "all, until something is said");
+    assert_eq!(
+        topics(&dans),
+        ["chess", "board/1", "board/1/ink", "pen/ink", "board/2"],
+        "all, until something is said"
+    );
     for arrival in &dans[..4] {
         assert_eq!((&arrival.stamp.from, arrival.lossy), (ann.member(), false));
         assert_eq!(arrival.payload, arrival.stamp.topic.as_bytes());
@@ -159,7 +161,8 @@ async fn what_is_refused_is_refused_by_name_and_the_channel_goes_on() {
     let mut guest = server.place.guest("daily", "Ann");
     guest.max_message_bytes = 1 << 20;
     // A client that does not keep to the largest message that the answer names.
-    guest.rewrite_answer = Some(Rewrite::new(|sdp| sdp.replace("a=max-message-size:65536", "a=max-message-size:1048576")));
+    guest.rewrite_answer =
+        Some(Rewrite::new(|sdp| sdp.replace("a=max-message-size:65536", "a=max-message-size:1048576")));
     let ann = join(guest).await;
     eventually("the channels open", async || ann.data_channels_are_open()).await;
     let bob = enter(&server, "daily", "Bob").await;

@@ -187,7 +187,9 @@ mod tests {
         let mut docs = Docs::default();
         let put = |docs: &mut Docs, up_to| docs.put("plan", up_to, Bytes::from_static(b"s"));
         assert!(put(&mut docs, 0).is_err() && put(&mut docs, 1).is_err(), "there is no such document");
-        (0..4).for_each(|_| drop(docs.append("plan", &ann(), Bytes::from_static(b"u"))));
+        for _ in 0..4 {
+            let _ = docs.append("plan", &ann(), Bytes::from_static(b"u"));
+        }
         assert_eq!(put(&mut docs, 5), Err(DocError::BadNumber { up_to: 5, first: 1, last: 4 }));
         assert_eq!(put(&mut docs, 3), Ok(()));
         assert_eq!(put(&mut docs, 2), Err(DocError::BadNumber { up_to: 2, first: 4, last: 4 }), "an older one is late");
@@ -210,7 +212,9 @@ mod tests {
         let large = Bytes::from(vec![0; 16_000]);
         let fits = (0..100).take_while(|_| docs.append("ink", &ann(), large.clone()).is_ok()).count();
         assert_eq!(fits, MAX_DOC_UPDATE_BYTES / 16_000);
-        (2..MAX_DOCS).for_each(|n| drop(docs.append(&format!("{n}"), &ann(), Bytes::new()).unwrap()));
+        for n in 2..MAX_DOCS {
+            docs.append(&format!("{n}"), &ann(), Bytes::new()).unwrap();
+        }
         assert_eq!(docs.append("one more", &ann(), Bytes::new()), Err(DocError::TooMany));
     }
 }

@@ -1,15 +1,17 @@
 //! Topics of data: what is one, which pattern names it, and what a member follows.
 
-use roundtable_protocol::limit::{MAX_TOPIC_BYTES, MAX_TOPIC_PATTERNS};
 use roundtable_protocol::ErrorCode;
 use roundtable_protocol::grant::topic_matches;
+use roundtable_protocol::limit::{MAX_TOPIC_BYTES, MAX_TOPIC_PATTERNS};
 
 /// Why a topic or a pattern is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TopicError {
     /// It is none.
-    #[error("a topic has 1 to {MAX_TOPIC_BYTES} bytes: words without control characters, with a slash between; {0:?} is none")]
+    #[error(
+        "a topic has 1 to {MAX_TOPIC_BYTES} bytes: words without control characters, with a slash between; {0:?} is none"
+    )]
     Topic(String),
     /// It is no pattern.
     #[error("a pattern is a topic with * for any one word, and ** at its end for all that follows; {0:?} is none")]

@@ -108,11 +108,7 @@ impl DataLine {
 
     /// Whether a channel is one for data, and if so, whether it is the lossy one.
     fn kind(&self, id: u16) -> Option<bool> {
-        if self.reliable == Some(id) {
-            Some(false)
-        } else {
-            (self.lossy == Some(id)).then_some(true)
-        }
+        if self.reliable == Some(id) { Some(false) } else { (self.lossy == Some(id)).then_some(true) }
     }
 
     fn offer(&mut self, now: Instant, transport: &mut Peer, lossy: bool, frame: &Bytes) -> Offered {
@@ -495,7 +491,8 @@ fn pieces(docs: &Docs, id: u32, name: &str, after: u64) -> Vec<ServerMessage> {
             pieces.push((Some(DocSnapshot { up_to: *up_to, payload: STANDARD.encode(bytes) }), Vec::new()));
         }
         for update in updates {
-            let written = DocUpdate { n: update.n, from: update.from.clone(), payload: STANDARD.encode(&update.payload) };
+            let written =
+                DocUpdate { n: update.n, from: update.from.clone(), payload: STANDARD.encode(&update.payload) };
             filled = filled.saturating_add(update.payload.len());
             match pieces.last_mut() {
                 Some((_, updates)) if filled <= DOC_PIECE_BYTES => updates.push(written),

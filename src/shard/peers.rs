@@ -181,7 +181,8 @@ impl Core {
         stage.set_peer(peer, Some(key));
         let (limits, topics) = (offer.limits, offer.topics.clone());
         let (tracks, slots, voices) = (Vec::new(), HashMap::new(), Vec::new());
-        stage.members.insert(member, OnStage { endpoint: key, peer, tracks, slots, voices, limits, topics });
+        let on_stage = OnStage { endpoint: key, peer, tracks, slots, voices, limits, topics };
+        stage.members.insert(member, on_stage);
         self.demux.add_ufrag(ufrag, key);
         self.stale.push(key);
         key

@@ -13,9 +13,9 @@ use bytes::Bytes;
 use roundtable_protocol::call::CallAnswer;
 use roundtable_protocol::error::close;
 use roundtable_protocol::limit::{
-    CLIENT_MESSAGES_BURST, CLIENT_MESSAGES_PER_SECOND, DEFAULT_CALL_S, MAX_CLIENT_MESSAGE_BYTES, MAX_DATA_PAYLOAD_BYTES,
-    MAX_DOC_SNAPSHOT_BYTES, MAX_MID_BYTES, MAX_SDP_BYTES, MAX_TOPIC_PATTERNS, MAX_TRACKS_PER_MEMBER, MAX_VIEW_CHANGES,
-    STATS_BURST, STATS_PER_SECOND, VIEWS_BURST, VIEWS_PER_SECOND,
+    CLIENT_MESSAGES_BURST, CLIENT_MESSAGES_PER_SECOND, DEFAULT_CALL_S, MAX_CLIENT_MESSAGE_BYTES,
+    MAX_DATA_PAYLOAD_BYTES, MAX_DOC_SNAPSHOT_BYTES, MAX_MID_BYTES, MAX_SDP_BYTES, MAX_TOPIC_PATTERNS,
+    MAX_TRACKS_PER_MEMBER, MAX_VIEW_CHANGES, STATS_BURST, STATS_PER_SECOND, VIEWS_BURST, VIEWS_PER_SECOND,
 };
 use roundtable_protocol::message::{PublishRequest, Resumed, ViewChange, Welcome};
 use roundtable_protocol::moderation::ModerationAction;
@@ -534,11 +534,11 @@ fn request_id(message: &ClientMessage) -> Option<u32> {
     match message {
         ClientMessage::Offer { id, .. }
         | ClientMessage::GetStats { id }
+        | ClientMessage::GetDoc { id, .. }
+        | ClientMessage::PutDoc { id, .. }
         | ClientMessage::Moderate { id, .. }
         | ClientMessage::Call { id, .. }
-        | ClientMessage::AnswerCall { id, .. }
-        | ClientMessage::GetDoc { id, .. }
-        | ClientMessage::PutDoc { id, .. } => Some(*id),
+        | ClientMessage::AnswerCall { id, .. } => Some(*id),
         ClientMessage::Data { header, .. } => header.id,
         ClientMessage::Chat { nonce, .. } => Some(*nonce),
         _ => None,

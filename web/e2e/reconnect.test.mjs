@@ -178,7 +178,7 @@ test("after 35 s without any network one is the same member, with the same devic
   await expectMediaFlows([steady, shaky], { seconds: 2 });
 });
 
-test("after the server was killed and started again the same people go on, devices not asked again", async () => {
+test("after the server was killed and started again the same people go on, devices not asked again", async (t) => {
   const { steady, shaky, member, asked } = await meet("killed");
   const other = await steady.memberId();
   const lines = ["Steady writes 0", "Shaky writes 0"];
@@ -200,9 +200,10 @@ test("after the server was killed and started again the same people go on, devic
   for (const guest of [steady, shaky]) {
     await until(`${guest.name} is back`, async () => !(await isAway(guest)), { timeout: 40_000 });
   }
+  const tookMs = Date.now() - began;
+  t.diagnostic(`both are back ${tookMs} ms after the server`);
+  assert.ok(tookMs < 10_000, `${tookMs} ms`);
   await expectMediaFlows([steady, shaky], { seconds: 2 });
-  // An attempt may have failed just before; on an idle machine it takes less.
-  assert.ok(Date.now() - began < 20_000, `${Date.now() - began} ms`);
   await expectChat([steady, shaky], lines);
   assert.deepEqual([await shaky.memberId(), await steady.memberId()], [member, other]);
   assert.deepEqual([await devicesAsked(shaky), await devicesAsked(steady)], [asked, asked]);

@@ -42,9 +42,9 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use comeback::Heard;
-use data::Arrivals;
 pub use comeback::Return;
 pub use counters::{Arrival, Received, SlotNumbers};
+use data::Arrivals;
 pub use data::DataArrival;
 use media::{ChatMessages, Media};
 pub use options::{Options, Rewrite};

@@ -87,6 +87,32 @@ pub enum ClientMessage {
         /// The text, at most 16 KiB.
         text: String,
     },
+    /// Moderates. Answered by `moderated` or `error` with the same id.
+    Moderate {
+        /// Chosen by the client; the answer repeats it.
+        id: u32,
+        /// What is to be done.
+        action: ModerationAction,
+    },
+    /// Calls somebody into this room. Answered by `called` or `error` with the same id.
+    Call {
+        /// Chosen by the client; the answer repeats it.
+        id: u32,
+        /// The identity of who is called.
+        to: String,
+        /// For how many seconds it rings at most, 1–120; absent means 30.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_s: Option<u32>,
+    },
+    /// Answers a call, or ends an own one. Answered by `called` or `error` with the same id.
+    AnswerCall {
+        /// Chosen by the client; the answer repeats it.
+        id: u32,
+        /// Which.
+        call: String,
+        /// What is done about it.
+        answer: CallAnswer,
+    },
     /// Publishes data; for clients whose data channels are missing. A refusal repeats its `id`.
     Data {
         /// What it is about, for whom it is, and the client's number for it.
@@ -133,32 +159,6 @@ pub enum ClientMessage {
         up_to: u64,
         /// The snapshot, as base64 with padding.
         snapshot: String,
-    },
-    /// Moderates. Answered by `moderated` or `error` with the same id.
-    Moderate {
-        /// Chosen by the client; the answer repeats it.
-        id: u32,
-        /// What is to be done.
-        action: ModerationAction,
-    },
-    /// Calls somebody into this room. Answered by `called` or `error` with the same id.
-    Call {
-        /// Chosen by the client; the answer repeats it.
-        id: u32,
-        /// The identity of who is called.
-        to: String,
-        /// For how many seconds it rings at most, 1–120; absent means 30.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        timeout_s: Option<u32>,
-    },
-    /// Answers a call, or ends an own one. Answered by `called` or `error` with the same id.
-    AnswerCall {
-        /// Chosen by the client; the answer repeats it.
-        id: u32,
-        /// Which.
-        call: String,
-        /// What is done about it.
-        answer: CallAnswer,
     },
     /// Asks for a `pong`.
     Ping {

@@ -14,8 +14,8 @@ use crate::feed::{EventPage, ServerEvent, ServerEventPage, ServerState, WebhookB
 use crate::grant::{Grants, MemberLimits, QualityLimits, Sources};
 use crate::id::{MemberId, MessageId, RoomId, TrackId};
 use crate::message::{
-    ClientMessage, DocSnapshot, DocUpdate, EncodingWish, IceServer, PublishRequest, PublishedTrack, Resume, ResumeTicket, Resumed,
-    ServerMessage, SlotChange, SlotOwner, SubscribeChange, ViewChange, Welcome,
+    ClientMessage, DocSnapshot, DocUpdate, EncodingWish, IceServer, PublishRequest, PublishedTrack, Resume,
+    ResumeTicket, Resumed, ServerMessage, SlotChange, SlotOwner, SubscribeChange, ViewChange, Welcome,
 };
 use crate::moderation::{Ban, BanKey, Knock, KnockEnd, ModerationAction, ModerationOutcome};
 use crate::role::{GrantsChange, Role};
@@ -84,7 +84,6 @@ pub fn typescript() -> String {
         Role,
         Sources,
         Grants,
-        Role,
         GrantsChange,
         RoomSettings,
         SettingsChange,

@@ -50,6 +50,8 @@ export const roomId = signal(place.room ?? "");
 export const isRoomGiven = place.room !== null;
 export const name = signal(recall("name"));
 export const joining = signal(false);
+/** Whether somebody inside is asked to let one in. */
+export const knocking = signal(false);
 /** A sentence that must be read: in the lobby why one is not in, in the call why something did not work. */
 export const problem = signal(isBadLink() ? text.badRoom : "");
 /** A sentence for those who listen instead of look. */
@@ -119,6 +121,7 @@ export async function join(): Promise<void> {
     problem.value = roomProblem(toRoundtableError(error, "sdk/socket").code);
   } finally {
     joining.value = false;
+    knocking.value = false;
   }
 }
 
@@ -282,6 +285,9 @@ function follow(joined: Room): void {
   });
   joined.on("chatMessage", () => {
     if (panel.value !== "chat") unread.value += 1;
+  });
+  joined.on("waiting", () => {
+    knocking.value = true;
   });
   let lostAt: number | null = null;
   const welcomed = () => {

@@ -9,6 +9,7 @@ export const text = {
   join: "Join",
   joinWithout: "Join without camera and microphone",
   joining: "Joining…",
+  knocking: "Somebody inside is asked to let you in.",
   retryDevices: "Try devices again",
   camera: "Camera",
   microphone: "Microphone",
@@ -95,6 +96,29 @@ export function roomProblem(code: RoundtableErrorCode): string {
       return "This name cannot be used: 1 to 64 characters, please.";
     case "hello/forbidden":
       return "You may not enter this room.";
+    case "room/closed":
+      return "The room was closed.";
+    case "room/locked":
+      return "The room is locked: nobody can enter now.";
+    case "room/not-open-yet":
+      return "The room is not open yet. Try again later.";
+    case "room/expired":
+      return "The room’s time is over.";
+    case "room/kicked":
+      return "You were taken out of the room.";
+    case "room/banned":
+      return "You were banned from this room.";
+    case "room/moved":
+      return "You were sent to another room.";
+    case "lobby/denied":
+      return "You were not let in.";
+    case "lobby/timeout":
+    case "lobby/full":
+      return "Nobody could let you in. Try again later.";
+    case "hello/rate":
+      return "Too many came from your network at once. Try again in a minute.";
+    case "track/muted-by-host":
+      return "A moderator muted you.";
     case "client/replaced":
       return "You went on with this call in another window.";
     case "token/missing":

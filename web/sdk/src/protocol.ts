@@ -9,7 +9,7 @@ export type RoomId = string;
 export type MemberId = string;
 export type TrackId = string;
 export type MessageId = string;
-export type ErrorCode = "message/bad-json" | "message/unknown" | "message/out-of-order" | "message/rate" | "hello/version" | "hello/name" | "hello/forbidden" | "token/missing" | "token/invalid" | "token/expired" | "token/room" | "token/grant" | "ticket/invalid" | "invite/unknown" | "invite/expired" | "invite/used" | "invite/revoked" | "invite/bad" | "invite/too-many" | "invite/no-key" | "hello/rate" | "room/full" | "room/too-many" | "room/unknown" | "room/bad-id" | "room/locked" | "room/not-open-yet" | "room/expired" | "room/exists" | "room/changed" | "room/bad-settings" | "room/kicked" | "room/banned" | "room/moved" | "room/closed" | "sdp/malformed" | "sdp/too-large" | "sdp/unsupported" | "sdp/changed" | "track/bad-mid" | "track/too-many" | "track/unknown" | "track/forbidden" | "track/cannot-decode" | "track/over-limit" | "track/muted-by-host" | "moderation/forbidden" | "moderation/bad" | "moderation/rate" | "ban/unknown" | "ban/too-many" | "lobby/unknown" | "lobby/full" | "lobby/denied" | "lobby/timeout" | "call/bad" | "call/unknown" | "call/forbidden" | "call/too-many" | "view/rate" | "stats/rate" | "limit/bad" | "member/unknown" | "chat/too-long" | "chat/empty" | "chat/rate" | "chat/forbidden" | "client/slow" | "client/silent" | "client/replaced" | "ice/timeout" | "ice/consent" | "dtls/timeout" | "dtls/fingerprint" | "dtls/no-certificate" | "dtls/failed" | "sctp/aborted" | "peer/closed" | "server/stopping" | "server/overloaded" | "server/internal";
+export type ErrorCode = "message/bad-json" | "message/unknown" | "message/out-of-order" | "message/rate" | "hello/version" | "hello/name" | "hello/forbidden" | "token/missing" | "token/invalid" | "token/expired" | "token/room" | "token/grant" | "ticket/invalid" | "invite/unknown" | "invite/expired" | "invite/used" | "invite/revoked" | "invite/bad" | "invite/too-many" | "invite/no-key" | "hello/rate" | "room/full" | "room/too-many" | "room/unknown" | "room/bad-id" | "room/locked" | "room/not-open-yet" | "room/expired" | "room/exists" | "room/changed" | "room/bad-settings" | "room/kicked" | "room/banned" | "room/moved" | "room/closed" | "sdp/malformed" | "sdp/too-large" | "sdp/unsupported" | "sdp/changed" | "track/bad-mid" | "track/too-many" | "track/unknown" | "track/forbidden" | "track/cannot-decode" | "track/over-limit" | "track/muted-by-host" | "moderation/forbidden" | "moderation/bad" | "moderation/rate" | "ban/unknown" | "ban/too-many" | "lobby/unknown" | "lobby/full" | "lobby/denied" | "lobby/timeout" | "call/bad" | "call/unknown" | "call/forbidden" | "call/too-many" | "view/rate" | "stats/rate" | "limit/bad" | "member/unknown" | "chat/too-long" | "chat/empty" | "chat/rate" | "chat/forbidden" | "data/forbidden" | "data/too-large" | "data/rate" | "data/slow" | "data/malformed" | "data/bad-topic" | "data/too-many-topics" | "data/too-many-docs" | "data/doc-full" | "data/bad-snapshot" | "client/slow" | "client/silent" | "client/replaced" | "ice/timeout" | "ice/consent" | "dtls/timeout" | "dtls/fingerprint" | "dtls/no-certificate" | "dtls/failed" | "sctp/aborted" | "peer/closed" | "server/stopping" | "server/overloaded" | "server/internal";
 export type MediaKind = "audio" | "video";
 export type TrackSource = "microphone" | "camera" | "screen" | "screenAudio";
 export type LeaveReason = "left" | "disconnected" | "connectionLost" | "removed" | "kicked" | "moved" | "roomClosed" | "serverStopping";
@@ -87,7 +87,6 @@ updateOwnMetadata: boolean,
  * How much and how good; nothing more is sent or taken, whatever is asked for.
  */
 limits: MemberLimits, };
-export type Role = "host" | "speaker" | "listener" | "message-only" | "none";
 export type GrantsChange = { 
 /**
  * Everything a role may do, and nothing else.
@@ -1106,6 +1105,58 @@ token: string,
  * For so many seconds after a lost socket the place is kept.
  */
 withinS: number, };
+export type DataHeader = { 
+/**
+ * What it is about: 1–128 bytes, words with `/` between.
+ */
+topic: string, 
+/**
+ * For whom it is, at most 100 members; absent for everybody else.
+ */
+to?: Array<MemberId>, 
+/**
+ * Chosen by the client: refusals repeat it.
+ */
+id?: number, };
+export type DataStamp = { 
+/**
+ * What it is about.
+ */
+topic: string, 
+/**
+ * Who published it; nobody can say they are somebody else.
+ */
+from: MemberId, 
+/**
+ * The publisher's number for it.
+ */
+id?: number, 
+/**
+ * Of an update of a document (`doc/NAME`): its number there, from 1 and without gaps.
+ */
+n?: number, };
+export type DocSnapshot = { 
+/**
+ * The last update that is part of it.
+ */
+upTo: number, 
+/**
+ * The bytes, as base64 with padding.
+ */
+payload: string, };
+export type DocUpdate = { 
+/**
+ * Its number, from 1 and without gaps.
+ */
+n: number, 
+/**
+ * Who published it.
+ */
+from: MemberId, 
+/**
+ * The bytes, as base64 with padding.
+ */
+payload: string, };
 export type Welcome = { 
 /**
  * The protocol version spoken from now on.
@@ -1276,7 +1327,63 @@ call: string,
 /**
  * What is done about it.
  */
-answer: CallAnswer, } | { "type": "ping", 
+answer: CallAnswer, } | { "type": "data", 
+/**
+ * The bytes, as base64 with padding.
+ */
+payload: string, 
+/**
+ * Whether it may be lost.
+ */
+lossy?: boolean, 
+/**
+ * What it is about: 1–128 bytes, words with `/` between.
+ */
+topic: string, 
+/**
+ * For whom it is, at most 100 members; absent for everybody else.
+ */
+to?: Array<MemberId>, 
+/**
+ * Chosen by the client: refusals repeat it.
+ */
+id?: number, } | { "type": "topics", 
+/**
+ * Patterns to follow no more; taken out first.
+ */
+unsubscribe?: Array<string>, 
+/**
+ * Patterns to follow.
+ */
+subscribe?: Array<string>, } | { "type": "getDoc", 
+/**
+ * Chosen by the client; the answer repeats it.
+ */
+id: number, 
+/**
+ * The document's name: its updates are published to `doc/NAME`.
+ */
+doc: string, 
+/**
+ * Only what came after the update with this number.
+ */
+after: number, } | { "type": "putDoc", 
+/**
+ * Chosen by the client; the answer repeats it.
+ */
+id: number, 
+/**
+ * The document's name.
+ */
+doc: string, 
+/**
+ * The last update that is part of the snapshot.
+ */
+upTo: number, 
+/**
+ * The snapshot, as base64 with padding.
+ */
+snapshot: string, } | { "type": "ping", 
 /**
  * Comes back in the pong.
  */
@@ -1337,7 +1444,55 @@ message: ChatMessage,
 /**
  * The nonce of the sender's own message; absent for others.
  */
-nonce?: number, } | { "type": "chatHistory", 
+nonce?: number, } | { "type": "data", 
+/**
+ * The bytes, as base64 with padding.
+ */
+payload: string, 
+/**
+ * Whether it came as data that may be lost.
+ */
+lossy?: boolean, 
+/**
+ * What it is about.
+ */
+topic: string, 
+/**
+ * Who published it; nobody can say they are somebody else.
+ */
+from: MemberId, 
+/**
+ * The publisher's number for it.
+ */
+id?: number, 
+/**
+ * Of an update of a document (`doc/NAME`): its number there, from 1 and without gaps.
+ */
+n?: number, } | { "type": "doc", 
+/**
+ * The number of the question.
+ */
+id: number, 
+/**
+ * The document's name.
+ */
+doc: string, 
+/**
+ * What stands for all updates up to `up_to`; absent if the client had them, or in later pieces.
+ */
+snapshot?: DocSnapshot, 
+/**
+ * Updates, without gaps.
+ */
+updates: Array<DocUpdate>, 
+/**
+ * The number of the document's last update so far.
+ */
+last: number, 
+/**
+ * Whether this is the last piece.
+ */
+complete: boolean, } | { "type": "chatHistory", 
 /**
  * The messages of this piece.
  */

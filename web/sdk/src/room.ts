@@ -346,6 +346,9 @@ export class Room extends Emitter<RoomEvents> {
         this.#tell(this.#roster.handleEvent(message.event));
         this.#handleOwn(message.event);
         break;
+      case "waiting":
+        this.emit("waiting");
+        break;
       case "slots":
         this.#subscriptions.handleChanges(message.changes);
         break;

@@ -6,6 +6,8 @@ import type { RemoteParticipant, RemoteTrackPublication } from "./remote.ts";
 
 /** What a room tells; see `Room.on`. */
 export interface RoomEvents {
+  /** The room has a lobby: somebody inside is asked to let one in. */
+  waiting: [];
   connected: [];
   /** The connection was lost; the next attempt begins after `delayMs`. */
   reconnecting: [info: { attempt: number; delayMs: number; code: RoundtableErrorCode }];
@@ -47,6 +49,7 @@ export interface RoomEvents {
 
 /** Names of {@link RoomEvents} for those who like constants. */
 export const RoomEvent = {
+  Waiting: "waiting",
   Connected: "connected",
   Reconnecting: "reconnecting",
   Reconnected: "reconnected",

@@ -34,6 +34,7 @@ const CLOSE_CODES: ReadonlyMap<number, RoundtableErrorCode> = new Map([
   [4403, "hello/forbidden"],
   [4408, "client/silent"],
   [4409, "client/replaced"],
+  [4410, "room/kicked"],
   [4413, "client/slow"],
   [4429, "message/rate"],
   [4500, "server/internal"],
@@ -175,6 +176,10 @@ export class Signal extends Emitter<SignalEvents> {
       case "welcome":
       case "resumed":
         this.#welcomed = true;
+        this.#schedulePing();
+        break;
+      case "waiting":
+        // People let people in: that takes as long as it takes.
         this.#schedulePing();
         break;
       case "answer":

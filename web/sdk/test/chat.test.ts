@@ -139,7 +139,7 @@ describe("chat", () => {
     open();
     const [a, b] = ["a", "b"].map((text) => chat.send(text));
     expect(chat.handleError(a ?? 0, "chat/rate")).toBe(true);
-    chat.handleError(b ?? 0, "chat/rate");
+    chat.handleError(b ?? 0, "server/overloaded");
     chat.send("c");
     expect(chat.outgoing.map((entry) => entry.state)).toEqual(["queued", "queued", "queued"]);
     expect(sent).toHaveLength(2);

@@ -17,6 +17,12 @@ describe("backoff", () => {
     }
   });
 
+  test("who was put out, or not let in, does not come back by itself", () => {
+    for (const code of ["room/kicked", "room/banned", "room/moved", "room/closed", "lobby/denied"] as const) {
+      expect(policy.delay(1, code, 1)).toBeNull();
+    }
+  });
+
   test("gives up only where trying again is of no use", () => {
     for (const code of [
       "hello/forbidden",

@@ -57,6 +57,20 @@ describe("signal", () => {
     expect(platform.clock.pending).toBe(0);
   });
 
+  test("waits in a lobby for as long as the server gives signs of life", async () => {
+    const { platform, closed, messages, socket } = setUp();
+    socket.open();
+    socket.receive({ type: "waiting" });
+    for (let n = 0; n < 30; n += 1) {
+      await platform.clock.advance(PING_INTERVAL_MS);
+      socket.receive({ type: "pong", nonce: n });
+    }
+    expect(closed).toEqual([]);
+    expect(socket.of("ping")).toHaveLength(30);
+    socket.receive(welcome());
+    expect(messages.map((m) => m.type)).toEqual(["waiting", "welcome"]);
+  });
+
   test("pings, and notices silence", async () => {
     const { platform, closed, socket } = setUp();
     socket.open();

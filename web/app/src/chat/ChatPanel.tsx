@@ -71,7 +71,7 @@ function Outgoing({ entry }: { entry: OutgoingChat }) {
           </button>
         </p>
       ) : (
-        <p class="quiet">{entry.state === "sent" || retryAt.value === null ? text.sending : text.waiting}</p>
+        <p class="quiet">{retryAt.value === null ? text.sending : text.waiting}</p>
       )}
     </li>
   );

@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { randomRoomId, suggestRoomId } from "../address.ts";
 import { camera, microphone, opening, prepare, release } from "../devices.ts";
-import { isRoomGiven, join, joining, name, problem, roomId } from "../state.ts";
+import { isRoomGiven, join, joining, knocking, name, problem, roomId } from "../state.ts";
 import { text } from "../text.ts";
 import { DeviceControls } from "./DeviceControls.tsx";
 import { Preview } from "./Preview.tsx";
@@ -74,6 +74,7 @@ export function Lobby() {
             <small id="room-hint">{text.roomHint}</small>
           </label>
         )}
+        {knocking.value && <p role="status">{text.knocking}</p>}
         <button type="submit" class="primary" disabled={joining.value}>
           {joining.value ? text.joining : hasDevice || opening.value ? text.join : text.joinWithout}
         </button>
