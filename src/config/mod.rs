@@ -136,11 +136,20 @@ pub struct RoomsConfig {
     pub resume_within: Duration,
     /// Where that is kept which is to outlive the process; nothing does without it.
     pub data_dir: Option<PathBuf>,
+    /// For how long chat is kept there; zero for no longer than the room is open.
+    pub chat_retention: Duration,
+    /// Chat messages of a room that are kept there; 0 for none once the room is closed.
+    pub chat_keep: u64,
 }
 
 impl Default for RoomsConfig {
     fn default() -> Self {
-        Self { resume_within: settings::DEFAULT_RESUME_WITHIN, data_dir: None }
+        Self {
+            resume_within: settings::DEFAULT_RESUME_WITHIN,
+            data_dir: None,
+            chat_retention: settings::DEFAULT_CHAT_RETENTION,
+            chat_keep: settings::DEFAULT_CHAT_KEEP,
+        }
     }
 }
 
@@ -422,7 +431,13 @@ impl Check<'_> {
         let within = self.settings.resume_within.unwrap_or(HumanDuration(settings::DEFAULT_RESUME_WITHIN));
         let within =
             self.within("resume-within", within, HumanDuration(Duration::ZERO)..=HumanDuration(MAX_RESUME_WITHIN))?;
-        Ok(RoomsConfig { resume_within: within.0, data_dir: self.settings.data_dir.clone() })
+        let default = RoomsConfig::default();
+        Ok(RoomsConfig {
+            resume_within: within.0,
+            data_dir: self.settings.data_dir.clone(),
+            chat_retention: self.settings.chat_retention.map_or(default.chat_retention, |kept| kept.0),
+            chat_keep: self.settings.chat_keep.unwrap_or(default.chat_keep),
+        })
     }
 
     fn limits(&self) -> Result<LimitsConfig, ConfigError> {

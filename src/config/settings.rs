@@ -29,6 +29,10 @@ pub const DEFAULT_VOICE_SLOTS: u16 = 3;
 
 /// For how long the place of somebody is kept whose connection is lost unless told otherwise.
 pub const DEFAULT_RESUME_WITHIN: Duration = Duration::from_secs(60);
+/// For how long chat is kept unless told otherwise.
+pub const DEFAULT_CHAT_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+/// Messages that are kept of a room unless told otherwise.
+pub const DEFAULT_CHAT_KEEP: u64 = 10_000;
 
 /// Mebibytes of a recording unless told otherwise: about an hour of a room of ten.
 pub const DEFAULT_RECORD_TRACE_MAX: u32 = 256;
@@ -199,6 +203,8 @@ pub fn merge(given: &Given, file: &File) -> Merged {
         last_n,
         resume_within,
         data_dir,
+        chat_retention,
+        chat_keep,
         log,
         log_format,
         record_trace,
@@ -269,5 +275,7 @@ fn default_settings() -> Settings {
         last_n: None,
         resume_within: Some(HumanDuration(DEFAULT_RESUME_WITHIN)),
         data_dir: None,
+        chat_retention: Some(HumanDuration(DEFAULT_CHAT_RETENTION)),
+        chat_keep: Some(DEFAULT_CHAT_KEEP),
     }
 }

@@ -2,6 +2,7 @@
 
 mod api;
 mod assets;
+mod chat;
 mod exchange;
 mod health;
 mod members;
@@ -108,6 +109,8 @@ pub fn router(state: HttpState) -> Router {
         .route("/api/v1/rooms", get(api::rooms))
         .route("/api/v1/rooms/{room}", get(api::room))
         .route("/api/v1/rooms/{room}/events", get(sse::events))
+        .route("/api/v1/rooms/{room}/chat", get(chat::page))
+        .route("/api/v1/rooms/{room}/chat/retention", put(chat::set_retention))
         .route("/api/v1/rooms/{room}/members", get(members::members))
         .route("/api/v1/rooms/{room}/stats", get(api::room_stats))
         .route("/api/v1/rooms/{room}/members/{member}/limits", put(api::set_limits))

@@ -2,6 +2,7 @@
 //! who talks to the shards.
 
 mod authorize;
+mod chat;
 #[cfg(test)]
 pub(crate) mod fake_shard;
 mod membership;

@@ -38,6 +38,10 @@ pub struct Member {
     pub chat_rate: Rate,
     /// … and what they wrote last.
     pub written: Written,
+    /// When others were last told that they are writing, …
+    pub typed_at: Option<Instant>,
+    /// … and until when they are, if they are.
+    pub typing_until: Option<Instant>,
     /// When they last began to speak, as a number that grows; 0 for never.
     pub spoke: u64,
     unwanted: HashSet<TrackId>,
@@ -58,6 +62,8 @@ impl Member {
             seating: Seating::default(),
             chat_rate: Rate::new(now, CHAT_PER_SECOND, CHAT_BURST),
             written: Written::default(),
+            typed_at: None,
+            typing_until: None,
             spoke: 0,
             unwanted: HashSet::new(),
             views: HashMap::new(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roundtable_media::TrackConfig;
+use roundtable_protocol::chat::ChatEntry;
 use roundtable_protocol::event::{ChatMessage, TrackInfo};
 use roundtable_protocol::message::{EncodingWish, SlotChange, SlotOwner};
 use roundtable_protocol::{ErrorCode, MemberId, ServerMessage, TrackId};
@@ -12,6 +13,7 @@ use roundtable_protocol::{ErrorCode, MemberId, ServerMessage, TrackId};
 use super::inbox::{Outbox, OutboxError, ToMember};
 use super::letter::{ChatCopies, Publication};
 use super::proof::Proof;
+use super::whisper::Whispers;
 use crate::journal::Journal;
 use crate::room::slot::Assignment;
 use crate::room::{Now, Room};
@@ -29,13 +31,15 @@ pub struct Presence {
     pub shown: Vec<SlotChange>,
     /// The shard with its peer connection, from its first offer on.
     pub shard: Option<u8>,
+    /// Private messages that it may lack.
+    pub whispers: Whispers,
 }
 
 impl Presence {
     /// A member that has not come back yet.
     #[must_use]
     pub fn away(proof: Proof) -> Self {
-        Self { outbox: None, session: 0, proof, shown: Vec::new(), shard: None }
+        Self { outbox: None, session: 0, proof, shown: Vec::new(), shard: None, whispers: Whispers::default() }
     }
 
     /// Of each line only the last change counts.
@@ -82,8 +86,10 @@ impl Home {
     /// A room without members. `seed` starts its ids.
     #[must_use]
     pub fn new(journal: Arc<Journal>, seed: u64, voice_slots: u16, resume_within: Duration) -> Self {
+        let mut room = Room::new(seed);
+        room.set_epoch(journal.epoch());
         Self {
-            room: Room::new(seed),
+            room,
             journal,
             members: HashMap::new(),
             published: HashMap::new(),
@@ -114,7 +120,7 @@ impl Home {
     }
 
     /// Gives a member the chat of before, in pieces.
-    pub fn say_history(&mut self, member: &MemberId, history: Vec<Vec<ChatMessage>>) {
+    pub fn say_history(&mut self, member: &MemberId, history: Vec<Vec<ChatEntry>>) {
         let pieces = history.len();
         for (i, messages) in history.into_iter().enumerate() {
             self.say(member, ServerMessage::ChatHistory { messages, complete: i + 1 == pieces });

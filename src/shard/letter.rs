@@ -219,6 +219,8 @@ pub enum Report {
         nonce: u32,
         /// What.
         text: String,
+        /// To whom; `None` for everybody.
+        to: Option<Vec<MemberId>>,
     },
     /// The first packet of a slot's new owner has left.
     SlotLive {

@@ -640,11 +640,11 @@ fn a_newer_store_and_another_programs_database_are_refused() {
     let place = Place::new();
     drop(place.open());
     let change = |sql: &str| rusqlite::Connection::open(place.database()).unwrap().execute_batch(sql).unwrap();
-    change("PRAGMA user_version = 2");
+    change("PRAGMA user_version = 3");
     let newer = Store::open(place.config()).unwrap_err();
     assert_eq!(newer.code(), "store/newer");
-    assert!(newer.to_string().contains("has version 2, and this program knows versions up to 1"), "{newer}");
-    change("PRAGMA user_version = 1");
+    assert!(newer.to_string().contains("has version 3, and this program knows versions up to 2"), "{newer}");
+    change("PRAGMA user_version = 2");
     drop(place.open());
 
     fs::remove_file(place.database()).unwrap();

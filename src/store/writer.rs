@@ -142,19 +142,18 @@ impl Writer {
         outcomes
     }
 
-    /// Tells everybody in the order in which they came; but who erased something only after the log was cut.
+    /// Tells everybody in the order in which they came, and if something was erased only after the log was cut: whoever
+    /// sees an event has seen those before it, and what it takes away is gone.
     fn answer(&mut self, jobs: Vec<Job>, outcomes: Vec<Result<u64, StoreError>>) {
-        let (mut erasing, mut pruning) = (Vec::new(), Vec::new());
+        let mut pruning = Vec::new();
+        let erases = jobs.iter().zip(&outcomes).any(|(job, outcome)| job.work.erases() && outcome.is_ok());
+        let erased = if erases { self.erase() } else { Ok(0) };
         for (Job { work, told }, outcome) in jobs.into_iter().zip(outcomes) {
             match work {
                 Work::Prune { now } if outcome.is_ok() => pruning.push((now, told)),
-                _ if work.erases() && outcome.is_ok() => erasing.push(told),
+                _ if work.erases() => tell(told, outcome.and_then(|done| erased.clone().map(|_| done))),
                 _ => tell(told, outcome),
             }
-        }
-        if !erasing.is_empty() {
-            let erased = self.erase();
-            erasing.into_iter().for_each(|told| tell(told, erased.clone()));
         }
         if let Some(now) = pruning.iter().map(|(now, _)| *now).max() {
             self.begin_pruning(now, pruning.into_iter().map(|(_, told)| told).collect());

@@ -242,7 +242,7 @@ impl Client {
     /// [`ClientError::Ended`].
     pub async fn chat(&self, text: &str) -> Result<u32, ClientError> {
         let nonce = self.shared.nonce.fetch_add(1, Ordering::Relaxed);
-        let message = ClientMessage::Chat { nonce, text: text.to_owned() };
+        let message = ClientMessage::Chat { nonce, text: text.to_owned(), to: None };
         if !self.media.send_chat(&message).await {
             self.send(message).await?;
         }
@@ -560,7 +560,9 @@ impl Driver {
                 let line = ChatLine { message: message.clone(), nonce: *nonce, over_channel };
                 lock(&self.shared.chat).push(line);
             }
-            ServerMessage::ChatHistory { messages, .. } => lock(&self.shared.history).extend_from_slice(messages),
+            ServerMessage::ChatHistory { messages, .. } => {
+                lock(&self.shared.history).extend(messages.iter().map(|entry| entry.message.clone()));
+            }
             ServerMessage::Error { code, .. } => lock(&self.shared.errors).push(*code),
             ServerMessage::GrowSeats { seats } => self.grow(*seats),
             _ => {}

@@ -8,6 +8,7 @@
 //! `docs/PROTOCOL.md` tells the conversation; `roundtable schema` prints the JSON Schema made
 //! from these types; the TypeScript of `web/sdk` is generated from them and a test keeps it fresh.
 
+pub mod chat;
 pub mod error;
 pub mod event;
 pub mod grant;

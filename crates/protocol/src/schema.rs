@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, schema_for};
 use ts_rs::{Config, TS};
 
+use crate::chat::{ChatEntry, ChatPage, ChatPlace, PrivateMessage, Reaction};
 use crate::error::ErrorCode;
 use crate::event::{
     ChatMessage, ErrorInfo, Event, EventBody, LeaveReason, MediaKind, MemberInfo, RoomCloseReason, TrackInfo,
@@ -31,6 +32,7 @@ struct Protocol {
     room_state: RoomState,
     room_stats: RoomStats,
     roster_page: RosterPage,
+    chat_page: ChatPage,
 }
 
 /// The JSON Schema (draft 2020-12) of the protocol, as `roundtable schema` prints it.
@@ -74,6 +76,11 @@ pub fn typescript() -> String {
         MemberInfo,
         TrackInfo,
         ChatMessage,
+        ChatPlace,
+        Reaction,
+        ChatEntry,
+        ChatPage,
+        PrivateMessage,
         ErrorInfo,
         EventBody,
         Event,

@@ -96,7 +96,10 @@ impl RoomState {
                 }
             }
             EventBody::DominantSpeaker { member } => self.dominant_speaker.clone_from(member),
-            EventBody::Chat { .. } => {}
+            EventBody::Chat { .. }
+            | EventBody::ChatEdited { .. }
+            | EventBody::ChatDeleted { .. }
+            | EventBody::Reaction { .. } => {}
             EventBody::Restarted { members, viewers, tracks } => {
                 self.members.clone_from(members);
                 self.viewers = *viewers;
