@@ -208,7 +208,8 @@ impl ChatLog {
 
     /// Learns of an older message what the disk has of it, if it is none of those remembered.
     pub fn recall(&mut self, mut entry: ChatEntry) {
-        if self.find(&entry.message.id).is_some() {
+        let is_it = |known: &ChatEntry| known.message.id == entry.message.id;
+        if self.messages.iter().rev().chain(&self.recalled).any(is_it) {
             return;
         }
         entry.message.text.clear();

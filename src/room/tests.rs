@@ -1,8 +1,10 @@
 use std::time::Duration;
 
+use super::chat::ChatError;
 use super::*;
 
 mod audience;
+mod writing;
 
 fn now() -> Now {
     Now { instant: Instant::now(), unix_ms: 1_000 }

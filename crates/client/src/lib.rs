@@ -242,11 +242,20 @@ impl Client {
     /// [`ClientError::Ended`].
     pub async fn chat(&self, text: &str) -> Result<u32, ClientError> {
         let nonce = self.shared.nonce.fetch_add(1, Ordering::Relaxed);
+        self.chat_again(nonce, text).await?;
+        Ok(nonce)
+    }
+
+    /// Writes with a number of before: what was taken already is acknowledged, and not taken twice.
+    ///
+    /// # Errors
+    /// [`ClientError::Ended`].
+    pub async fn chat_again(&self, nonce: u32, text: &str) -> Result<(), ClientError> {
         let message = ClientMessage::Chat { nonce, text: text.to_owned(), to: None };
         if !self.media.send_chat(&message).await {
             self.send(message).await?;
         }
-        Ok(nonce)
+        Ok(())
     }
 
     /// Sends any message, also a wrong one.
