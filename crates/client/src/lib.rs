@@ -149,7 +149,7 @@ impl Client {
             ended: watch::channel(None).0,
         });
         let media = Arc::new(Media::new(welcome.member.id.clone(), &options).await?);
-        let client = Self::run(options, welcome, shared, media, signal);
+        let client = Self::run(options, welcome, shared, media, signal, false);
         let entered = client.enter(&[], false);
         let entered = tokio::select! {
             entered = entered => entered,
@@ -161,8 +161,15 @@ impl Client {
         entered.map(|()| client)
     }
 
-    /// Begins to listen.
-    fn run(options: Options, welcome: Welcome, shared: Arc<Shared>, media: Arc<Media>, signal: Signal) -> Self {
+    /// Begins to listen. If `renewing`, a peer connection that is lost before the first answer is that of before.
+    fn run(
+        options: Options,
+        welcome: Welcome,
+        shared: Arc<Shared>,
+        media: Arc<Media>,
+        signal: Signal,
+        renewing: bool,
+    ) -> Self {
         let (outgoing, to_send) = mpsc::channel(256);
         let negotiator = Negotiator {
             shared: shared.clone(),
@@ -172,7 +179,7 @@ impl Client {
             rewrite_offer: options.rewrite_offer.clone(),
             rewrite_answer: options.rewrite_answer.clone(),
         };
-        let driver = Driver { shared: shared.clone(), negotiator: negotiator.clone() };
+        let driver = Driver { shared: shared.clone(), negotiator: negotiator.clone(), renewing };
         let task = tokio::spawn(driver.run(signal, to_send, media.chat_messages()));
         Self { options, welcome, shared, media, signal: outgoing, negotiator, task }
     }
@@ -515,21 +522,26 @@ async fn answer_to(
 struct Driver {
     shared: Arc<Shared>,
     negotiator: Negotiator,
+    /// Whether the first answer of another peer connection has not come yet.
+    renewing: bool,
 }
 
 impl Driver {
-    async fn run(self, mut signal: Signal, mut to_send: mpsc::Receiver<ClientMessage>, chat: ChatMessages) {
+    async fn run(mut self, mut signal: Signal, mut to_send: mpsc::Receiver<ClientMessage>, chat: ChatMessages) {
         let mut chat = chat.lock().await;
         let mut ping = tokio::time::interval(Duration::from_secs(10));
         let reason = loop {
             tokio::select! {
                 message = signal.next() => match message {
                     // The client is of no use without media: whoever has it may come back.
-                    Ok(Some(ServerMessage::MediaLost { code, message })) => {
+                    Ok(Some(ServerMessage::MediaLost { code, message })) if !self.renewing => {
                         self.handle(ServerMessage::MediaLost { code, message: message.clone() }, false);
                         break format!("{code}: {message}");
                     }
-                    Ok(Some(message)) => self.handle(message, false),
+                    Ok(Some(message)) => {
+                        self.renewing &= !matches!(message, ServerMessage::Answer { .. });
+                        self.handle(message, false);
+                    }
                     Ok(None) => break signal.close_reason(),
                     Err(error) => break error.to_string(),
                 },
