@@ -212,7 +212,9 @@ async fn what_the_ring_has_not_got_any_more_comes_from_the_store() {
     let journal = Journal::new(RoomId::new("r").unwrap(), 7, Some(keeper));
     journal.append(written("a", "old"));
     let last = MAX_EVENTS as u64 + 500;
-    (2..last).for_each(|n| drop(journal.append(speaking(n % 2 == 0))));
+    for n in 2..last {
+        journal.append(speaking(n.is_multiple_of(2)));
+    }
     journal.append(edited("a", "new"));
     journal.shown(last).await;
 
