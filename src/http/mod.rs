@@ -4,6 +4,7 @@ mod api;
 mod assets;
 mod auth;
 mod calls;
+mod chat;
 mod errors;
 mod exchange;
 mod health;
@@ -186,6 +187,8 @@ pub fn router(state: HttpState) -> Router {
         .route("/api/v1/rooms/{room}", get(api::room).delete(settings::delete))
         .merge(moderation_routes())
         .route("/api/v1/rooms/{room}/events", get(sse::events))
+        .route("/api/v1/rooms/{room}/chat", get(chat::page))
+        .route("/api/v1/rooms/{room}/chat/retention", put(chat::set_retention))
         .route("/api/v1/rooms/{room}/members", get(members::members))
         .route("/api/v1/rooms/{room}/stats", get(api::room_stats))
         .route("/api/v1/rooms/{room}/members/{member}/limits", put(api::set_limits))

@@ -140,13 +140,13 @@ impl Reader {
     /// The next piece of the stream; `None` after the room's end.
     async fn next_piece(&mut self) -> Option<String> {
         if let Some(start) = self.start.take() {
-            return Some(self.first_piece(start));
+            return Some(self.first_piece(start).await);
         }
         while !self.over {
             self.changes.mark_unchanged();
             // Looked at before the read: what was closed then has all its events in it.
             let closed = self.journal.is_closed();
-            if let Some(piece) = self.read() {
+            if let Some(piece) = self.read().await {
                 return Some(piece);
             }
             self.over = closed;
@@ -157,12 +157,12 @@ impl Reader {
         None
     }
 
-    fn first_piece(&mut self, start: Start) -> String {
+    async fn first_piece(&mut self, start: Start) -> String {
         let mut piece = format!("retry: {RETRY_MS}\n\n");
         match start {
             Start::After(seq) => {
                 self.seq = seq;
-                piece.push_str(&self.read().unwrap_or_default());
+                piece.push_str(&self.read().await.unwrap_or_default());
             }
             Start::Reset | Start::Over => self.write_reset(&mut piece, &self.journal.state()),
         }
@@ -170,9 +170,9 @@ impl Reader {
     }
 
     /// What the journal has behind the last event; `None` if nothing.
-    fn read(&mut self) -> Option<String> {
+    async fn read(&mut self) -> Option<String> {
         let mut piece = String::new();
-        match self.journal.read_after(self.seq, EVENTS_AT_ONCE) {
+        match self.journal.read(self.seq, EVENTS_AT_ONCE).await {
             Read::Reset(state) => self.write_reset(&mut piece, &state),
             Read::Events(events) => {
                 for event in events {

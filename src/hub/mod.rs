@@ -4,6 +4,7 @@
 mod authorize;
 pub mod bans;
 pub mod calls;
+mod chat;
 #[cfg(test)]
 pub(crate) mod fake_shard;
 mod keeping;

@@ -13,6 +13,7 @@
 
 mod keeping;
 pub mod ledger;
+mod redacting;
 mod roster;
 
 use std::collections::VecDeque;
@@ -266,6 +267,30 @@ impl Journal {
         Read::Reset(RoomState::clone(&state))
     }
 
+    /// The same; what the ring does not hold any more comes from the store, if there is one and it has it still.
+    pub async fn read(&self, seq: u64, at_most: usize) -> Read {
+        match self.read_after(seq, at_most) {
+            Read::Events(events) => Read::Events(events),
+            Read::Reset(state) => match self.read_kept(seq, at_most).await {
+                Some(events) => Read::Events(events),
+                None => Read::Reset(state),
+            },
+        }
+    }
+
+    /// The events after the one numbered `seq` as the store has them; `None` if the next one is not there.
+    async fn read_kept(&self, seq: u64, at_most: usize) -> Option<Vec<Arc<Event>>> {
+        let last = self.last_seq();
+        if seq >= last {
+            return None;
+        }
+        let events = self.keeper.as_ref()?.read(&self.room, self.epoch, seq, at_most).await?;
+        // What is kept, but not shown yet, is nobody's to see.
+        let shown = events.into_iter().take_while(|event| event.seq <= last).map(Arc::new);
+        let shown: Vec<Arc<Event>> = shown.collect();
+        shown.first().is_some_and(|first| first.seq == seq + 1).then_some(shown)
+    }
+
     /// Tells the number of the last event whenever it changes.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<u64> {
@@ -289,6 +314,7 @@ impl Ring {
             _ => {}
         }
         Arc::make_mut(&mut self.state).apply(&event);
+        self.redact(&event);
         self.text_bytes += text_bytes(&event);
         self.events.push_back(event);
         while self.events.len() > MAX_EVENTS || (self.text_bytes > MAX_TEXT_BYTES && self.events.len() > 1) {
@@ -318,6 +344,8 @@ pub fn text_bytes(event: &Event) -> usize {
         }
         EventBody::Published { track } => track.codec.len(),
         EventBody::Chat { message } => message.name.len() + message.text.len(),
+        EventBody::ChatEdited { text, .. } => text.len(),
+        EventBody::Reaction { reaction, .. } => reaction.len(),
         _ => 0,
     }
 }

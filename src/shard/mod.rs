@@ -39,6 +39,7 @@ mod steering;
 pub mod tape;
 mod timer;
 mod transports;
+mod whisper;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

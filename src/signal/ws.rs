@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use axum::extract::ws::{Utf8Bytes, WebSocketUpgrade};
 use axum::response::Response;
 use roundtable_protocol::call::{Call, CallEvent};
+use roundtable_protocol::chat::ChatPage;
 use roundtable_protocol::limit::MAX_CLIENT_MESSAGE_BYTES;
 use roundtable_protocol::message::{ResumeTicket, Resumed, Welcome};
 use roundtable_protocol::{ErrorCode, Event, EventBody, PROTOCOL_VERSION, RoomId, ServerMessage};
@@ -252,7 +253,7 @@ impl Conversation {
     /// Sends what the journal has behind the last event the client got.
     async fn pass_on_events(&mut self) {
         while let (Some(place), false) = (&mut self.place, self.session.is_ending()) {
-            let events = match place.follower.next() {
+            let events = match place.follower.next().await {
                 Next::Events(events) => events,
                 Next::UpToDate => return,
                 Next::Lost => return self.session.handle_slow_reader(),
@@ -276,7 +277,13 @@ impl Conversation {
         match action {
             // Once in a conversation: its state is not to make the room that the conversation takes for good.
             Action::Join(wish) => Box::pin(self.join(wish)).await,
-            Action::Request { request, id } => {
+            Action::ChatPage { id, before, limit } => {
+                let page = Box::pin(self.hub.chat_page(&self.arrival.room, before, limit)).await;
+                let page = page.map(|page| page.unwrap_or_else(|| ChatPage::cut(Vec::new(), limit)));
+                self.session.handle_chat_page(id, page.map_err(|error| (error.code(), error.to_string())));
+            }
+            Action::Request { mut request, id } => {
+                self.recall(&mut request).await;
                 let membership = self.place.as_ref().and_then(|place| place.membership.as_ref());
                 // If the shard has stopped, the end of the outbox says so.
                 if membership.is_some_and(|membership| membership.request(request) == Err(SendError::Full)) {
@@ -312,6 +319,13 @@ impl Conversation {
         }
     }
 
+    /// Adds what the store has of a message that is to be changed: the shard reads no disk.
+    async fn recall(&mut self, request: &mut Request) {
+        if let Request::ChangeChat { message, known, .. } = request {
+            *known = Box::pin(self.hub.recall(&self.arrival.room, message)).await.map(Box::new);
+        }
+    }
+
     async fn join(&mut self, wish: JoinWish) {
         let (sender, outbox) = outbox();
         let JoinWish { name, token, max_seats, resume } = wish;
@@ -319,7 +333,7 @@ impl Conversation {
             let ResumeWish { epoch, seq, member, secret } = wish;
             let request = ResumeRequest { epoch, member, secret, outbox: sender.clone() };
             match self.hub.resume(&self.arrival.room, request).await {
-                Ok(Some(comeback)) => return self.come_back(comeback, seq, outbox),
+                Ok(Some(comeback)) => return self.come_back(comeback, seq, outbox).await,
                 Ok(None) => {}
                 Err(error) => return self.session.handle_refused(error.code(), error.to_string()),
             }
@@ -403,9 +417,9 @@ impl Conversation {
         self.session.handle_welcome(Instant::now(), welcome);
     }
 
-    fn come_back(&mut self, comeback: Comeback, seq: u64, outbox: OutboxReceiver) {
+    async fn come_back(&mut self, comeback: Comeback, seq: u64, outbox: OutboxReceiver) {
         let Comeback { returned, ice_servers, membership } = comeback;
-        let (follower, state) = Follower::resume(returned.journal, seq, returned.seq);
+        let (follower, state) = Follower::resume(returned.journal, seq, returned.seq).await;
         if state.is_some() {
             // A shard that takes nothing now is told so by its next message.
             let _ = membership.request(Request::History);
