@@ -9,6 +9,7 @@ mod conversation;
 mod core;
 mod counters;
 mod data;
+mod data_line;
 pub mod deed;
 mod endpoint;
 mod failing;
