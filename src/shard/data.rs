@@ -1,8 +1,8 @@
 //! Data that members publish to topics: checked and stamped at the home of the room, written once, and given by each stage
 //! to its members over their channels, or over their sessions where these are missing.
 //!
-//! Nobody waits for a receiver. What may be lost is dropped where a channel is full; what may not waits in a queue of
-//! a bounded length (`data_line`), and beyond that is dropped for this receiver, who is told with `data/slow`.
+//! Nobody waits for a receiver. What may be lost is dropped where a channel is full; what may not waits in a queue
+//! (`data_line`), and beyond that is dropped for this receiver, who is told with `data/slow`.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -141,7 +141,7 @@ impl Core {
         let endpoint = self.rooms.get(key).and_then(|open| open.stage.members.get(&member)).map(|known| known.endpoint);
         if let Some(key) = endpoint
             && let Some(endpoint) = self.endpoints.get_mut(key)
-            && let Some(channel) = endpoint.data.as_ref().and_then(|line| line.reliable.or(line.lossy))
+            && let Some(channel) = endpoint.data.as_ref().and_then(|line| line.any())
             && endpoint.transport.send_message(now, channel, MessageKind::Text, &json).is_ok()
         {
             return self.stale.push(key);

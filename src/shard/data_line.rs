@@ -1,4 +1,4 @@
-//! What is kept of a member for its data: how much it may send, and what waits for its channels.
+//! What a member's data needs to be remembered: how fast it publishes, what it follows, and what waits for its channels.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,18 +18,24 @@ use crate::room::topic::Topics;
 const MAX_QUEUED_BYTES: usize = 1024 * 1024;
 /// Messages that wait for one receiver besides those in its channel.
 const MAX_QUEUED: usize = 1024;
+
 /// What the home knows of a member's data.
 #[derive(Debug)]
 pub struct MemberData {
-    pub(super) messages: Rate,
-    pub(super) bytes: Rate,
-    pub(super) documents: Rate,
+    /// Messages it may publish, …
+    pub messages: Rate,
+    /// … their bytes, …
+    pub bytes: Rate,
+    /// … and its questions for documents.
+    pub documents: Rate,
     /// What it follows.
-    pub(super) topics: Arc<Topics>,
+    pub topics: Arc<Topics>,
 }
 
 impl MemberData {
-    pub(super) fn new(now: Instant) -> Self {
+    /// A member that follows everything and has published nothing.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
         Self {
             messages: Rate::new(now, DATA_PER_SECOND, DATA_BURST),
             bytes: Rate::new(now, DATA_BYTES_PER_SECOND, DATA_BYTES_BURST),
@@ -42,8 +48,8 @@ impl MemberData {
 /// The data channels of a peer connection, and what waits for them.
 #[derive(Debug, Default)]
 pub struct DataLine {
-    pub(super) reliable: Option<u16>,
-    pub(super) lossy: Option<u16>,
+    reliable: Option<u16>,
+    lossy: Option<u16>,
     /// What waits for the reliable one, at most [`MAX_QUEUED`] and [`MAX_QUEUED_BYTES`].
     queue: VecDeque<Bytes>,
     queued: usize,
@@ -53,20 +59,23 @@ pub struct DataLine {
 
 /// What became of a message for one receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Offered {
+pub enum Offered {
     /// The channel has it.
     Sent,
     /// It waits.
     Queued,
     /// It was dropped; whether it is the first one since there was room.
-    Dropped { is_first: bool },
+    Dropped {
+        /// Which of both.
+        is_first: bool,
+    },
     /// There is no such channel.
     NoChannel,
 }
 
 impl DataLine {
     /// Notes a channel, if it is one for data and the first of its kind.
-    pub(super) fn opened(&mut self, id: u16, label: &str) {
+    pub fn opened(&mut self, id: u16, label: &str) {
         let place = match label {
             DATA_CHANNEL_LABEL => &mut self.reliable,
             LOSSY_CHANNEL_LABEL => &mut self.lossy,
@@ -76,7 +85,7 @@ impl DataLine {
     }
 
     /// Forgets a channel; returns how many messages waited for it.
-    pub(super) fn closed(&mut self, id: u16) -> usize {
+    pub fn closed(&mut self, id: u16) -> usize {
         if self.lossy == Some(id) {
             self.lossy = None;
         }
@@ -89,12 +98,13 @@ impl DataLine {
     }
 
     /// Whether a channel is one for data, and if so, whether it is the lossy one.
-    pub(super) fn kind(&self, id: u16) -> Option<bool> {
+    #[must_use]
+    pub fn kind(&self, id: u16) -> Option<bool> {
         if self.reliable == Some(id) { Some(false) } else { (self.lossy == Some(id)).then_some(true) }
     }
 
-    /// Gives it to the channel, or lets it wait.
-    pub(super) fn offer(&mut self, now: Instant, transport: &mut Peer, lossy: bool, frame: &Bytes) -> Offered {
+    /// Gives a message to its channel, or to the queue.
+    pub fn offer(&mut self, now: Instant, transport: &mut Peer, lossy: bool, frame: &Bytes) -> Offered {
         let Some(id) = (if lossy { self.lossy } else { self.reliable }) else { return Offered::NoChannel };
         if lossy || self.queue.is_empty() {
             match transport.send_message(now, id, MessageKind::Binary, frame) {
@@ -112,8 +122,14 @@ impl DataLine {
         Offered::Queued
     }
 
+    /// A channel for refusals: any that is open.
+    #[must_use]
+    pub fn any(&self) -> Option<u16> {
+        self.reliable.or(self.lossy)
+    }
+
     /// Sends what waits, as far as it goes.
-    pub(super) fn drain(&mut self, now: Instant, transport: &mut Peer) {
+    pub fn drain(&mut self, now: Instant, transport: &mut Peer) {
         let Some(id) = self.reliable else { return };
         while let Some(frame) = self.queue.front() {
             if transport.send_message(now, id, MessageKind::Binary, frame).is_err() {
