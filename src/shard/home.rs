@@ -13,7 +13,7 @@ use roundtable_protocol::{ErrorCode, MemberId, ServerMessage, TrackId};
 use super::inbox::{Outbox, OutboxError, ToMember};
 use super::letter::{ChatCopies, Publication};
 use super::proof::Proof;
-use super::whisper::Whispers;
+use super::whispers::Whispers;
 use crate::journal::Journal;
 use crate::room::slot::Assignment;
 use crate::room::{Now, Room};
