@@ -98,7 +98,9 @@ fn the_crates_depend_downwards() {
 
 #[test]
 fn the_web_sources_are_short_enough_to_read() {
-    let sources = files(&["ts", "tsx", "css"]);
+    let mut sources = files(&["ts", "tsx", "css"]);
+    // Nobody reads what was made from `crates/protocol`.
+    sources.retain(|(path, _)| path != "web/sdk/src/protocol.ts");
     assert_none(&sources.iter().flat_map(|(path, text)| check_length(path, text)).collect::<Vec<_>>());
 }
 
