@@ -15,7 +15,7 @@ use super::deed::{Audience, Origin};
 use super::inbox::{Outbox, OutboxError, ToMember};
 use super::letter::{ChatCopies, Publication};
 use super::proof::Proof;
-use super::whisper::Whispers;
+use super::whispers::Whispers;
 use crate::journal::Journal;
 use crate::room::document::Docs;
 use crate::room::slot::Assignment;

@@ -40,6 +40,7 @@ pub mod tape;
 mod timer;
 mod transports;
 mod whisper;
+mod whispers;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
