@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use roundtable_protocol::name::check_name;
 use roundtable_protocol::{ErrorCode, Role, RoomId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CODE_BYTES, code};
@@ -21,7 +22,7 @@ const INVITE_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 pub const MAX_INVITE_USES: u32 = 1_000_000;
 
 /// One invitation, as it is listed and kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Invite {
     /// The code.
@@ -45,7 +46,7 @@ pub struct Invite {
 }
 
 /// What an invitation is to be.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InviteWish {
     /// What whoever comes by it may do.
