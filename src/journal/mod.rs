@@ -14,6 +14,7 @@
 mod keeping;
 pub mod ledger;
 mod roster;
+mod told;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -26,11 +27,15 @@ pub use self::keeping::Keeper;
 use self::ledger::Ledger;
 pub use self::roster::Page;
 use self::roster::Roster;
+pub use self::told::Told;
 
 /// Events a journal keeps; the oldest goes when one more comes.
 pub const MAX_EVENTS: usize = 2048;
 /// Text a journal keeps, in bytes; the oldest events go until the rest fits. The newest always stays.
 pub const MAX_TEXT_BYTES: usize = 4 * 1024 * 1024;
+/// The newest events of a journal whose JSON is kept once somebody has read it. It is dropped of older ones, and written
+/// anew for whoever is so far behind.
+pub const MAX_WRITTEN: usize = 128;
 
 /// What a room's readers share: its latest events and its state.
 #[derive(Debug)]
@@ -49,7 +54,7 @@ pub struct Journal {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Read {
     /// The events behind its number, in order and without a gap; empty when it is up to date.
-    Events(Vec<Arc<Event>>),
+    Events(Vec<Arc<Told>>),
     /// Its number is too old or was never given out: start again from this state.
     Reset(RoomState),
 }
@@ -62,7 +67,7 @@ struct Ring {
     ending: bool,
     /// Numbered, but not kept yet: nobody has seen them. The store's queue bounds them.
     unkept: VecDeque<Arc<Event>>,
-    events: VecDeque<Arc<Event>>,
+    events: VecDeque<Arc<Told>>,
     text_bytes: usize,
     /// Shared with readers who copy it outside of the lock; the writer copies it only while one does.
     state: Arc<RoomState>,
@@ -97,7 +102,7 @@ impl Journal {
             numbered: seq,
             ending: false,
             unkept: VecDeque::new(),
-            events: events.into_iter().map(Arc::new).collect(),
+            events: events.into_iter().map(|event| Arc::new(Told::new(Arc::new(event)))).collect(),
             text_bytes,
             state: Arc::new(state),
             roster: Roster::default(),
@@ -290,14 +295,18 @@ impl Ring {
         }
         Arc::make_mut(&mut self.state).apply(&event);
         self.text_bytes += text_bytes(&event);
-        self.events.push_back(event);
+        self.events.push_back(Arc::new(Told::new(event)));
+        let old = self.events.len().checked_sub(MAX_WRITTEN + 1);
+        if let Some(old) = old.and_then(|old| self.events.get_mut(old)) {
+            *old = Arc::new(old.bare());
+        }
         while self.events.len() > MAX_EVENTS || (self.text_bytes > MAX_TEXT_BYTES && self.events.len() > 1) {
             let Some(oldest) = self.events.pop_front() else { break };
             self.text_bytes -= text_bytes(&oldest);
         }
     }
 
-    fn read_after(&self, seq: u64, at_most: usize) -> Option<Vec<Arc<Event>>> {
+    fn read_after(&self, seq: u64, at_most: usize) -> Option<Vec<Arc<Told>>> {
         let last = self.state.seq;
         // The ring holds the numbers `last - len + 1 ..= last`.
         let missing = usize::try_from(last.checked_sub(seq)?).ok()?;

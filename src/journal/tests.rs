@@ -167,3 +167,23 @@ fn names_of_those_who_are_listed_weigh_like_text() {
     assert_eq!(seqs(&journal.read_after(1, usize::MAX)), None, "a ring of such events is bounded by their text");
     assert!(seqs(&journal.read_after(journal.last_seq() - 10, usize::MAX)).is_some());
 }
+
+#[test]
+fn the_text_of_an_event_is_written_once_for_all_readers_and_kept_of_the_newest_only() {
+    let journal = journal();
+    let newest = |journal: &Journal| match journal.read_after(journal.last_seq() - 1, 1) {
+        Read::Events(events) => Arc::clone(&events[0]),
+        Read::Reset(_) => panic!("it was written just now"),
+    };
+    let mut first = None;
+    for number in 0..=MAX_WRITTEN {
+        journal.append(speaking(true));
+        let (one, other) = (newest(&journal).message(), newest(&journal).message());
+        assert_eq!(one.as_ptr(), other.as_ptr(), "two readers share the bytes of event {number}");
+        first.get_or_insert(one);
+    }
+    let Read::Events(events) = journal.read_after(0, MAX_EVENTS) else { panic!("all of them are kept") };
+    let written = events.iter().filter(|event| event.is_written()).count();
+    assert_eq!(written, MAX_WRITTEN, "that of the oldest was dropped");
+    assert_eq!(Some(events[0].message()), first, "and is the same when it is written again");
+}
