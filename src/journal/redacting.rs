@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use roundtable_protocol::{Event, EventBody, MessageId};
 
-use super::{Ring, text_bytes};
+use super::{Ring, Told, text_bytes};
 
 impl Ring {
     /// Takes out of the ring what an event that comes in takes away.
@@ -23,8 +23,10 @@ impl Ring {
                 continue;
             }
             self.text_bytes -= text_bytes(event);
-            // Readers that hold the event of before let go of it when they have written it.
-            put(&mut Arc::make_mut(event).body, text);
+            let mut present = Event::clone(event.event());
+            put(&mut present.body, text);
+            // A new event, so that its JSON is written anew; who holds that of before lets go of it once it is sent.
+            *event = Arc::new(Told::new(Arc::new(present)));
             self.text_bytes += text_bytes(event);
         }
     }

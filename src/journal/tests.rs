@@ -190,7 +190,7 @@ fn what_a_message_said_before_is_taken_out_of_the_past() {
     }
     let said = || {
         let Read::Events(events) = journal.read_after(0, 10) else { panic!("it is all there") };
-        let text = |event: &Arc<Event>| match &event.body {
+        let text = |event: &Arc<Told>| match &event.body {
             EventBody::Chat { message } => message.text.clone(),
             EventBody::ChatEdited { text, .. } => text.clone(),
             _ => "-".to_owned(),
@@ -234,4 +234,24 @@ async fn what_the_ring_has_not_got_any_more_comes_from_the_store() {
     store.close();
     assert!(matches!(journal.read(0, 10).await, Read::Reset(_)), "not to be had any more");
     let _ = std::fs::remove_dir_all(&directory);
+}
+
+#[test]
+fn the_text_of_an_event_is_written_once_for_all_readers_and_kept_of_the_newest_only() {
+    let journal = journal();
+    let newest = |journal: &Journal| match journal.read_after(journal.last_seq() - 1, 1) {
+        Read::Events(events) => Arc::clone(&events[0]),
+        Read::Reset(_) => panic!("it was written just now"),
+    };
+    let mut first = None;
+    for number in 0..=MAX_WRITTEN {
+        journal.append(speaking(true));
+        let (one, other) = (newest(&journal).message(), newest(&journal).message());
+        assert_eq!(one.as_ptr(), other.as_ptr(), "two readers share the bytes of event {number}");
+        first.get_or_insert(one);
+    }
+    let Read::Events(events) = journal.read_after(0, MAX_EVENTS) else { panic!("all of them are kept") };
+    let written = events.iter().filter(|event| event.is_written()).count();
+    assert_eq!(written, MAX_WRITTEN, "that of the oldest was dropped");
+    assert_eq!(Some(events[0].message()), first, "and is the same when it is written again");
 }

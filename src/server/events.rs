@@ -53,7 +53,9 @@ impl Events {
             self.changes.borrow_and_update();
             match self.journal.read(self.state.seq, BATCH).await {
                 Read::Events(events) if events.is_empty() => self.changes.changed().await.ok()?,
-                Read::Events(events) => self.pending = events.into(),
+                Read::Events(events) => {
+                    self.pending = events.iter().map(|told| Arc::clone(told.event())).collect();
+                }
                 Read::Reset(state) => {
                     self.state = state.clone();
                     return Some(Update::Reset(state));

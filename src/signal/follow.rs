@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use roundtable_protocol::{Event, EventBody, RoomState};
+use roundtable_protocol::{EventBody, RoomState};
 use tokio::sync::watch;
 
-use crate::journal::{Journal, Read};
+use crate::journal::{Journal, Read, Told};
 
 /// Events read from the journal at once.
 const EVENTS_AT_ONCE: usize = 64;
@@ -24,7 +24,7 @@ pub(super) struct Follower {
 #[derive(Debug)]
 pub(super) enum Next {
     /// Events for the client, in order. There may be none in a piece: chat comes this way only to who has missed it.
-    Events(Vec<Arc<Event>>),
+    Events(Vec<Arc<Told>>),
     /// The client has everything.
     UpToDate,
     /// What it lacks is not kept any more.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::ws::{Utf8Bytes, WebSocketUpgrade};
 use axum::response::Response;
+use bytes::Bytes;
 use roundtable_protocol::call::{Call, CallEvent};
 use roundtable_protocol::chat::ChatPage;
 use roundtable_protocol::limit::MAX_CLIENT_MESSAGE_BYTES;
@@ -262,7 +263,10 @@ impl Conversation {
                 if self.session.is_ending() {
                     return;
                 }
-                self.send(&in_message(&event)).await;
+                match chat_in(&event) {
+                    Some(chat) => self.send(&chat).await,
+                    None => self.send_written(event.message()).await,
+                }
             }
         }
     }
@@ -310,10 +314,7 @@ impl Conversation {
                 }
             }
             Action::Send(message) => self.send(&message).await,
-            Action::SendWritten(json) => match Utf8Bytes::try_from(json) {
-                Ok(text) => self.write(Words::Text(text)).await,
-                Err(error) => tracing::error!(%error, "a message was written that is no text"),
-            },
+            Action::SendWritten(json) => self.send_written(json).await,
             Action::Ping => self.write(Words::Ping).await,
             Action::Close { code, reason } => Box::pin(self.close(code, reason)).await,
         }
@@ -444,6 +445,13 @@ impl Conversation {
         }
     }
 
+    async fn send_written(&mut self, json: Bytes) {
+        match Utf8Bytes::try_from(json) {
+            Ok(text) => self.write(Words::Text(text)).await,
+            Err(error) => tracing::error!(%error, "a message was written that is no text"),
+        }
+    }
+
     /// Writes. While the conversation runs, a client that does not take it in time is
     /// slow; once it ends, all that is left to say shares one deadline.
     async fn write(&mut self, words: Words) {
@@ -496,11 +504,11 @@ async fn in_place(place: &mut Option<Place>) -> Wake {
     }
 }
 
-/// An event as its message. Chat is a message of its own.
-fn in_message(event: &Event) -> ServerMessage {
+/// Chat comes as a message of its own; `None` of every other event.
+fn chat_in(event: &Event) -> Option<ServerMessage> {
     match &event.body {
-        EventBody::Chat { message } => ServerMessage::Chat { message: message.clone(), nonce: None },
-        _ => ServerMessage::Event { event: event.clone() },
+        EventBody::Chat { message } => Some(ServerMessage::Chat { message: message.clone(), nonce: None }),
+        _ => None,
     }
 }
 
