@@ -26,7 +26,7 @@ pub(super) async fn poll(journal: &Arc<Journal>, after: Option<u64>, wait: Durat
         changes.mark_unchanged();
         // Looked at before the read: what was closed then has all its events in it.
         let closed = journal.is_closed();
-        match journal.read_after(after, EVENTS_PER_POLL) {
+        match journal.read(after, EVENTS_PER_POLL).await {
             Read::Reset(state) => return reset(journal, state),
             Read::Events(events) if events.is_empty() && !closed => {
                 if tokio::time::timeout_at(deadline, changes.changed()).await.is_err() {
