@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::ws::Utf8Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{Extensions, HeaderMap, StatusCode, Uri, header};
@@ -52,8 +52,10 @@ impl Exchanges {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn find(&self, session: &str) -> Result<RelayHandle, Problem> {
-        self.lock().get(session).cloned().ok_or_else(Problem::exchange_unknown)
+    /// The conversation that a path names.
+    fn find(&self, path: Result<Path<String>, PathRejection>) -> Result<RelayHandle, Problem> {
+        let Path(session) = path.map_err(|_| Problem::exchange_unknown())?;
+        self.lock().get(&session).cloned().ok_or_else(Problem::exchange_unknown)
     }
 }
 
@@ -108,7 +110,7 @@ pub(super) async fn post(
     State(state): State<HttpState>,
     uri: Uri,
     headers: HeaderMap,
-    Path(session): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     query: Result<Query<Numbered>, QueryRejection>,
     body: Result<Json<Vec<Value>>, JsonRejection>,
 ) -> Result<StatusCode, Problem> {
@@ -119,7 +121,7 @@ pub(super) async fn post(
         let detail = format!("the first message is number 1, and a body has at most {MAX_MESSAGES}");
         return Err(Problem::query(detail));
     }
-    let handle = state.exchanges.find(&session)?;
+    let handle = state.exchanges.find(path)?;
     let messages = messages.iter().map(Value::to_string).collect();
     match handle.post(first, messages).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
@@ -171,11 +173,11 @@ struct Close {
 
 pub(super) async fn poll(
     State(state): State<HttpState>,
-    Path(session): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     query: Result<Query<Fetch>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(Fetch { after, wait }) = query.map_err(|rejection| Problem::query(rejection.body_text()))?;
-    let handle = state.exchanges.find(&session)?;
+    let handle = state.exchanges.find(path)?;
     handle.note_alive();
     let wait = wait.map_or(MAX_WAIT, Duration::from_secs).min(MAX_WAIT);
     let answer = match handle.fetch(handle.begin(), after, wait).await {
@@ -197,11 +199,11 @@ pub(super) async fn poll(
 pub(super) async fn stream(
     State(state): State<HttpState>,
     headers: HeaderMap,
-    Path(session): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     query: Result<Query<Fetch>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(Fetch { after, .. }) = query.map_err(|rejection| Problem::query(rejection.body_text()))?;
-    let handle = state.exchanges.find(&session)?;
+    let handle = state.exchanges.find(path)?;
     let last = headers.get(sse::LAST_EVENT_ID).and_then(|id| id.to_str().ok()?.parse().ok());
     let after = last.unwrap_or(after);
     let reader = handle.begin();
@@ -241,10 +243,10 @@ pub(super) async fn leave(
     State(state): State<HttpState>,
     uri: Uri,
     headers: HeaderMap,
-    Path(session): Path<String>,
+    path: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
     check_origin(&state, &uri, &headers)?;
-    state.exchanges.find(&session)?.leave().await;
+    state.exchanges.find(path)?.leave().await;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -40,7 +40,7 @@ pub(in crate::http) fn routes() -> impl Iterator<Item = &'static Route> {
 }
 
 /// A route as it begins: what it is, and what it needs.
-const fn route(method: &'static str, path: &'static str, needs: Needs, summary: &'static str) -> Route {
+const fn at(method: &'static str, path: &'static str, needs: Needs, summary: &'static str) -> Route {
     Route { method, path, summary, needs, query: &[], body: None, answers: &[], problems: &[] }
 }
 

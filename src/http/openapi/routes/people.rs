@@ -20,7 +20,7 @@ pub(super) const ROUTES: &[Route] = &[
         body: body!(MemberLimits),
         answers: &[ok!(200, "What is in force.", MemberLimits)],
         problems: &[(404, &["member/unknown"]), BAD_LIMIT, OVERLOADED],
-        ..route(
+        ..at(
             "put",
             "/api/v1/rooms/{room}/members/{member}/limits",
             Needs::Moderate,
@@ -31,7 +31,7 @@ pub(super) const ROUTES: &[Route] = &[
         body: body!(Grants),
         answers: &[ok!(200, "What is in force.", Grants)],
         problems: &[MEMBER_UNKNOWN, BAD_LIMIT, OVERLOADED],
-        ..route(
+        ..at(
             "put",
             "/api/v1/rooms/{room}/members/{member}/permissions",
             Needs::Moderate,
@@ -42,7 +42,7 @@ pub(super) const ROUTES: &[Route] = &[
         body: body!(GrantsChange),
         answers: &[ok!(200, "What is in force.", Grants)],
         problems: &[MEMBER_UNKNOWN, BAD_LIMIT, OVERLOADED],
-        ..route(
+        ..at(
             "patch",
             "/api/v1/rooms/{room}/members/{member}/permissions",
             Needs::Moderate,
@@ -61,7 +61,7 @@ pub(super) const ROUTES: &[Route] = &[
             (503, &["room/too-many"]),
             OVERLOADED,
         ],
-        ..route(
+        ..at(
             "post",
             "/api/v1/rooms/{room}/moderate",
             Needs::Moderate,
@@ -70,31 +70,31 @@ pub(super) const ROUTES: &[Route] = &[
     },
     Route {
         answers: &[ok!(200, "Oldest first.", BanList)],
-        ..route("get", "/api/v1/rooms/{room}/bans", Needs::Moderate, "Who is banned from a room")
+        ..at("get", "/api/v1/rooms/{room}/bans", Needs::Moderate, "Who is banned from a room")
     },
     Route {
         answers: &[ok!(204, "It is lifted.")],
         problems: &[(404, &["ban/unknown"])],
-        ..route("delete", "/api/v1/rooms/{room}/bans/{ban}", Needs::Moderate, "Lifts a ban")
+        ..at("delete", "/api/v1/rooms/{room}/bans/{ban}", Needs::Moderate, "Lifts a ban")
     },
     Route {
         answers: &[ok!(200, "In the order in which they came.", KnockList)],
-        ..route("get", "/api/v1/rooms/{room}/knocks", Needs::Moderate, "Who waits in the lobby")
+        ..at("get", "/api/v1/rooms/{room}/knocks", Needs::Moderate, "Who waits in the lobby")
     },
     Route {
         answers: &[ok!(200, "Those that can be followed.", Links)],
-        ..route("get", "/api/v1/rooms/{room}/invites", Needs::Moderate, "The invitations to a room")
+        ..at("get", "/api/v1/rooms/{room}/invites", Needs::Moderate, "The invitations to a room")
     },
     Route {
         body: body!(InviteWish),
         answers: &[ok!(201, "The invitation and its link.", Link)],
         problems: &[NO_KEY, (422, &["invite/bad"]), (503, &["invite/too-many", "server/overloaded"])],
-        ..route("post", "/api/v1/rooms/{room}/invites", Needs::Moderate, "Invites to a room")
+        ..at("post", "/api/v1/rooms/{room}/invites", Needs::Moderate, "Invites to a room")
     },
     Route {
         answers: &[ok!(204, "It is revoked.")],
         problems: &[(404, &["invite/unknown"])],
-        ..route("delete", "/api/v1/rooms/{room}/invites/{code}", Needs::Moderate, "Revokes an invitation")
+        ..at("delete", "/api/v1/rooms/{room}/invites/{code}", Needs::Moderate, "Revokes an invitation")
     },
     Route {
         body: body!(Guest),
@@ -107,33 +107,33 @@ pub(super) const ROUTES: &[Route] = &[
             (429, &["hello/rate"]),
             (503, &["server/overloaded"]),
         ],
-        ..route("post", "/api/v1/invites/{code}", Needs::Nothing, "Exchanges an invitation for a token")
+        ..at("post", "/api/v1/invites/{code}", Needs::Nothing, "Exchanges an invitation for a token")
     },
     Route {
         answers: &[ok!(200, "A ticket for what the token allows.", Ticket)],
         problems: &[(503, &["server/overloaded"])],
-        ..route("post", "/api/v1/tickets", Needs::Token, "A ticket that opens one event stream within a minute")
+        ..at("post", "/api/v1/tickets", Needs::Token, "A ticket that opens one event stream within a minute")
     },
     Route {
         body: body!(NewCall),
         answers: &[ok!(201, "It rings.", Call)],
         problems: &[(422, &["call/bad"]), (429, &["call/too-many"])],
-        ..route("post", "/api/v1/calls", Needs::All, "Calls somebody")
+        ..at("post", "/api/v1/calls", Needs::All, "Calls somebody")
     },
     Route {
         answers: &[ok!(200, "The call.", Call)],
         problems: &[(404, &["call/unknown"])],
-        ..route("get", "/api/v1/calls/{call}", Needs::All, "A call while it rings")
+        ..at("get", "/api/v1/calls/{call}", Needs::All, "A call while it rings")
     },
     Route {
         body: body!(CallDecision),
         answers: &[ok!(200, "The call, which has ended with that.", Call)],
         problems: &[(403, &["call/forbidden"]), (404, &["call/unknown"]), (422, &["call/bad"])],
-        ..route("post", "/api/v1/calls/{call}/answer", Needs::All, "Accepts, declines or cancels a call")
+        ..at("post", "/api/v1/calls/{call}/answer", Needs::All, "Accepts, declines or cancels a call")
     },
     Route {
         answers: &[Answer { status: 200, about: "`CallEvent`s.", media: &[(STREAM, TEXT)] }],
         problems: &[(404, &["call/unknown"]), (422, &["call/bad"]), (503, &["server/overloaded", "server/stopping"])],
-        ..route("get", "/api/v1/users/{identity}/events", Needs::Person, "What rings for a person, as a stream")
+        ..at("get", "/api/v1/users/{identity}/events", Needs::Person, "What rings for a person, as a stream")
     },
 ];

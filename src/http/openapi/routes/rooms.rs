@@ -32,39 +32,39 @@ pub(super) const ROUTES: &[Route] = &[
             media: &[(STREAM, TEXT), (JSON, |schemas| schemas.subschema_for::<ServerEventPage>())],
         }],
         problems: &[(400, &["http/query", "room/bad-id"]), (503, &["server/overloaded", "server/stopping"])],
-        ..route("get", "/api/v1/events", Needs::All, "The events of all rooms, as a stream or as a long poll")
+        ..at("get", "/api/v1/events", Needs::All, "The events of all rooms, as a stream or as a long poll")
     },
     Route {
         answers: &[ok!(200, "All of them, ordered by id.", RoomList)],
-        ..route("get", "/api/v1/rooms", Needs::List, "The open rooms")
+        ..at("get", "/api/v1/rooms", Needs::List, "The open rooms")
     },
     Route {
         body: body!(NewRoom),
         answers: &[ok!(201, "Its settings.", RoomSettings)],
         problems: &[(409, &["room/exists"]), BAD_SETTINGS, NO_PLACE],
-        ..route("post", "/api/v1/rooms", Needs::Create, "Sets a room up that is neither set up nor open")
+        ..at("post", "/api/v1/rooms", Needs::Create, "Sets a room up that is neither set up nor open")
     },
     Route {
         answers: &[ok!(200, "The room.", RoomState)],
         problems: &[ROOM_UNKNOWN],
-        ..route("get", "/api/v1/rooms/{room}", Needs::Read, "One room's state")
+        ..at("get", "/api/v1/rooms/{room}", Needs::Read, "One room's state")
     },
     Route {
         query: &[IF_MATCH],
         answers: &[ok!(204, "It is gone.")],
         problems: &[BAD_MATCH, ROOM_UNKNOWN, CHANGED],
-        ..route("delete", "/api/v1/rooms/{room}", Needs::Moderate, "Forgets a room's settings and bans, and ends it")
+        ..at("delete", "/api/v1/rooms/{room}", Needs::Moderate, "Forgets a room's settings and bans, and ends it")
     },
     Route {
         answers: &[ok!(200, "Its settings, with their version as `etag`.", RoomSettings)],
-        ..route("get", "/api/v1/rooms/{room}/settings", Needs::Moderate, "How a room is set up, open or not")
+        ..at("get", "/api/v1/rooms/{room}/settings", Needs::Moderate, "How a room is set up, open or not")
     },
     Route {
         query: &[IF_MATCH],
         body: body!(SettingsChange),
         answers: &[ok!(200, "What is in force.", RoomSettings)],
         problems: &[BAD_MATCH, CHANGED, BAD_SETTINGS, NO_PLACE],
-        ..route(
+        ..at(
             "put",
             "/api/v1/rooms/{room}/settings",
             Needs::Moderate,
@@ -76,7 +76,7 @@ pub(super) const ROUTES: &[Route] = &[
         body: body!(SettingsChange),
         answers: &[ok!(200, "What is in force.", RoomSettings)],
         problems: &[BAD_MATCH, CHANGED, BAD_SETTINGS, NO_PLACE],
-        ..route(
+        ..at(
             "patch",
             "/api/v1/rooms/{room}/settings",
             Needs::Moderate,
@@ -94,17 +94,17 @@ pub(super) const ROUTES: &[Route] = &[
             ok!(204, "The room is over, and the reader of the stream has everything."),
         ],
         problems: &[(400, &["http/query"]), ROOM_UNKNOWN, (503, &["server/overloaded"])],
-        ..route("get", "/api/v1/rooms/{room}/events", Needs::Read, "A room's events, as a stream or as a long poll")
+        ..at("get", "/api/v1/rooms/{room}/events", Needs::Read, "A room's events, as a stream or as a long poll")
     },
     Route {
         query: &[query("after", "The `next` of the page before."), query("limit", "People on a page, 1 to 500.")],
         answers: &[ok!(200, "A page.", RosterPage)],
         problems: &[(400, &["http/query"]), ROOM_UNKNOWN],
-        ..route("get", "/api/v1/rooms/{room}/members", Needs::Read, "Everybody in a room, page by page")
+        ..at("get", "/api/v1/rooms/{room}/members", Needs::Read, "Everybody in a room, page by page")
     },
     Route {
         answers: &[ok!(200, "The figures of this moment.", RoomStats)],
         problems: &[ROOM_UNKNOWN, OVERLOADED],
-        ..route("get", "/api/v1/rooms/{room}/stats", Needs::Read, "How the media of a room's members does")
+        ..at("get", "/api/v1/rooms/{room}/stats", Needs::Read, "How the media of a room's members does")
     },
 ];
