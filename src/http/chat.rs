@@ -8,6 +8,7 @@ use axum::extract::{Path, Query, State};
 use roundtable_protocol::ErrorCode;
 use roundtable_protocol::chat::{ChatPage, ChatPlace};
 use roundtable_protocol::limit::{CHAT_HISTORY, MAX_CHAT_PAGE};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::HttpState;
@@ -25,7 +26,7 @@ pub(super) struct Wish {
 }
 
 /// How much chat of a room is kept. A figure of 0 keeps nothing beyond the life of the room.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ChatRetention {
     /// Messages.

@@ -1,6 +1,7 @@
 //! Rooms: which there are, how they are set up, what is in them, and what happens.
 
 use roundtable_protocol::RoomState;
+use roundtable_protocol::chat::ChatPage;
 use roundtable_protocol::feed::{EventPage, ServerEventPage};
 use roundtable_protocol::roster::RosterPage;
 use roundtable_protocol::settings::{RoomSettings, SettingsChange};
@@ -8,6 +9,7 @@ use roundtable_protocol::stats::RoomStats;
 
 use super::*;
 use crate::http::api::RoomList;
+use crate::http::chat::ChatRetention;
 use crate::http::settings::NewRoom;
 
 const IF_MATCH: Parameter =
@@ -106,5 +108,20 @@ pub(super) const ROUTES: &[Route] = &[
         answers: &[ok!(200, "The figures of this moment.", RoomStats)],
         problems: &[ROOM_UNKNOWN, OVERLOADED],
         ..at("get", "/api/v1/rooms/{room}/stats", Needs::Read, "How the media of a room's members does")
+    },
+    Route {
+        query: &[
+            query("before", "The `before` of the page that follows; the last page without."),
+            query("limit", "How many messages at most: 1 to 100; otherwise 50."),
+        ],
+        answers: &[ok!(200, "Messages, the oldest first.", ChatPage)],
+        problems: &[(400, &["http/query"]), ROOM_UNKNOWN],
+        ..at("get", "/api/v1/rooms/{room}/chat", Needs::Read, "What was written in a room, page by page backwards")
+    },
+    Route {
+        body: body!(Option<ChatRetention>),
+        answers: &[ok!(200, "What is in force.", Option<ChatRetention>)],
+        problems: &[(409, &["chat/not-kept"])],
+        ..at("put", "/api/v1/rooms/{room}/chat/retention", Needs::Moderate, "Says how much chat of a room is kept")
     },
 ];
