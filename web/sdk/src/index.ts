@@ -32,6 +32,7 @@ export {
   type NetworkChange,
   type Platform,
   type SocketLike,
+  type StreamLike,
 } from "./platform.ts";
 export type {
   ChatMessage,
@@ -50,5 +51,6 @@ export { Backoff, type ReconnectPolicy } from "./reconnect.ts";
 export { RemoteParticipant, RemoteTrackPublication } from "./remote.ts";
 export { Room, type RoomOptions, type RoomPhase, signalUrl } from "./room.ts";
 export { RoomEvent, type RoomEvents } from "./room_events.ts";
+export type { Transport } from "./signal/transports.ts";
 export type { ConnectionStats, ReceivedStats, SentStats } from "./stats.ts";
 export type { ViewWish } from "./views.ts";

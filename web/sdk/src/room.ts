@@ -27,6 +27,7 @@ import type { RemoteParticipant, RemoteTrackPublication } from "./remote.ts";
 import type { RoomEvents } from "./room_events.ts";
 import { Roster, type RosterChange } from "./roster.ts";
 import { Session } from "./session.ts";
+import type { Transport } from "./signal/transports.ts";
 import { type ConnectionStats, collectStats } from "./stats.ts";
 import { Subscriptions } from "./subscription.ts";
 import { SAY_AGAIN_MS, Views, type ViewWish } from "./views.ts";
@@ -118,6 +119,14 @@ export class Room extends Emitter<RoomEvents> {
 
   get phase(): RoomPhase {
     return this.#phase;
+  }
+
+  /**
+   * What carries the signalling: a WebSocket, or requests with (`sse`) or without (`poll`) a stream of events where none gets
+   * through. Null before anything did.
+   */
+  get transport(): Transport | null {
+    return this.#session?.transport ?? null;
   }
 
   get remoteParticipants(): ReadonlyMap<MemberId, RemoteParticipant> {

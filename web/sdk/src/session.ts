@@ -17,6 +17,7 @@ import type {
   Welcome,
 } from "./protocol.ts";
 import type { LocalTrackPublication } from "./publication.ts";
+import { type Transport, Transports } from "./signal/transports.ts";
 import { Signal } from "./signal.ts";
 import { Unconfirmed } from "./unconfirmed.ts";
 
@@ -78,6 +79,7 @@ export class Session {
   readonly #nextId: () => number;
   readonly #options: SessionOptions;
   readonly #handlers: SessionHandlers;
+  readonly #transports: Transports;
   readonly #unconfirmed = new Unconfirmed();
   /** Nonces of chat messages that went by the socket and are not acknowledged. */
   readonly #chatBySocket = new Set<number>();
@@ -95,6 +97,7 @@ export class Session {
 
   constructor(platform: Platform, nextId: () => number, options: SessionOptions, handlers: SessionHandlers) {
     this.#platform = platform;
+    this.#transports = new Transports(platform);
     this.#nextId = nextId;
     this.#options = options;
     this.#handlers = handlers;
@@ -105,10 +108,15 @@ export class Session {
     return this.#media?.connection ?? null;
   }
 
+  /** What carries the signalling, or did last; null before anything did. */
+  get transport(): Transport | null {
+    return this.#transports.current;
+  }
+
   /** Opens a socket and enters the room with it, as the same member if the server still knows it. */
   open(): void {
     this.#dropSocket();
-    const signal = new Signal(this.#platform, this.#nextId);
+    const signal = new Signal(this.#platform, this.#nextId, (url) => this.#transports.open(url));
     this.#signal = signal;
     signal.on("message", (message) => {
       if (this.#signal === signal) this.#handleSignal(message);

@@ -1,4 +1,4 @@
-// One WebSocket to the server: hello and welcome, offers and answers, pings, and the end with its code.
+// One connection to the server: hello and welcome, offers and answers, pings, and the end with its code.
 import { Emitter } from "./emitter.ts";
 import { RoundtableError, type RoundtableErrorCode } from "./errors.ts";
 import type { Platform, SocketLike, TimerHandle } from "./platform.ts";
@@ -14,7 +14,7 @@ import {
 export const PING_INTERVAL_MS = 10_000;
 /** A socket on which nothing came for this long is dead. */
 export const SILENCE_MS = 25_000;
-/** From opening the socket to `welcome` or `resumed`. */
+/** Until the socket is open, and from then to `welcome` or `resumed`. */
 export const WELCOME_TIMEOUT_MS = 10_000;
 /** From an offer to its answer. */
 export const ANSWER_TIMEOUT_MS = 10_000;
@@ -62,6 +62,7 @@ interface SignalEvents {
 export class Signal extends Emitter<SignalEvents> {
   readonly #platform: Platform;
   readonly #nextId: () => number;
+  readonly #openSocket: (url: string) => SocketLike;
   readonly #answers = new Map<number, Pending<Answer>>();
   readonly #stats = new Map<number, Pending<MemberStats>>();
   #socket: SocketLike | null = null;
@@ -72,9 +73,17 @@ export class Signal extends Emitter<SignalEvents> {
   #farewell: RoundtableError | null = null;
   #closed = false;
 
-  /** `nextId` gives numbers for offers, chat and pings alike, so that an error's id is never ambiguous. */
-  constructor(platform: Platform, nextId: () => number) {
+  /**
+   * `nextId` gives numbers for offers, chat and pings alike, so that an error's id is never ambiguous. `openSocket` may open
+   * something else than a WebSocket.
+   */
+  constructor(
+    platform: Platform,
+    nextId: () => number,
+    openSocket: (url: string) => SocketLike = (url) => platform.openSocket(url),
+  ) {
     super();
+    this.#openSocket = openSocket;
     this.#platform = platform;
     this.#nextId = nextId;
   }
@@ -83,19 +92,19 @@ export class Signal extends Emitter<SignalEvents> {
   open(url: string, hello: Hello): void {
     let socket: SocketLike;
     try {
-      socket = this.#platform.openSocket(url);
+      socket = this.#openSocket(url);
     } catch (error) {
       queueMicrotask(() => this.#end(new RoundtableError("sdk/socket", String(error))));
       return;
     }
     this.#socket = socket;
-    socket.onopen = () => this.send({ type: "hello", version: PROTOCOL_VERSION, ...hello });
+    socket.onopen = () => {
+      this.#awaitWelcome();
+      this.send({ type: "hello", version: PROTOCOL_VERSION, ...hello });
+    };
     socket.onmessage = (event) => this.#handleText(event.data);
     socket.onclose = (event) => this.#end(this.#reasonOf(event));
-    this.#timer = this.#platform.clock.set(
-      () => this.#end(new RoundtableError("sdk/timeout", "The server did not answer in time.")),
-      WELCOME_TIMEOUT_MS,
-    );
+    this.#awaitWelcome();
   }
 
   /** Sends a message; false when the socket is not open. */
@@ -153,6 +162,15 @@ export class Signal extends Emitter<SignalEvents> {
     this.#shut(
       new RoundtableError("sdk/closed", "The connection was closed."),
       leave ? 1000 : CLOSE_TO_RETURN,
+    );
+  }
+
+  #awaitWelcome(): void {
+    const { clock } = this.#platform;
+    clock.clear(this.#timer);
+    this.#timer = clock.set(
+      () => this.#end(new RoundtableError("sdk/timeout", "The server did not answer in time.")),
+      WELCOME_TIMEOUT_MS,
     );
   }
 
