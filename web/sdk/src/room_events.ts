@@ -1,7 +1,16 @@
 // What a room tells.
 import type { DataMessage } from "./data/hub.ts";
 import type { RoundtableError, RoundtableErrorCode } from "./errors.ts";
-import type { ChatMessage, MemberId } from "./protocol.ts";
+import type {
+  ChatMessage,
+  Grants,
+  Knock,
+  MemberId,
+  Role,
+  RoomId,
+  RoomSettings,
+  TrackSource,
+} from "./protocol.ts";
 import type { RemoteParticipant, RemoteTrackPublication } from "./remote.ts";
 
 /** What a room tells; see `Room.on`. */
@@ -43,6 +52,22 @@ export interface RoomEvents {
   data: [DataMessage];
   /** Own tracks changed. */
   localTracksChanged: [];
+  /** Own tracks that one may not publish any more: their devices are stopped. */
+  publishingEnded: [sources: readonly TrackSource[]];
+  /** What one may do changed; see `Room.grants`. */
+  grantsChanged: [Grants];
+  /** Somebody has another role now, perhaps oneself. */
+  roleChanged: [MemberId, Role];
+  /** For moderators: somebody asks to be let in; see `Room.knocks`. */
+  knock: [Knock];
+  /** Somebody does not wait any more. */
+  knockEnded: [Knock];
+  /** The room is set up otherwise; see `Room.settings`. */
+  roomUpdated: [RoomSettings];
+  /** A moderator, or without `from` the server's operator, says something that is no part of the chat. */
+  notice: [notice: { readonly from?: MemberId; readonly text: string }];
+  /** A moderator sends one to another room, which is entered by itself: `reconnected` follows. */
+  moved: [room: RoomId];
   /** The server refused something that no call waits for. */
   warning: [RoundtableError];
 }
@@ -70,5 +95,13 @@ export const RoomEvent = {
   ChatChanged: "chatChanged",
   Data: "data",
   LocalTracksChanged: "localTracksChanged",
+  PublishingEnded: "publishingEnded",
+  GrantsChanged: "grantsChanged",
+  RoleChanged: "roleChanged",
+  Knock: "knock",
+  KnockEnded: "knockEnded",
+  RoomUpdated: "roomUpdated",
+  Notice: "notice",
+  Moved: "moved",
   Warning: "warning",
 } as const satisfies Record<string, keyof RoomEvents>;

@@ -11,13 +11,16 @@ import type {
   DataStamp,
   Grants,
   MemberStats,
+  ModerationAction,
+  ModerationOutcome,
   Resumed,
   ResumeTicket,
   ServerMessage,
+  TrackId,
   Welcome,
 } from "./protocol.ts";
 import type { LocalTrackPublication } from "./publication.ts";
-import { type Transport, Transports } from "./signal/transports.ts";
+import type { Transports } from "./signal/transports.ts";
 import { Signal } from "./signal.ts";
 import { Unconfirmed } from "./unconfirmed.ts";
 
@@ -55,6 +58,8 @@ export interface SessionOptions {
   readonly token: string | undefined;
   readonly configuration: RTCConfiguration;
   readonly maxSeats: number;
+  /** What is known of the network. */
+  readonly transports: Transports;
   /** The own tracks of now. */
   readonly publications: () => Iterable<LocalTrackPublication>;
 }
@@ -79,7 +84,6 @@ export class Session {
   readonly #nextId: () => number;
   readonly #options: SessionOptions;
   readonly #handlers: SessionHandlers;
-  readonly #transports: Transports;
   readonly #unconfirmed = new Unconfirmed();
   /** Nonces of chat messages that went by the socket and are not acknowledged. */
   readonly #chatBySocket = new Set<number>();
@@ -97,7 +101,6 @@ export class Session {
 
   constructor(platform: Platform, nextId: () => number, options: SessionOptions, handlers: SessionHandlers) {
     this.#platform = platform;
-    this.#transports = new Transports(platform);
     this.#nextId = nextId;
     this.#options = options;
     this.#handlers = handlers;
@@ -108,15 +111,10 @@ export class Session {
     return this.#media?.connection ?? null;
   }
 
-  /** What carries the signalling, or did last; null before anything did. */
-  get transport(): Transport | null {
-    return this.#transports.current;
-  }
-
   /** Opens a socket and enters the room with it, as the same member if the server still knows it. */
   open(): void {
     this.#dropSocket();
-    const signal = new Signal(this.#platform, this.#nextId, (url) => this.#transports.open(url));
+    const signal = new Signal(this.#platform, this.#nextId, (url) => this.#options.transports.open(url));
     this.#signal = signal;
     signal.on("message", (message) => {
       if (this.#signal === signal) this.#handleSignal(message);
@@ -168,7 +166,7 @@ export class Session {
 
   /** Publishes a track. One that a broken connection catches is published by the next. */
   async publish(publication: LocalTrackPublication): Promise<void> {
-    if (this.#membership !== null && !mayPublish(this.#membership.grants, publication)) {
+    if (!this.mayPublish(publication)) {
       throw new RoundtableError("track/forbidden", "You may not publish this in this room.");
     }
     const media = this.#media;
@@ -183,6 +181,29 @@ export class Session {
   async unpublish(publication: LocalTrackPublication): Promise<void> {
     if (publication.id !== null) this.#unpublish(publication.id);
     await this.#media?.unpublish(publication);
+  }
+
+  /** Stops sending a track that the server ended; later offers leave it out. */
+  async drop(publication: LocalTrackPublication): Promise<void> {
+    await this.#media?.unpublish(publication);
+  }
+
+  /** Whether one may publish this; true while it is not known. */
+  mayPublish(publication: LocalTrackPublication): boolean {
+    return this.#membership === null || mayPublish(this.#membership.grants, publication);
+  }
+
+  /** Tracks that were unmuted although a moderator holds them: what was said is taken back. */
+  takeBackUnmutes(): TrackId[] {
+    const tracks = this.#unconfirmed.unmuted();
+    for (const track of tracks) this.#unconfirmed.forget(track);
+    return tracks;
+  }
+
+  /** Moderates. */
+  moderate(action: ModerationAction): Promise<ModerationOutcome> {
+    const closed = new RoundtableError("sdk/closed", "The room is not connected.");
+    return (this.#isEntered ? this.#signal?.moderate(action) : undefined) ?? Promise.reject(closed);
   }
 
   /** Tells the server whether a track is muted; before it has an id, the answer's arrival does. */
@@ -357,6 +378,9 @@ export class Session {
         this.#handleData(stamp, fromBase64(payload), lossy === true);
         return;
       }
+      case "grants":
+        if (this.#membership !== null) this.#membership.grants = message.grants;
+        break;
       case "growSeats":
         this.#media?.handleGrowth(message.seats);
         break;
