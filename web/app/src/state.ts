@@ -15,6 +15,7 @@ import {
 import { locate, readOptions, roomLink } from "./address.ts";
 import { chosenDevices, handOver, openTracks } from "./devices.ts";
 import { tokenFor } from "./entry.ts";
+import { followModeration, notice } from "./moderation.ts";
 import { deviceProblem, roomProblem, text } from "./text.ts";
 
 /** Something seen: own tracks have no publication to wait for. */
@@ -31,6 +32,8 @@ export interface Person {
   readonly name: string;
   readonly isSelf: boolean;
   readonly muted: boolean;
+  /** The track of another's microphone. */
+  readonly microphone: string | null;
   readonly camera: Picture | null;
   readonly screen: Picture | null;
   readonly sounds: readonly RemoteTrackPublication[];
@@ -105,6 +108,7 @@ export async function join(): Promise<void> {
   const entering = new Room(options.relay ? { configuration: { iceTransportPolicy: "relay" } } : {});
   room = entering;
   follow(entering);
+  followModeration(entering);
   expose(entering);
   try {
     const local = entering.localParticipant;
@@ -118,11 +122,18 @@ export async function join(): Promise<void> {
     if (!isRoomGiven) history.replaceState(null, "", `${link.value}${location.search}`);
     view.value = "call";
   } catch (error) {
-    problem.value = roomProblem(toRoundtableError(error, "sdk/socket").code);
+    const { code } = toRoundtableError(error, "sdk/socket");
+    // Whoever stopped waiting knows why.
+    problem.value = code === "sdk/closed" ? "" : roomProblem(code);
   } finally {
     joining.value = false;
     knocking.value = false;
   }
+}
+
+/** Waits no longer to be let in. */
+export function stopWaiting(): void {
+  room?.disconnect({ keepDevices: true });
 }
 
 /** Leaves for good. */
@@ -289,6 +300,14 @@ function follow(joined: Room): void {
   joined.on("waiting", () => {
     knocking.value = true;
   });
+  joined.on("publishingEnded", () => {
+    notice.value = text.publishingEnded;
+  });
+  joined.on("moved", (to) => {
+    roomId.value = to;
+    history.replaceState(null, "", link.value);
+    notice.value = text.moved(to);
+  });
   let lostAt: number | null = null;
   const welcomed = () => {
     if (joined.localParticipant.id !== null) ownMembers.add(joined.localParticipant.id);
@@ -345,6 +364,7 @@ function snapshot(joined: Room): Person[] {
     name: local.name,
     isSelf: true,
     muted: !local.isMicrophoneEnabled,
+    microphone: null,
     camera: own("camera"),
     screen: own("screen"),
     sounds: [],
@@ -364,6 +384,7 @@ function snapshot(joined: Room): Person[] {
       name: participant.name,
       isSelf: false,
       muted: participant.publication("microphone")?.muted ?? true,
+      microphone: participant.publication("microphone")?.id ?? null,
       camera: seen("camera"),
       screen: seen("screen"),
       sounds: heard,

@@ -461,7 +461,9 @@ export class Room extends Emitter<RoomEvents> {
     }
     if (event.type !== "muted" || event.member !== local.id) return;
     if (!event.muted) local.handleUnmuted(event.track);
-    else if (event.code !== undefined) local.handleMuted(event.track, event.code === "track/muted-by-host");
+    // Without a code it is the echo of an own word that was taken back since, or a moderator's request.
+    else if (event.code !== undefined || this.#session?.isUnderWay(event.track) === false)
+      local.handleMuted(event.track, event.code === "track/muted-by-host");
   }
 
   /** What one may not publish any more is not sent, and its light goes out. */

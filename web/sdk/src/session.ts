@@ -193,6 +193,11 @@ export class Session {
     return this.#membership === null || mayPublish(this.#membership.grants, publication);
   }
 
+  /** Whether the room does not know yet what was last said of an own track. */
+  isUnderWay(track: TrackId): boolean {
+    return this.#unconfirmed.has(track);
+  }
+
   /** Tracks that were unmuted although a moderator holds them: what was said is taken back. */
   takeBackUnmutes(): TrackId[] {
     const tracks = this.#unconfirmed.unmuted();

@@ -22,6 +22,11 @@ export class Unconfirmed {
     return [...this.#words].flatMap(([track, word]) => (word.type === "mute" && !word.muted ? [track] : []));
   }
 
+  /** Whether the room does not know yet what was said of a track. */
+  has(track: TrackId): boolean {
+    return this.#words.has(track);
+  }
+
   /** Takes back what was said of a track. */
   forget(track: TrackId): void {
     this.#words.delete(track);

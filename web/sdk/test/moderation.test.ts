@@ -95,6 +95,23 @@ describe("moderation", () => {
     expect(local.isMicrophoneEnabled).toBe(true);
   });
 
+  test("a moderator's request mutes, and the echo of what one took back does not", async () => {
+    const { platform, room } = await setUp();
+    const local = room.localParticipant;
+    const muted = (seq: number, muted: boolean) =>
+      platform.socket.receive(event(seq, { type: "muted", track: "t0", member: "me", muted }));
+    await local.setMicrophoneEnabled(false);
+    await local.setMicrophoneEnabled(true);
+    muted(1, true);
+    expect(local.isMicrophoneEnabled).toBe(true);
+    muted(2, false);
+    expect(local.isMicrophoneEnabled).toBe(true);
+    muted(3, true);
+    expect(local.isMicrophoneEnabled).toBe(false);
+    await local.setMicrophoneEnabled(true);
+    expect(local.isMicrophoneEnabled).toBe(true);
+  });
+
   test("an unmute that the server refuses is taken back", async () => {
     const { platform, room, microphone } = await setUp();
     await room.localParticipant.setMicrophoneEnabled(false);
