@@ -70,3 +70,45 @@ fn a_server_that_is_not_there_is_a_fault_and_a_wrong_word_a_usage_error() {
     let (code, said) = bench(&["fan-out", "--subscribers", "0"]);
     assert_eq!(code, Some(2), "{said}");
 }
+
+/// Twenty connections over one transport, both readings; whether the figures count depends on the machine, but not what came.
+fn events(transport: &str, further: &[&str]) -> Vec<Value> {
+    let short = ["--connections", "20", "--rate", "40", "--seconds", "1", "--warmup", "1", "--json"];
+    let document = document(&[&["events", "--transport", transport][..], &short, further].concat());
+    let runs = document["runs"].as_array().unwrap().clone();
+    assert_eq!(runs.len(), 2);
+    for (run, (reading, delivered)) in runs.iter().zip([("broadcast", 800), ("single", 40)]) {
+        assert_eq!((&run["reading"], &run["delivered"]), (&reading.into(), &delivered.into()), "{run}");
+        for wrong in ["lost", "doubled", "astray", "beside", "refusals", "ended"] {
+            assert_eq!(run[wrong], 0, "{wrong}: {run}");
+        }
+        assert_eq!(run["latencyMs"]["count"], delivered, "{run}");
+        assert!(run["serverCpuSeconds"].as_f64() > Some(0.0) && run["memory"]["kibPerMember"].is_f64(), "{run}");
+    }
+    runs
+}
+
+#[test]
+fn every_message_comes_once_over_websockets() {
+    assert_eq!(events("websocket", &[])[0]["rooms"], 1);
+}
+
+#[test]
+fn every_message_comes_once_over_event_streams() {
+    assert_eq!(events("sse", &[])[1]["rooms"], 20, "each reader has a room of its own, or it would get them all");
+}
+
+#[test]
+fn every_message_comes_once_over_data_channels() {
+    events("data", &[]);
+}
+
+#[test]
+fn a_reader_that_stalls_is_told_apart_from_the_others() {
+    let short = ["--connections", "5", "--rate", "20", "--seconds", "1", "--warmup", "0", "--stalled", "1", "--json"];
+    let document = document(&[&["events", "--transport", "sse", "--reading", "broadcast"][..], &short].concat());
+    let run = &document["runs"][0];
+    assert_eq!((&run["lost"], &run["delivered"]), (&0.into(), &160.into()), "two windows of twenty to four: {run}");
+    assert_eq!((&run["stalled"]["count"], &run["stalled"]["latencyMs"]["count"]), (&1.into(), &80.into()), "{run}");
+    assert!(run["stalled"]["p99ChangePercent"].is_f64(), "{run}");
+}

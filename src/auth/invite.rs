@@ -1,14 +1,16 @@
 //! Invitations: short codes that are exchanged for a token, as often and for as long as their maker said.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use roundtable_protocol::name::check_name;
 use roundtable_protocol::{ErrorCode, Role, RoomId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CODE_BYTES, code};
+use crate::store::{Store, StoreError, forget};
 
 /// Invitations at once. One more takes the place of those that are over; if there is none, it is refused.
 pub const MAX_INVITES: usize = 10_000;
@@ -20,7 +22,7 @@ const INVITE_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 pub const MAX_INVITE_USES: u32 = 1_000_000;
 
 /// One invitation, as it is listed and kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Invite {
     /// The code.
@@ -44,7 +46,7 @@ pub struct Invite {
 }
 
 /// What an invitation is to be.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InviteWish {
     /// What whoever comes by it may do.
@@ -124,12 +126,38 @@ impl Invite {
     }
 }
 
-/// All invitations of a server, at most [`MAX_INVITES`]. They are in memory: [`Invites::snapshot`] and
-/// [`Invites::restore`] are for whoever keeps them longer.
+/// The kind of the store's records that invitations are.
+const KIND: &str = "invite";
+
+/// All invitations of a server, at most [`MAX_INVITES`]. They are in memory, and in a store if [`Invites::keep_in`] was
+/// called; [`Invites::snapshot`] and [`Invites::restore`] are for whoever keeps them elsewhere.
 #[derive(Debug, Default)]
-pub struct Invites(Mutex<HashMap<String, Invite>>);
+pub struct Invites {
+    invites: Mutex<HashMap<String, Invite>>,
+    store: OnceLock<Store>,
+}
 
 impl Invites {
+    /// Takes those that a store has, and keeps all in it from now on.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn keep_in(&self, store: &Store) -> Result<(), StoreError> {
+        let kept = store.records(KIND)?;
+        self.restore(kept.into_iter().filter_map(|record| serde_json::from_str(&record.value).ok()));
+        // A second store is none: this is called once.
+        let _ = self.store.set(store.clone());
+        Ok(())
+    }
+
+    /// What the store does not take is counted there, and forgotten when the process ends.
+    fn keep(&self, invite: &Invite) {
+        if let (Some(store), Ok(json)) = (self.store.get(), serde_json::to_string(invite)) {
+            let expires = invite.expires_at.saturating_mul(1_000);
+            let _ = store.put_record(KIND, &invite.code, json, Some(expires), forget());
+        }
+    }
+
     /// Makes an invitation at the time `now` since 1970 UTC.
     ///
     /// # Errors
@@ -165,6 +193,7 @@ impl Invites {
             revoked: false,
         };
         invites.insert(invite.code.clone(), invite.clone());
+        self.keep(&invite);
         Ok(invite)
     }
 
@@ -177,6 +206,7 @@ impl Invites {
         let invite = invites.get_mut(code).ok_or(InviteError::Unknown)?;
         invite.check(now)?;
         invite.uses = invite.uses.saturating_add(1);
+        self.keep(invite);
         Ok(invite.clone())
     }
 
@@ -188,6 +218,7 @@ impl Invites {
         let mut invites = self.lock();
         let invite = invites.get_mut(code).filter(|invite| invite.room == *room).ok_or(InviteError::Unknown)?;
         invite.revoked = true;
+        self.keep(invite);
         Ok(())
     }
 
@@ -218,7 +249,7 @@ impl Invites {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Invite>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.invites.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

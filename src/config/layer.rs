@@ -199,6 +199,12 @@ pub struct Settings {
     /// Directory for what is to outlive the process: chat, events, and who is in which room; without it all of that is lost when the server ends
     #[arg(long, env = "ROUNDTABLE_DATA_DIR", value_name = "DIR", help_heading = "Rooms")]
     pub data_dir: Option<PathBuf>,
+    /// For how long chat is kept in the data directory; 0s for no longer than the room is open
+    #[arg(long, env = "ROUNDTABLE_CHAT_RETENTION", value_name = "DURATION", help_heading = "Rooms")]
+    pub chat_retention: Option<HumanDuration>,
+    /// Chat messages of a room that are kept in the data directory; 0 for none once the room is closed
+    #[arg(long, env = "ROUNDTABLE_CHAT_KEEP", value_name = "NUMBER", help_heading = "Rooms")]
+    pub chat_keep: Option<u64>,
     /// How often one address may enter, a second; a burst of four times as many is let through; 0 for no limit. This machine is not limited
     #[arg(long, env = "ROUNDTABLE_MAX_JOINS_PER_IP", value_name = "NUMBER", help_heading = "Limits")]
     pub max_joins_per_ip: Option<u32>,

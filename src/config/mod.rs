@@ -155,6 +155,10 @@ pub struct RoomsConfig {
     pub resume_within: Duration,
     /// Where that is kept which is to outlive the process; nothing does without it.
     pub data_dir: Option<PathBuf>,
+    /// For how long chat is kept there; zero for no longer than the room is open.
+    pub chat_retention: Duration,
+    /// Chat messages of a room that are kept there; 0 for none once the room is closed.
+    pub chat_keep: u64,
     /// How long those who are in a room may stay when the server is told to end, at most [`MAX_DRAIN_TIMEOUT`].
     pub drain_timeout: Duration,
 }
@@ -164,6 +168,8 @@ impl Default for RoomsConfig {
         Self {
             resume_within: settings::DEFAULT_RESUME_WITHIN,
             data_dir: None,
+            chat_retention: settings::DEFAULT_CHAT_RETENTION,
+            chat_keep: settings::DEFAULT_CHAT_KEEP,
             drain_timeout: settings::DEFAULT_DRAIN_TIMEOUT,
         }
     }
@@ -467,7 +473,14 @@ impl Check<'_> {
         let drain = self.settings.drain_timeout.unwrap_or(HumanDuration(settings::DEFAULT_DRAIN_TIMEOUT));
         let drain =
             self.within("drain-timeout", drain, HumanDuration(Duration::ZERO)..=HumanDuration(MAX_DRAIN_TIMEOUT))?;
-        Ok(RoomsConfig { resume_within: within.0, data_dir: self.settings.data_dir.clone(), drain_timeout: drain.0 })
+        let default = RoomsConfig::default();
+        Ok(RoomsConfig {
+            resume_within: within.0,
+            data_dir: self.settings.data_dir.clone(),
+            chat_retention: self.settings.chat_retention.map_or(default.chat_retention, |kept| kept.0),
+            chat_keep: self.settings.chat_keep.unwrap_or(default.chat_keep),
+            drain_timeout: drain.0,
+        })
     }
 
     fn limits(&self) -> Result<LimitsConfig, ConfigError> {

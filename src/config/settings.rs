@@ -29,6 +29,10 @@ pub const DEFAULT_VOICE_SLOTS: u16 = 3;
 
 /// For how long the place of somebody is kept whose connection is lost unless told otherwise.
 pub const DEFAULT_RESUME_WITHIN: Duration = Duration::from_secs(60);
+/// For how long chat is kept unless told otherwise.
+pub const DEFAULT_CHAT_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+/// Messages that are kept of a room unless told otherwise.
+pub const DEFAULT_CHAT_KEEP: u64 = 10_000;
 
 /// How often one address may enter a second unless told otherwise.
 pub const DEFAULT_JOINS_PER_IP: u32 = 10;
@@ -215,6 +219,8 @@ pub fn merge(given: &Given, file: &File) -> Merged {
         last_n,
         resume_within,
         data_dir,
+        chat_retention,
+        chat_keep,
         max_joins_per_ip,
         trusted_proxy,
         drain_timeout,
@@ -307,6 +313,8 @@ fn default_settings() -> Settings {
         last_n: None,
         resume_within: Some(HumanDuration(DEFAULT_RESUME_WITHIN)),
         data_dir: None,
+        chat_retention: Some(HumanDuration(DEFAULT_CHAT_RETENTION)),
+        chat_keep: Some(DEFAULT_CHAT_KEEP),
         max_joins_per_ip: Some(DEFAULT_JOINS_PER_IP),
         trusted_proxy: Some(Vec::new()),
         drain_timeout: Some(HumanDuration(DEFAULT_DRAIN_TIMEOUT)),

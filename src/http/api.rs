@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use roundtable_protocol::grant::MemberLimits;
 use roundtable_protocol::stats::RoomStats;
 use roundtable_protocol::{RoomId, RoomState};
@@ -11,8 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::HttpState;
-use super::auth::Access;
-use super::origin;
+use super::auth::{Access, Operator};
 use super::problem::{Problem, member_in_path, room_in_path};
 use crate::journal::Journal;
 use crate::shard::stats::ShardStats;
@@ -102,17 +101,12 @@ pub(super) async fn room_stats(
 /// Changes what a member may; answers with what it may now.
 pub(super) async fn set_limits(
     State(state): State<HttpState>,
-    access: Access,
-    uri: Uri,
-    headers: HeaderMap,
+    operator: Operator,
     path: Result<Path<(String, String)>, PathRejection>,
     limits: Result<Json<MemberLimits>, JsonRejection>,
 ) -> Result<Fresh<MemberLimits>, Problem> {
-    if !origin::is_allowed(&headers, &uri, &state.config.allowed_origins) {
-        return Err(Problem::origin());
-    }
     let (room, member) = member_in_path(path)?;
-    access.require_admin(&room)?;
+    operator.of_room(&room)?;
     let Json(limits) = limits.map_err(|rejection| Problem::body(rejection.status(), rejection.body_text()))?;
     limits.check().map_err(|bad| Problem::bad_limit(bad.to_string()))?;
     let limits = state.hub.set_limits(&room, &member, limits).await?;

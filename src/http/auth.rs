@@ -21,11 +21,6 @@ use crate::auth::{Pass, TokenError};
 pub(super) struct Access(Option<Pass>);
 
 impl Access {
-    /// May moderate the room.
-    pub(super) fn require_admin(&self, room: &RoomId) -> Result<(), Problem> {
-        self.ask(|pass| pass.admin(room))
-    }
-
     /// May see what is in the room: its members may, and who moderates it.
     pub(super) fn require_read(&self, room: &RoomId) -> Result<(), Problem> {
         self.ask(|pass| pass.read(room))
@@ -34,11 +29,6 @@ impl Access {
     /// May see which rooms there are, and how the server does.
     pub(super) fn require_list(&self) -> Result<(), Problem> {
         self.ask(Pass::list)
-    }
-
-    /// May open rooms.
-    pub(super) fn require_create(&self) -> Result<(), Problem> {
-        self.ask(Pass::create)
     }
 
     /// The token's; `None` where nobody needs one.
@@ -75,12 +65,12 @@ pub(super) struct Operator(Access);
 impl Operator {
     /// May moderate the room.
     pub(super) fn of_room(&self, room: &RoomId) -> Result<(), Problem> {
-        self.0.require_admin(room)
+        self.0.ask(|pass| pass.admin(room))
     }
 
     /// May open rooms.
     pub(super) fn of_rooms(&self) -> Result<(), Problem> {
-        self.0.require_create()
+        self.0.ask(Pass::create)
     }
 
     /// May do everything.
@@ -98,11 +88,22 @@ impl FromRequestParts<HttpState> for Operator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, Problem> {
-        if !origin::is_allowed(&parts.headers, &parts.uri, &state.config.allowed_origins) {
-            return Err(Problem::origin());
-        }
+        check_origin(parts, state)?;
+        Access::of_headers(&parts.headers, state).map(Self)
+    }
+}
+
+/// [`Operator`] of an event stream, which a ticket gives too.
+#[derive(Debug, Clone)]
+pub(super) struct StreamOperator(pub(super) Operator);
+
+impl FromRequestParts<HttpState> for StreamOperator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, Problem> {
+        check_origin(parts, state)?;
         let StreamAccess(access) = StreamAccess::from_request_parts(parts, state).await?;
-        Ok(Self(access))
+        Ok(Self(Operator(access)))
     }
 }
 
@@ -127,6 +128,11 @@ impl FromRequestParts<HttpState> for StreamAccess {
             None => Access::of_headers(&parts.headers, state).map(Self),
         }
     }
+}
+
+fn check_origin(parts: &Parts, state: &HttpState) -> Result<(), Problem> {
+    let is_allowed = origin::is_allowed(&parts.headers, &parts.uri, &state.config.allowed_origins);
+    if is_allowed { Ok(()) } else { Err(Problem::origin()) }
 }
 
 /// The token in `Authorization` (RFC 6750 §2.1), if there is such a header.

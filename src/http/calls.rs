@@ -14,12 +14,13 @@ use futures_util::stream;
 use roundtable_protocol::RoomId;
 use roundtable_protocol::call::{Call, CallAnswer, CallEvent};
 use roundtable_protocol::limit::DEFAULT_CALL_S;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::HttpState;
 use super::api::{Fresh, fresh};
-use super::auth::Operator;
+use super::auth::{Operator, StreamOperator};
 use super::moderation::body;
 use super::problem::Problem;
 use super::sse::{HEADERS, HEARTBEAT};
@@ -28,19 +29,25 @@ use crate::hub::calls::{CallError, CallWish, is_identity};
 use crate::hub::ringing::Reach;
 
 /// `POST /api/v1/calls`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct NewCall {
+    /// Who calls: an identity.
     from: Option<String>,
+    /// Who is called: an identity.
     to: String,
+    /// Where they are to meet.
     room: RoomId,
+    /// How long it rings, in seconds: 1 to 120, otherwise 30.
     timeout_s: Option<u32>,
 }
 
 /// What is done about a call, and by whom.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "CallDecision")]
 pub(super) struct Answer {
+    /// What is done.
     answer: CallAnswer,
     /// The identity of the side that does it; without it the operator does, for either.
     by: Option<String>,
@@ -82,7 +89,7 @@ pub(super) async fn answer(
 /// What rings for one person and what becomes of it, as server-sent events.
 pub(super) async fn events(
     State(state): State<HttpState>,
-    operator: Operator,
+    StreamOperator(operator): StreamOperator,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let identity = word_in_path(path)?;

@@ -19,6 +19,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::stream;
 use roundtable_protocol::limit::MAX_CLIENT_MESSAGE_BYTES;
 use roundtable_protocol::{ErrorCode, RoomId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -64,9 +65,10 @@ pub(super) struct Wish {
 }
 
 /// The answer to it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Begun {
+#[schemars(rename = "SignalSession")]
+pub(super) struct Begun {
     /// Names the conversation in the requests that follow. Who has it is the client.
     session: String,
 }
@@ -137,25 +139,33 @@ pub(super) struct Fetch {
 }
 
 /// A message with its number.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SignalMessage")]
 struct Said {
+    /// Counts from 1.
     number: u64,
+    /// A message of the protocol, as over the WebSocket.
     message: Value,
 }
 
 /// The answer to a request that fetches.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+#[schemars(rename = "SignalPage")]
+pub(super) struct Answer {
+    /// What follows the number that the client named.
     messages: Vec<Said>,
     /// The conversation is over, and nothing follows: the close code that a WebSocket would have, and the stable word.
     #[serde(skip_serializing_if = "Option::is_none")]
     closed: Option<Close>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SignalClose")]
 struct Close {
+    /// As the close frame of a WebSocket has it.
     code: u16,
+    /// A stable word; empty for a good end.
     reason: &'static str,
 }
 

@@ -3,15 +3,16 @@
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{OriginalUri, Path, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{StatusCode, Uri};
 use roundtable_protocol::RoomId;
 use roundtable_protocol::name::check_name;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::HttpState;
 use super::api::{Fresh, fresh};
-use super::auth::{Access, now};
+use super::auth::{Access, Operator, now};
 use super::problem::{Problem, room_in_path};
-use super::{HttpState, origin};
 use crate::auth::{CODE_BYTES, Claims, Invite, InviteWish, TICKET_LIFE, VideoGrant};
 
 /// How long the token lives that an invitation is exchanged for, in seconds.
@@ -21,9 +22,10 @@ const MEMBER_TOKEN_S: u64 = 60 * 60;
 const IDENTITY_BYTES: usize = 8;
 
 /// A ticket for an event stream.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Ticket {
+    /// For `?ticket=`.
     ticket: String,
     /// In seconds.
     expires_in: u64,
@@ -37,7 +39,8 @@ pub(super) async fn ticket(State(state): State<HttpState>, access: Access) -> Re
 }
 
 /// An invitation and the link to send.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "InviteLink")]
 pub(super) struct Link {
     #[serde(flatten)]
     invite: Invite,
@@ -46,25 +49,23 @@ pub(super) struct Link {
 }
 
 /// All invitations to a room that can be followed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "InviteList")]
 pub(super) struct Links {
+    /// Ordered by when they end.
     invites: Vec<Link>,
 }
 
 /// `POST /api/v1/rooms/{room}/invites`.
 pub(super) async fn create(
     State(state): State<HttpState>,
-    access: Access,
+    operator: Operator,
     OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
     path: Result<Path<String>, PathRejection>,
     wish: Result<Json<InviteWish>, JsonRejection>,
 ) -> Result<(StatusCode, Fresh<Link>), Problem> {
-    if !origin::is_allowed(&headers, &uri, &state.config.allowed_origins) {
-        return Err(Problem::origin());
-    }
     let room = room_in_path(path)?;
-    access.require_admin(&room)?;
+    operator.of_room(&room)?;
     if !state.authority.as_ref().is_some_and(|authority| authority.can_sign()) {
         return Err(Problem::no_signing_key());
     }
@@ -76,12 +77,12 @@ pub(super) async fn create(
 /// `GET /api/v1/rooms/{room}/invites`.
 pub(super) async fn list(
     State(state): State<HttpState>,
-    access: Access,
+    operator: Operator,
     OriginalUri(uri): OriginalUri,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Fresh<Links>, Problem> {
     let room = room_in_path(path)?;
-    access.require_admin(&room)?;
+    operator.of_room(&room)?;
     let invites = state.invites.of(now(), &room).into_iter().map(|invite| link(invite, &uri)).collect();
     Ok(fresh(Links { invites }))
 }
@@ -89,32 +90,30 @@ pub(super) async fn list(
 /// `DELETE /api/v1/rooms/{room}/invites/{code}`.
 pub(super) async fn revoke(
     State(state): State<HttpState>,
-    access: Access,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
+    operator: Operator,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
-    if !origin::is_allowed(&headers, &uri, &state.config.allowed_origins) {
-        return Err(Problem::origin());
-    }
     let Path((room, code)) = path.map_err(|rejection| Problem::bad_room_id(rejection.body_text()))?;
     let room = RoomId::new(room).map_err(|invalid| Problem::bad_room_id(invalid.to_string()))?;
-    access.require_admin(&room)?;
+    operator.of_room(&room)?;
     state.invites.revoke(&room, &code)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Who follows an invitation.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Guest {
+    /// The name others see; without it that of the invitation.
     name: Option<String>,
 }
 
 /// What an invitation is exchanged for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "InviteToken")]
 pub(super) struct Exchanged {
+    /// Where it leads.
     room: RoomId,
     /// For the hello.
     token: String,

@@ -4,6 +4,7 @@ mod api;
 mod assets;
 mod auth;
 mod calls;
+mod chat;
 mod errors;
 mod exchange;
 mod health;
@@ -168,34 +169,11 @@ impl HttpState {
 /// All routes, for the root or to be nested under any prefix. With [`Router::nest_service`] the page is
 /// at `/prefix` and `/prefix/`, with [`Router::nest`] at the first only.
 pub fn router(state: HttpState) -> Router {
-    let entries = Router::new()
-        .route("/ws", get(socket::open))
-        .route("/signal", post(exchange::begin))
-        .route("/api/v1/invites/{code}", post(invites::follow))
-        .route_layer(from_fn_with_state(state.clone(), limit::check));
     Router::new()
-        .merge(entries)
-        .route(
-            "/signal/{session}",
-            post(exchange::post).delete(exchange::leave).layer(DefaultBodyLimit::max(exchange::MAX_POST_BYTES)),
-        )
-        .route("/signal/{session}/messages", get(exchange::poll))
-        .route("/signal/{session}/events", get(exchange::stream))
-        .route("/api/v1/events", get(server_events::events))
-        .route("/api/v1/rooms", get(api::rooms).post(settings::create))
-        .route("/api/v1/rooms/{room}", get(api::room).delete(settings::delete))
-        .merge(moderation_routes())
-        .route("/api/v1/rooms/{room}/events", get(sse::events))
-        .route("/api/v1/rooms/{room}/members", get(members::members))
-        .route("/api/v1/rooms/{room}/stats", get(api::room_stats))
-        .route("/api/v1/rooms/{room}/members/{member}/limits", put(api::set_limits))
-        .route("/api/v1/rooms/{room}/invites", get(invites::list).post(invites::create))
-        .route("/api/v1/rooms/{room}/invites/{code}", delete(invites::revoke))
-        .route("/api/v1/tickets", post(invites::ticket))
-        .route("/api/v1/stats", get(api::stats))
-        .route("/api/v1/webhooks", get(webhooks::list))
-        .route("/api/v1/webhooks/dead-letters", get(webhooks::dead_letters))
-        .route("/api/v1/webhooks/dead-letters/{id}/retry", post(webhooks::retry))
+        .merge(api_routes(&state))
+        .layer(from_fn_with_state(state.clone(), idempotency::once))
+        // Its requests are numbered, so that they can be sent again as they are.
+        .merge(conversation_routes(&state))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/healthz", get(health::ready))
@@ -206,19 +184,55 @@ pub fn router(state: HttpState) -> Router {
         .fallback(assets::file)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(from_fn_with_state(state.clone(), idempotency::once))
         .layer(from_fn(request_id::identify))
         .layer(map_response(secure))
         .with_state(state)
 }
 
+/// How clients enter and talk.
+fn conversation_routes(state: &HttpState) -> Router<HttpState> {
+    let larger = DefaultBodyLimit::max(exchange::MAX_POST_BYTES);
+    let entries = Router::new()
+        .route("/ws", get(socket::open))
+        .route("/signal", post(exchange::begin))
+        .route_layer(from_fn_with_state(state.clone(), limit::check));
+    entries
+        .route("/signal/{session}", post(exchange::post).delete(exchange::leave).layer(larger))
+        .route("/signal/{session}/messages", get(exchange::poll))
+        .route("/signal/{session}/events", get(exchange::stream))
+}
+
+fn api_routes(state: &HttpState) -> Router<HttpState> {
+    let limited = from_fn_with_state(state.clone(), limit::check);
+    Router::new()
+        .route("/api/v1/invites/{code}", post(invites::follow).layer(limited))
+        .route("/api/v1/events", get(server_events::events))
+        .route("/api/v1/rooms", get(api::rooms).post(settings::create))
+        .route("/api/v1/rooms/{room}", get(api::room).delete(settings::delete))
+        .merge(moderation_routes())
+        .route("/api/v1/rooms/{room}/events", get(sse::events))
+        .route("/api/v1/rooms/{room}/chat", get(chat::page))
+        .route("/api/v1/rooms/{room}/chat/retention", put(chat::set_retention))
+        .route("/api/v1/rooms/{room}/members", get(members::members))
+        .route("/api/v1/rooms/{room}/stats", get(api::room_stats))
+        .route("/api/v1/rooms/{room}/members/{member}/limits", put(api::set_limits))
+        .route("/api/v1/rooms/{room}/invites", get(invites::list).post(invites::create))
+        .route("/api/v1/rooms/{room}/invites/{code}", delete(invites::revoke))
+        .route("/api/v1/tickets", post(invites::ticket))
+        .route("/api/v1/stats", get(api::stats))
+        .route("/api/v1/webhooks", get(webhooks::list))
+        .route("/api/v1/webhooks/dead-letters", get(webhooks::dead_letters))
+        .route("/api/v1/webhooks/dead-letters/{id}/retry", post(webhooks::retry))
+}
+
 /// What operators do to rooms and members, and calls.
 fn moderation_routes() -> Router<HttpState> {
-    let permissions = put(moderation::put_permissions).patch(moderation::patch_permissions);
-    let settings = get(settings::show).put(settings::replace).patch(settings::change);
     Router::new()
-        .route("/api/v1/rooms/{room}/settings", settings)
-        .route("/api/v1/rooms/{room}/members/{member}/permissions", permissions)
+        .route("/api/v1/rooms/{room}/settings", get(settings::show).put(settings::replace).patch(settings::change))
+        .route(
+            "/api/v1/rooms/{room}/members/{member}/permissions",
+            put(moderation::put_permissions).patch(moderation::patch_permissions),
+        )
         .route("/api/v1/rooms/{room}/moderate", post(moderation::moderate))
         .route("/api/v1/rooms/{room}/bans", get(moderation::bans))
         .route("/api/v1/rooms/{room}/bans/{ban}", delete(moderation::unban))

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use roundtable_protocol::moderation::{Ban, Knock, ModerationAction, ModerationOutcome};
 use roundtable_protocol::role::GrantsChange;
 use roundtable_protocol::{Grants, MemberId, RoomId};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::HttpState;
@@ -15,14 +16,14 @@ use super::auth::Operator;
 use super::problem::{Problem, member_in_path, room_in_path};
 
 /// `GET /api/v1/rooms/{room}/bans`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct BanList {
     /// Oldest first.
     bans: Vec<Ban>,
 }
 
 /// `GET /api/v1/rooms/{room}/knocks`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct KnockList {
     /// In the order in which they knocked.
     knocks: Vec<Knock>,
@@ -35,6 +36,8 @@ pub(super) async fn put_permissions(
     path: Result<Path<(String, String)>, PathRejection>,
     grants: Result<Json<Grants>, JsonRejection>,
 ) -> Result<Fresh<Grants>, Problem> {
+    let (room, member) = member_in_path(path)?;
+    operator.of_room(&room)?;
     let Grants { publish, subscribe, chat, data, admin, limits, .. } = body(grants)?;
     let changes = GrantsChange {
         role: None,
@@ -45,7 +48,7 @@ pub(super) async fn put_permissions(
         admin: Some(admin),
         limits: Some(limits),
     };
-    set_permissions(&state, &operator, member_in_path(path)?, changes).await
+    set_permissions(&state, &room, &member, changes).await
 }
 
 /// Changes some permissions of a member.
@@ -55,7 +58,9 @@ pub(super) async fn patch_permissions(
     path: Result<Path<(String, String)>, PathRejection>,
     changes: Result<Json<GrantsChange>, JsonRejection>,
 ) -> Result<Fresh<Grants>, Problem> {
-    set_permissions(&state, &operator, member_in_path(path)?, body(changes)?).await
+    let (room, member) = member_in_path(path)?;
+    operator.of_room(&room)?;
+    set_permissions(&state, &room, &member, body(changes)?).await
 }
 
 /// Does anything that a moderator can do.
@@ -67,7 +72,12 @@ pub(super) async fn moderate(
 ) -> Result<Fresh<ModerationOutcome>, Problem> {
     let room = room_in_path(path)?;
     operator.of_room(&room)?;
-    Ok(fresh(act(&state, &room, body(action)?).await?))
+    let action = body(action)?;
+    if let ModerationAction::Move { room: target, .. } = &action {
+        // Who is sent there keeps their permissions and passes its lock.
+        operator.of_room(target)?;
+    }
+    Ok(fresh(act(&state, &room, action).await?))
 }
 
 pub(super) async fn bans(
@@ -105,16 +115,15 @@ pub(super) async fn knocks(
 
 async fn set_permissions(
     state: &HttpState,
-    operator: &Operator,
-    (room, member): (RoomId, MemberId),
+    room: &RoomId,
+    member: &MemberId,
     changes: GrantsChange,
 ) -> Result<Fresh<Grants>, Problem> {
-    operator.of_room(&room)?;
     if let Some(limits) = &changes.limits {
         limits.check().map_err(|bad| Problem::bad_limit(bad.to_string()))?;
     }
-    let outcome = act(state, &room, ModerationAction::SetPermissions { member: member.clone(), changes }).await?;
-    outcome.grants.map(fresh).ok_or_else(|| Problem::member_unknown(&room, &member))
+    let outcome = act(state, room, ModerationAction::SetPermissions { member: member.clone(), changes }).await?;
+    outcome.grants.map(fresh).ok_or_else(|| Problem::member_unknown(room, member))
 }
 
 async fn act(state: &HttpState, room: &RoomId, action: ModerationAction) -> Result<ModerationOutcome, Problem> {

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use roundtable_protocol::RoomState;
 use roundtable_protocol::feed::EventPage;
+use roundtable_protocol::{Event, RoomState};
 use tokio::time::Instant;
 
-use crate::journal::{Journal, Read, text_bytes};
+use crate::journal::{Journal, Read, Told, text_bytes};
 
 /// Events in one answer at most; the next poll has the rest.
 pub(super) const EVENTS_PER_POLL: usize = 500;
@@ -43,14 +43,14 @@ pub(super) fn over(journal: &Journal) -> EventPage {
     EventPage { closed: true, ..page(journal, journal.last_seq()) }
 }
 
-fn with_events(journal: &Journal, after: u64, events: Vec<Arc<roundtable_protocol::Event>>, closed: bool) -> EventPage {
+fn with_events(journal: &Journal, after: u64, events: Vec<Arc<Told>>, closed: bool) -> EventPage {
     let mut answer = page(journal, after);
     let mut bytes = 0;
     for event in events {
         bytes += text_bytes(&event);
         answer.next = id(journal, event.seq);
         answer.closed = closed && event.seq >= journal.last_seq();
-        answer.events.push((*event).clone());
+        answer.events.push(Event::clone(event.event()));
         if bytes >= POLL_TEXT_BYTES {
             break;
         }

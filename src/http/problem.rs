@@ -64,6 +64,12 @@ pub(super) const HTTP_CODES: &[(&str, &str)] = &[
         "http/idempotency",
         "The `Idempotency-Key` is not usable for this request: malformed, or used for another one before.",
     ),
+    ("http/if-match", "`If-Match` holds neither one entity tag of these settings nor `*`."),
+    (
+        "http/exchange",
+        "There is no such conversation over requests, what is asked for is not kept any more, or another request has taken \
+         the place of this one.",
+    ),
     ("http/in-progress", "A request with the same `Idempotency-Key` is being answered at this moment."),
 ];
 

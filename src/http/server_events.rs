@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::HttpState;
 use super::api::fresh;
+use super::auth::StreamOperator;
 use super::poll::{EVENTS_PER_POLL, POLL_TEXT_BYTES};
 use super::problem::Problem;
 use super::resume::{Pairs, Wish};
@@ -34,9 +35,11 @@ const MAX_RESET_THINGS: usize = 20_000;
 
 pub(super) async fn events(
     State(state): State<HttpState>,
+    StreamOperator(operator): StreamOperator,
     query: Pairs,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    operator.of_all()?;
     let wish = Wish::read(query, &headers)?;
     if state.hub.is_stopping() {
         return Err(Problem::stopping());

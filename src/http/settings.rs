@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use roundtable_protocol::RoomId;
 use roundtable_protocol::settings::{RoomSettings, SettingsChange};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::HttpState;
@@ -19,10 +20,12 @@ use crate::hub::settings::{Expect, SettingsError};
 type Tagged = ([(HeaderName, HeaderValue); 2], Json<RoomSettings>);
 
 /// `POST /api/v1/rooms`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewRoom {
+    /// Its id.
     room: RoomId,
+    /// What is other than the server has it.
     #[serde(default)]
     settings: SettingsChange,
 }

@@ -25,7 +25,7 @@ use super::auth::StreamAccess;
 use super::poll;
 use super::problem::{Problem, room_in_path};
 use super::resume::{Pairs, Wish};
-use crate::journal::{Journal, Read};
+use crate::journal::{Journal, Read, Told};
 
 /// How long a browser waits before it comes back, in milliseconds.
 pub(super) const RETRY_MS: u32 = 2_000;
@@ -83,11 +83,15 @@ pub(super) fn stream_of(pieces: impl Stream<Item = String> + Send + 'static) -> 
 /// Writes one event. JSON holds no line break, so one `data:` line always suffices.
 pub(super) fn write_event(piece: &mut String, id: impl Display, name: &str, data: &impl Serialize) {
     match serde_json::to_string(data) {
-        // Writing to a string does not fail.
-        Ok(data) => drop(write!(piece, "id: {id}\nevent: {name}\ndata: {data}\n\n")),
+        Ok(data) => write_data(piece, id, name, &data),
         // None of our types has a map with keys that are no strings, the one thing that fails.
         Err(error) => tracing::error!(%error, "an event could not be written"),
     }
+}
+
+fn write_data(piece: &mut String, id: impl Display, name: &str, data: &str) {
+    // Writing to a string does not fail.
+    let _ = write!(piece, "id: {id}\nevent: {name}\ndata: {data}\n\n");
 }
 
 /// Where a stream begins.
@@ -140,13 +144,13 @@ impl Reader {
     /// The next piece of the stream; `None` after the room's end.
     async fn next_piece(&mut self) -> Option<String> {
         if let Some(start) = self.start.take() {
-            return Some(self.first_piece(start));
+            return Some(self.first_piece(start).await);
         }
         while !self.over {
             self.changes.mark_unchanged();
             // Looked at before the read: what was closed then has all its events in it.
             let closed = self.journal.is_closed();
-            if let Some(piece) = self.read() {
+            if let Some(piece) = self.read().await {
                 return Some(piece);
             }
             self.over = closed;
@@ -157,12 +161,12 @@ impl Reader {
         None
     }
 
-    fn first_piece(&mut self, start: Start) -> String {
+    async fn first_piece(&mut self, start: Start) -> String {
         let mut piece = format!("retry: {RETRY_MS}\n\n");
         match start {
             Start::After(seq) => {
                 self.seq = seq;
-                piece.push_str(&self.read().unwrap_or_default());
+                piece.push_str(&self.read().await.unwrap_or_default());
             }
             Start::Reset | Start::Over => self.write_reset(&mut piece, &self.journal.state()),
         }
@@ -170,13 +174,13 @@ impl Reader {
     }
 
     /// What the journal has behind the last event; `None` if nothing.
-    fn read(&mut self) -> Option<String> {
+    async fn read(&mut self) -> Option<String> {
         let mut piece = String::new();
-        match self.journal.read_after(self.seq, EVENTS_AT_ONCE) {
+        match self.journal.read(self.seq, EVENTS_AT_ONCE).await {
             Read::Reset(state) => self.write_reset(&mut piece, &state),
             Read::Events(events) => {
                 for event in events {
-                    self.write(&mut piece, event.seq, event.body.name(), &*event);
+                    self.write_told(&mut piece, &event);
                     if piece.len() >= PIECE_BYTES {
                         break;
                     }
@@ -187,12 +191,19 @@ impl Reader {
     }
 
     fn write_reset(&mut self, piece: &mut String, state: &RoomState) {
-        self.write(piece, state.seq, "reset", state);
+        self.seq = state.seq;
+        write_event(piece, format_args!("{}-{}", self.journal.epoch(), state.seq), "reset", state);
     }
 
-    fn write(&mut self, piece: &mut String, seq: u64, name: &str, data: &impl Serialize) {
-        self.seq = seq;
-        write_event(piece, format_args!("{}-{seq}", self.journal.epoch()), name, data);
+    /// The JSON was written once for all readers.
+    fn write_told(&mut self, piece: &mut String, event: &Told) {
+        self.seq = event.seq;
+        let id = format_args!("{}-{}", self.journal.epoch(), event.seq);
+        let json = event.json();
+        match std::str::from_utf8(&json) {
+            Ok(data) => write_data(piece, id, event.body.name(), data),
+            Err(error) => tracing::error!(%error, "an event was written that is no text"),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::*;
+use crate::auth::{ApiKey, KeySources};
 use crate::hub::fake_shard::{FakeShard, event};
 use crate::hub::{HubConfig, IceServers};
 
@@ -16,6 +17,7 @@ mod api;
 mod conversation;
 mod events;
 mod fuzz;
+mod guards;
 mod idempotency;
 mod page;
 mod poll;
@@ -142,6 +144,12 @@ impl Answer {
         self.buffer.push_str(std::str::from_utf8(&bytes[..length]).unwrap());
         length > 0
     }
+}
+
+/// Signs invitations, and leaves the API open.
+fn open_authority() -> Authority {
+    let api_key = Some(ApiKey { id: "k".into(), secret: "a secret of 32 bytes, or a bit more".into() });
+    Authority::new(KeySources { api_key, ..KeySources::default() }, true, true).unwrap()
 }
 
 fn speaking(member: &MemberId, speaking: bool) -> EventBody {

@@ -142,6 +142,11 @@ impl Bans {
         self.lock().remove(room);
     }
 
+    /// Those of one room.
+    pub(super) fn of(&self, room: &RoomId) -> Vec<BanRecord> {
+        self.lock().get(room).cloned().unwrap_or_default()
+    }
+
     /// Everything, to be kept.
     pub(super) fn record(&self) -> BTreeMap<RoomId, Vec<BanRecord>> {
         self.lock().clone()

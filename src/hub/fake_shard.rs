@@ -111,6 +111,8 @@ impl Thread {
                 Command::Member { room, member, request, .. } => self.request(&room, &member, request),
                 // It keeps nobody's place.
                 Command::Resume(resume) => drop(resume.reply.send(None)),
+                // It remembers no chat.
+                Command::ChatPage { reply, .. } => drop(reply.send(None)),
                 Command::Restore(_) | Command::Fault(_) => {}
                 Command::CloseRoom { room, reason } => self.close(&room, reason),
                 Command::Stats(reply) => drop(reply.send(self.stats())),

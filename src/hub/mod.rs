@@ -4,8 +4,10 @@
 mod authorize;
 pub mod bans;
 pub mod calls;
+mod chat;
 #[cfg(test)]
 pub(crate) mod fake_shard;
+mod keeping;
 pub mod lobby;
 mod membership;
 pub mod moderation;
@@ -358,6 +360,7 @@ impl Hub {
     /// The store cannot be read.
     pub fn restore_rooms(&self) -> Result<usize, StoreError> {
         let Some(store) = &self.0.store else { return Ok(0) };
+        self.restore_kept(store)?;
         let mut restored = 0;
         for (open, sessions) in restoring::find(store)? {
             let shard = self.0.rooms.place(self.0.inboxes.iter().map(|inbox| inbox.load().permille()));

@@ -100,6 +100,7 @@ impl Hub {
             ModerationAction::Ban { member, seconds, message } => self.ban(room, by, member, seconds, message).await,
             ModerationAction::Unban { ban } => {
                 self.0.bans.lift(now().unix_ms, room, &ban)?;
+                self.keep_bans(room);
                 Ok(ModerationOutcome::default())
             }
             ModerationAction::ListBans {} => {
@@ -161,10 +162,14 @@ impl Hub {
         afresh: bool,
         change: &SettingsChange,
     ) -> Result<RoomSettings, SettingsError> {
-        self.0.settings.change(room, expect, afresh, change, |settings| {
+        let changed = self.0.settings.change(room, expect, afresh, change, |settings| {
             let Some(inbox) = self.inbox_of(room) else { return Ok(()) };
             self.send(inbox, Command::Settings { room: room.clone(), settings: settings.clone() })
-        })
+        });
+        if changed.is_ok() {
+            self.keep_settings(room);
+        }
+        changed
     }
 
     /// Forgets how a room is set up and who is banned from it, and ends it. Returns whether there was such a room.
@@ -174,6 +179,8 @@ impl Hub {
     pub fn delete_room(&self, room: &RoomId, expect: Expect) -> Result<bool, SettingsError> {
         let was_set_up = self.0.settings.remove(room, expect)?;
         self.0.bans.remove(room);
+        self.keep_settings(room);
+        self.keep_bans(room);
         let is_open = self.inbox_of(room).is_some();
         if !self.close_room(room) {
             return Err(HubError::Overloaded.into());
@@ -229,6 +236,7 @@ impl Hub {
         let until = seconds.map(|seconds| at.saturating_add(1_000 * u64::from(seconds)));
         // First, so that whoever is put out is not in again before.
         let ban = self.0.bans.add(at, room, id, (&name, &origin), until)?;
+        self.keep_bans(room);
         let (before, code, reason) = (None, ErrorCode::Banned, LeaveReason::Kicked);
         let out = PutOut { member, before, code, message, reason };
         match self.deed(room, by, Deed::PutOut(Box::new(out))).await {

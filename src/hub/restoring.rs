@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use roundtable_protocol::event::ChatMessage;
-use roundtable_protocol::{Event, EventBody, RoomState};
+use roundtable_protocol::RoomState;
+use roundtable_protocol::chat::ChatEntry;
+use roundtable_protocol::limit::CHAT_MEMORY;
 
 use crate::journal::ledger::Ledger;
 use crate::journal::{Journal, Keeper, MAX_EVENTS};
 use crate::room::record::MemberRecord;
-use crate::store::{OpenRoom, Session, Store, StoreError, forget};
+use crate::store::{OpenRoom, Session, Store, StoreError, StoredChat, forget};
 
 /// A room as the store has it.
 pub(super) struct Found {
@@ -17,7 +18,7 @@ pub(super) struct Found {
     /// Its members, with the SHA-256 of each one's secret.
     pub(super) members: Vec<(MemberRecord, [u8; 32])>,
     /// What was written last, in order.
-    pub(super) written: Vec<ChatMessage>,
+    pub(super) written: Vec<ChatEntry>,
 }
 
 /// The rooms that were open. One without members is closed.
@@ -50,7 +51,9 @@ pub(super) fn read(
 ) -> Result<Found, StoreError> {
     let first = open.last_seq.saturating_sub(MAX_EVENTS as u64);
     let events = store.events_after(&open.room, open.epoch, first, MAX_EVENTS)?;
-    let written = events.iter().filter_map(chat).cloned().collect();
+    let written = store.chat_before(&open.room, Some((open.epoch, u64::MAX)), CHAT_MEMORY)?;
+    let of_this_life = |stored: &StoredChat| stored.epoch == open.epoch;
+    let written = written.into_iter().filter(of_this_life).map(ChatEntry::from).collect();
     let mut state = RoomState::new(open.room.clone(), open.epoch);
     state.seq = open.last_seq;
     // The ring holds the last numbers without a gap, or none.
@@ -64,12 +67,4 @@ pub(super) fn read(
         Some((record.ok()?, session.token_hash))
     });
     Ok(Found { journal, members: members.collect(), written })
-}
-
-fn chat(event: &Event) -> Option<&ChatMessage> {
-    match &event.body {
-        // One whose text is gone was deleted.
-        EventBody::Chat { message } if !message.text.is_empty() => Some(message),
-        _ => None,
-    }
 }

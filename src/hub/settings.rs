@@ -114,6 +114,11 @@ impl SettingsTable {
         Ok(table.rooms.remove(room).is_some())
     }
 
+    /// The highest version given out so far.
+    pub(super) fn last_version(&self) -> u64 {
+        self.lock().last_version
+    }
+
     /// Everything, to be kept.
     pub(super) fn record(&self) -> SettingsRecord {
         self.lock().clone()

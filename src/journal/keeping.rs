@@ -41,6 +41,14 @@ impl Keeper {
         }
     }
 
+    /// The events behind a number, at most so many; `None` if they cannot be read.
+    pub(super) async fn read(&self, room: &RoomId, epoch: u64, seq: u64, at_most: usize) -> Option<Vec<Event>> {
+        let (store, room) = (self.store.clone(), room.clone());
+        let reading = tokio::task::spawn_blocking(move || store.events_after(&room, epoch, seq, at_most));
+        let read = reading.await.ok()?;
+        read.inspect_err(|error| tracing::error!(%error, "the store could not be read")).ok()
+    }
+
     pub(super) fn tell_shown(&self) {
         (self.on_shown)();
     }

@@ -13,7 +13,9 @@
 
 mod keeping;
 pub mod ledger;
+mod redacting;
 mod roster;
+mod told;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -26,11 +28,15 @@ pub use self::keeping::Keeper;
 use self::ledger::Ledger;
 pub use self::roster::Page;
 use self::roster::Roster;
+pub use self::told::Told;
 
 /// Events a journal keeps; the oldest goes when one more comes.
 pub const MAX_EVENTS: usize = 2048;
 /// Text a journal keeps, in bytes; the oldest events go until the rest fits. The newest always stays.
 pub const MAX_TEXT_BYTES: usize = 4 * 1024 * 1024;
+/// The newest events of a journal whose JSON is kept once somebody has read it. It is dropped of older ones, and written
+/// anew for whoever is so far behind.
+pub const MAX_WRITTEN: usize = 128;
 
 /// What a room's readers share: its latest events and its state.
 #[derive(Debug)]
@@ -49,7 +55,7 @@ pub struct Journal {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Read {
     /// The events behind its number, in order and without a gap; empty when it is up to date.
-    Events(Vec<Arc<Event>>),
+    Events(Vec<Arc<Told>>),
     /// Its number is too old or was never given out: start again from this state.
     Reset(RoomState),
 }
@@ -62,7 +68,7 @@ struct Ring {
     ending: bool,
     /// Numbered, but not kept yet: nobody has seen them. The store's queue bounds them.
     unkept: VecDeque<Arc<Event>>,
-    events: VecDeque<Arc<Event>>,
+    events: VecDeque<Arc<Told>>,
     text_bytes: usize,
     /// Shared with readers who copy it outside of the lock; the writer copies it only while one does.
     state: Arc<RoomState>,
@@ -97,7 +103,7 @@ impl Journal {
             numbered: seq,
             ending: false,
             unkept: VecDeque::new(),
-            events: events.into_iter().map(Arc::new).collect(),
+            events: events.into_iter().map(|event| Arc::new(Told::new(Arc::new(event)))).collect(),
             text_bytes,
             state: Arc::new(state),
             roster: Roster::default(),
@@ -266,6 +272,30 @@ impl Journal {
         Read::Reset(RoomState::clone(&state))
     }
 
+    /// The same; what the ring does not hold any more comes from the store, if there is one and it has it still.
+    pub async fn read(&self, seq: u64, at_most: usize) -> Read {
+        match self.read_after(seq, at_most) {
+            Read::Events(events) => Read::Events(events),
+            Read::Reset(state) => match self.read_kept(seq, at_most).await {
+                Some(events) => Read::Events(events),
+                None => Read::Reset(state),
+            },
+        }
+    }
+
+    /// The events after the one numbered `seq` as the store has them; `None` if the next one is not there.
+    async fn read_kept(&self, seq: u64, at_most: usize) -> Option<Vec<Arc<Told>>> {
+        let last = self.last_seq();
+        if seq >= last {
+            return None;
+        }
+        let events = self.keeper.as_ref()?.read(&self.room, self.epoch, seq, at_most).await?;
+        // What is kept, but not shown yet, is nobody's to see.
+        let shown = events.into_iter().take_while(|event| event.seq <= last);
+        let shown: Vec<Arc<Told>> = shown.map(|event| Arc::new(Told::new(Arc::new(event)))).collect();
+        shown.first().is_some_and(|first| first.seq == seq + 1).then_some(shown)
+    }
+
     /// Tells the number of the last event whenever it changes.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<u64> {
@@ -289,15 +319,20 @@ impl Ring {
             _ => {}
         }
         Arc::make_mut(&mut self.state).apply(&event);
+        self.redact(&event);
         self.text_bytes += text_bytes(&event);
-        self.events.push_back(event);
+        self.events.push_back(Arc::new(Told::new(event)));
+        let old = self.events.len().checked_sub(MAX_WRITTEN + 1);
+        if let Some(old) = old.and_then(|old| self.events.get_mut(old)) {
+            *old = Arc::new(old.bare());
+        }
         while self.events.len() > MAX_EVENTS || (self.text_bytes > MAX_TEXT_BYTES && self.events.len() > 1) {
             let Some(oldest) = self.events.pop_front() else { break };
             self.text_bytes -= text_bytes(&oldest);
         }
     }
 
-    fn read_after(&self, seq: u64, at_most: usize) -> Option<Vec<Arc<Event>>> {
+    fn read_after(&self, seq: u64, at_most: usize) -> Option<Vec<Arc<Told>>> {
         let last = self.state.seq;
         // The ring holds the numbers `last - len + 1 ..= last`.
         let missing = usize::try_from(last.checked_sub(seq)?).ok()?;
@@ -318,6 +353,8 @@ pub fn text_bytes(event: &Event) -> usize {
         }
         EventBody::Published { track } => track.codec.len(),
         EventBody::Chat { message } => message.name.len() + message.text.len(),
+        EventBody::ChatEdited { text, .. } => text.len(),
+        EventBody::Reaction { reaction, .. } => reaction.len(),
         _ => 0,
     }
 }

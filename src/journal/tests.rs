@@ -167,3 +167,91 @@ fn names_of_those_who_are_listed_weigh_like_text() {
     assert_eq!(seqs(&journal.read_after(1, usize::MAX)), None, "a ring of such events is bounded by their text");
     assert!(seqs(&journal.read_after(journal.last_seq() - 10, usize::MAX)).is_some());
 }
+
+fn written(id: &str, text: &str) -> Event {
+    let mut event = chat(text.to_owned());
+    if let EventBody::Chat { message } = &mut event.body {
+        message.id = MessageId::new(id).unwrap();
+    }
+    event
+}
+
+fn edited(id: &str, text: &str) -> Event {
+    let message = MessageId::new(id).unwrap();
+    event(EventBody::ChatEdited { message, member: ann(), text: text.to_owned() })
+}
+
+#[test]
+fn what_a_message_said_before_is_taken_out_of_the_past() {
+    let journal = journal();
+    let deleted = |id: &str| event(EventBody::ChatDeleted { message: MessageId::new(id).unwrap(), member: ann() });
+    for event in [written("a", "old"), written("b", "other"), edited("a", "new"), edited("a", "newest"), deleted("b")] {
+        journal.append(event);
+    }
+    let said = || {
+        let Read::Events(events) = journal.read_after(0, 10) else { panic!("it is all there") };
+        let text = |event: &Arc<Told>| match &event.body {
+            EventBody::Chat { message } => message.text.clone(),
+            EventBody::ChatEdited { text, .. } => text.clone(),
+            _ => "-".to_owned(),
+        };
+        events.iter().map(text).collect::<Vec<_>>()
+    };
+    assert_eq!(said(), ["newest", "", "newest", "newest", "-"]);
+    journal.append(deleted("a"));
+    assert_eq!(said(), ["", "", "", "", "-", "-"]);
+    assert_eq!(journal.lock().text_bytes, 0, "and counts no more");
+}
+
+#[tokio::test]
+async fn what_the_ring_has_not_got_any_more_comes_from_the_store() {
+    let directory = std::env::temp_dir().join(format!("roundtable-journal-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&directory);
+    let store = crate::store::Store::open(crate::store::StoreConfig::new(&directory)).unwrap();
+    let keeper = Keeper::new(store.clone(), Arc::new(|| {}));
+    let journal = Journal::new(RoomId::new("r").unwrap(), 7, Some(keeper));
+    journal.append(written("a", "old"));
+    let last = MAX_EVENTS as u64 + 500;
+    for n in 2..last {
+        journal.append(speaking(n.is_multiple_of(2)));
+    }
+    journal.append(edited("a", "new"));
+    journal.shown(last).await;
+
+    assert!(matches!(journal.read_after(0, 10), Read::Reset(_)), "the ring is too short");
+    let Read::Events(events) = journal.read(0, 10).await else { panic!("the store has it") };
+    assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
+    let EventBody::Chat { message } = &events[0].body else { panic!("{events:?}") };
+    assert_eq!(message.text, "new");
+    let mut seq = 0;
+    while let Read::Events(events) = journal.read(seq, 64).await {
+        let Some(last) = events.last() else { break };
+        assert_eq!(events[0].seq, seq + 1);
+        seq = last.seq;
+    }
+    assert_eq!(seq, last, "across the border to the ring without a gap");
+    assert!(matches!(journal.read(last + 1, 10).await, Read::Reset(_)), "never given out");
+    store.close();
+    assert!(matches!(journal.read(0, 10).await, Read::Reset(_)), "not to be had any more");
+    let _ = std::fs::remove_dir_all(&directory);
+}
+
+#[test]
+fn the_text_of_an_event_is_written_once_for_all_readers_and_kept_of_the_newest_only() {
+    let journal = journal();
+    let newest = |journal: &Journal| match journal.read_after(journal.last_seq() - 1, 1) {
+        Read::Events(events) => Arc::clone(&events[0]),
+        Read::Reset(_) => panic!("it was written just now"),
+    };
+    let mut first = None;
+    for number in 0..=MAX_WRITTEN {
+        journal.append(speaking(true));
+        let (one, other) = (newest(&journal).message(), newest(&journal).message());
+        assert_eq!(one.as_ptr(), other.as_ptr(), "two readers share the bytes of event {number}");
+        first.get_or_insert(one);
+    }
+    let Read::Events(events) = journal.read_after(0, MAX_EVENTS) else { panic!("all of them are kept") };
+    let written = events.iter().filter(|event| event.is_written()).count();
+    assert_eq!(written, MAX_WRITTEN, "that of the oldest was dropped");
+    assert_eq!(Some(events[0].message()), first, "and is the same when it is written again");
+}

@@ -1,6 +1,7 @@
 //! What a room wants done outside itself.
 
 use roundtable_media::allocate::Class;
+use roundtable_protocol::chat::PrivateMessage;
 use roundtable_protocol::event::{ChatMessage, Event, MemberInfo};
 use roundtable_protocol::{Grants, MemberId, TrackId};
 
@@ -114,5 +115,21 @@ pub enum Effect {
     Deliver {
         /// The message.
         message: ChatMessage,
+    },
+    /// A message for a few, and its writer.
+    Whisper {
+        /// The message.
+        message: PrivateMessage,
+        /// The writer's number for it.
+        nonce: u32,
+        /// Whether it had been taken before: the writer alone is told so.
+        again: bool,
+    },
+    /// The others are to know that somebody is writing, or has stopped.
+    Typing {
+        /// Who.
+        member: MemberId,
+        /// The new state.
+        typing: bool,
     },
 }

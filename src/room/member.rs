@@ -64,6 +64,10 @@ pub struct Member {
     pub written: Written,
     /// Sources that a moderator has muted: at most one entry each.
     pub held: Vec<TrackSource>,
+    /// When others were last told that they are writing, …
+    pub typed_at: Option<Instant>,
+    /// … and until when they are, if they are.
+    pub typing_until: Option<Instant>,
     /// When they last began to speak, as a number that grows; 0 for never.
     pub spoke: u64,
     unwanted: HashSet<TrackId>,
@@ -85,6 +89,8 @@ impl Member {
             chat_rate: Rate::new(now, CHAT_PER_SECOND, CHAT_BURST),
             written: Written::default(),
             held: Vec::new(),
+            typed_at: None,
+            typing_until: None,
             spoke: 0,
             unwanted: HashSet::new(),
             views: HashMap::new(),

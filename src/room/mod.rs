@@ -14,6 +14,7 @@ pub mod record;
 pub mod slot;
 pub mod speaker;
 pub mod topic;
+mod writing;
 
 #[cfg(test)]
 mod tests;
@@ -21,9 +22,8 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
-use roundtable_protocol::event::{
-    ChatMessage, Event, EventBody, LeaveReason, MemberInfo, RoomCloseReason, TrackInfo, TrackSource,
-};
+use roundtable_protocol::chat::ChatEntry;
+use roundtable_protocol::event::{Event, EventBody, LeaveReason, MemberInfo, RoomCloseReason, TrackInfo, TrackSource};
 use roundtable_protocol::grant::{MemberLimits, Sources};
 use roundtable_protocol::limit::{MAX_SEATS, MAX_TRACKS_PER_MEMBER};
 use roundtable_protocol::message::{PublishRequest, SubscribeChange, ViewChange};
@@ -34,7 +34,7 @@ use roundtable_media::allocate::Class;
 
 use absence::Absence;
 use audience::{Audience, People};
-use chat::{ChatError, ChatHistory};
+use chat::ChatLog;
 pub use effect::Effect;
 use ids::Ids;
 use last_n::Candidate;
@@ -121,7 +121,9 @@ pub struct Room {
     /// How often somebody began to speak.
     spoken: u64,
     speakers: Speakers,
-    chat: ChatHistory,
+    chat: ChatLog,
+    /// Who is writing.
+    typing: BTreeSet<MemberId>,
     absence: Absence,
     /// Of whom something changed that is to be put down; `None` if nothing is.
     changed: Option<BTreeSet<MemberId>>,
@@ -150,7 +152,8 @@ impl Room {
             speaking: Vec::new(),
             spoken: 0,
             speakers: Speakers::default(),
-            chat: ChatHistory::default(),
+            chat: ChatLog::default(),
+            typing: BTreeSet::new(),
             absence: Absence::default(),
             changed: None,
             effects: VecDeque::new(),
@@ -167,10 +170,17 @@ impl Room {
     }
 
     /// A room as it was when the server ended, after event `seq`: everybody is there, and everything of them waits for
-    /// them. `written` is what they wrote last, in order.
+    /// them. `written` is what was written last in this life of it, which is that of `epoch`, in order.
     #[must_use]
-    pub fn restore(now: Now, seed: u64, seq: u64, mut records: Vec<MemberRecord>, written: &[ChatMessage]) -> Self {
+    pub fn restore(
+        now: Now,
+        seed: u64,
+        (epoch, seq): (u64, u64),
+        mut records: Vec<MemberRecord>,
+        written: Vec<ChatEntry>,
+    ) -> Self {
         let mut room = Self { seq, ..Self::new(seed) };
+        room.set_epoch(epoch);
         records.sort_by_key(|record| record.number);
         for record in records {
             let MemberRecord { number, info, grants, max_seats, unwanted, tracks } = record;
@@ -184,11 +194,14 @@ impl Room {
             place.insert(number, member.info.id.clone());
             room.members.insert(member.info.id.clone(), member);
         }
-        for message in written {
-            if let Some(member) = room.members.get_mut(&message.member) {
-                member.written.note(message);
+        for entry in written {
+            if let Some(member) = room.members.get_mut(&entry.message.member) {
+                match entry.edited_at {
+                    None => member.written.note(&entry.message),
+                    Some(_) => member.written.note_edited(&entry.message),
+                }
             }
-            room.chat.push(message.clone());
+            room.chat.push_entry(entry);
         }
         let (members, viewers) =
             room.audience.restore(now.instant, People { order: &room.order, members: &room.members });
@@ -263,6 +276,7 @@ impl Room {
             return;
         }
         self.order.remove(&member.number);
+        self.end_typing(id, false);
         self.absence.end(id);
         self.note_changed(id);
         let was_listed = self.audience.handle_leave(member.number, id);
@@ -291,6 +305,7 @@ impl Room {
 
     /// A member has lost its socket. Its place is kept until then, and everything of it goes on.
     pub fn handle_away(&mut self, id: &MemberId, until: Instant) {
+        self.end_typing(id, true);
         if let Some(member) = self.members.get(id) {
             self.absence.begin(id, member.number, until);
         }
@@ -494,40 +509,6 @@ impl Room {
         true
     }
 
-    /// Takes a chat message and delivers it to everybody, the writer included.
-    ///
-    /// # Errors
-    /// [`ChatError`] says why it was not taken.
-    pub fn chat(&mut self, now: Now, id: &MemberId, nonce: u32, text: String) -> Result<(), ChatError> {
-        chat::check(&text)?;
-        let member = self.members.get_mut(id).ok_or(ChatError::Forbidden)?;
-        if !member.grants.may_chat() {
-            return Err(ChatError::Forbidden);
-        }
-        if !member.chat_rate.take(now.instant) {
-            return Err(ChatError::Rate);
-        }
-        if let Some(message) = member.written.find(&member.info, nonce, &text) {
-            self.effects.push_back(Effect::Acknowledge { message });
-            return Ok(());
-        }
-        let message = ChatMessage {
-            id: self.ids.message(),
-            seq: self.seq + 1,
-            at: now.unix_ms,
-            member: id.clone(),
-            name: member.info.name.clone(),
-            text,
-            nonce: Some(nonce),
-        };
-        member.written.note(&message);
-        self.chat.push(message.clone());
-        self.effects.push_back(Effect::Deliver { message: message.clone() });
-        self.emit(now, EventBody::Chat { message });
-        self.note_act(now, id);
-        Ok(())
-    }
-
     /// Records that a microphone became loud or quiet.
     pub fn handle_speaking(&mut self, now: Now, track: &TrackId, speaking: bool) {
         let voice = self.tracks.iter().find(|t| t.id == *track && t.source == TrackSource::Microphone && !t.muted);
@@ -557,6 +538,7 @@ impl Room {
         if self.audience.poll_timeout().is_some_and(|due| due <= now.instant) {
             self.tell_audience(now, None);
         }
+        self.end_overdue_typing(now.instant);
         while let Some(member) = self.absence.take_overdue(now.instant) {
             self.effects.push_back(Effect::Expire { member });
         }
@@ -565,7 +547,7 @@ impl Room {
     /// When to call [`Room::handle_timeout`] next, if ever.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.audience.poll_timeout(), self.absence.poll_timeout()].into_iter().flatten().min()
+        [self.audience.poll_timeout(), self.absence.poll_timeout(), self.poll_typing()].into_iter().flatten().min()
     }
 
     /// What is to be done next.
@@ -626,12 +608,6 @@ impl Room {
     #[must_use]
     pub fn view_of(&self, id: &MemberId, track: &TrackId) -> Option<&ViewChange> {
         self.members.get(id)?.view(track)
-    }
-
-    /// What was written up to event `until`, in pieces of at most `piece_bytes` of text.
-    #[must_use]
-    pub fn chat_history(&self, until: u64, piece_bytes: usize) -> Vec<Vec<ChatMessage>> {
-        self.chat.pieces(until, piece_bytes)
     }
 
     fn emit(&mut self, now: Now, body: EventBody) {

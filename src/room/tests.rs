@@ -1,9 +1,11 @@
 use std::time::Duration;
 
+use super::chat::ChatError;
 use super::*;
 use crate::room::slot::Assignment;
 
 mod audience;
+mod writing;
 
 fn now() -> Now {
     Now { instant: Instant::now(), unix_ms: 1_000 }

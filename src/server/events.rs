@@ -15,7 +15,7 @@ const BATCH: usize = 64;
 
 /// A room's events from now on, in order and without a gap.
 ///
-/// The journal keeps the latest two thousand or so. A reader that falls further behind than that is
+/// The journal keeps the latest two thousand or so, and with a data directory more. A reader that falls further behind is
 /// told with [`Update::Reset`] and never loses anything in silence.
 #[derive(Debug)]
 pub struct Events {
@@ -51,9 +51,11 @@ impl Events {
                 return None;
             }
             self.changes.borrow_and_update();
-            match self.journal.read_after(self.state.seq, BATCH) {
+            match self.journal.read(self.state.seq, BATCH).await {
                 Read::Events(events) if events.is_empty() => self.changes.changed().await.ok()?,
-                Read::Events(events) => self.pending = events.into(),
+                Read::Events(events) => {
+                    self.pending = events.iter().map(|told| Arc::clone(told.event())).collect();
+                }
                 Read::Reset(state) => {
                     self.state = state.clone();
                     return Some(Update::Reset(state));

@@ -30,7 +30,7 @@ use crate::hub::{Authorize, Hub, HubConfig, IceServers, Kept};
 use crate::shard::inbox::Command;
 use crate::shard::tape::Tape;
 use crate::shard::{ShardConfig, ShardHandle, spawn};
-use crate::store::{OpenError, Store, StoreConfig, StoreError};
+use crate::store::{OpenError, Retention, Store, StoreConfig, StoreError};
 use crate::webhook::{WebhookTasks, Webhooks};
 
 /// How long a stop may take: after that sockets are closed on whoever is left.
@@ -333,7 +333,7 @@ impl Conference {
             Tape::open(record).map_err(|source| StartError::Record { path, source })
         });
         let tape = tape.transpose()?;
-        let store = config.rooms.data_dir.clone().map(|directory| Store::open(StoreConfig::new(directory)));
+        let store = config.rooms.data_dir.clone().map(|directory| Store::open(store_config(&config, directory)));
         let store = store.transpose()?;
         let shard_config = ShardConfig { store: store.clone(), ..shard_config(&config) };
         let shards = spawn(&shard_config, tape)
@@ -361,6 +361,9 @@ impl Conference {
         udp.sort_unstable();
         udp.dedup();
         let invites = Arc::clone(state.invites());
+        if let Some(store) = &store {
+            invites.keep_in(store)?;
+        }
         let handle = Handle { hub, authority, invites };
         Ok(Self { handle, state, udp, shards, store, webhooks, _webhook_tasks: webhook_tasks })
     }
@@ -470,6 +473,12 @@ fn cores() -> u8 {
 /// Hosts and containers without IPv6 are common; a server that was not asked for it starts there all the same.
 fn host_has_ipv6() -> bool {
     UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok()
+}
+
+/// Where the store lies and how much it keeps.
+fn store_config(config: &Config, directory: PathBuf) -> StoreConfig {
+    let chat = Retention { max_count: config.rooms.chat_keep, max_age: config.rooms.chat_retention };
+    StoreConfig { chat, ..StoreConfig::new(directory) }
 }
 
 fn hub_config(config: &Config) -> HubConfig {

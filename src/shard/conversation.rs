@@ -98,6 +98,18 @@ impl Core {
             Request::PutDoc { id, doc, up_to, snapshot } => {
                 (Some(id), home.put_doc(now, member, id, &doc, (up_to, snapshot)))
             }
+            Request::Whisper { nonce, text, to } => {
+                (Some(nonce), room.whisper(clocks, member, nonce, text, to).map_err(|e| Refusal::new(e.code(), e)))
+            }
+            Request::ChangeChat { id, message, change, known } => {
+                let known = known.map(|known| *known);
+                let outcome = room.change_chat(clocks, member, &message, change, known);
+                (id, outcome.map_err(|e| Refusal::new(e.code(), e)))
+            }
+            Request::Typing(typing) => {
+                room.typing(now, member, typing);
+                (None, Ok(()))
+            }
             Request::History => {
                 let history = home.room.chat_history(home.delivered, HISTORY_PIECE_BYTES);
                 return home.say_history(member, history);
@@ -249,6 +261,8 @@ impl Core {
                 }
             }
             Effect::Deliver { message } => self.hold(now, key, message),
+            Effect::Whisper { message, nonce, again } => self.whisper(now, key, &message, nonce, again),
+            Effect::Typing { member, typing } => home.tell_typing(member, typing),
         }
     }
 
@@ -273,7 +287,7 @@ impl Core {
     }
 
     /// Gives one member a message over its channel, or over its session where there is none.
-    fn tell_on_channel(&mut self, now: Instant, key: usize, member: &MemberId, json: Bytes) {
+    pub(super) fn tell_on_channel(&mut self, now: Instant, key: usize, member: &MemberId, json: Bytes) {
         let Some(home) = self.home(key) else { return };
         if home.members.get(member).is_some_and(|presence| presence.shard.is_none()) {
             return home.tell(member, ToMember::Written(json));
@@ -291,8 +305,12 @@ impl Core {
             Report::Ended { member, code, message } => {
                 self.handle_media_ended(now, key, shard, &member, (code, message))
             }
-            Report::Chat { member, nonce, text } => {
-                if let Err(error) = home.room.chat(clocks(now), &member, nonce, text) {
+            Report::Chat { member, nonce, text, to } => {
+                let outcome = match to {
+                    None => home.room.chat(clocks(now), &member, nonce, text),
+                    Some(to) => home.room.whisper(clocks(now), &member, nonce, text, to),
+                };
+                if let Err(error) = outcome {
                     self.refuse_chat(now, key, &member, Refusal::new(error.code(), error), nonce);
                 }
             }

@@ -168,6 +168,10 @@ impl Core {
             }
             Command::Announce { room, audience, message } => self.announce(now, &room, &audience, &message),
             Command::Settings { room, settings } => self.set_settings(now, &room, settings),
+            Command::ChatPage { room, before, limit, reply } => {
+                let home = self.names.get(&room).copied().and_then(|key| self.home(key));
+                let _ = reply.send(home.map(|home| home.room.chat_page(before, limit)));
+            }
             Command::RoomStats { room, reply } => {
                 let open = self.names.get(&room).and_then(|&key| self.rooms.get(key));
                 let _ = reply.send(open.map(|open| self.room_stats(clocks(now), open)));

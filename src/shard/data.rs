@@ -1,10 +1,9 @@
 //! Data that members publish to topics: checked and stamped at the home of the room, written once, and given by each stage
 //! to its members over their channels, or over their sessions where these are missing.
 //!
-//! Nobody waits for a receiver. What may be lost is dropped where a channel is full; what may not waits in a queue of
-//! [`MAX_QUEUED_BYTES`], and beyond that is dropped for this receiver, who is told with `data/slow`.
+//! Nobody waits for a receiver. What may be lost is dropped where a channel is full; what may not waits in a queue
+//! (`data_line`), and beyond that is dropped for this receiver, who is told with `data/slow`.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -13,135 +12,23 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use roundtable_protocol::data::{DataHeader, DataStamp, FrameError, parse_frame, write_frame};
 use roundtable_protocol::limit::{
-    DATA_BURST, DATA_BYTES_BURST, DATA_BYTES_PER_SECOND, DATA_PER_SECOND, DOC_REQUESTS_BURST, DOC_REQUESTS_PER_SECOND,
-    MAX_DATA_PAYLOAD_BYTES, MAX_DATA_RECEIVERS,
+    DATA_BYTES_PER_SECOND, DATA_PER_SECOND, DOC_REQUESTS_PER_SECOND, MAX_DATA_PAYLOAD_BYTES, MAX_DATA_RECEIVERS,
 };
 use roundtable_protocol::message::{DocSnapshot, DocUpdate};
 use roundtable_protocol::{DATA_CHANNEL_LABEL, ErrorCode, LOSSY_CHANNEL_LABEL, MemberId, ServerMessage};
-use roundtable_transport::peer::{MessageKind, Peer, SendError};
+use roundtable_transport::peer::MessageKind;
 
 use super::core::Core;
+use super::data_line::{MemberData, Offered};
 use super::home::Home;
 use super::inbox::ToMember;
 use super::letter::{DataCopy, DataPost, Report, StageCommand};
 use super::peers::Refusal;
-use crate::rate::Rate;
 use crate::room::document::{DOC_PREFIX, DocError, Docs};
 use crate::room::topic::{TopicError, Topics, check_topic};
 
-/// Bytes that wait for one receiver besides those in its channel.
-const MAX_QUEUED_BYTES: usize = 1024 * 1024;
-/// Messages that wait for one receiver besides those in its channel.
-const MAX_QUEUED: usize = 1024;
 /// Bytes of updates in one `doc` message.
 const DOC_PIECE_BYTES: usize = 128 * 1024;
-
-/// What the home knows of a member's data.
-#[derive(Debug)]
-pub struct MemberData {
-    messages: Rate,
-    bytes: Rate,
-    documents: Rate,
-    /// What it follows.
-    topics: Arc<Topics>,
-}
-
-impl MemberData {
-    fn new(now: Instant) -> Self {
-        Self {
-            messages: Rate::new(now, DATA_PER_SECOND, DATA_BURST),
-            bytes: Rate::new(now, DATA_BYTES_PER_SECOND, DATA_BYTES_BURST),
-            documents: Rate::new(now, DOC_REQUESTS_PER_SECOND, DOC_REQUESTS_BURST),
-            topics: Arc::default(),
-        }
-    }
-}
-
-/// The data channels of a peer connection, and what waits for them.
-#[derive(Debug, Default)]
-pub struct DataLine {
-    reliable: Option<u16>,
-    lossy: Option<u16>,
-    /// What waits for the reliable one, at most [`MAX_QUEUED`] and [`MAX_QUEUED_BYTES`].
-    queue: VecDeque<Bytes>,
-    queued: usize,
-    /// Whether something was dropped since the queue was last empty.
-    slow: bool,
-}
-
-/// What became of a message for one receiver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Offered {
-    /// The channel has it.
-    Sent,
-    /// It waits.
-    Queued,
-    /// It was dropped; whether it is the first one since there was room.
-    Dropped { is_first: bool },
-    /// There is no such channel.
-    NoChannel,
-}
-
-impl DataLine {
-    /// Notes a channel, if it is one for data and the first of its kind.
-    fn opened(&mut self, id: u16, label: &str) {
-        let place = match label {
-            DATA_CHANNEL_LABEL => &mut self.reliable,
-            LOSSY_CHANNEL_LABEL => &mut self.lossy,
-            _ => return,
-        };
-        place.get_or_insert(id);
-    }
-
-    /// Forgets a channel; returns how many messages waited for it.
-    fn closed(&mut self, id: u16) -> usize {
-        if self.lossy == Some(id) {
-            self.lossy = None;
-        }
-        if self.reliable != Some(id) {
-            return 0;
-        }
-        self.reliable = None;
-        self.queued = 0;
-        self.queue.drain(..).count()
-    }
-
-    /// Whether a channel is one for data, and if so, whether it is the lossy one.
-    fn kind(&self, id: u16) -> Option<bool> {
-        if self.reliable == Some(id) { Some(false) } else { (self.lossy == Some(id)).then_some(true) }
-    }
-
-    fn offer(&mut self, now: Instant, transport: &mut Peer, lossy: bool, frame: &Bytes) -> Offered {
-        let Some(id) = (if lossy { self.lossy } else { self.reliable }) else { return Offered::NoChannel };
-        if lossy || self.queue.is_empty() {
-            match transport.send_message(now, id, MessageKind::Binary, frame) {
-                Ok(()) => return Offered::Sent,
-                Err(SendError::Full) if lossy => return Offered::Dropped { is_first: false },
-                Err(SendError::Full) => {}
-                Err(_) => return Offered::NoChannel,
-            }
-        }
-        if self.queue.len() == MAX_QUEUED || self.queued + frame.len() > MAX_QUEUED_BYTES {
-            return Offered::Dropped { is_first: !std::mem::replace(&mut self.slow, true) };
-        }
-        self.queued += frame.len();
-        self.queue.push_back(frame.clone());
-        Offered::Queued
-    }
-
-    /// Sends what waits, as far as it goes.
-    fn drain(&mut self, now: Instant, transport: &mut Peer) {
-        let Some(id) = self.reliable else { return };
-        while let Some(frame) = self.queue.front() {
-            if transport.send_message(now, id, MessageKind::Binary, frame).is_err() {
-                return;
-            }
-            self.queued -= frame.len();
-            self.queue.pop_front();
-        }
-        self.slow = false;
-    }
-}
 
 impl DataCopy {
     /// Whether a member who follows these topics gets it. Updates of documents come back to who sent them: the number is
@@ -254,7 +141,7 @@ impl Core {
         let endpoint = self.rooms.get(key).and_then(|open| open.stage.members.get(&member)).map(|known| known.endpoint);
         if let Some(key) = endpoint
             && let Some(endpoint) = self.endpoints.get_mut(key)
-            && let Some(channel) = endpoint.data.as_ref().and_then(|line| line.reliable.or(line.lossy))
+            && let Some(channel) = endpoint.data.as_ref().and_then(|line| line.any())
             && endpoint.transport.send_message(now, channel, MessageKind::Text, &json).is_ok()
         {
             return self.stale.push(key);

@@ -8,7 +8,7 @@ use roundtable_transport::path::Path;
 use roundtable_transport::peer::Peer;
 
 use super::arena::Queue;
-use super::data::DataLine;
+use super::data_line::DataLine;
 use super::negotiate::Negotiation;
 
 /// A member's peer connection with what waits to leave for it.

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roundtable_media::TrackConfig;
+use roundtable_protocol::chat::ChatEntry;
 use roundtable_protocol::event::{ChatMessage, TrackInfo};
 use roundtable_protocol::message::{EncodingWish, SlotChange, SlotOwner};
 use roundtable_protocol::{ErrorCode, MemberId, ServerMessage, TrackId};
 
-use super::data::MemberData;
+use super::data_line::MemberData;
 use super::deed::{Audience, Origin};
 use super::inbox::{Outbox, OutboxError, ToMember};
 use super::letter::{ChatCopies, Publication};
 use super::proof::Proof;
+use super::whispers::Whispers;
 use crate::journal::Journal;
 use crate::room::document::Docs;
 use crate::room::slot::Assignment;
@@ -38,6 +40,8 @@ pub struct Presence {
     pub data: Option<Box<MemberData>>,
     /// Whether it was told that its session reads too slowly for data.
     pub data_slow: bool,
+    /// Private messages that it may lack.
+    pub whispers: Whispers,
 }
 
 impl Presence {
@@ -53,6 +57,7 @@ impl Presence {
             shard: None,
             data: None,
             data_slow: false,
+            whispers: Whispers::default(),
         }
     }
 
@@ -102,8 +107,10 @@ impl Home {
     /// A room without members. `seed` starts its ids.
     #[must_use]
     pub fn new(journal: Arc<Journal>, seed: u64, voice_slots: u16, resume_within: Duration) -> Self {
+        let mut room = Room::new(seed);
+        room.set_epoch(journal.epoch());
         Self {
-            room: Room::new(seed),
+            room,
             journal,
             members: HashMap::new(),
             published: HashMap::new(),
@@ -135,7 +142,7 @@ impl Home {
     }
 
     /// Gives a member the chat of before, in pieces.
-    pub fn say_history(&mut self, member: &MemberId, history: Vec<Vec<ChatMessage>>) {
+    pub fn say_history(&mut self, member: &MemberId, history: Vec<Vec<ChatEntry>>) {
         let pieces = history.len();
         for (i, messages) in history.into_iter().enumerate() {
             self.say(member, ServerMessage::ChatHistory { messages, complete: i + 1 == pieces });

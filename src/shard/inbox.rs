@@ -5,17 +5,19 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use bytes::Bytes;
+use roundtable_protocol::chat::{ChatEntry, ChatPage, ChatPlace};
 use roundtable_protocol::data::DataHeader;
-use roundtable_protocol::event::{ChatMessage, LeaveReason, MemberInfo, RoomCloseReason};
+use roundtable_protocol::event::{LeaveReason, MemberInfo, RoomCloseReason};
 use roundtable_protocol::grant::MemberLimits;
 use roundtable_protocol::message::{PublishRequest, PublishedTrack, SlotChange, SubscribeChange, ViewChange};
 use roundtable_protocol::settings::RoomSettings;
 use roundtable_protocol::stats::RoomStats;
-use roundtable_protocol::{ErrorCode, Grants, MemberId, RoomId, ServerMessage, TrackId};
+use roundtable_protocol::{ErrorCode, Grants, MemberId, MessageId, RoomId, ServerMessage, TrackId};
 use roundtable_transport::sdp::Offer;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::journal::Journal;
+use crate::room::chat::Change;
 use crate::room::member::Newcomer;
 use crate::room::record::MemberRecord;
 use crate::shard::deed::{Audience, Deed, DeedRefused, Done, Origin};
@@ -171,6 +173,17 @@ pub enum Command {
         /// All of them.
         settings: RoomSettings,
     },
+    /// Asks for chat that a room has in memory; `None` if it is not open.
+    ChatPage {
+        /// Which.
+        room: RoomId,
+        /// Before which place; `None` is the end.
+        before: Option<ChatPlace>,
+        /// Most messages.
+        limit: usize,
+        /// Where they go.
+        reply: oneshot::Sender<Option<ChatPage>>,
+    },
     /// Asks for the figures of a room; `None` if it is not open.
     RoomStats {
         /// Which.
@@ -243,7 +256,7 @@ pub struct Restore {
     /// Its members, with the SHA-256 of each one's secret.
     pub members: Vec<(MemberRecord, [u8; 32])>,
     /// What was written last, in order.
-    pub written: Vec<ChatMessage>,
+    pub written: Vec<ChatEntry>,
     /// As in [`Join`].
     pub voice_slots: u16,
     /// As in [`Join`].
@@ -382,6 +395,28 @@ pub enum Request {
         /// The snapshot.
         snapshot: Bytes,
     },
+    /// Writes to a few.
+    Whisper {
+        /// The client's number for it.
+        nonce: u32,
+        /// The text.
+        text: String,
+        /// To whom.
+        to: Vec<MemberId>,
+    },
+    /// Changes a message, or reactions to it.
+    ChangeChat {
+        /// The client's number for it.
+        id: Option<u32>,
+        /// Which.
+        message: MessageId,
+        /// What becomes of it.
+        change: Change,
+        /// What the store has of it, if there is one.
+        known: Option<Box<ChatEntry>>,
+    },
+    /// Is writing, or has stopped.
+    Typing(bool),
     /// Asks for the chat of before, as after a join.
     History,
     /// Has lost its socket and may come back.

@@ -278,6 +278,8 @@ pub enum Report {
         nonce: u32,
         /// What.
         text: String,
+        /// To whom; `None` for everybody.
+        to: Option<Vec<MemberId>>,
     },
     /// A member has published data on its channel.
     Data(Box<DataPost>),

@@ -9,6 +9,7 @@ mod conversation;
 mod core;
 mod counters;
 mod data;
+mod data_line;
 pub mod deed;
 mod endpoint;
 mod failing;
@@ -38,6 +39,8 @@ mod steering;
 pub mod tape;
 mod timer;
 mod transports;
+mod whisper;
+mod whispers;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -254,8 +254,8 @@ impl Core {
     pub(super) fn chat_message(&mut self, now: Instant, key: usize, channel: u16, data: &[u8]) {
         let Some((room, member)) = self.endpoints.get(key).map(|e| (e.room, e.member.clone())) else { return };
         let refusal = match serde_json::from_slice::<ClientMessage>(data) {
-            Ok(ClientMessage::Chat { nonce, text }) => {
-                self.report(now, room, Report::Chat { member, nonce, text });
+            Ok(ClientMessage::Chat { nonce, text, to }) => {
+                self.report(now, room, Report::Chat { member, nonce, text, to });
                 return self.look_after(now, room);
             }
             Ok(_) => Refusal::new(ErrorCode::OutOfOrder, "the chat channel carries chat only"),

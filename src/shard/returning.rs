@@ -26,6 +26,7 @@ impl Core {
         let had_session = home.members.get_mut(member).is_some_and(|presence| presence.outbox.take().is_some());
         if had_session {
             home.room.handle_away(member, now + within);
+            home.members.get_mut(member).into_iter().for_each(|presence| presence.whispers.handle_away(now));
         }
     }
 
@@ -50,7 +51,10 @@ impl Core {
         let is_told = reply.send(returned).is_ok();
         if let (true, Some(key)) = (is_back, key) {
             if is_told {
-                self.home(key).into_iter().for_each(|home| home.repeat_wishes(&member));
+                if let Some(home) = self.home(key) {
+                    home.repeat_wishes(&member);
+                    home.repeat_whispers(now, &member);
+                }
             } else {
                 // The session went away while it waited.
                 self.handle_away(now, key, &member);

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use roundtable_protocol::{Event, EventBody, RoomState};
+use roundtable_protocol::{EventBody, RoomState};
 use tokio::sync::watch;
 
-use crate::journal::{Journal, Read};
+use crate::journal::{Journal, Read, Told};
 
 /// Events read from the journal at once.
 const EVENTS_AT_ONCE: usize = 64;
@@ -24,7 +24,7 @@ pub(super) struct Follower {
 #[derive(Debug)]
 pub(super) enum Next {
     /// Events for the client, in order. There may be none in a piece: chat comes this way only to who has missed it.
-    Events(Vec<Arc<Event>>),
+    Events(Vec<Arc<Told>>),
     /// The client has everything.
     UpToDate,
     /// What it lacks is not kept any more.
@@ -41,8 +41,8 @@ impl Follower {
 
     /// Goes on after the last event that the client has. Chat is among what follows up to event `chat_until`. With what
     /// the client has missed is not kept any more comes the state that it is to begin with again.
-    pub(super) fn resume(journal: Arc<Journal>, seq: u64, chat_until: u64) -> (Self, Option<RoomState>) {
-        if let Read::Reset(_) = journal.read_after(seq, 0) {
+    pub(super) async fn resume(journal: Arc<Journal>, seq: u64, chat_until: u64) -> (Self, Option<RoomState>) {
+        if let Read::Reset(_) = journal.read(seq, 1).await {
             let (follower, state) = Self::begin(journal);
             return (follower, Some(state));
         }
@@ -51,10 +51,15 @@ impl Follower {
         (Self { journal, changes, seq, chat_until }, None)
     }
 
-    /// Takes the next piece.
-    pub(super) fn next(&mut self) -> Next {
+    /// Takes the next piece, from the store if it must be.
+    pub(super) async fn next(&mut self) -> Next {
         self.changes.mark_unchanged();
-        let mut events = match self.journal.read_after(self.seq, EVENTS_AT_ONCE) {
+        let read = self.journal.read(self.seq, EVENTS_AT_ONCE).await;
+        self.take(read)
+    }
+
+    fn take(&mut self, read: Read) -> Next {
+        let mut events = match read {
             Read::Events(events) => events,
             Read::Reset(_) => return Next::Lost,
         };

@@ -11,20 +11,23 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use roundtable_protocol::call::CallAnswer;
+use roundtable_protocol::chat::{ChatPage, ChatPlace};
 use roundtable_protocol::error::close;
 use roundtable_protocol::limit::{
-    CLIENT_MESSAGES_BURST, CLIENT_MESSAGES_PER_SECOND, DEFAULT_CALL_S, MAX_CLIENT_MESSAGE_BYTES,
-    MAX_DATA_PAYLOAD_BYTES, MAX_DOC_SNAPSHOT_BYTES, MAX_MID_BYTES, MAX_SDP_BYTES, MAX_TOPIC_PATTERNS,
-    MAX_TRACKS_PER_MEMBER, MAX_VIEW_CHANGES, STATS_BURST, STATS_PER_SECOND, VIEWS_BURST, VIEWS_PER_SECOND,
+    CHAT_HISTORY, CHAT_PAGES_BURST, CHAT_PAGES_PER_SECOND, CLIENT_MESSAGES_BURST, CLIENT_MESSAGES_PER_SECOND,
+    DEFAULT_CALL_S, MAX_CHAT_PAGE, MAX_CLIENT_MESSAGE_BYTES, MAX_DATA_PAYLOAD_BYTES, MAX_DOC_SNAPSHOT_BYTES,
+    MAX_MID_BYTES, MAX_SDP_BYTES, MAX_TOPIC_PATTERNS, MAX_TRACKS_PER_MEMBER, MAX_VIEW_CHANGES, STATS_BURST,
+    STATS_PER_SECOND, VIEWS_BURST, VIEWS_PER_SECOND,
 };
 use roundtable_protocol::message::{PublishRequest, Resumed, ViewChange, Welcome};
 use roundtable_protocol::moderation::ModerationAction;
-use roundtable_protocol::{ClientMessage, ErrorCode, LeaveReason, ServerMessage};
+use roundtable_protocol::{ClientMessage, ErrorCode, LeaveReason, MessageId, ServerMessage};
 use roundtable_transport::sdp::{Offer, SdpError};
 
 use super::fault::{Fault, JoinWish};
 use super::hello;
 use crate::rate::Rate;
+use crate::room::chat::Change;
 use crate::shard::inbox::{Request, ToMember};
 
 /// Messages that are none of this protocol which a client may send in its life; one more ends it.
@@ -119,6 +122,15 @@ pub enum Action {
         /// What is done about it.
         answer: CallAnswer,
     },
+    /// Read chat of before; answered by [`Session::handle_chat_page`].
+    ChatPage {
+        /// The number the client gave it.
+        id: u32,
+        /// Before which place; `None` is the end.
+        before: Option<ChatPlace>,
+        /// Most messages.
+        limit: usize,
+    },
     /// Take the member out of the room.
     Leave(LeaveReason),
     /// Send to the client.
@@ -163,6 +175,7 @@ pub struct Session {
     rate: Rate,
     views: Rate,
     questions: Rate,
+    pages: Rate,
     garbage: u32,
     heard_at: Instant,
     ping_at: Instant,
@@ -179,6 +192,7 @@ impl Session {
             rate: Rate::new(now, CLIENT_MESSAGES_PER_SECOND, CLIENT_MESSAGES_BURST),
             views: Rate::new(now, VIEWS_PER_SECOND, VIEWS_BURST),
             questions: Rate::new(now, STATS_PER_SECOND, STATS_BURST),
+            pages: Rate::new(now, CHAT_PAGES_PER_SECOND, CHAT_PAGES_BURST),
             garbage: 0,
             heard_at: now,
             ping_at: now + timers.ping,
@@ -281,6 +295,17 @@ impl Session {
     pub fn handle_refusal(&mut self, id: u32, code: ErrorCode, message: String) {
         if self.phase == Phase::InRoom {
             self.complain(Some(id), Fault { code, message }, false);
+        }
+    }
+
+    /// Chat of before was read, or why it was not.
+    pub fn handle_chat_page(&mut self, id: u32, page: Result<ChatPage, (ErrorCode, String)>) {
+        if self.phase != Phase::InRoom {
+            return;
+        }
+        match page {
+            Ok(ChatPage { messages, before }) => self.send(ServerMessage::ChatPage { id, messages, before }),
+            Err((code, message)) => self.complain(Some(id), Fault { code, message }, false),
         }
     }
 
@@ -451,8 +476,8 @@ impl Session {
             }
             message => message,
         };
-        match self.check_rate(now, &message).and_then(|()| read_request(message)) {
-            Ok(request) => self.actions.push_back(Action::Request { request, id }),
+        match self.check_rate(now, &message).and_then(|()| read_action(message)) {
+            Ok(action) => self.actions.push_back(action),
             Err(fault) if fault.code == ErrorCode::BadMessage => self.handle_garbage(fault.code, fault.message),
             Err(fault) => self.complain(id, fault, false),
         }
@@ -463,6 +488,7 @@ impl Session {
         let (rate, per_second, code) = match message {
             ClientMessage::View { .. } => (&mut self.views, VIEWS_PER_SECOND, ErrorCode::ViewRate),
             ClientMessage::GetStats { .. } => (&mut self.questions, STATS_PER_SECOND, ErrorCode::StatsRate),
+            ClientMessage::GetChat { .. } => (&mut self.pages, CHAT_PAGES_PER_SECOND, ErrorCode::ChatPageRate),
             _ => return Ok(()),
         };
         if rate.take(now) {
@@ -538,11 +564,29 @@ fn request_id(message: &ClientMessage) -> Option<u32> {
         | ClientMessage::PutDoc { id, .. }
         | ClientMessage::Moderate { id, .. }
         | ClientMessage::Call { id, .. }
-        | ClientMessage::AnswerCall { id, .. } => Some(*id),
+        | ClientMessage::AnswerCall { id, .. }
+        | ClientMessage::GetChat { id, .. }
+        | ClientMessage::EditChat { id, .. }
+        | ClientMessage::DeleteChat { id, .. } => Some(*id),
+        ClientMessage::React { id, .. } => *id,
         ClientMessage::Data { header, .. } => header.id,
         ClientMessage::Chat { nonce, .. } => Some(*nonce),
         _ => None,
     }
+}
+
+/// Reads what is to be done.
+fn read_action(message: ClientMessage) -> Result<Action, Fault> {
+    if let ClientMessage::GetChat { id, before, limit } = message {
+        let limit = limit.map_or(CHAT_HISTORY, usize::from);
+        if !(1..=MAX_CHAT_PAGE).contains(&limit) {
+            let message = format!("limit is {limit}; a page has 1 to {MAX_CHAT_PAGE} messages");
+            return Err(Fault { code: ErrorCode::BadMessage, message });
+        }
+        return Ok(Action::ChatPage { id, before, limit });
+    }
+    let id = request_id(&message);
+    read_request(message).map(|request| Action::Request { request, id })
 }
 
 /// Reads what the shard is to do, as far as that can be judged without knowing the room.
@@ -563,7 +607,12 @@ fn read_request(message: ClientMessage) -> Result<Request, Fault> {
             Ok(Request::View(changes))
         }
         ClientMessage::GetStats { id } => Ok(Request::Stats(id)),
-        ClientMessage::Chat { nonce, text } => Ok(Request::Chat { nonce, text }),
+        ClientMessage::Chat { nonce, text, to: None } => Ok(Request::Chat { nonce, text }),
+        ClientMessage::Chat { nonce, text, to: Some(to) } => Ok(Request::Whisper { nonce, text, to }),
+        ClientMessage::EditChat { id, message, text } => Ok(change(Some(id), message, Change::Edit(text))),
+        ClientMessage::DeleteChat { id, message } => Ok(change(Some(id), message, Change::Delete)),
+        ClientMessage::React { id, message, reaction, on } => Ok(change(id, message, Change::React { reaction, on })),
+        ClientMessage::Typing { typing } => Ok(Request::Typing(typing)),
         ClientMessage::Data { header, payload, lossy } => {
             let payload = read_base64(&payload, MAX_DATA_PAYLOAD_BYTES)?;
             Ok(Request::Data { header, payload, lossy })
@@ -579,6 +628,7 @@ fn read_request(message: ClientMessage) -> Result<Request, Fault> {
         }
         // Answered by the session itself or the hub; the shard has no word for them.
         ClientMessage::Hello { .. }
+        | ClientMessage::GetChat { .. }
         | ClientMessage::Ping { .. }
         | ClientMessage::Leave {}
         | ClientMessage::Moderate { .. }
@@ -598,6 +648,10 @@ fn read_base64(text: &str, most: usize) -> Result<Bytes, Fault> {
     }
     let bytes = STANDARD.decode(text);
     bytes.map(Bytes::from).map_err(|error| Fault { code: ErrorCode::BadData, message: error.to_string() })
+}
+
+fn change(id: Option<u32>, message: MessageId, change: Change) -> Request {
+    Request::ChangeChat { id, message, change, known: None }
 }
 
 fn read_offer(id: u32, sdp: &str, fresh: bool, tracks: Vec<PublishRequest>) -> Result<Request, Fault> {

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use axum::extract::ws::{Utf8Bytes, WebSocketUpgrade};
 use axum::response::Response;
+use bytes::Bytes;
 use roundtable_protocol::call::{Call, CallEvent};
+use roundtable_protocol::chat::ChatPage;
 use roundtable_protocol::limit::MAX_CLIENT_MESSAGE_BYTES;
 use roundtable_protocol::message::{ResumeTicket, Resumed, Welcome};
 use roundtable_protocol::{ErrorCode, Event, EventBody, PROTOCOL_VERSION, RoomId, ServerMessage};
@@ -252,7 +254,7 @@ impl Conversation {
     /// Sends what the journal has behind the last event the client got.
     async fn pass_on_events(&mut self) {
         while let (Some(place), false) = (&mut self.place, self.session.is_ending()) {
-            let events = match place.follower.next() {
+            let events = match place.follower.next().await {
                 Next::Events(events) => events,
                 Next::UpToDate => return,
                 Next::Lost => return self.session.handle_slow_reader(),
@@ -261,7 +263,10 @@ impl Conversation {
                 if self.session.is_ending() {
                     return;
                 }
-                self.send(&in_message(&event)).await;
+                match chat_in(&event) {
+                    Some(chat) => self.send(&chat).await,
+                    None => self.send_written(event.message()).await,
+                }
             }
         }
     }
@@ -276,7 +281,13 @@ impl Conversation {
         match action {
             // Once in a conversation: its state is not to make the room that the conversation takes for good.
             Action::Join(wish) => Box::pin(self.join(wish)).await,
-            Action::Request { request, id } => {
+            Action::ChatPage { id, before, limit } => {
+                let page = Box::pin(self.hub.chat_page(&self.arrival.room, before, limit)).await;
+                let page = page.map(|page| page.unwrap_or_else(|| ChatPage::cut(Vec::new(), limit)));
+                self.session.handle_chat_page(id, page.map_err(|error| (error.code(), error.to_string())));
+            }
+            Action::Request { mut request, id } => {
+                self.recall(&mut request).await;
                 let membership = self.place.as_ref().and_then(|place| place.membership.as_ref());
                 // If the shard has stopped, the end of the outbox says so.
                 if membership.is_some_and(|membership| membership.request(request) == Err(SendError::Full)) {
@@ -303,12 +314,16 @@ impl Conversation {
                 }
             }
             Action::Send(message) => self.send(&message).await,
-            Action::SendWritten(json) => match Utf8Bytes::try_from(json) {
-                Ok(text) => self.write(Words::Text(text)).await,
-                Err(error) => tracing::error!(%error, "a message was written that is no text"),
-            },
+            Action::SendWritten(json) => self.send_written(json).await,
             Action::Ping => self.write(Words::Ping).await,
             Action::Close { code, reason } => Box::pin(self.close(code, reason)).await,
+        }
+    }
+
+    /// Adds what the store has of a message that is to be changed: the shard reads no disk.
+    async fn recall(&mut self, request: &mut Request) {
+        if let Request::ChangeChat { message, known, .. } = request {
+            *known = Box::pin(self.hub.recall(&self.arrival.room, message)).await.map(Box::new);
         }
     }
 
@@ -319,7 +334,7 @@ impl Conversation {
             let ResumeWish { epoch, seq, member, secret } = wish;
             let request = ResumeRequest { epoch, member, secret, outbox: sender.clone() };
             match self.hub.resume(&self.arrival.room, request).await {
-                Ok(Some(comeback)) => return self.come_back(comeback, seq, outbox),
+                Ok(Some(comeback)) => return self.come_back(comeback, seq, outbox).await,
                 Ok(None) => {}
                 Err(error) => return self.session.handle_refused(error.code(), error.to_string()),
             }
@@ -403,9 +418,9 @@ impl Conversation {
         self.session.handle_welcome(Instant::now(), welcome);
     }
 
-    fn come_back(&mut self, comeback: Comeback, seq: u64, outbox: OutboxReceiver) {
+    async fn come_back(&mut self, comeback: Comeback, seq: u64, outbox: OutboxReceiver) {
         let Comeback { returned, ice_servers, membership } = comeback;
-        let (follower, state) = Follower::resume(returned.journal, seq, returned.seq);
+        let (follower, state) = Follower::resume(returned.journal, seq, returned.seq).await;
         if state.is_some() {
             // A shard that takes nothing now is told so by its next message.
             let _ = membership.request(Request::History);
@@ -427,6 +442,13 @@ impl Conversation {
             Ok(text) => self.write(Words::Text(text.into())).await,
             // None of our types has a map with keys that are no strings, the one thing that fails.
             Err(error) => tracing::error!(%error, "a message could not be written"),
+        }
+    }
+
+    async fn send_written(&mut self, json: Bytes) {
+        match Utf8Bytes::try_from(json) {
+            Ok(text) => self.write(Words::Text(text)).await,
+            Err(error) => tracing::error!(%error, "a message was written that is no text"),
         }
     }
 
@@ -482,11 +504,11 @@ async fn in_place(place: &mut Option<Place>) -> Wake {
     }
 }
 
-/// An event as its message. Chat is a message of its own.
-fn in_message(event: &Event) -> ServerMessage {
+/// Chat comes as a message of its own; `None` of every other event.
+fn chat_in(event: &Event) -> Option<ServerMessage> {
     match &event.body {
-        EventBody::Chat { message } => ServerMessage::Chat { message: message.clone(), nonce: None },
-        _ => ServerMessage::Event { event: event.clone() },
+        EventBody::Chat { message } => Some(ServerMessage::Chat { message: message.clone(), nonce: None }),
+        _ => None,
     }
 }
 

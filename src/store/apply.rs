@@ -1,6 +1,6 @@
 //! Writes jobs into the database, within the transaction of their batch.
 
-use roundtable_protocol::{Event, EventBody, RoomId};
+use roundtable_protocol::{Event, EventBody, MemberId, MessageId, RoomId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::chat;
@@ -65,12 +65,16 @@ fn append_event(
     epoch: u64,
     event: &Event,
 ) -> rusqlite::Result<()> {
-    // Another event that holds words of a message must not have them in its body either, or they outlive the message.
-    let message = match &event.body {
-        EventBody::Chat { message } => Some(message),
-        _ => None,
+    // An event that holds words of a message must not have them in its body, or they outlive the message.
+    let (body, message, member) = match &event.body {
+        EventBody::Chat { message } => (None, Some(&message.id), Some(&message.member)),
+        EventBody::ChatEdited { message, member, .. } => {
+            let (id, by) = (message.clone(), member.clone());
+            let wordless = EventBody::ChatEdited { message: id, member: by, text: String::new() };
+            (Some(to_json(&Event { body: wordless, ..event.clone() })?), Some(message), Some(member))
+        }
+        _ => (Some(to_json(event)?), None, None),
     };
-    let body = message.is_none().then(|| to_json(event)).transpose()?;
     let sql = "INSERT OR IGNORE INTO events (room, epoch, seq, at, kind, body, message, member)
                VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
     let new = connection.prepare_cached(sql)?.execute(params![
@@ -80,12 +84,30 @@ fn append_event(
         int(event.at),
         event.body.name(),
         body,
-        message.map(|message| message.id.as_str()),
-        message.map(|message| message.member.as_str()),
+        message.map(MessageId::as_str),
+        member.map(MemberId::as_str),
     ])?;
-    match message.filter(|_| new == 1) {
-        Some(message) => chat::insert(connection, shelf, room, epoch, message),
-        None => Ok(()),
+    if new == 1 { follow(connection, shelf, room, epoch, event) } else { Ok(()) }
+}
+
+/// Does to the chat what an event says. What it speaks of may have been pruned.
+fn follow(
+    connection: &Connection,
+    shelf: &mut Shelf,
+    room: &RoomId,
+    epoch: u64,
+    event: &Event,
+) -> rusqlite::Result<()> {
+    match &event.body {
+        EventBody::Chat { message } => chat::insert(connection, shelf, room, epoch, message),
+        EventBody::ChatEdited { message, text, .. } => {
+            chat::edit(connection, shelf, room, message, text, event.at).map(drop)
+        }
+        EventBody::ChatDeleted { message, .. } => chat::delete(connection, shelf, room, message).map(drop),
+        EventBody::Reaction { message, member, reaction, on } => {
+            chat::react(connection, room, message, member, reaction, *on)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Chat messages: one row each, whose words lie on the shelf.
 
+use roundtable_protocol::chat::Reaction;
 use roundtable_protocol::event::ChatMessage;
-use roundtable_protocol::{MessageId, RoomId};
+use roundtable_protocol::{MemberId, MessageId, RoomId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::shape::StoredChat;
@@ -64,10 +65,57 @@ pub(super) fn delete(
     shelf.clear(connection, found.place)?;
     let sql = "UPDATE chat SET place = NULL WHERE room = ? AND epoch = ? AND seq = ?";
     connection.prepare_cached(sql)?.execute(params![room.as_str(), found.epoch, found.seq])?;
+    forget_reactions(connection, room.as_str(), found.epoch, found.seq)?;
     Ok(true)
 }
 
-/// Reads a row of [`COLUMNS`].
+/// Adds a reaction to a message, or takes it back. One to a message that is gone is nothing.
+pub(super) fn react(
+    connection: &Connection,
+    room: &RoomId,
+    id: &MessageId,
+    member: &MemberId,
+    reaction: &str,
+    on: bool,
+) -> rusqlite::Result<()> {
+    let Some(Found { epoch, seq, .. }) = find(connection, room, id)? else { return Ok(()) };
+    let sql = if on {
+        "INSERT OR IGNORE INTO reactions (room, epoch, seq, reaction, member) VALUES (?, ?, ?, ?, ?)"
+    } else {
+        "DELETE FROM reactions WHERE room = ? AND epoch = ? AND seq = ? AND reaction = ? AND member = ?"
+    };
+    connection.prepare_cached(sql)?.execute(params![room.as_str(), epoch, seq, reaction, member.as_str()])?;
+    Ok(())
+}
+
+/// Takes all reactions to a message away.
+pub(super) fn forget_reactions(connection: &Connection, room: &str, epoch: i64, seq: i64) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM reactions WHERE room = ? AND epoch = ? AND seq = ?";
+    connection.prepare_cached(sql)?.execute(params![room, epoch, seq]).map(drop)
+}
+
+/// The reactions to a message. [`stored`] leaves them out.
+pub(super) fn reactions(
+    connection: &Connection,
+    room: &RoomId,
+    epoch: u64,
+    seq: u64,
+) -> rusqlite::Result<Vec<Reaction>> {
+    let sql = "SELECT reaction, member FROM reactions WHERE room = ? AND epoch = ? AND seq = ? ORDER BY rowid";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![room.as_str(), int(epoch), int(seq)])?;
+    let mut reactions: Vec<Reaction> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (reaction, member): (String, MemberId) = (row.get(0)?, id(row, 1)?);
+        match reactions.iter_mut().find(|known| known.reaction == reaction) {
+            Some(known) => known.members.push(member),
+            None => reactions.push(Reaction { reaction, members: vec![member] }),
+        }
+    }
+    Ok(reactions)
+}
+
+/// Reads a row of [`COLUMNS`]; without reactions.
 pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<StoredChat> {
     let (epoch, edited_at) = (number(row, 0)?, maybe_number(row, 5)?);
     let body: Option<&[u8]> = row.get_ref(6)?.as_blob_or_null()?;
@@ -75,7 +123,7 @@ pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<StoredChat> {
         Some(body) => from_json(6, words(body))?,
         None => StoredChat::tombstone(id(row, 3)?, number(row, 1)?, number(row, 2)?, id(row, 4)?),
     };
-    Ok(StoredChat { epoch, message, edited_at, deleted: body.is_none() })
+    Ok(StoredChat { epoch, message, edited_at, deleted: body.is_none(), reactions: Vec::new() })
 }
 
 /// A message that has words, and where.

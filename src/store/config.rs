@@ -39,6 +39,14 @@ pub struct Retention {
     pub max_age: Duration,
 }
 
+impl Retention {
+    /// Whether nothing is kept beyond the life of the room. Of chat, up to 10,000 messages are kept until it is over.
+    #[must_use]
+    pub fn is_for_life(self) -> bool {
+        self.max_count == 0 || self.max_age.is_zero()
+    }
+}
+
 /// What one room keeps differently from the server's default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RoomRetention {

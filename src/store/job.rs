@@ -1,5 +1,7 @@
 //! One thing for the store's thread to write.
 
+use std::sync::Arc;
+
 use roundtable_protocol::{Event, EventBody, MessageId, RoomId};
 
 use super::config::RoomRetention;
@@ -91,7 +93,13 @@ impl Told {
 impl Work {
     /// Whether a text goes that must not be found on the disk afterwards.
     pub(super) fn erases(&self) -> bool {
-        matches!(self, Self::EditChat { .. } | Self::DeleteChat { .. })
+        let takes =
+            |event: &Arc<Event>| matches!(event.body, EventBody::ChatEdited { .. } | EventBody::ChatDeleted { .. });
+        match self {
+            Self::EditChat { .. } | Self::DeleteChat { .. } => true,
+            Self::Append(append) => append.events.iter().any(takes),
+            _ => false,
+        }
     }
 
     /// Events in it.
@@ -133,6 +141,7 @@ fn event_bytes(event: &Event) -> usize {
     EVENT_BYTES
         + match &event.body {
             EventBody::Chat { message } => message.name.len() + message.text.len(),
+            EventBody::ChatEdited { text, .. } => text.len(),
             EventBody::Joined { member } => member.name.len(),
             EventBody::Audience { listed, counted, .. } => {
                 listed.iter().map(|member| EVENT_BYTES + member.name.len()).sum::<usize>() + counted.len() * EVENT_BYTES

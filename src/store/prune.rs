@@ -11,6 +11,8 @@ use super::sql::int;
 
 /// Rows of a kind that go in one transaction.
 const AT_ONCE: i64 = 1_000;
+/// Messages that are kept of a room whose chat goes with it.
+const MAX_FOR_LIFE: u64 = 10_000;
 
 /// One round over all rooms.
 pub(super) struct Pruning {
@@ -44,7 +46,11 @@ impl Pruning {
         };
         let (events, chat) = retention(&transaction, config, room)?;
         let events = doomed(&transaction, "events", room, self.now, events)?;
-        let messages = doomed(&transaction, "chat", room, self.now, chat)?;
+        let messages = if chat.is_for_life() {
+            doomed_with_their_room(&transaction, room)?
+        } else {
+            doomed(&transaction, "chat", room, self.now, chat)?
+        };
         for (epoch, seq) in &events {
             let sql = "DELETE FROM events WHERE room = ? AND epoch = ? AND seq = ?";
             transaction.prepare_cached(sql)?.execute(params![room, epoch, seq])?;
@@ -100,6 +106,21 @@ fn doomed(
     Ok(doomed)
 }
 
+/// Messages of lives of a room that are over, and the oldest of those that are not beyond the count of
+/// [`MAX_FOR_LIFE`]; at most [`AT_ONCE`].
+fn doomed_with_their_room(connection: &Connection, room: &str) -> rusqlite::Result<Vec<(i64, i64)>> {
+    let sql = "SELECT chat.epoch, chat.seq FROM chat
+               JOIN rooms ON rooms.room = chat.room AND rooms.epoch = chat.epoch AND rooms.closed
+               WHERE chat.room = ? ORDER BY chat.epoch, chat.seq LIMIT ?";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map(params![room, AT_ONCE], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let over = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    if !over.is_empty() {
+        return Ok(over);
+    }
+    doomed(connection, "chat", room, 0, Retention { max_count: MAX_FOR_LIFE, max_age: Duration::MAX })
+}
+
 fn remove_message(
     connection: &Connection,
     shelf: &mut Shelf,
@@ -109,6 +130,7 @@ fn remove_message(
 ) -> rusqlite::Result<()> {
     let sql = "DELETE FROM chat WHERE room = ? AND epoch = ? AND seq = ? RETURNING place";
     let place: Option<i64> = connection.prepare_cached(sql)?.query_row(params![room, epoch, seq], |row| row.get(0))?;
+    super::chat::forget_reactions(connection, room, epoch, seq)?;
     place.map_or(Ok(()), |place| shelf.clear(connection, place))
 }
 

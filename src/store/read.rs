@@ -78,7 +78,10 @@ pub(super) fn events_after(
     let mut rows = statement.query(params![room.as_str(), int(epoch), int(seq), int(at_most as u64)])?;
     let mut events: Vec<Event> = Vec::new();
     while let Some(row) = rows.next()? {
-        let event = event(row)?;
+        let mut event = event(row)?;
+        if let EventBody::ChatEdited { message, text, .. } = &mut event.body {
+            *text = chat_message(connection, room, message)?.map_or_else(String::new, |stored| stored.message.text);
+        }
         if events.last().is_some_and(|last| last.seq + 1 != event.seq) {
             break;
         }
@@ -123,7 +126,13 @@ pub(super) fn chat_before(
     let rows = statement.query_map(params![room.as_str(), int(epoch), int(seq), int(at_most as u64)], chat::stored)?;
     let mut page = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     page.reverse();
+    page.iter_mut().try_for_each(|stored| add_reactions(connection, room, stored))?;
     Ok(page)
+}
+
+fn add_reactions(connection: &Connection, room: &RoomId, stored: &mut StoredChat) -> rusqlite::Result<()> {
+    stored.reactions = chat::reactions(connection, room, stored.epoch, stored.message.seq)?;
+    Ok(())
 }
 
 /// One message.
@@ -135,7 +144,10 @@ pub(super) fn chat_message(
     let columns = chat::COLUMNS;
     let sql =
         format!("SELECT {columns} WHERE chat.room = ? AND chat.id = ? ORDER BY chat.epoch DESC, chat.seq DESC LIMIT 1");
-    connection.prepare_cached(&sql)?.query_row(params![room.as_str(), id.as_str()], chat::stored).optional()
+    let values = params![room.as_str(), id.as_str()];
+    let mut found = connection.prepare_cached(&sql)?.query_row(values, chat::stored).optional()?;
+    found.iter_mut().try_for_each(|stored| add_reactions(connection, room, stored))?;
+    Ok(found)
 }
 
 /// The rooms that nobody closed.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use roundtable_protocol::chat::{ChatEntry, Reaction};
 use roundtable_protocol::event::ChatMessage;
 use roundtable_protocol::{Event, MemberId, MessageId, RoomId};
 
@@ -38,6 +39,15 @@ pub struct StoredChat {
     pub edited_at: Option<u64>,
     /// Whether it was deleted.
     pub deleted: bool,
+    /// What others made of it, in the order in which each came first.
+    pub reactions: Vec<Reaction>,
+}
+
+impl From<StoredChat> for ChatEntry {
+    fn from(stored: StoredChat) -> Self {
+        let StoredChat { epoch, message, edited_at, deleted, reactions } = stored;
+        Self { message, epoch, edited_at, deleted, reactions }
+    }
 }
 
 impl StoredChat {

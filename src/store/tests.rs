@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use roundtable_protocol::chat::Reaction;
 use roundtable_protocol::event::{ChatMessage, LeaveReason};
 use roundtable_protocol::{EventBody, MemberId};
 
@@ -275,6 +276,81 @@ fn a_deleted_message_leaves_its_number_and_an_edited_one_its_new_text() {
         assert_eq!(edit, Err(StoreError::NoMessage));
     }
     assert_eq!(store.chat_message(&here, &id(9)).unwrap(), None);
+}
+
+#[test]
+fn events_do_to_the_chat_what_they_say_and_hold_no_words_themselves() {
+    let place = Place::new();
+    let (store, here, now) = (place.open(), room("here"), unix_millis());
+    let by = |name: &str| MemberId::new(name).unwrap();
+    let event = |seq, body| Event { seq, at: now + seq, body };
+    let edited = |seq, text: &str| {
+        event(seq, EventBody::ChatEdited { message: id(1), member: by("ann"), text: text.to_owned() })
+    };
+    let deleted = |seq, message| event(seq, EventBody::ChatDeleted { message: id(message), member: by("ann") });
+    let reaction = |seq, message, name: &str, on| {
+        event(seq, EventBody::Reaction { message: id(message), member: by(name), reaction: "+1".to_owned(), on })
+    };
+    keep(&store, &here, [chat(1, now, "the-first-words"), chat(2, now, "other-words"), edited(3, "second-words")]);
+    assert!(!place.holds("the-first-words"));
+    keep(&store, &here, [reaction(4, 1, "bob", true), reaction(5, 1, "cid", true), reaction(6, 1, "bob", false)]);
+    keep(&store, &here, [reaction(7, 2, "bob", true), edited(8, "third-words"), deleted(9, 2)]);
+    for gone in ["second-words", "other-words"] {
+        assert!(!place.holds(gone), "{gone}");
+    }
+    let reaction = Reaction { reaction: "+1".to_owned(), members: vec![by("cid")] };
+    let page = store.chat_before(&here, None, 9).unwrap();
+    assert_eq!((texts(&page), page[0].edited_at), (vec!["third-words", ""], Some(now + 8)));
+    assert_eq!((&page[0].reactions, &page[1].reactions), (&vec![reaction], &vec![]));
+    let said = |store: &Store| {
+        let events = store.events_after(&here, 1, 0, 99).unwrap();
+        let text = |event: Event| match event.body {
+            EventBody::ChatEdited { text, .. } => Some(text),
+            _ => None,
+        };
+        events.into_iter().filter_map(text).collect::<Vec<_>>()
+    };
+    assert_eq!(said(&store), ["third-words", "third-words"], "the present text, whoever reads of the past");
+    keep(&store, &here, [deleted(10, 1)]);
+    assert_eq!(said(&store), ["", ""]);
+    assert!(!place.holds("third-words"));
+    keep(&store, &here, [deleted(11, 1), deleted(12, 99)]);
+    assert_eq!(store.last_seq(&here, 1).unwrap(), 12, "what speaks of what is not there is kept all the same");
+}
+
+#[test]
+fn chat_that_is_kept_for_the_life_of_its_room_goes_when_that_is_over() {
+    let place = Place::new();
+    let (here, now) = (room("here"), unix_millis());
+    for nothing in [(0, MINUTE), (9, 0)] {
+        let chat_kept = Retention { max_count: nothing.0, max_age: Duration::from_millis(nothing.1) };
+        let store = Store::open(StoreConfig { chat: chat_kept, ..place.config() }).unwrap();
+        wait(|then| store.open_room(&here, 1, now, then)).unwrap();
+        keep(&store, &here, (1..=20).map(|seq| chat(seq, now, "for-now")));
+        wait(|then| store.prune(now + 5 * MINUTE, then)).unwrap();
+        assert_eq!(store.chat_before(&here, None, 99).unwrap().len(), 20, "the room is open");
+        wait(|then| store.close_room(&here, 1, then)).unwrap();
+        wait(|then| store.prune(now + 5 * MINUTE, then)).unwrap();
+        assert_eq!(store.chat_before(&here, None, 99).unwrap(), []);
+        assert!(!place.holds("for-now"));
+        store.close();
+        fs::remove_dir_all(&place.0).unwrap();
+    }
+}
+
+#[test]
+fn a_store_of_the_version_before_gets_what_it_lacks() {
+    let place = Place::new();
+    let (here, now) = (room("here"), unix_millis());
+    let store = place.open();
+    keep(&store, &here, [chat(1, now, "hello")]);
+    store.close();
+    let change = |sql: &str| rusqlite::Connection::open(place.database()).unwrap().execute_batch(sql).unwrap();
+    change("DROP TABLE reactions; PRAGMA user_version = 1");
+    let store = place.open();
+    let (message, member, reaction) = (id(1), MemberId::new("bob").unwrap(), "+1".to_owned());
+    keep(&store, &here, [Event { seq: 2, at: now, body: EventBody::Reaction { message, member, reaction, on: true } }]);
+    assert_eq!(store.chat_before(&here, None, 9).unwrap()[0].reactions.len(), 1);
 }
 
 #[test]
@@ -640,11 +716,11 @@ fn a_newer_store_and_another_programs_database_are_refused() {
     let place = Place::new();
     drop(place.open());
     let change = |sql: &str| rusqlite::Connection::open(place.database()).unwrap().execute_batch(sql).unwrap();
-    change("PRAGMA user_version = 2");
+    change("PRAGMA user_version = 3");
     let newer = Store::open(place.config()).unwrap_err();
     assert_eq!(newer.code(), "store/newer");
-    assert!(newer.to_string().contains("has version 2, and this program knows versions up to 1"), "{newer}");
-    change("PRAGMA user_version = 1");
+    assert!(newer.to_string().contains("has version 3, and this program knows versions up to 2"), "{newer}");
+    change("PRAGMA user_version = 2");
     drop(place.open());
 
     fs::remove_file(place.database()).unwrap();

@@ -142,23 +142,19 @@ impl Writer {
         outcomes
     }
 
-    /// Tells everybody in the order in which they came; but who erased something, or waits for all, only
-    /// after the log was cut.
+    /// Tells everybody in the order in which they came, and if something was erased only after the log was cut: whoever
+    /// sees an event has seen those before it, and what it takes away is gone.
     fn answer(&mut self, jobs: Vec<Job>, outcomes: Vec<Result<u64, StoreError>>) {
-        let (mut later, mut pruning, mut erases) = (Vec::new(), Vec::new(), false);
+        let mut pruning = Vec::new();
+        let erases = jobs.iter().zip(&outcomes).any(|(job, outcome)| job.work.erases() && outcome.is_ok());
+        let erased = if erases { self.erase() } else { Ok(0) };
         for (Job { work, told }, outcome) in jobs.into_iter().zip(outcomes) {
             match work {
                 Work::Prune { now } if outcome.is_ok() => pruning.push((now, told)),
-                Work::Flush if outcome.is_ok() => later.push(told),
-                _ if work.erases() && outcome.is_ok() => {
-                    erases = true;
-                    later.push(told);
-                }
+                _ if work.erases() => tell(told, outcome.and_then(|done| erased.clone().map(|_| done))),
                 _ => tell(told, outcome),
             }
         }
-        let erased = if erases { self.erase() } else { Ok(0) };
-        later.into_iter().for_each(|told| tell(told, erased.clone()));
         if let Some(now) = pruning.iter().map(|(now, _)| *now).max() {
             self.begin_pruning(now, pruning.into_iter().map(|(_, told)| told).collect());
         }

@@ -30,6 +30,7 @@ pub struct Proxy {
     front: SocketAddr,
     server: SocketAddr,
     armed: Arc<AtomicBool>,
+    cut: Arc<AtomicBool>,
     attacked: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
@@ -42,8 +43,9 @@ impl Proxy {
         back.connect(server).await.expect("loopback");
         let address = front.local_addr().expect("it is bound");
         let (armed, attacked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let task = tokio::spawn(carry(front, back, Arc::clone(&armed), Arc::clone(&attacked)));
-        Self { front: address, server, armed, attacked, task }
+        let cut = Arc::new(AtomicBool::new(false));
+        let task = tokio::spawn(carry(front, back, Arc::clone(&armed), Arc::clone(&attacked), Arc::clone(&cut)));
+        Self { front: address, server, armed, cut, attacked, task }
     }
 
     /// Leads the client's media here: candidates of the answer name the proxy.
@@ -58,6 +60,11 @@ impl Proxy {
         self.armed.store(armed, Ordering::Relaxed);
     }
 
+    /// Lets nothing through from now on, or everything again.
+    pub fn cut(&self, cut: bool) {
+        self.cut.store(cut, Ordering::Relaxed);
+    }
+
     /// Packets attacked: for each the server also got a copy, a forgery, a stump and three false DTLS records.
     pub fn attacked(&self) -> u64 {
         self.attacked.load(Ordering::Relaxed)
@@ -70,12 +77,21 @@ impl Drop for Proxy {
     }
 }
 
-async fn carry(front: UdpSocket, back: UdpSocket, armed: Arc<AtomicBool>, attacked: Arc<AtomicU64>) {
+async fn carry(
+    front: UdpSocket,
+    back: UdpSocket,
+    armed: Arc<AtomicBool>,
+    attacked: Arc<AtomicU64>,
+    cut: Arc<AtomicBool>,
+) {
     let mut client = None;
     let (mut up, mut down) = (vec![0; 2048], vec![0; 2048]);
     loop {
         tokio::select! {
             Ok((length, from)) = front.recv_from(&mut up) => {
+                if cut.load(Ordering::Relaxed) {
+                    continue;
+                }
                 client = Some(from);
                 let packet = &up[..length];
                 let _ = back.send(packet).await;
@@ -85,7 +101,7 @@ async fn carry(front: UdpSocket, back: UdpSocket, armed: Arc<AtomicBool>, attack
                 }
             }
             Ok(length) = back.recv(&mut down) => {
-                if let Some(client) = client {
+                if let Some(client) = client.filter(|_| !cut.load(Ordering::Relaxed)) {
                     let _ = front.send_to(&down[..length], client).await;
                 }
             }

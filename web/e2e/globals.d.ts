@@ -23,6 +23,10 @@ declare global {
     seen: string[];
     /** How often a page asked for camera or microphone. */
     devicesAsked: number;
+    /** Ties a document to the room; see lib/yjs_page.mjs. */
+    tieDoc(name: string): void;
+    /** That document. */
+    doc: { write(at: number, what: string): void; read(): { text: string; last: number } };
     /** Set by markup that should never run. */
     hacked?: boolean;
   }

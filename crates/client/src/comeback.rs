@@ -62,7 +62,7 @@ impl Client {
         self.shared.ended.send_replace(None);
         let (options, welcome, shared) = (self.options.clone(), self.welcome.clone(), self.shared.clone());
         if is_kept && !lose_media {
-            return Ok((Self::run(options, welcome, shared, self.media.clone(), signal), Return::Untouched));
+            return Ok((Self::run(options, welcome, shared, self.media.clone(), signal, false), Return::Untouched));
         }
         let mut before = Vec::new();
         for source in self.media.published() {
@@ -72,7 +72,7 @@ impl Client {
         }
         self.media.close().await;
         let media = Arc::new(Media::new(welcome.member.id.clone(), &options).await?);
-        let client = Self::run(options, welcome, shared, media, signal);
+        let client = Self::run(options, welcome, shared, media, signal, true);
         client.enter(&before, true).await?;
         client.media.start_sending();
         Ok((client, Return::Reconnected))

@@ -160,7 +160,7 @@ impl Client {
             ended: watch::channel(None).0,
         });
         let media = Arc::new(Media::new(welcome.member.id.clone(), &options).await?);
-        let client = Self::run(options, welcome, shared, media, signal);
+        let client = Self::run(options, welcome, shared, media, signal, false);
         let entered = client.enter(&[], false);
         let entered = tokio::select! {
             entered = entered => entered,
@@ -172,8 +172,15 @@ impl Client {
         entered.map(|()| client)
     }
 
-    /// Begins to listen.
-    fn run(options: Options, welcome: Welcome, shared: Arc<Shared>, media: Arc<Media>, signal: Signal) -> Self {
+    /// Begins to listen. If `renewing`, a peer connection that is lost before the first answer is that of before.
+    fn run(
+        options: Options,
+        welcome: Welcome,
+        shared: Arc<Shared>,
+        media: Arc<Media>,
+        signal: Signal,
+        renewing: bool,
+    ) -> Self {
         let (outgoing, to_send) = mpsc::channel(256);
         let negotiator = Negotiator {
             shared: shared.clone(),
@@ -183,7 +190,7 @@ impl Client {
             rewrite_offer: options.rewrite_offer.clone(),
             rewrite_answer: options.rewrite_answer.clone(),
         };
-        let driver = Driver { shared: shared.clone(), negotiator: negotiator.clone() };
+        let driver = Driver { shared: shared.clone(), negotiator: negotiator.clone(), renewing };
         let task = tokio::spawn(driver.run(signal, to_send, media.chat_messages(), media.data().arrivals()));
         Self { options, welcome, shared, media, signal: outgoing, negotiator, task }
     }
@@ -253,11 +260,20 @@ impl Client {
     /// [`ClientError::Ended`].
     pub async fn chat(&self, text: &str) -> Result<u32, ClientError> {
         let nonce = self.shared.nonce.fetch_add(1, Ordering::Relaxed);
-        let message = ClientMessage::Chat { nonce, text: text.to_owned() };
+        self.chat_again(nonce, text).await?;
+        Ok(nonce)
+    }
+
+    /// Writes with a number of before: what was taken already is acknowledged, and not taken twice.
+    ///
+    /// # Errors
+    /// [`ClientError::Ended`].
+    pub async fn chat_again(&self, nonce: u32, text: &str) -> Result<(), ClientError> {
+        let message = ClientMessage::Chat { nonce, text: text.to_owned(), to: None };
         if !self.media.send_chat(&message).await {
             self.send(message).await?;
         }
-        Ok(nonce)
+        Ok(())
     }
 
     /// Publishes data over its channel.
@@ -552,11 +568,13 @@ async fn answer_to(
 struct Driver {
     shared: Arc<Shared>,
     negotiator: Negotiator,
+    /// Whether the first answer of another peer connection has not come yet.
+    renewing: bool,
 }
 
 impl Driver {
     async fn run(
-        self,
+        mut self,
         mut signal: Signal,
         mut to_send: mpsc::Receiver<ClientMessage>,
         chat: ChatMessages,
@@ -569,11 +587,14 @@ impl Driver {
             tokio::select! {
                 message = signal.next() => match message {
                     // The client is of no use without media: whoever has it may come back.
-                    Ok(Some(ServerMessage::MediaLost { code, message })) if !self.shared.fresh.load(Ordering::Relaxed) => {
+                    Ok(Some(ServerMessage::MediaLost { code, message })) if !self.renewing => {
                         self.handle(ServerMessage::MediaLost { code, message: message.clone() }, false);
                         break format!("{code}: {message}");
                     }
-                    Ok(Some(message)) => self.handle(message, false),
+                    Ok(Some(message)) => {
+                        self.renewing &= !matches!(message, ServerMessage::Answer { .. });
+                        self.handle(message, false);
+                    }
                     Ok(None) => break signal.close_reason(),
                     Err(error) => break error.to_string(),
                 },
@@ -617,7 +638,9 @@ impl Driver {
                 let line = ChatLine { message: message.clone(), nonce: *nonce, over_channel };
                 lock(&self.shared.chat).push(line);
             }
-            ServerMessage::ChatHistory { messages, .. } => lock(&self.shared.history).extend_from_slice(messages),
+            ServerMessage::ChatHistory { messages, .. } => {
+                lock(&self.shared.history).extend(messages.iter().map(|entry| entry.message.clone()));
+            }
             ServerMessage::Error { code, .. } => lock(&self.shared.errors).push(*code),
             ServerMessage::GrowSeats { seats } => self.grow(*seats),
             ServerMessage::Data { stamp, payload, lossy } => {

@@ -143,16 +143,16 @@ pub(crate) fn open_socket(server: SocketAddr) -> io::Result<Socket> {
 }
 
 /// A socket and the way to wait for it.
-struct Line {
-    socket: Socket,
+pub(crate) struct Line {
+    pub(crate) socket: Socket,
     server: SocketAddr,
     poll: Poll,
     events: Events,
-    batch: ReceiveBatch,
+    pub(crate) batch: ReceiveBatch,
 }
 
 impl Line {
-    fn open(server: SocketAddr) -> Result<Self, JoinError> {
+    pub(crate) fn open(server: SocketAddr) -> Result<Self, JoinError> {
         let socket = open_socket(server)?;
         let poll = Poll::new()?;
         poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(0), Interest::READABLE)?;
@@ -161,7 +161,7 @@ impl Line {
     }
 
     /// Sends a check that nominates until it is answered.
-    fn check(&mut self, checks: &mut Checks) -> Result<(), JoinError> {
+    pub(crate) fn check(&mut self, checks: &mut Checks) -> Result<(), JoinError> {
         let (mut request, began) = (Vec::new(), Instant::now());
         while began.elapsed() < PATIENCE {
             checks.write(&mut request);
@@ -178,9 +178,12 @@ impl Line {
 
     /// The keys, and what else came with the last datagrams of the handshake.
     fn shake_hands(&mut self, identity: &Identity, expected: &str) -> Result<(SrtpKeys, Vec<Vec<u8>>), JoinError> {
-        let began = Instant::now();
-        let mut handshake = Handshake::start(began, identity, expected)?;
-        let mut keys = None;
+        self.shake_hands_by(&mut Handshake::start(Instant::now(), identity, expected)?)
+    }
+
+    /// The same with a handshake that is to be kept, for what goes over DTLS afterwards.
+    pub(crate) fn shake_hands_by(&mut self, handshake: &mut Handshake) -> Result<(SrtpKeys, Vec<Vec<u8>>), JoinError> {
+        let (mut keys, began) = (None, Instant::now());
         while began.elapsed() < PATIENCE {
             handshake.take_transmits().iter().for_each(|datagram| self.send(datagram));
             let due = handshake.poll_timeout().unwrap_or(began + PATIENCE).min(began + PATIENCE);
@@ -205,7 +208,7 @@ impl Line {
     }
 
     /// Waits for datagrams until `due`; whether some came.
-    fn wait(&mut self, due: Instant) -> io::Result<bool> {
+    pub(crate) fn wait(&mut self, due: Instant) -> io::Result<bool> {
         loop {
             match self.socket.receive(&mut self.batch) {
                 Ok(0) => continue,
@@ -224,22 +227,22 @@ impl Line {
         }
     }
 
-    fn send(&self, contents: &[u8]) {
+    pub(crate) fn send(&self, contents: &[u8]) {
         // What the kernel does not take is sent again when it is not answered.
         let _ = self.socket.send(&[Message { destination: self.server, local: None, contents, segment_size: None }]);
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// How long each step may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// An unanswered check is repeated after that.
 const CHECK_AGAIN: Duration = Duration::from_millis(100);
 /// ufrag, password, tie breaker and transaction.
-const RANDOM_LEN: usize = 36;
+pub(crate) const RANDOM_LEN: usize = 36;
 /// Feedback is signed with the client's number and this bit, which no stream of the server is likely to have taken.
 const FEEDBACK_BIT: u32 = 1 << 31;
 /// Messages of one receive call while joining.

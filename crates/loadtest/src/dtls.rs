@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use ring::digest::{SHA256, digest};
 use rtc_crypto::{BlockCipherAlgorithm, RTCCrypto, RTCCryptoProvider};
 use rtc_dtls::config::{ConfigBuilder, ExtendedMasterSecretType, HandshakeConfig};
@@ -112,6 +112,23 @@ impl Handshake {
             state.export_keying_material(EXPORTER_LABEL, &[], 2 * (KEY_LEN + SALT_LEN)).map_err(|error| failed(&error))
         })?;
         split(self.provider.crypto(), exported.as_ref()).map(Some)
+    }
+
+    /// Takes in a datagram after the handshake; what it carried of the application.
+    pub(crate) fn read_data(&mut self, now: Instant, datagram: &[u8]) -> Result<Vec<Bytes>, DtlsError> {
+        let events = guarded(|| {
+            self.endpoint.read(now, PLACEHOLDER, None, BytesMut::from(datagram)).map_err(|error| failed(&error))
+        })?;
+        let data = events.into_iter().filter_map(|event| match event {
+            EndpointEvent::ApplicationData(data) => Some(data.freeze()),
+            _ => None,
+        });
+        Ok(data.collect())
+    }
+
+    /// Seals data of the application into [`take_transmits`](Self::take_transmits).
+    pub(crate) fn write_data(&mut self, now: Instant, data: &[u8]) -> Result<(), DtlsError> {
+        guarded(|| self.endpoint.write(now, PLACEHOLDER, data).map_err(|error| failed(&error)))
     }
 
     /// Repeats what got no answer.

@@ -15,7 +15,8 @@
 //!
 //! From the bottom: `stamp`, `tally`, `clock`, `measure`; `stun`, `dtls`, `srtp`, `sdp`, `signal`; `publish` and `receive`;
 //! `client`, which has all of these; `connect`, which makes one; `worker`, a thread of many; `fleet`, all of them;
-//! `scenario`, what they do. Beside them `floor`, the bare loop that a server is compared with.
+//! `scenario`, what they do. Beside them `floor`, the bare loop that a server is compared with,
+//! and `events`: what does not concern media, over WebSockets, event streams and data channels.
 
 mod calls;
 mod client;
@@ -25,6 +26,7 @@ mod connect;
 mod contestant;
 mod curve;
 mod dtls;
+mod events;
 mod figures;
 mod fleet;
 mod floor;
@@ -46,6 +48,7 @@ mod tally;
 mod verdict;
 mod worker;
 
+pub use events::{EventFigures, Reading, StalledFigures, Transport};
 pub use figures::{Figures, Growth, Load, Memory, Spread};
 pub use options::Options;
 pub use report::{BenchError, Outcome, run};

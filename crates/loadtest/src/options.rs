@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 pub use crate::floor::Sending;
 
@@ -22,6 +22,8 @@ pub enum Command {
     Scenario(Scenario),
     /// What a packet and a member cost with 1 to 1,000 who watch, and in 1 to 500 rooms
     Curve(Curve),
+    /// Messages to many connections over WebSockets, event streams and data channels
+    Events(Events),
     /// The bare loop that servers are compared with; started by `--compare`
     #[command(hide = true)]
     BareLoop(BareLoop),
@@ -33,6 +35,65 @@ pub struct Curve {
     /// What every scenario knows.
     #[command(flatten)]
     pub common: Common,
+}
+
+/// `events`
+#[derive(Debug, Clone, Args)]
+pub struct Events {
+    /// What the messages come over
+    #[arg(long, value_enum, default_value_t = Transports::All)]
+    pub transport: Transports,
+    /// Whether each message goes to everybody or to one
+    #[arg(long, value_enum, default_value_t = Readings::Both)]
+    pub reading: Readings,
+    /// How many receive
+    #[arg(long, value_name = "NUMBER", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=4_000))]
+    pub connections: u32,
+    /// Messages a second, of all writers together
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=2_000))]
+    pub rate: u32,
+    /// Bytes of each message
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(40..=8_000))]
+    pub bytes: u32,
+    /// Seconds that count
+    #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub seconds: u32,
+    /// Seconds of messages before those that count
+    #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=60))]
+    pub warmup: u32,
+    /// So many of the connections stop reading, and as many seconds again are counted of the others
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub stalled: u32,
+    /// Writes the figures to this file as JSON; without a file prints them instead of the table
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    pub json: Option<PathBuf>,
+    /// An argument for the server, such as --server-args=--shards=1; repeatable
+    #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]
+    pub server_args: Vec<String>,
+}
+
+/// What messages can be asked to come over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Transports {
+    /// The WebSocket.
+    Websocket,
+    /// Server-sent events.
+    Sse,
+    /// Data channels.
+    Data,
+    /// Each of these, one after the other.
+    All,
+}
+
+/// To whom messages can be asked to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Readings {
+    /// To everybody: one room.
+    Broadcast,
+    /// To one each.
+    Single,
+    /// First the one, then the other.
+    Both,
 }
 
 /// `bare-loop`

@@ -9,9 +9,10 @@ use serde::Serialize;
 use crate::compare::{self, Rival, counted};
 use crate::contestant::Contestant;
 use crate::curve::{self, Point};
+use crate::events::{self, EventFigures};
 use crate::figures::Figures;
 use crate::floor;
-use crate::options::{Command, Common, Curve, Options, Scenario};
+use crate::options::{Command, Common, Curve, Events, Options, Scenario};
 use crate::process::{load_average, machine};
 use crate::scenario::{self, Run, RunError};
 use crate::table::table;
@@ -67,6 +68,16 @@ struct CurveDocument<'a> {
     points: &'a [Point],
 }
 
+/// What is written of events.
+#[derive(Debug, Serialize)]
+struct EventsDocument<'a> {
+    version: &'a str,
+    machine: Machine,
+    scenario: &'a str,
+    options: String,
+    runs: &'a [EventFigures],
+}
+
 /// The machine that ran both.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -89,6 +100,7 @@ pub fn run(options: &Options, executable: &Path, out: &mut (dyn Write + Send)) -
     Ok(match &options.command {
         Command::Scenario(scenario) => run_all(scenario, executable, out)?,
         Command::Curve(options) => run_curve(options, executable, out)?,
+        Command::Events(options) => run_events(options, executable, out)?,
         Command::BareLoop(options) => {
             floor::serve(options.sending, out).map_err(Fault::Print)?;
             Outcome::Reported
@@ -167,6 +179,34 @@ fn run_curve(options: &Curve, executable: &Path, out: &mut (dyn Write + Send)) -
     Ok(if counts { Outcome::Reported } else { Outcome::Refused })
 }
 
+/// Messages over one transport after the other.
+fn run_events(options: &Events, executable: &Path, out: &mut (dyn Write + Send)) -> Result<Outcome, Fault> {
+    let machine = Machine::this();
+    let bare = is_output(options.json.as_deref());
+    let out = Mutex::new(out);
+    let say = |line: String| {
+        if !bare {
+            // Who closed the output does not want to hear more.
+            let _ = writeln!(out.lock().unwrap_or_else(std::sync::PoisonError::into_inner), "{line}");
+        }
+    };
+    let load = machine.load_average.map(|load| format!(", load {load:.1}")).unwrap_or_default();
+    say(format!("events on {}, {} cores, Linux {}{load}", machine.cpu, machine.cores, machine.kernel));
+    let mut runs = Vec::new();
+    for plan in events::plans(options) {
+        let run = events::run(&plan, options, executable, &say)?;
+        run.refused.iter().for_each(|why| say(format!("  refused: {why}")));
+        runs.push(run);
+    }
+    say(events::table(&runs).trim_end().to_owned());
+    let out = out.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let (version, options_text) = (env!("CARGO_PKG_VERSION"), format!("{options:?}"));
+    let document = EventsDocument { version, machine, scenario: "events", options: options_text, runs: &runs };
+    write_json_to(options.json.as_deref(), &document, out)?;
+    let all_count = runs.iter().all(|run| run.refused.is_empty());
+    Ok(if all_count { Outcome::Reported } else { Outcome::Refused })
+}
+
 /// The runs of all contestants, who take turns, each round in another order, so that all see the same weather.
 fn play(
     scenario: &Scenario,
@@ -202,15 +242,23 @@ impl Machine {
 
 /// Whether the JSON takes the place of everything else on the output.
 fn is_bare(common: &Common) -> bool {
-    common.json.as_deref() == Some(Path::new("-"))
+    is_output(common.json.as_deref())
+}
+
+fn is_output(file: Option<&Path>) -> bool {
+    file == Some(Path::new("-"))
 }
 
 fn write_json(common: &Common, document: &impl Serialize, out: &mut (dyn Write + Send)) -> Result<(), Fault> {
-    let Some(path) = &common.json else { return Ok(()) };
+    write_json_to(common.json.as_deref(), document, out)
+}
+
+fn write_json_to(file: Option<&Path>, document: &impl Serialize, out: &mut (dyn Write + Send)) -> Result<(), Fault> {
+    let Some(path) = file else { return Ok(()) };
     let text = serde_json::to_string_pretty(document).map_err(io::Error::from)?;
-    if is_bare(common) {
+    if is_output(file) {
         writeln!(out, "{text}")?;
         return Ok(());
     }
-    std::fs::write(path, text + "\n").map_err(|source| Fault::Json { path: path.clone(), source })
+    std::fs::write(path, text + "\n").map_err(|source| Fault::Json { path: path.to_owned(), source })
 }

@@ -33,9 +33,9 @@ pub(crate) enum SignalError {
 #[derive(Debug, Clone)]
 pub(crate) struct Url {
     /// `host:port`
-    authority: String,
+    pub(crate) authority: String,
     /// From the slash on.
-    path: String,
+    pub(crate) path: String,
     address: SocketAddr,
 }
 

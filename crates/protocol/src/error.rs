@@ -167,6 +167,20 @@ codes! {
     ChatRate = "chat/rate",
     /// The member may not write.
     ChatForbidden = "chat/forbidden",
+    /// No such message, or it was deleted.
+    ChatUnknown = "chat/unknown",
+    /// The message is somebody else's, and the member does not moderate.
+    ChatNotOwn = "chat/not-own",
+    /// A reaction is empty, longer than 32 bytes or holds control characters.
+    ChatBadReaction = "chat/bad-reaction",
+    /// The message has as many reactions as it may.
+    ChatReactionsFull = "chat/reactions-full",
+    /// A private message goes to 1 to 20 people.
+    ChatBadRecipients = "chat/bad-recipients",
+    /// Too many pages were asked for; this one was not read.
+    ChatPageRate = "chat/page-rate",
+    /// The server has no data directory, and keeps no chat that could be kept for longer or shorter.
+    ChatNotKept = "chat/not-kept",
     /// The member may not publish data to this topic.
     DataForbidden = "data/forbidden",
     /// The data message or the snapshot is larger than it may be; it was dropped.

@@ -100,6 +100,34 @@ pub enum EventBody {
         /// The message.
         message: ChatMessage,
     },
+    /// A message has another text from now on. Readers of the past find the present text here, or none if the message
+    /// was deleted since.
+    ChatEdited {
+        /// Which.
+        message: MessageId,
+        /// Who edited it.
+        member: MemberId,
+        /// The text; never markup.
+        text: String,
+    },
+    /// A message was deleted: its text is kept nowhere any more.
+    ChatDeleted {
+        /// Which.
+        message: MessageId,
+        /// Who deleted it.
+        member: MemberId,
+    },
+    /// Somebody reacted to a message, or took that back.
+    Reaction {
+        /// Which.
+        message: MessageId,
+        /// Who.
+        member: MemberId,
+        /// The reaction; text, never markup.
+        reaction: String,
+        /// Whether it is there from now on.
+        on: bool,
+    },
     /// The server was started anew. Whoever is in the room keeps their place for a while; nobody speaks, and no track
     /// carries anything until its owner is back. It says who and what is there, and replaces what was known of that.
     Restarted {
@@ -143,6 +171,9 @@ impl EventBody {
             Self::Speaking { .. } => "speaking",
             Self::DominantSpeaker { .. } => "dominantSpeaker",
             Self::Chat { .. } => "chat",
+            Self::ChatEdited { .. } => "chatEdited",
+            Self::ChatDeleted { .. } => "chatDeleted",
+            Self::Reaction { .. } => "reaction",
             Self::Restarted { .. } => "restarted",
             Self::PermissionsChanged { .. } => "permissionsChanged",
             Self::RoomUpdated { .. } => "roomUpdated",

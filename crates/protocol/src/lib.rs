@@ -9,6 +9,7 @@
 //! from these types; the TypeScript of `web/sdk` is generated from them and a test keeps it fresh.
 
 pub mod call;
+pub mod chat;
 pub mod data;
 pub mod error;
 pub mod event;

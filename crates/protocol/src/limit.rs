@@ -6,8 +6,36 @@ pub const MAX_CLIENT_MESSAGE_BYTES: usize = 256 * 1024;
 pub const MAX_SDP_BYTES: usize = 64 * 1024;
 /// Longest chat text, in UTF-8 bytes.
 pub const MAX_CHAT_BYTES: usize = 16 * 1024;
-/// Chat messages a room keeps for those who join late.
-pub const CHAT_HISTORY: usize = 200;
+/// Chat messages that somebody who joins late gets at once; those before are asked for in pages.
+pub const CHAT_HISTORY: usize = 50;
+/// Chat messages a room holds in memory; without a data directory nobody can page further back.
+pub const CHAT_MEMORY: usize = 1_000;
+/// Bytes of them that a room holds; the oldest go until the rest fits.
+pub const CHAT_MEMORY_BYTES: usize = 4 * 1024 * 1024;
+/// Most messages on a page of chat.
+pub const MAX_CHAT_PAGE: usize = 100;
+/// Text on a page of chat, in bytes; the page ends before it is more, but holds one message at least.
+pub const MAX_CHAT_PAGE_BYTES: usize = 128 * 1024;
+/// Sustained `getChat` messages a second of one member; more are refused with `chat/page-rate`.
+pub const CHAT_PAGES_PER_SECOND: u32 = 5;
+/// `getChat` messages that may come at once before the rate counts.
+pub const CHAT_PAGES_BURST: u32 = 20;
+/// Longest reaction, in bytes.
+pub const MAX_REACTION_BYTES: usize = 32;
+/// Different reactions to one message.
+pub const MAX_REACTION_KINDS: usize = 50;
+/// Reactions to one message in all.
+pub const MAX_REACTIONS: usize = 500;
+/// Most people a private message goes to.
+pub const MAX_PRIVATE_TO: usize = 20;
+/// Private messages that are kept for one member whose connection is lost; the oldest go.
+pub const PRIVATE_WAITING: usize = 100;
+/// Bytes of them; the oldest go.
+pub const PRIVATE_WAITING_BYTES: usize = 256 * 1024;
+/// Of one member the others are told at most this often that it writes, in milliseconds.
+pub const TYPING_EVERY_MS: u64 = 1_000;
+/// After this time nobody writes any more who has not said so again, in milliseconds.
+pub const TYPING_ENDS_MS: u64 = 6_000;
 /// Longest room id, in bytes.
 pub const MAX_ROOM_ID_BYTES: usize = 64;
 /// Longest name a person may carry, in characters.

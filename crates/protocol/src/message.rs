@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::call::{Call, CallAnswer, CallEvent};
+use crate::chat::{ChatEntry, ChatPlace, PrivateMessage};
 use crate::data::{DataHeader, DataStamp};
 use crate::error::ErrorCode;
 use crate::event::{ChatMessage, Event, MemberInfo, TrackSource};
 use crate::grant::Grants;
-use crate::id::{MemberId, RoomId, TrackId};
+use crate::id::{MemberId, MessageId, RoomId, TrackId};
 use crate::moderation::{Knock, KnockEnd, ModerationAction, ModerationOutcome};
 use crate::state::RoomState;
 use crate::stats::MemberStats;
@@ -86,6 +87,53 @@ pub enum ClientMessage {
         nonce: u32,
         /// The text, at most 16 KiB.
         text: String,
+        /// To whom alone, 1 to 20 people; absent for everybody. Answered by `privateChat`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<Vec<MemberId>>,
+    },
+    /// Gives a message another text. The event `chatEdited` says that it was done, an `error` with the same id that not.
+    EditChat {
+        /// Chosen by the client.
+        id: u32,
+        /// Which: an own one, or any for who moderates.
+        message: MessageId,
+        /// The text, at most 16 KiB.
+        text: String,
+    },
+    /// Deletes a message. The event `chatDeleted` says that it was done, an `error` with the same id that not.
+    DeleteChat {
+        /// Chosen by the client.
+        id: u32,
+        /// Which: an own one, or any for who moderates.
+        message: MessageId,
+    },
+    /// Reacts to a message, or takes that back. The event `reaction` says that it was done; what is so already makes none.
+    React {
+        /// Chosen by the client; an `error` repeats it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<u32>,
+        /// To which.
+        message: MessageId,
+        /// 1–32 bytes without control characters, mostly one emoji.
+        reaction: String,
+        /// Whether it is to be there.
+        on: bool,
+    },
+    /// Asks for what was written before a place. Answered by `chatPage` or `error` with the same id.
+    GetChat {
+        /// Chosen by the client; the answer repeats it.
+        id: u32,
+        /// The place, such as that of the oldest message that the client has; absent for the end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<ChatPlace>,
+        /// Most messages, 1–100; absent means 50.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u16>,
+    },
+    /// Says that one is writing, again every few seconds while that is so, or that one has stopped.
+    Typing {
+        /// The new state.
+        typing: bool,
     },
     /// Moderates. Answered by `moderated` or `error` with the same id.
     Moderate {
@@ -331,10 +379,36 @@ pub enum ServerMessage {
         /// Whether this is the last piece.
         complete: bool,
     },
-    /// Chat from before the member joined, oldest first, in pieces; sent once after `welcome`.
+    /// A private message to this member, or the acknowledgement of one's own. It may come again after a lost connection,
+    /// with the same id.
+    PrivateChat {
+        /// The message.
+        message: PrivateMessage,
+        /// The nonce of the sender's own message; absent for others.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        nonce: Option<u32>,
+    },
+    /// Answers `getChat`.
+    ChatPage {
+        /// The number of the question.
+        id: u32,
+        /// The messages, oldest first.
+        messages: Vec<ChatEntry>,
+        /// What to ask for next; null if nothing is kept from before.
+        #[ts(type = "string | null")]
+        before: Option<ChatPlace>,
+    },
+    /// Somebody else writes, or has stopped. Not in the journal; in a room that counts its people it is not told.
+    Typing {
+        /// Who.
+        member: MemberId,
+        /// The new state.
+        typing: bool,
+    },
+    /// The last of the chat from before the member joined, oldest first, in pieces; sent once after `welcome`.
     ChatHistory {
         /// The messages of this piece.
-        messages: Vec<ChatMessage>,
+        messages: Vec<ChatEntry>,
         /// Whether this was the last piece.
         complete: bool,
     },

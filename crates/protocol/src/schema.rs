@@ -4,6 +4,7 @@ use schemars::{JsonSchema, schema_for};
 use ts_rs::{Config, TS};
 
 use crate::call::{Call, CallAnswer, CallEvent, CallState};
+use crate::chat::{ChatEntry, ChatPage, ChatPlace, PrivateMessage, Reaction};
 use crate::data::{DataHeader, DataStamp};
 use crate::error::ErrorCode;
 use crate::event::{
@@ -40,6 +41,7 @@ struct Protocol {
     event_page: EventPage,
     server_event_page: ServerEventPage,
     webhook_body: WebhookBody,
+    chat_page: ChatPage,
 }
 
 /// The JSON Schema (draft 2020-12) of the protocol, as `roundtable schema` prints it.
@@ -100,6 +102,11 @@ pub fn typescript() -> String {
         MemberInfo,
         TrackInfo,
         ChatMessage,
+        ChatPlace,
+        Reaction,
+        ChatEntry,
+        ChatPage,
+        PrivateMessage,
         ErrorInfo,
         EventBody,
         Event,

@@ -103,7 +103,11 @@ impl RoomState {
             }
             EventBody::DominantSpeaker { member } => self.dominant_speaker.clone_from(member),
             EventBody::RoomUpdated { settings } => self.settings = Some(settings.clone()),
-            EventBody::Chat { .. } | EventBody::PermissionsChanged { .. } => {}
+            EventBody::PermissionsChanged { .. }
+            | EventBody::Chat { .. }
+            | EventBody::ChatEdited { .. }
+            | EventBody::ChatDeleted { .. }
+            | EventBody::Reaction { .. } => {}
             EventBody::Restarted { members, viewers, tracks } => {
                 self.members.clone_from(members);
                 self.viewers = *viewers;

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::http::openapi::routes;
 
 /// A router with a route that counts how often it was done, under the layers that all routes have.
 fn counting(count: &Arc<AtomicUsize>) -> Router {
@@ -69,6 +70,21 @@ async fn what_is_sent_again_with_its_key_is_answered_as_it_was() {
     }
     for bad in ["", "a b", &"x".repeat(256)] {
         assert_eq!(code(post("/act", &[("idempotency-key", bad)], "a").await), (400, "http/idempotency".into()));
+    }
+}
+
+#[tokio::test]
+async fn every_post_minds_its_key_but_conversations_that_are_numbered() {
+    let hub = Hub::new(HubConfig::default(), vec![FakeShard::start().inbox], Arc::new(|_| vec![]), None, None);
+    let router = router(HttpState::new(hub, HttpConfig::default()).with_authority(Arc::new(open_authority())));
+    let headers = [("idempotency-key", "k1"), ("content-type", "application/json")];
+    for route in routes().filter(|route| route.method == "post") {
+        let path = route.path.replace("{room}", "daily").replace(['{', '}'], "");
+        let path = if path == "/signal" { "/signal?room=daily".to_owned() } else { path };
+        let first = ask(&router, "POST", &path, &headers, "{}").await;
+        let second = ask(&router, "POST", &path, &headers, "{}").await;
+        let again = (first.0, format!("again {}", first.1));
+        assert_eq!(second == again, route.takes_key(), "{path}: {first:?} {second:?}");
     }
 }
 

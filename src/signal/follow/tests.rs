@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use roundtable_protocol::event::{LeaveReason, TrackInfo, TrackSource};
 use roundtable_protocol::limit::MAX_LISTED_RECENT;
 use roundtable_protocol::message::PublishRequest;
@@ -108,7 +109,7 @@ impl Crowd {
         }
         for viewer in &mut self.viewers {
             loop {
-                match viewer.follower.next() {
+                match viewer.follower.next().now_or_never().expect("the ring answers at once") {
                     Next::UpToDate => break,
                     Next::Lost => panic!("a session that reads falls behind"),
                     Next::Events(events) => {

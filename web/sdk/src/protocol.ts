@@ -9,7 +9,7 @@ export type RoomId = string;
 export type MemberId = string;
 export type TrackId = string;
 export type MessageId = string;
-export type ErrorCode = "message/bad-json" | "message/unknown" | "message/out-of-order" | "message/rate" | "hello/version" | "hello/name" | "hello/forbidden" | "token/missing" | "token/invalid" | "token/expired" | "token/room" | "token/grant" | "ticket/invalid" | "invite/unknown" | "invite/expired" | "invite/used" | "invite/revoked" | "invite/bad" | "invite/too-many" | "invite/no-key" | "hello/rate" | "room/full" | "room/too-many" | "room/unknown" | "room/bad-id" | "room/locked" | "room/not-open-yet" | "room/expired" | "room/exists" | "room/changed" | "room/bad-settings" | "room/kicked" | "room/banned" | "room/moved" | "room/closed" | "sdp/malformed" | "sdp/too-large" | "sdp/unsupported" | "sdp/changed" | "track/bad-mid" | "track/too-many" | "track/unknown" | "track/forbidden" | "track/cannot-decode" | "track/over-limit" | "track/muted-by-host" | "moderation/forbidden" | "moderation/bad" | "moderation/rate" | "ban/unknown" | "ban/too-many" | "lobby/unknown" | "lobby/full" | "lobby/denied" | "lobby/timeout" | "call/bad" | "call/unknown" | "call/forbidden" | "call/too-many" | "view/rate" | "stats/rate" | "limit/bad" | "member/unknown" | "chat/too-long" | "chat/empty" | "chat/rate" | "chat/forbidden" | "data/forbidden" | "data/too-large" | "data/rate" | "data/slow" | "data/malformed" | "data/bad-topic" | "data/too-many-topics" | "data/too-many-docs" | "data/doc-full" | "data/bad-snapshot" | "client/slow" | "client/silent" | "client/replaced" | "ice/timeout" | "ice/consent" | "dtls/timeout" | "dtls/fingerprint" | "dtls/no-certificate" | "dtls/failed" | "sctp/aborted" | "peer/closed" | "server/stopping" | "server/overloaded" | "server/internal";
+export type ErrorCode = "message/bad-json" | "message/unknown" | "message/out-of-order" | "message/rate" | "hello/version" | "hello/name" | "hello/forbidden" | "token/missing" | "token/invalid" | "token/expired" | "token/room" | "token/grant" | "ticket/invalid" | "invite/unknown" | "invite/expired" | "invite/used" | "invite/revoked" | "invite/bad" | "invite/too-many" | "invite/no-key" | "hello/rate" | "room/full" | "room/too-many" | "room/unknown" | "room/bad-id" | "room/locked" | "room/not-open-yet" | "room/expired" | "room/exists" | "room/changed" | "room/bad-settings" | "room/kicked" | "room/banned" | "room/moved" | "room/closed" | "sdp/malformed" | "sdp/too-large" | "sdp/unsupported" | "sdp/changed" | "track/bad-mid" | "track/too-many" | "track/unknown" | "track/forbidden" | "track/cannot-decode" | "track/over-limit" | "track/muted-by-host" | "moderation/forbidden" | "moderation/bad" | "moderation/rate" | "ban/unknown" | "ban/too-many" | "lobby/unknown" | "lobby/full" | "lobby/denied" | "lobby/timeout" | "call/bad" | "call/unknown" | "call/forbidden" | "call/too-many" | "view/rate" | "stats/rate" | "limit/bad" | "member/unknown" | "chat/too-long" | "chat/empty" | "chat/rate" | "chat/forbidden" | "chat/unknown" | "chat/not-own" | "chat/bad-reaction" | "chat/reactions-full" | "chat/bad-recipients" | "chat/page-rate" | "chat/not-kept" | "data/forbidden" | "data/too-large" | "data/rate" | "data/slow" | "data/malformed" | "data/bad-topic" | "data/too-many-topics" | "data/too-many-docs" | "data/doc-full" | "data/bad-snapshot" | "client/slow" | "client/silent" | "client/replaced" | "ice/timeout" | "ice/consent" | "dtls/timeout" | "dtls/fingerprint" | "dtls/no-certificate" | "dtls/failed" | "sctp/aborted" | "peer/closed" | "server/stopping" | "server/overloaded" | "server/internal";
 export type MediaKind = "audio" | "video";
 export type TrackSource = "microphone" | "camera" | "screen" | "screenAudio";
 export type LeaveReason = "left" | "disconnected" | "connectionLost" | "removed" | "kicked" | "moved" | "roomClosed" | "serverStopping";
@@ -457,6 +457,95 @@ text: string,
  * The writer's own number for it, by which a writer who lost the connection knows it again.
  */
 nonce?: number, };
+export type ChatPlace = string;
+export type Reaction = { 
+/**
+ * A few characters, mostly one emoji; text, never markup.
+ */
+reaction: string, 
+/**
+ * Who reacted so, in order; never empty.
+ */
+members: Array<MemberId>, };
+export type ChatEntry = { 
+/**
+ * The life of the room in which it was written: `seq` counts within that.
+ */
+epoch: number, 
+/**
+ * When it was last edited, in milliseconds since 1970 UTC; absent if it never was.
+ */
+editedAt?: number, 
+/**
+ * Whether it was deleted.
+ */
+deleted?: boolean, 
+/**
+ * What others made of it, in the order in which each came first.
+ */
+reactions?: Array<Reaction>, 
+/**
+ * Which.
+ */
+id: MessageId, 
+/**
+ * Position in the room's journal; the order of chat.
+ */
+seq: number, 
+/**
+ * When the server took it, in milliseconds since 1970 UTC.
+ */
+at: number, 
+/**
+ * Who wrote it, stamped by the server.
+ */
+member: MemberId, 
+/**
+ * The writer's name at that time.
+ */
+name: string, 
+/**
+ * The text; never markup.
+ */
+text: string, 
+/**
+ * The writer's own number for it, by which a writer who lost the connection knows it again.
+ */
+nonce?: number, };
+export type ChatPage = { 
+/**
+ * The messages, oldest first.
+ */
+messages: Array<ChatEntry>, 
+/**
+ * Before which place the next page ends; null if there is nothing before.
+ */
+before: ChatPlace | null, };
+export type PrivateMessage = { 
+/**
+ * Which; what comes again after a lost connection is known by it.
+ */
+id: MessageId, 
+/**
+ * When the server took it, in milliseconds since 1970 UTC.
+ */
+at: number, 
+/**
+ * Who wrote it, stamped by the server.
+ */
+member: MemberId, 
+/**
+ * The writer's name at that time.
+ */
+name: string, 
+/**
+ * To whom, each once.
+ */
+to: Array<MemberId>, 
+/**
+ * The text; never markup.
+ */
+text: string, };
 export type ErrorInfo = { 
 /**
  * The stable word.
@@ -535,7 +624,43 @@ member: MemberId | null, } | { "type": "chat",
 /**
  * The message.
  */
-message: ChatMessage, } | { "type": "restarted", 
+message: ChatMessage, } | { "type": "chatEdited", 
+/**
+ * Which.
+ */
+message: MessageId, 
+/**
+ * Who edited it.
+ */
+member: MemberId, 
+/**
+ * The text; never markup.
+ */
+text: string, } | { "type": "chatDeleted", 
+/**
+ * Which.
+ */
+message: MessageId, 
+/**
+ * Who deleted it.
+ */
+member: MemberId, } | { "type": "reaction", 
+/**
+ * Which.
+ */
+message: MessageId, 
+/**
+ * Who.
+ */
+member: MemberId, 
+/**
+ * The reaction; text, never markup.
+ */
+reaction: string, 
+/**
+ * Whether it is there from now on.
+ */
+on: boolean, } | { "type": "restarted", 
 /**
  * Everybody who is listed.
  */
@@ -641,7 +766,43 @@ member: MemberId | null, } | { "type": "chat",
 /**
  * The message.
  */
-message: ChatMessage, } | { "type": "restarted", 
+message: ChatMessage, } | { "type": "chatEdited", 
+/**
+ * Which.
+ */
+message: MessageId, 
+/**
+ * Who edited it.
+ */
+member: MemberId, 
+/**
+ * The text; never markup.
+ */
+text: string, } | { "type": "chatDeleted", 
+/**
+ * Which.
+ */
+message: MessageId, 
+/**
+ * Who deleted it.
+ */
+member: MemberId, } | { "type": "reaction", 
+/**
+ * Which.
+ */
+message: MessageId, 
+/**
+ * Who.
+ */
+member: MemberId, 
+/**
+ * The reaction; text, never markup.
+ */
+reaction: string, 
+/**
+ * Whether it is there from now on.
+ */
+on: boolean, } | { "type": "restarted", 
 /**
  * Everybody who is listed.
  */
@@ -1295,7 +1456,63 @@ nonce: number,
 /**
  * The text, at most 16 KiB.
  */
-text: string, } | { "type": "moderate", 
+text: string, 
+/**
+ * To whom alone, 1 to 20 people; absent for everybody. Answered by `privateChat`.
+ */
+to?: Array<MemberId>, } | { "type": "editChat", 
+/**
+ * Chosen by the client.
+ */
+id: number, 
+/**
+ * Which: an own one, or any for who moderates.
+ */
+message: MessageId, 
+/**
+ * The text, at most 16 KiB.
+ */
+text: string, } | { "type": "deleteChat", 
+/**
+ * Chosen by the client.
+ */
+id: number, 
+/**
+ * Which: an own one, or any for who moderates.
+ */
+message: MessageId, } | { "type": "react", 
+/**
+ * Chosen by the client; an `error` repeats it.
+ */
+id?: number, 
+/**
+ * To which.
+ */
+message: MessageId, 
+/**
+ * 1–32 bytes without control characters, mostly one emoji.
+ */
+reaction: string, 
+/**
+ * Whether it is to be there.
+ */
+on: boolean, } | { "type": "getChat", 
+/**
+ * Chosen by the client; the answer repeats it.
+ */
+id: number, 
+/**
+ * The place, such as that of the oldest message that the client has; absent for the end.
+ */
+before?: ChatPlace, 
+/**
+ * Most messages, 1–100; absent means 50.
+ */
+limit?: number, } | { "type": "typing", 
+/**
+ * The new state.
+ */
+typing: boolean, } | { "type": "moderate", 
 /**
  * Chosen by the client; the answer repeats it.
  */
@@ -1492,11 +1709,39 @@ last: number,
 /**
  * Whether this is the last piece.
  */
-complete: boolean, } | { "type": "chatHistory", 
+complete: boolean, } | { "type": "privateChat", 
+/**
+ * The message.
+ */
+message: PrivateMessage, 
+/**
+ * The nonce of the sender's own message; absent for others.
+ */
+nonce?: number, } | { "type": "chatPage", 
+/**
+ * The number of the question.
+ */
+id: number, 
+/**
+ * The messages, oldest first.
+ */
+messages: Array<ChatEntry>, 
+/**
+ * What to ask for next; null if nothing is kept from before.
+ */
+before: string | null, } | { "type": "typing", 
+/**
+ * Who.
+ */
+member: MemberId, 
+/**
+ * The new state.
+ */
+typing: boolean, } | { "type": "chatHistory", 
 /**
  * The messages of this piece.
  */
-messages: Array<ChatMessage>, 
+messages: Array<ChatEntry>, 
 /**
  * Whether this was the last piece.
  */

@@ -88,9 +88,11 @@ export class FakeDataServer {
 
 /** Bytes that look random and are the same each time. */
 export function noise(length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
   let state = 1;
-  return Uint8Array.from({ length }, () => {
+  for (let at = 0; at < length; at += 1) {
     state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
-    return state >>> 24;
-  });
+    bytes[at] = state >>> 24;
+  }
+  return bytes;
 }

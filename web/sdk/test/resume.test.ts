@@ -233,7 +233,7 @@ describe("coming back", () => {
     platform.socket.receive(welcome({ member: { id: "me2", name: "Me" }, state }));
     expect(before.closed).toBe(true);
     const sent = chat(50, "sent, never acknowledged", "me", nonce);
-    const messages = sent.type === "chat" ? [sent.message] : [];
+    const messages = sent.type === "chat" ? [{ ...sent.message, epoch: 1 }] : [];
     platform.socket.receive({ type: "chatHistory", messages, complete: true });
     await settle();
     const offer = at(platform.socket.of("offer"), 0);

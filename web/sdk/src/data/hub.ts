@@ -69,8 +69,10 @@ export class DataHub extends Emitter<DataHubEvents> {
   #retry: TimerHandle = null;
   #isOpen = false;
   #own: MemberId | null = null;
-  /** Patterns the server was told; null for all topics. */
+  /** Patterns that are wanted besides those of handlers; null for all topics. */
   #followed: readonly string[] | null = null;
+  /** What the server was told last. */
+  #told: readonly string[] = ["**"];
 
   constructor(clock: Clock, transport: DataTransport) {
     super();
@@ -117,14 +119,19 @@ export class DataHub extends Emitter<DataHubEvents> {
   subscribe(pattern: string, handler: (message: DataMessage) => void): () => void {
     const entry = { pattern, handler };
     this.#handlers.add(entry);
-    return () => this.#handlers.delete(entry);
+    if (this.#followed !== null) this.#sayFollowed();
+    return () => {
+      if (this.#handlers.delete(entry) && this.#followed !== null) this.#sayFollowed();
+    };
   }
 
-  /** Has the server send what these patterns name and nothing else; all topics with null, as in the beginning. */
+  /**
+   * Has the server send what these patterns, and those of {@link subscribe}, name and nothing else; all topics with null, as
+   * in the beginning.
+   */
   follow(patterns: readonly string[] | null): void {
-    const before = this.#followed;
-    this.#followed = patterns === null ? null : [OWN_TOPICS, ...patterns];
-    this.#sayFollowed(before ?? ["**"]);
+    this.#followed = patterns;
+    this.#sayFollowed();
   }
 
   /** Says something over the socket; false when there is none. */
@@ -150,7 +157,7 @@ export class DataHub extends Emitter<DataHubEvents> {
   handleReady(own: MemberId): void {
     this.#own = own;
     this.#isOpen = true;
-    if (this.#followed !== null) this.#sayFollowed(["**"]);
+    if (this.#followed !== null) this.#sayFollowed();
     this.emit("ready");
     this.flush();
   }
@@ -190,10 +197,13 @@ export class DataHub extends Emitter<DataHubEvents> {
     this.emit("refused", id, code, message);
   }
 
-  #sayFollowed(unsubscribe: readonly string[]): void {
-    if (!this.#isOpen) return;
-    const subscribe = [...(this.#followed ?? ["**"])];
-    const rest = unsubscribe.filter((pattern) => !subscribe.includes(pattern));
-    this.#transport.send({ type: "topics", unsubscribe: rest, subscribe });
+  /** All of it each time: the server may know it, or may know us as somebody new. */
+  #sayFollowed(): void {
+    const handled = [...this.#handlers].map(({ pattern }) => pattern).filter((p) => !p.startsWith("rt/"));
+    const wanted =
+      this.#followed === null ? ["**"] : [...new Set([OWN_TOPICS, ...this.#followed, ...handled])];
+    const unsubscribe = [...new Set(["**", ...this.#told])].filter((pattern) => !wanted.includes(pattern));
+    this.#told = wanted;
+    if (this.#isOpen) this.#transport.send({ type: "topics", unsubscribe, subscribe: wanted });
   }
 }

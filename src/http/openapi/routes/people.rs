@@ -1,0 +1,139 @@
+//! People: what they may, moderating them, inviting and calling them.
+
+use roundtable_protocol::Grants;
+use roundtable_protocol::call::Call;
+use roundtable_protocol::grant::MemberLimits;
+use roundtable_protocol::moderation::{ModerationAction, ModerationOutcome};
+use roundtable_protocol::role::GrantsChange;
+
+use super::*;
+use crate::auth::InviteWish;
+use crate::http::calls::{Answer as CallDecision, NewCall};
+use crate::http::invites::{Exchanged, Guest, Link, Links, Ticket};
+use crate::http::moderation::{BanList, KnockList};
+
+const BAD_LIMIT: (u16, &[&str]) = (422, &["limit/bad"]);
+const NO_KEY: (u16, &[&str]) = (409, &["invite/no-key"]);
+
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        body: body!(MemberLimits),
+        answers: &[ok!(200, "What is in force.", MemberLimits)],
+        problems: &[(404, &["member/unknown"]), BAD_LIMIT, OVERLOADED],
+        ..route(
+            "put",
+            "/api/v1/rooms/{room}/members/{member}/limits",
+            Needs::Moderate,
+            "Changes how much a member may, as a whole",
+        )
+    },
+    Route {
+        body: body!(Grants),
+        answers: &[ok!(200, "What is in force.", Grants)],
+        problems: &[MEMBER_UNKNOWN, BAD_LIMIT, OVERLOADED],
+        ..route(
+            "put",
+            "/api/v1/rooms/{room}/members/{member}/permissions",
+            Needs::Moderate,
+            "Changes what a member may do, as a whole",
+        )
+    },
+    Route {
+        body: body!(GrantsChange),
+        answers: &[ok!(200, "What is in force.", Grants)],
+        problems: &[MEMBER_UNKNOWN, BAD_LIMIT, OVERLOADED],
+        ..route(
+            "patch",
+            "/api/v1/rooms/{room}/members/{member}/permissions",
+            Needs::Moderate,
+            "Changes some of what a member may do",
+        )
+    },
+    Route {
+        body: body!(ModerationAction),
+        answers: &[ok!(200, "What came of it.", ModerationOutcome)],
+        problems: &[
+            (403, &["moderation/forbidden"]),
+            (404, &["room/unknown", "member/unknown", "track/unknown", "ban/unknown", "lobby/unknown"]),
+            (409, &["ban/too-many"]),
+            (412, &["room/changed"]),
+            (422, &["moderation/bad", "room/bad-settings"]),
+            (503, &["room/too-many"]),
+            OVERLOADED,
+        ],
+        ..route(
+            "post",
+            "/api/v1/rooms/{room}/moderate",
+            Needs::Moderate,
+            "Does what a moderator can do; `move` needs to moderate both rooms",
+        )
+    },
+    Route {
+        answers: &[ok!(200, "Oldest first.", BanList)],
+        ..route("get", "/api/v1/rooms/{room}/bans", Needs::Moderate, "Who is banned from a room")
+    },
+    Route {
+        answers: &[ok!(204, "It is lifted.")],
+        problems: &[(404, &["ban/unknown"])],
+        ..route("delete", "/api/v1/rooms/{room}/bans/{ban}", Needs::Moderate, "Lifts a ban")
+    },
+    Route {
+        answers: &[ok!(200, "In the order in which they came.", KnockList)],
+        ..route("get", "/api/v1/rooms/{room}/knocks", Needs::Moderate, "Who waits in the lobby")
+    },
+    Route {
+        answers: &[ok!(200, "Those that can be followed.", Links)],
+        ..route("get", "/api/v1/rooms/{room}/invites", Needs::Moderate, "The invitations to a room")
+    },
+    Route {
+        body: body!(InviteWish),
+        answers: &[ok!(201, "The invitation and its link.", Link)],
+        problems: &[NO_KEY, (422, &["invite/bad"]), (503, &["invite/too-many", "server/overloaded"])],
+        ..route("post", "/api/v1/rooms/{room}/invites", Needs::Moderate, "Invites to a room")
+    },
+    Route {
+        answers: &[ok!(204, "It is revoked.")],
+        problems: &[(404, &["invite/unknown"])],
+        ..route("delete", "/api/v1/rooms/{room}/invites/{code}", Needs::Moderate, "Revokes an invitation")
+    },
+    Route {
+        body: body!(Guest),
+        answers: &[ok!(200, "A token for the room.", Exchanged)],
+        problems: &[
+            (404, &["invite/unknown"]),
+            NO_KEY,
+            (410, &["invite/expired", "invite/used", "invite/revoked"]),
+            (422, &["hello/name"]),
+            (429, &["hello/rate"]),
+            (503, &["server/overloaded"]),
+        ],
+        ..route("post", "/api/v1/invites/{code}", Needs::Nothing, "Exchanges an invitation for a token")
+    },
+    Route {
+        answers: &[ok!(200, "A ticket for what the token allows.", Ticket)],
+        problems: &[(503, &["server/overloaded"])],
+        ..route("post", "/api/v1/tickets", Needs::Token, "A ticket that opens one event stream within a minute")
+    },
+    Route {
+        body: body!(NewCall),
+        answers: &[ok!(201, "It rings.", Call)],
+        problems: &[(422, &["call/bad"]), (429, &["call/too-many"])],
+        ..route("post", "/api/v1/calls", Needs::All, "Calls somebody")
+    },
+    Route {
+        answers: &[ok!(200, "The call.", Call)],
+        problems: &[(404, &["call/unknown"])],
+        ..route("get", "/api/v1/calls/{call}", Needs::All, "A call while it rings")
+    },
+    Route {
+        body: body!(CallDecision),
+        answers: &[ok!(200, "The call, which has ended with that.", Call)],
+        problems: &[(403, &["call/forbidden"]), (404, &["call/unknown"]), (422, &["call/bad"])],
+        ..route("post", "/api/v1/calls/{call}/answer", Needs::All, "Accepts, declines or cancels a call")
+    },
+    Route {
+        answers: &[Answer { status: 200, about: "`CallEvent`s.", media: &[(STREAM, TEXT)] }],
+        problems: &[(404, &["call/unknown"]), (422, &["call/bad"]), (503, &["server/overloaded", "server/stopping"])],
+        ..route("get", "/api/v1/users/{identity}/events", Needs::Person, "What rings for a person, as a stream")
+    },
+];
