@@ -2,7 +2,7 @@
 
 import { batch, computed, signal } from "@preact/signals";
 import {
-  type ChatMessage,
+  type ChatLine,
   type MemberInfo,
   type OutgoingChat,
   type RemoteTrackPublication,
@@ -69,7 +69,9 @@ export const microphoneOn = signal(false);
 export const cameraOn = signal(false);
 export const screenOn = signal(false);
 export const panel = signal<"chat" | "people" | null>(null);
-export const messages = signal<readonly ChatMessage[]>([]);
+export const messages = signal<readonly ChatLine[]>([]);
+/** Who writes at this moment, by member. */
+export const typists = signal<ReadonlyMap<string, string>>(new Map());
 export const outgoing = signal<readonly OutgoingChat[]>([]);
 export const unread = signal(0);
 /** When the next attempt to come back begins, by `Date.now()`; null while connected. */
@@ -85,6 +87,8 @@ export const screens = computed(() =>
 export const sounds = computed(() => people.value.flatMap((person) => person.sounds));
 export const link = computed(() => roomLink(place.home, roomId.value));
 
+/** That one writes is said again after so long. */
+const TYPING_AGAIN_MS = 3_000;
 /** So long an absence is felt. */
 const FELT_MS = 1_000;
 /** So long it is said that one is back. */
@@ -93,8 +97,8 @@ const SAID_MS = 4_000;
 let room: Room | null = null;
 
 /** Whether a message is one's own, from this or an earlier membership. */
-export function isOwn(message: ChatMessage): boolean {
-  return message.member === room?.localParticipant.id || ownMembers.has(message.member);
+export function isOwn({ member }: { member: string }): boolean {
+  return member === room?.localParticipant.id || ownMembers.has(member);
 }
 
 const ownMembers = new Set<string>();
@@ -210,6 +214,29 @@ export function write(message: string): RoundtableErrorCode | null {
   }
 }
 
+/** Says otherwise what one wrote. */
+export function editMessage(message: string, said: string): void {
+  room?.editChatMessage(message, said);
+}
+
+export function deleteMessage(message: string): void {
+  room?.deleteChatMessage(message);
+}
+
+export function react(message: string, reaction: string, on: boolean): void {
+  room?.reactToChatMessage(message, reaction, on);
+}
+
+let typedAt = 0;
+
+/** Lets others know that one writes, as often as needs be, or that one does so no more. */
+export function noteTyping(typing: boolean): void {
+  const now = Date.now();
+  if (typing ? now - typedAt < TYPING_AGAIN_MS : typedAt === 0) return;
+  typedAt = typing ? now : 0;
+  room?.setTyping(typing);
+}
+
 export function retryMessage(nonce: number): void {
   room?.chat.retry(nonce);
 }
@@ -264,6 +291,7 @@ function follow(joined: Room): void {
     if (view.value === "call") announcement.value = text.joined(participant.name);
   });
   joined.on("participantLeft", (participant) => {
+    typists.value = new Map([...typists.value].filter(([member]) => member !== participant.id));
     refresh();
     announcement.value = text.leftRoom(participant.name);
   });
@@ -297,6 +325,11 @@ function follow(joined: Room): void {
   joined.on("chatMessage", () => {
     if (panel.value !== "chat") unread.value += 1;
   });
+  joined.on("typing", (member, typing) => {
+    const name = joined.remoteParticipants.get(member)?.name;
+    const others = [...typists.value].filter(([other]) => other !== member);
+    typists.value = new Map(typing && name !== undefined ? [...others, [member, name]] : others);
+  });
   joined.on("waiting", () => {
     knocking.value = true;
   });
@@ -321,6 +354,7 @@ function follow(joined: Room): void {
     lostAt = null;
   });
   joined.on("reconnecting", ({ delayMs }) => {
+    typists.value = new Map();
     lostAt ??= Date.now();
     batch(() => {
       retryAt.value = Date.now() + delayMs;

@@ -53,6 +53,20 @@ export const text = {
   waiting: "waiting for the connection…",
   retry: "Send again",
   discard: "Discard",
+  typing: (names: readonly string[]) =>
+    names.length === 1
+      ? `${names[0]} is writing…`
+      : names.length < 4
+        ? `${names.join(", ")} are writing…`
+        : "Several people are writing…",
+  deleted: "This message was deleted.",
+  edited: "edited",
+  edit: "Edit",
+  editMessage: (said: string) => `Edit: ${excerpt(said)}`,
+  delete: "Delete",
+  deleteMessage: (said: string) => `Delete: ${excerpt(said)}`,
+  reaction: (reaction: string, count: number, said: string) => `${reaction} ${count}: ${excerpt(said)}`,
+  save: "Save",
   noMessages: "No messages yet.",
   close: "Close",
   joined: (name: string) => `${name} joined`,
@@ -112,6 +126,11 @@ export const text = {
   moved: (room: string) => `A moderator sent you to ${room}.`,
   badRoom: "The link names no valid room.",
 } as const;
+
+/** The beginning of a message, to tell one button from another. */
+function excerpt(said: string): string {
+  return said.length > 60 ? `${said.slice(0, 60)}…` : said;
+}
 
 const DEVICE = {
   camera: { missing: "No camera was found.", busy: "The camera is in use by another program." },

@@ -1,5 +1,5 @@
 // The public face of the SDK.
-export { Chat, type OutgoingChat } from "./chat.ts";
+export { Chat, type ChatLine, type OutgoingChat } from "./chat.ts";
 export { DocProvider, type SharedDoc } from "./data/doc.ts";
 export {
   type DataHub,

@@ -19,6 +19,7 @@ import type {
   Knock,
   MemberId,
   MemberStats,
+  MessageId,
   ModerationAction,
   ModerationOutcome,
   Resumed,
@@ -272,6 +273,26 @@ export class Room extends Emitter<RoomEvents> {
     return this.chat.send(text);
   }
 
+  /** Changes the text of an own message, or as a moderator of any. The chat shows it once it is done; else `warning` follows. */
+  editChatMessage(message: MessageId, text: string): void {
+    this.#session?.send({ type: "editChat", id: this.#nextId(), message, text });
+  }
+
+  /** Deletes an own message, or as a moderator any. */
+  deleteChatMessage(message: MessageId): void {
+    this.#session?.send({ type: "deleteChat", id: this.#nextId(), message });
+  }
+
+  /** Reacts to a message, or takes that back. */
+  reactToChatMessage(message: MessageId, reaction: string, on = true): void {
+    this.#session?.send({ type: "react", id: this.#nextId(), message, reaction, on });
+  }
+
+  /** Lets others know that one writes; to be said again every few seconds. */
+  setTyping(typing: boolean): void {
+    this.#session?.send({ type: "typing", typing });
+  }
+
   /** Publishes data to a topic; see {@link DataHub.publish}. */
   publishData(topic: string, payload: Uint8Array, options?: PublishDataOptions): Promise<void> {
     return this.data.hub.publish(topic, payload, options);
@@ -402,6 +423,7 @@ export class Room extends Emitter<RoomEvents> {
       case "event":
         this.#tell(this.#roster.handleEvent(message.event));
         this.#handleOwn(message.event);
+        this.chat.handleEvent(message.event);
         this.#tellModeration(this.#moderation.handleEvent(message.event));
         break;
       case "grants":
@@ -410,6 +432,9 @@ export class Room extends Emitter<RoomEvents> {
       case "knock":
       case "knockEnded":
         this.#tellModeration(this.#moderation.handleMessage(message));
+        break;
+      case "typing":
+        this.emit("typing", message.member, message.typing);
         break;
       case "notice": {
         const { from, text } = message;

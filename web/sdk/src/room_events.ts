@@ -1,16 +1,8 @@
 // What a room tells.
+import type { ChatLine } from "./chat.ts";
 import type { DataMessage } from "./data/hub.ts";
 import type { RoundtableError, RoundtableErrorCode } from "./errors.ts";
-import type {
-  ChatMessage,
-  Grants,
-  Knock,
-  MemberId,
-  Role,
-  RoomId,
-  RoomSettings,
-  TrackSource,
-} from "./protocol.ts";
+import type { Grants, Knock, MemberId, Role, RoomId, RoomSettings, TrackSource } from "./protocol.ts";
 import type { RemoteParticipant, RemoteTrackPublication } from "./remote.ts";
 
 /** What a room tells; see `Room.on`. */
@@ -45,7 +37,9 @@ export interface RoomEvents {
   /** Another one leads the conversation, perhaps oneself; null while nobody does. */
   dominantSpeakerChanged: [MemberId | null];
   /** Somebody wrote, or a message of one's own was taken. */
-  chatMessage: [ChatMessage];
+  chatMessage: [ChatLine];
+  /** Somebody writes, or does not any more. */
+  typing: [member: MemberId, typing: boolean];
   /** The list of messages, or the state of own ones, changed; see `Room.chat`. */
   chatChanged: [];
   /** Somebody published data, to whichever topic. */
@@ -92,6 +86,7 @@ export const RoomEvent = {
   ActiveSpeakers: "activeSpeakers",
   DominantSpeakerChanged: "dominantSpeakerChanged",
   ChatMessage: "chatMessage",
+  Typing: "typing",
   ChatChanged: "chatChanged",
   Data: "data",
   LocalTracksChanged: "localTracksChanged",
