@@ -3,6 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { ChatPanel } from "./chat/ChatPanel.tsx";
 import { Controls } from "./controls/Controls.tsx";
+import { notice } from "./moderation.ts";
 import { PeoplePanel } from "./people/PeoplePanel.tsx";
 import { Stage } from "./stage/Stage.tsx";
 import { playAll, Sounds } from "./stage/Video.tsx";
@@ -20,6 +21,21 @@ export function Call() {
             {text.back}
           </div>
         )}
+        <div role="status">
+          {notice.value !== "" && (
+            <div class="banner notice">
+              {notice.value}{" "}
+              <button
+                type="button"
+                onClick={() => {
+                  notice.value = "";
+                }}
+              >
+                {text.close}
+              </button>
+            </div>
+          )}
+        </div>
         {soundBlocked.value && (
           <div class="banner" role="alert">
             {text.playBlocked}{" "}

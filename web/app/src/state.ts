@@ -2,7 +2,7 @@
 
 import { batch, computed, signal } from "@preact/signals";
 import {
-  type ChatMessage,
+  type ChatLine,
   type MemberInfo,
   type OutgoingChat,
   type RemoteTrackPublication,
@@ -15,6 +15,7 @@ import {
 import { locate, readOptions, roomLink } from "./address.ts";
 import { chosenDevices, handOver, openTracks } from "./devices.ts";
 import { tokenFor } from "./entry.ts";
+import { followModeration, notice } from "./moderation.ts";
 import { deviceProblem, roomProblem, text } from "./text.ts";
 
 /** Something seen: own tracks have no publication to wait for. */
@@ -31,6 +32,8 @@ export interface Person {
   readonly name: string;
   readonly isSelf: boolean;
   readonly muted: boolean;
+  /** The track of another's microphone. */
+  readonly microphone: string | null;
   readonly camera: Picture | null;
   readonly screen: Picture | null;
   readonly sounds: readonly RemoteTrackPublication[];
@@ -66,7 +69,9 @@ export const microphoneOn = signal(false);
 export const cameraOn = signal(false);
 export const screenOn = signal(false);
 export const panel = signal<"chat" | "people" | null>(null);
-export const messages = signal<readonly ChatMessage[]>([]);
+export const messages = signal<readonly ChatLine[]>([]);
+/** Who writes at this moment, by member. */
+export const typists = signal<ReadonlyMap<string, string>>(new Map());
 export const outgoing = signal<readonly OutgoingChat[]>([]);
 export const unread = signal(0);
 /** When the next attempt to come back begins, by `Date.now()`; null while connected. */
@@ -82,6 +87,8 @@ export const screens = computed(() =>
 export const sounds = computed(() => people.value.flatMap((person) => person.sounds));
 export const link = computed(() => roomLink(place.home, roomId.value));
 
+/** That one writes is said again after so long. */
+const TYPING_AGAIN_MS = 3_000;
 /** So long an absence is felt. */
 const FELT_MS = 1_000;
 /** So long it is said that one is back. */
@@ -90,8 +97,8 @@ const SAID_MS = 4_000;
 let room: Room | null = null;
 
 /** Whether a message is one's own, from this or an earlier membership. */
-export function isOwn(message: ChatMessage): boolean {
-  return message.member === room?.localParticipant.id || ownMembers.has(message.member);
+export function isOwn({ member }: { member: string }): boolean {
+  return member === room?.localParticipant.id || ownMembers.has(member);
 }
 
 const ownMembers = new Set<string>();
@@ -105,6 +112,7 @@ export async function join(): Promise<void> {
   const entering = new Room(options.relay ? { configuration: { iceTransportPolicy: "relay" } } : {});
   room = entering;
   follow(entering);
+  followModeration(entering);
   expose(entering);
   try {
     const local = entering.localParticipant;
@@ -118,11 +126,18 @@ export async function join(): Promise<void> {
     if (!isRoomGiven) history.replaceState(null, "", `${link.value}${location.search}`);
     view.value = "call";
   } catch (error) {
-    problem.value = roomProblem(toRoundtableError(error, "sdk/socket").code);
+    const { code } = toRoundtableError(error, "sdk/socket");
+    // Whoever stopped waiting knows why.
+    problem.value = code === "sdk/closed" ? "" : roomProblem(code);
   } finally {
     joining.value = false;
     knocking.value = false;
   }
+}
+
+/** Waits no longer to be let in. */
+export function stopWaiting(): void {
+  room?.disconnect({ keepDevices: true });
 }
 
 /** Leaves for good. */
@@ -199,6 +214,29 @@ export function write(message: string): RoundtableErrorCode | null {
   }
 }
 
+/** Says otherwise what one wrote. */
+export function editMessage(message: string, said: string): void {
+  room?.editChatMessage(message, said);
+}
+
+export function deleteMessage(message: string): void {
+  room?.deleteChatMessage(message);
+}
+
+export function react(message: string, reaction: string, on: boolean): void {
+  room?.reactToChatMessage(message, reaction, on);
+}
+
+let typedAt = 0;
+
+/** Lets others know that one writes, as often as needs be, or that one does so no more. */
+export function noteTyping(typing: boolean): void {
+  const now = Date.now();
+  if (typing ? now - typedAt < TYPING_AGAIN_MS : typedAt === 0) return;
+  typedAt = typing ? now : 0;
+  room?.setTyping(typing);
+}
+
 export function retryMessage(nonce: number): void {
   room?.chat.retry(nonce);
 }
@@ -253,6 +291,7 @@ function follow(joined: Room): void {
     if (view.value === "call") announcement.value = text.joined(participant.name);
   });
   joined.on("participantLeft", (participant) => {
+    typists.value = new Map([...typists.value].filter(([member]) => member !== participant.id));
     refresh();
     announcement.value = text.leftRoom(participant.name);
   });
@@ -286,8 +325,21 @@ function follow(joined: Room): void {
   joined.on("chatMessage", () => {
     if (panel.value !== "chat") unread.value += 1;
   });
+  joined.on("typing", (member, typing) => {
+    const name = joined.remoteParticipants.get(member)?.name;
+    const others = [...typists.value].filter(([other]) => other !== member);
+    typists.value = new Map(typing && name !== undefined ? [...others, [member, name]] : others);
+  });
   joined.on("waiting", () => {
     knocking.value = true;
+  });
+  joined.on("publishingEnded", () => {
+    notice.value = text.publishingEnded;
+  });
+  joined.on("moved", (to) => {
+    roomId.value = to;
+    history.replaceState(null, "", link.value);
+    notice.value = text.moved(to);
   });
   let lostAt: number | null = null;
   const welcomed = () => {
@@ -302,6 +354,7 @@ function follow(joined: Room): void {
     lostAt = null;
   });
   joined.on("reconnecting", ({ delayMs }) => {
+    typists.value = new Map();
     lostAt ??= Date.now();
     batch(() => {
       retryAt.value = Date.now() + delayMs;
@@ -345,6 +398,7 @@ function snapshot(joined: Room): Person[] {
     name: local.name,
     isSelf: true,
     muted: !local.isMicrophoneEnabled,
+    microphone: null,
     camera: own("camera"),
     screen: own("screen"),
     sounds: [],
@@ -364,6 +418,7 @@ function snapshot(joined: Room): Person[] {
       name: participant.name,
       isSelf: false,
       muted: participant.publication("microphone")?.muted ?? true,
+      microphone: participant.publication("microphone")?.id ?? null,
       camera: seen("camera"),
       screen: seen("screen"),
       sounds: heard,

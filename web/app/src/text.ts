@@ -1,5 +1,13 @@
 // Every sentence the page shows.
-import type { RoundtableErrorCode } from "@roundtable/sdk";
+import type { Role, RoundtableErrorCode } from "@roundtable/sdk";
+
+const ROLE: Record<Role, string> = {
+  host: "host",
+  speaker: "speaker",
+  listener: "listener",
+  "message-only": "chat only",
+  none: "onlooker",
+};
 
 export const text = {
   title: "Roundtable",
@@ -28,7 +36,7 @@ export const text = {
   chat: "Chat",
   unread: (count: number) => `Chat, ${count} unread`,
   people: "People",
-  peopleCount: (count: number) => `People, ${count} here`,
+  peopleCount: (count: number): string => `People, ${count} here`,
   viewers: (count: number) => (count === 1 ? "1 more watches." : `${count} more watch.`),
   showAll: "Show everybody",
   showMore: "Show more",
@@ -45,6 +53,20 @@ export const text = {
   waiting: "waiting for the connection…",
   retry: "Send again",
   discard: "Discard",
+  typing: (names: readonly string[]) =>
+    names.length === 1
+      ? `${names[0]} is writing…`
+      : names.length < 4
+        ? `${names.join(", ")} are writing…`
+        : "Several people are writing…",
+  deleted: "This message was deleted.",
+  edited: "edited",
+  edit: "Edit",
+  editMessage: (said: string) => `Edit: ${excerpt(said)}`,
+  delete: "Delete",
+  deleteMessage: (said: string) => `Delete: ${excerpt(said)}`,
+  reaction: (reaction: string, count: number, said: string) => `${reaction} ${count}: ${excerpt(said)}`,
+  save: "Save",
   noMessages: "No messages yet.",
   close: "Close",
   joined: (name: string) => `${name} joined`,
@@ -57,8 +79,58 @@ export const text = {
   left: "You left the room.",
   rejoin: "Rejoin",
   otherRoom: "Another room",
+  waitingFor: (room: string) => `Waiting for ${room}`,
+  stopWaiting: "Stop waiting",
+  moderate: "Moderate",
+  moderator: "A moderator",
+  knocks: (name: string) => `${name} asks to be let in`,
+  peopleAndWaiting: (count: number, waiting: number) =>
+    waiting === 0 ? text.peopleCount(count) : `${text.peopleCount(count)}, ${text.waitingCount(waiting)}`,
+  waitingCount: (count: number): string => (count === 1 ? "1 waits" : `${count} wait`),
+  admit: "Let in",
+  admitPerson: (name: string) => `Let in ${name}`,
+  admitAll: "Let all in",
+  admitted: (name: string) => `${name} was let in`,
+  admittedMany: (count: number) => (count === 1 ? "1 was let in" : `${count} were let in`),
+  deny: "Refuse",
+  denyPerson: (name: string) => `Refuse ${name}`,
+  denied: (name: string) => `${name} was refused`,
+  muteAll: "Mute all",
+  mutedMany: (count: number) => (count === 1 ? "1 was muted" : `${count} were muted`),
+  lockRoom: "Lock room",
+  roomLocked: "The room is locked",
+  roomUnlocked: "The room is open",
+  useLobby: "Lobby",
+  lobbyOn: "Newcomers wait to be let in",
+  lobbyOff: "Newcomers enter at once",
+  noticeToAll: "Notice to everybody",
+  tellAll: "Tell all",
+  toldAll: "Everybody was told",
+  notice: (name: string, said: string) => `${name}: ${said}`,
+  actions: "Moderate",
+  actionsFor: (name: string) => `Moderate ${name}`,
+  mute: "Mute",
+  mutePerson: (name: string) => `Mute ${name}`,
+  mutedPerson: (name: string) => `${name} was muted`,
+  make: (role: Role) => `Make ${ROLE[role]}`,
+  makePerson: (name: string, role: Role) => `Make ${ROLE[role]}: ${name}`,
+  hasRole: (name: string, role: Role) => `${name} is ${ROLE[role]} now`,
+  yourRole: (role: Role) => `A moderator changed what you may do: ${ROLE[role]}.`,
+  publishingEnded: "You may not be heard or seen any more.",
+  kick: "Put out",
+  kickPerson: (name: string) => `Put out ${name}`,
+  kicked: (name: string) => `${name} was put out`,
+  ban: "Ban",
+  banPerson: (name: string) => `Ban ${name}`,
+  banned: (name: string) => `${name} was banned`,
+  moved: (room: string) => `A moderator sent you to ${room}.`,
   badRoom: "The link names no valid room.",
 } as const;
+
+/** The beginning of a message, to tell one button from another. */
+function excerpt(said: string): string {
+  return said.length > 60 ? `${said.slice(0, 60)}…` : said;
+}
 
 const DEVICE = {
   camera: { missing: "No camera was found.", busy: "The camera is in use by another program." },
@@ -117,6 +189,16 @@ export function roomProblem(code: RoundtableErrorCode): string {
       return "Nobody could let you in. Try again later.";
     case "hello/rate":
       return "Too many came from your network at once. Try again in a minute.";
+    case "moderation/forbidden":
+      return "You may not do that here.";
+    case "moderation/rate":
+      return "Too much at once. Try again in a moment.";
+    case "lobby/unknown":
+      return "They do not wait any more.";
+    case "member/unknown":
+      return "They are not here any more.";
+    case "track/forbidden":
+      return "You may not be heard or seen in this room.";
     case "track/muted-by-host":
       return "A moderator muted you.";
     case "client/replaced":

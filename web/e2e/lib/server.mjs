@@ -1,6 +1,7 @@
 // The server under test, and what stands around it.
 import { randomBytes } from "node:crypto";
 import { createSocket } from "node:dgram";
+import { createServer as createHttpServer, request } from "node:http";
 import { connect, createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 import { fileURLToPath } from "node:url";
@@ -130,6 +131,45 @@ export async function startProxy(target) {
     },
     stop() {
       destroyAll();
+      proxy.close();
+    },
+  };
+}
+
+/**
+ * An HTTP proxy in front of the server, as some offices have it: it upgrades nothing, and may break streams of events.
+ * @param {URL} target
+ * @param {{ streams: boolean }} lets
+ */
+export async function startRequestProxy(target, lets) {
+  let refused = 0;
+  const proxy = createHttpServer((from, answer) => {
+    if (!lets.streams && from.headers.accept === "text/event-stream") {
+      answer.writeHead(502).end("no streams");
+      return;
+    }
+    const { method = "GET", headers, url = "/" } = from;
+    const upstream = request(new URL(url, target), { method, headers }, (reply) => {
+      answer.writeHead(reply.statusCode ?? 502, reply.headers);
+      reply.pipe(answer);
+    });
+    upstream.on("error", () => answer.destroy());
+    answer.on("close", () => upstream.destroy());
+    from.pipe(upstream);
+  });
+  proxy.on("upgrade", (_, socket) => {
+    refused += 1;
+    socket.end("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+  });
+  await new Promise((resolve) => proxy.listen(0, "127.0.0.1", () => resolve(undefined)));
+  const address = proxy.address();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return {
+    url: new URL(`http://127.0.0.1:${address.port}/`),
+    /** How many upgrades were refused. */
+    refused: () => refused,
+    stop() {
+      proxy.closeAllConnections();
       proxy.close();
     },
   };

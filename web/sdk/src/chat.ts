@@ -11,10 +11,24 @@ import {
 } from "./limits.ts";
 import { Pace } from "./pace.ts";
 import type { Clock, TimerHandle } from "./platform.ts";
-import type { ChatMessage, ClientMessage, MemberId } from "./protocol.ts";
+import type {
+  ChatEntry,
+  ChatMessage,
+  ClientMessage,
+  Event,
+  MemberId,
+  MessageId,
+  Reaction,
+} from "./protocol.ts";
 
 /** After the server found that messages came too fast, nothing is sent for this long. */
 export const CHAT_REST_MS = 1_000;
+
+/** Changes of messages that are not here yet are remembered for so many of them; the oldest are forgotten. */
+const MAX_EARLY_CHANGES = 100;
+
+/** A message as it is now: `editedAt` if it was edited, without a text when it is `deleted`, and with `reactions`. */
+export type ChatLine = Omit<ChatEntry, "epoch">;
 
 /** An own message on its way. */
 export interface OutgoingChat {
@@ -30,12 +44,14 @@ export type ChatTransmit = (message: Extract<ClientMessage, { type: "chat" }>) =
 
 interface Entry {
   readonly epoch: number;
-  readonly message: ChatMessage;
+  readonly message: ChatLine;
 }
+
+type Change = (line: ChatLine) => ChatLine;
 
 interface ChatEvents {
   /** A message that was not known before. */
-  message: [ChatMessage];
+  message: [ChatLine];
   /** Anything changed: {@link Chat.messages} or {@link Chat.outgoing}. */
   changed: [];
 }
@@ -51,7 +67,9 @@ export class Chat extends Emitter<ChatEvents> {
   readonly #isOwn: (member: MemberId) => boolean;
   readonly #known = new Set<string>();
   #entries: Entry[] = [];
-  #messages: readonly ChatMessage[] = [];
+  #messages: readonly ChatLine[] = [];
+  /** What became of messages whose channel is slower than the events. */
+  readonly #early = new Map<MessageId, Change[]>();
   #epoch = 0;
   #outgoing: OutgoingChat[] = [];
   #transmit: ChatTransmit | null = null;
@@ -67,7 +85,7 @@ export class Chat extends Emitter<ChatEvents> {
   }
 
   /** What the server took, in the room's order; the newest {@link MAX_KEPT_CHAT}. */
-  get messages(): readonly ChatMessage[] {
+  get messages(): readonly ChatLine[] {
     return this.#messages;
   }
 
@@ -152,12 +170,27 @@ export class Chat extends Emitter<ChatEvents> {
   }
 
   /** Messages from before we came, or from while we were away. */
-  handleHistory(messages: readonly ChatMessage[]): void {
-    for (const message of messages) {
+  handleHistory(messages: readonly (ChatLine & { epoch?: number })[]): void {
+    for (const { epoch, ...message } of messages) {
       this.#acknowledge(message);
-      this.#insert(message);
+      this.#insert(message, epoch);
     }
     this.emit("changed");
+  }
+
+  /** Somebody edited or deleted a message, or reacted to it. */
+  handleEvent(event: Event): void {
+    switch (event.type) {
+      case "chatEdited":
+        this.#change(event.message, (line) => ({ ...line, text: event.text, editedAt: event.at }));
+        break;
+      case "chatDeleted":
+        this.#change(event.message, ({ reactions: _, ...line }) => ({ ...line, text: "", deleted: true }));
+        break;
+      case "reaction":
+        this.#change(event.message, (line) => ({ ...line, reactions: reacted(line.reactions ?? [], event) }));
+        break;
+    }
   }
 
   /** An own message was refused; false when none has that nonce. One that came too fast is sent again after a rest. */
@@ -190,8 +223,27 @@ export class Chat extends Emitter<ChatEvents> {
     this.#rest = null;
   }
 
-  #insert(message: ChatMessage): boolean {
-    const entry = { epoch: this.#epoch, message };
+  #change(id: MessageId, change: Change): void {
+    const index = this.#entries.findLastIndex(({ message }) => message.id === id);
+    const entry = this.#entries[index];
+    if (entry === undefined) {
+      const changes = this.#early.get(id) ?? [];
+      this.#early.delete(id);
+      this.#early.set(id, [...changes, change].slice(-MAX_EARLY_CHANGES));
+      const [oldest] = this.#early.keys();
+      if (this.#early.size > MAX_EARLY_CHANGES && oldest !== undefined) this.#early.delete(oldest);
+      return;
+    }
+    this.#entries[index] = { ...entry, message: change(entry.message) };
+    this.#messages = this.#entries.map(({ message }) => message);
+    this.emit("changed");
+  }
+
+  #insert(line: ChatLine, epoch = this.#epoch): boolean {
+    const changes = this.#early.get(line.id) ?? [];
+    this.#early.delete(line.id);
+    const message = changes.reduce((changed, change) => change(changed), line);
+    const entry = { epoch, message };
     if (this.#known.has(keyOf(entry))) return false;
     this.#known.add(keyOf(entry));
     const index = this.#entries.findLastIndex((other) => !isAfter(other, entry)) + 1;
@@ -213,6 +265,21 @@ export class Chat extends Emitter<ChatEvents> {
     if (entry !== undefined) this.#outgoing = this.#outgoing.filter((candidate) => candidate !== entry);
     return entry;
   }
+}
+
+/** What reactions become by one more, or one less; what is so already stays. */
+function reacted(
+  reactions: readonly Reaction[],
+  { member, reaction, on }: Extract<Event, { type: "reaction" }>,
+): Reaction[] {
+  const known = reactions.find((other) => other.reaction === reaction);
+  if (known === undefined) return on ? [...reactions, { reaction, members: [member] }] : [...reactions];
+  const others = known.members.filter((other) => other !== member);
+  const members = on ? [...others, member] : others;
+  return reactions.flatMap((other) => {
+    if (other !== known) return [other];
+    return members.length === 0 ? [] : [{ reaction, members }];
+  });
 }
 
 function keyOf({ epoch, message }: Entry): string {

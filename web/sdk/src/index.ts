@@ -1,5 +1,5 @@
 // The public face of the SDK.
-export { Chat, type OutgoingChat } from "./chat.ts";
+export { Chat, type ChatLine, type OutgoingChat } from "./chat.ts";
 export { DocProvider, type SharedDoc } from "./data/doc.ts";
 export {
   type DataHub,
@@ -32,15 +32,23 @@ export {
   type NetworkChange,
   type Platform,
   type SocketLike,
+  type StreamLike,
 } from "./platform.ts";
 export type {
   ChatMessage,
   ClientMessage,
   ErrorCode,
+  Grants,
+  GrantsChange,
+  Knock,
   MediaKind,
   MemberId,
   MemberInfo,
   MemberStats,
+  ModerationAction,
+  ModerationOutcome,
+  Role,
+  RoomSettings,
   RosterPage,
   TrackId,
   TrackSource,
@@ -50,5 +58,6 @@ export { Backoff, type ReconnectPolicy } from "./reconnect.ts";
 export { RemoteParticipant, RemoteTrackPublication } from "./remote.ts";
 export { Room, type RoomOptions, type RoomPhase, signalUrl } from "./room.ts";
 export { RoomEvent, type RoomEvents } from "./room_events.ts";
+export type { Transport } from "./signal/transports.ts";
 export type { ConnectionStats, ReceivedStats, SentStats } from "./stats.ts";
 export type { ViewWish } from "./views.ts";

@@ -1,5 +1,6 @@
 // This client's own camera, microphone and screen.
 import { openCamera, openMicrophone, openScreen } from "./devices.ts";
+import { RoundtableError } from "./errors.ts";
 import type { Platform } from "./platform.ts";
 import type { MemberId, TrackId, TrackSource } from "./protocol.ts";
 import { LocalTrackPublication } from "./publication.ts";
@@ -11,6 +12,8 @@ export interface LocalHost {
   unpublish(publication: LocalTrackPublication): Promise<void>;
   replace(publication: LocalTrackPublication): Promise<void>;
   mute(publication: LocalTrackPublication): void;
+  /** The server ended it: nothing is to be said, and nothing more is sent. */
+  drop(publication: LocalTrackPublication): Promise<void>;
   /** Something to show changed. */
   changed(): void;
 }
@@ -150,17 +153,47 @@ export class LocalParticipant {
   handleWelcome(id: MemberId, name: string): void {
     this.#id = id;
     this.#name = name;
-    for (const publication of this.#publications.values()) publication.setId(null);
+    for (const publication of this.#publications.values()) {
+      publication.setId(null);
+      publication.setHeld(false);
+    }
   }
 
-  /** The server muted a track, because it sent more than it may. @internal */
-  handleMuted(track: TrackId): void {
+  /**
+   * The server muted a track, because it sent more than it may, or a moderator did; `held` says whether its owner cannot
+   * unmute it until that is lifted. @internal
+   */
+  handleMuted(track: TrackId, held: boolean): void {
     for (const publication of this.#publications.values()) {
-      if (publication.id !== track || publication.muted) continue;
+      if (publication.id !== track) continue;
+      publication.setHeld(held);
+      if (publication.muted) continue;
       publication.setMuted(true);
       if (publication.track !== null) publication.track.enabled = false;
       this.#host.changed();
     }
+  }
+
+  /** A moderator lifted a mute. It stays silent until its owner unmutes it. @internal */
+  handleUnmuted(track: TrackId): void {
+    for (const publication of this.#publications.values()) {
+      if (publication.id !== track || !publication.isHeld) continue;
+      publication.setHeld(false);
+      this.#host.mute(publication);
+      this.#host.changed();
+    }
+  }
+
+  /** The server ended these tracks: their devices are stopped, and later offers leave them out. @internal */
+  handleEnded(isOver: (publication: LocalTrackPublication) => boolean): TrackSource[] {
+    const over = [...this.#publications.values()].filter(isOver);
+    for (const publication of over) {
+      this.#publications.delete(publication.source);
+      publication.track?.stop();
+      void this.#host.drop(publication).catch(() => {});
+    }
+    if (over.length > 0) this.#host.changed();
+    return over.map(({ source }) => source);
   }
 
   async #set(
@@ -168,6 +201,10 @@ export class LocalParticipant {
     track: MediaStreamTrack | null,
     muted: boolean,
   ): Promise<void> {
+    if (!muted && publication.isHeld) {
+      if (track !== publication.track) track?.stop();
+      throw new RoundtableError("track/muted-by-host", "A moderator muted you.");
+    }
     const replaced = publication.track !== track;
     publication.setTrack(track);
     publication.setMuted(muted);

@@ -30,12 +30,22 @@ export interface SocketLike {
   close(code?: number, reason?: string): void;
 }
 
+/** What the SDK uses of an `EventSource`. */
+export interface StreamLike {
+  onmessage: ((event: MessageEvent) => void) | null;
+  onerror: ((event: Event) => void) | null;
+  addEventListener(type: string, listener: (event: MessageEvent) => void): void;
+  close(): void;
+}
+
 /** The surroundings of a room. */
 export interface Platform {
   readonly clock: Clock;
   /** Cameras and microphones; absent on insecure pages. */
   readonly mediaDevices: MediaDevices | undefined;
   openSocket(url: string): SocketLike;
+  /** Opens a stream of server-sent events. */
+  openStream(url: string): StreamLike;
   fetch(url: string, init?: RequestInit): Promise<Response>;
   createConnection(configuration: RTCConfiguration): RTCPeerConnection;
   /** The codecs this browser can receive. */
@@ -44,6 +54,8 @@ export interface Platform {
   watchPlace(element: Element, callback: (place: Place) => void): () => void;
   /** Calls back when the network changed under the page, or the page woke up; returns the function that ends it. */
   onNetworkChange(callback: (change: NetworkChange) => void): () => void;
+  /** Calls back when the page goes for good; returns the function that ends it. */
+  onPageEnd(callback: () => void): () => void;
 }
 
 interface NetworkInformation extends EventTarget {
@@ -61,6 +73,7 @@ export function browserPlatform(): Platform {
     },
     mediaDevices: globalThis.navigator?.mediaDevices,
     openSocket: (url) => new WebSocket(url),
+    openStream: (url) => new EventSource(url),
     fetch: (url, init) => fetch(url, init),
     createConnection: (configuration) => new RTCPeerConnection(configuration),
     receivableCodecs: (kind) => globalThis.RTCRtpReceiver?.getCapabilities?.(kind)?.codecs ?? [],
@@ -89,6 +102,13 @@ export function browserPlatform(): Platform {
         document.removeEventListener("visibilitychange", visible);
         connection?.removeEventListener("change", changed);
       };
+    },
+    onPageEnd(callback) {
+      const hidden = ({ persisted }: PageTransitionEvent) => {
+        if (!persisted) callback();
+      };
+      addEventListener("pagehide", hidden);
+      return () => removeEventListener("pagehide", hidden);
     },
   };
 }

@@ -18,6 +18,7 @@ export class LocalTrackPublication {
   readonly source: TrackSource;
   #track: MediaStreamTrack | null;
   #muted: boolean;
+  #isHeld = false;
   #id: TrackId | null = null;
 
   /** @internal */
@@ -40,6 +41,11 @@ export class LocalTrackPublication {
     return this.#muted;
   }
 
+  /** Whether a moderator muted it, so that it cannot be unmuted until that is lifted. */
+  get isHeld(): boolean {
+    return this.#isHeld;
+  }
+
   /** The id others know it by; null until the server gave one. */
   get id(): TrackId | null {
     return this.#id;
@@ -53,6 +59,11 @@ export class LocalTrackPublication {
   /** @internal */
   setMuted(muted: boolean): void {
     this.#muted = muted;
+  }
+
+  /** @internal */
+  setHeld(held: boolean): void {
+    this.#isHeld = held;
   }
 
   /** @internal */

@@ -11,6 +11,7 @@ const FATAL: ReadonlySet<RoundtableErrorCode> = new Set<RoundtableErrorCode>([
   "token/expired",
   "token/room",
   "token/grant",
+  "ticket/invalid",
   "room/bad-id",
   "room/closed",
   "room/expired",

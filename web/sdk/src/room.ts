@@ -11,22 +11,33 @@ import { RoundtableError, type RoundtableErrorCode } from "./errors.ts";
 import { MAX_SEATS } from "./limits.ts";
 import { LocalParticipant } from "./local.ts";
 import { fetchMembers, type PageWish } from "./members.ts";
+import { Moderation, type ModerationChange } from "./moderation.ts";
 import { browserPlatform, type NetworkChange, type Platform, type TimerHandle } from "./platform.ts";
 import type {
   Event,
+  Grants,
+  Knock,
   MemberId,
   MemberStats,
+  MessageId,
+  ModerationAction,
+  ModerationOutcome,
   Resumed,
+  Role,
+  RoomId,
+  RoomSettings,
   RosterPage,
   ServerMessage,
   TrackId,
   Welcome,
 } from "./protocol.ts";
+import type { LocalTrackPublication } from "./publication.ts";
 import { Backoff, type ReconnectPolicy } from "./reconnect.ts";
 import type { RemoteParticipant, RemoteTrackPublication } from "./remote.ts";
 import type { RoomEvents } from "./room_events.ts";
 import { Roster, type RosterChange } from "./roster.ts";
 import { Session } from "./session.ts";
+import { type Transport, Transports } from "./signal/transports.ts";
 import { type ConnectionStats, collectStats } from "./stats.ts";
 import { Subscriptions } from "./subscription.ts";
 import { SAY_AGAIN_MS, Views, type ViewWish } from "./views.ts";
@@ -67,8 +78,12 @@ export class Room extends Emitter<RoomEvents> {
   readonly #roster: Roster;
   readonly #subscriptions: Subscriptions;
   readonly #views: Views;
+  readonly #transports: Transports;
+  readonly #moderation = new Moderation();
   #session: Session | null = null;
   #entry: { url: string; name: string; token: string | undefined } | null = null;
+  /** Where a moderator sent one, until the present connection ends. */
+  #destination: { room: RoomId; ticket: string } | null = null;
   #phase: RoomPhase = "disconnected";
   #first: Attempt | null = null;
   #attempt = 0;
@@ -84,6 +99,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#options = options;
     this.#platform = options.platform ?? browserPlatform();
     this.#policy = options.reconnectPolicy ?? new Backoff();
+    this.#transports = new Transports(this.#platform);
     this.#roster = new Roster(this.#platform.clock);
     this.#subscriptions = new Subscriptions(this.#roster, {
       onSubscribed: (track, publication) =>
@@ -112,12 +128,41 @@ export class Room extends Emitter<RoomEvents> {
       unpublish: async (publication) => this.#session?.unpublish(publication),
       replace: async (publication) => this.#session?.replace(publication),
       mute: (publication) => this.#session?.mute(publication),
+      drop: async (publication) => this.#session?.drop(publication),
       changed: () => this.emit("localTracksChanged"),
     });
   }
 
   get phase(): RoomPhase {
     return this.#phase;
+  }
+
+  /**
+   * What carries the signalling: a WebSocket, or requests with (`sse`) or without (`poll`) a stream of events where none gets
+   * through. Null before anything did.
+   */
+  get transport(): Transport | null {
+    return this.#transports.current;
+  }
+
+  /** What one may do; null before entering. Who has `admin` moderates. */
+  get grants(): Grants | null {
+    return this.#moderation.grants;
+  }
+
+  /** How the room is set up; null if nobody ever did. */
+  get settings(): RoomSettings | null {
+    return this.#moderation.settings;
+  }
+
+  /** Who waits to be let in, by the id of the knock; for moderators. */
+  get knocks(): ReadonlyMap<string, Knock> {
+    return this.#moderation.knocks;
+  }
+
+  /** The roles of members that changed while one was here. */
+  get roles(): ReadonlyMap<MemberId, Role> {
+    return this.#moderation.roles;
   }
 
   get remoteParticipants(): ReadonlyMap<MemberId, RemoteParticipant> {
@@ -204,6 +249,12 @@ export class Room extends Emitter<RoomEvents> {
     this.#views.handleWish(publication.id, wish);
   }
 
+  /** Does what moderators do; rejects with the server's word, such as `moderation/forbidden`. */
+  moderate(action: ModerationAction): Promise<ModerationOutcome> {
+    const closed = new RoundtableError("sdk/closed", "The room is not connected.");
+    return this.#session?.moderate(action) ?? Promise.reject(closed);
+  }
+
   /** What the server measured: what it sends, and what it could. */
   serverStats(): Promise<MemberStats> {
     const closed = new RoundtableError("sdk/closed", "The room is not connected.");
@@ -220,6 +271,26 @@ export class Room extends Emitter<RoomEvents> {
   /** Writes to everybody; see {@link Chat.send}. */
   sendChatMessage(text: string): number {
     return this.chat.send(text);
+  }
+
+  /** Changes the text of an own message, or as a moderator of any. The chat shows it once it is done; else `warning` follows. */
+  editChatMessage(message: MessageId, text: string): void {
+    this.#session?.send({ type: "editChat", id: this.#nextId(), message, text });
+  }
+
+  /** Deletes an own message, or as a moderator any. */
+  deleteChatMessage(message: MessageId): void {
+    this.#session?.send({ type: "deleteChat", id: this.#nextId(), message });
+  }
+
+  /** Reacts to a message, or takes that back. */
+  reactToChatMessage(message: MessageId, reaction: string, on = true): void {
+    this.#session?.send({ type: "react", id: this.#nextId(), message, reaction, on });
+  }
+
+  /** Lets others know that one writes; to be said again every few seconds. */
+  setTyping(typing: boolean): void {
+    this.#session?.send({ type: "typing", typing });
   }
 
   /** Publishes data to a topic; see {@link DataHub.publish}. */
@@ -281,6 +352,7 @@ export class Room extends Emitter<RoomEvents> {
       ...entry,
       configuration: this.#options.configuration ?? {},
       maxSeats: this.#options.maxSeats ?? MAX_SEATS,
+      transports: this.#transports,
       publications: () => this.localParticipant.publications.values(),
     };
     const session: Session = new Session(this.#platform, () => this.#nextId(), options, {
@@ -299,6 +371,7 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   #handleWelcome(welcome: Welcome): void {
+    this.#moderation.handleWelcome(welcome.grants, welcome.state.settings);
     // What was lost on the way may be in the history, which is not here yet.
     this.chat.setTransmit(null);
     this.localParticipant.handleWelcome(welcome.member.id, welcome.member.name);
@@ -306,11 +379,16 @@ export class Room extends Emitter<RoomEvents> {
     this.#tell(this.#roster.handleState(welcome.member.id, welcome.state));
     this.#views.sayAgain();
     this.#sayWanted((publication) => !publication.wanted);
+    this.#handleGrants(welcome.grants);
+    if (welcome.state.settings !== undefined) this.emit("roomUpdated", welcome.state.settings);
   }
 
   /** The server has what it was told; what was said last may be lost, and is said again. */
-  #handleResumed({ member, state }: Resumed): void {
+  #handleResumed({ member, state, grants }: Resumed): void {
+    this.#handleGrants(grants);
+    if (grants.admin) void this.#askWhoKnocks();
     if (state !== undefined) {
+      this.#tellModeration(this.#moderation.handleSettings(state.settings));
       this.chat.handleEpoch(state.epoch);
       this.#tell(this.#roster.handleState(member.id, state));
     }
@@ -345,6 +423,26 @@ export class Room extends Emitter<RoomEvents> {
       case "event":
         this.#tell(this.#roster.handleEvent(message.event));
         this.#handleOwn(message.event);
+        this.chat.handleEvent(message.event);
+        this.#tellModeration(this.#moderation.handleEvent(message.event));
+        break;
+      case "grants":
+        this.#handleGrants(message.grants);
+        break;
+      case "knock":
+      case "knockEnded":
+        this.#tellModeration(this.#moderation.handleMessage(message));
+        break;
+      case "typing":
+        this.emit("typing", message.member, message.typing);
+        break;
+      case "notice": {
+        const { from, text } = message;
+        this.emit("notice", { text, ...(from === undefined ? {} : { from }) });
+        break;
+      }
+      case "move":
+        this.#destination = { room: message.room, ticket: message.ticket };
         break;
       case "waiting":
         this.emit("waiting");
@@ -371,15 +469,67 @@ export class Room extends Emitter<RoomEvents> {
         if (message.id !== undefined && this.chat.handleError(message.id, message.code)) break;
         // Both ended the track, or it was said again: there is nothing to be done.
         if (message.code === "track/unknown") break;
+        if (message.code === "track/muted-by-host") {
+          const tracks = this.#session?.takeBackUnmutes() ?? [];
+          for (const track of tracks) this.localParticipant.handleMuted(track, true);
+        }
         if (!message.fatal) this.emit("warning", new RoundtableError(message.code, message.message));
         break;
     }
   }
 
-  /** An own track that the server muted. */
+  /** An own track that the server muted, or ended, or of which a moderator lifted the mute. */
   #handleOwn(event: Event): void {
-    if (event.type !== "muted" || !event.muted || event.code === undefined) return;
-    if (event.member === this.localParticipant.id) this.localParticipant.handleMuted(event.track);
+    const local = this.localParticipant;
+    if (event.type === "unpublished" && event.member === local.id) {
+      this.#endPublishing(({ id }) => id === event.track);
+    }
+    if (event.type !== "muted" || event.member !== local.id) return;
+    if (!event.muted) local.handleUnmuted(event.track);
+    // Without a code it is the echo of an own word that was taken back since, or a moderator's request.
+    else if (event.code !== undefined || this.#session?.isUnderWay(event.track) === false)
+      local.handleMuted(event.track, event.code === "track/muted-by-host");
+  }
+
+  /** What one may not publish any more is not sent, and its light goes out. */
+  #handleGrants(grants: Grants): void {
+    this.#moderation.handleGrants(grants);
+    this.#endPublishing((publication) => this.#session?.mayPublish(publication) === false);
+    this.emit("grantsChanged", grants);
+  }
+
+  #endPublishing(isOver: (publication: LocalTrackPublication) => boolean): void {
+    const sources = this.localParticipant.handleEnded(isOver);
+    if (sources.length > 0) this.emit("publishingEnded", sources);
+  }
+
+  /** Who knocked while one was away is not told again. */
+  async #askWhoKnocks(): Promise<void> {
+    try {
+      const { knocks } = await this.moderate({ type: "listKnocks" });
+      this.#tellModeration(this.#moderation.handleKnocks(knocks ?? []));
+    } catch {
+      // The next loss, or the next knock, mends it.
+    }
+  }
+
+  #tellModeration(changes: readonly ModerationChange[]): void {
+    for (const change of changes) {
+      switch (change.type) {
+        case "knock":
+          this.emit("knock", change.knock);
+          break;
+        case "knockEnded":
+          this.emit("knockEnded", change.knock);
+          break;
+        case "settings":
+          this.emit("roomUpdated", change.settings);
+          break;
+        case "role":
+          this.emit("roleChanged", change.member, change.role);
+          break;
+      }
+    }
   }
 
   /** What was lost on the way is in the history by now, so what still waits may be sent. */
@@ -432,6 +582,10 @@ export class Room extends Emitter<RoomEvents> {
 
   #handleLost(error: RoundtableError): void {
     this.data.hub.handleLost();
+    if (error.code === "room/moved" && this.#destination !== null) {
+      this.#goTo(this.#destination);
+      return;
+    }
     const first = this.#first;
     if (first !== null) {
       this.#finish(error.code);
@@ -451,6 +605,24 @@ export class Room extends Emitter<RoomEvents> {
     this.#phase = "reconnecting";
     this.#timer = clock.set(() => this.#comeBack(), delayMs);
     this.emit("reconnecting", { attempt: this.#attempt, delayMs, code: error.code });
+  }
+
+  /** Enters another room as a moderator wishes, with the same tracks. The ticket is good once. */
+  #goTo({ room, ticket }: { room: RoomId; ticket: string }): void {
+    if (this.#entry === null) return;
+    this.#destination = null;
+    const url = new URL(this.#entry.url);
+    url.searchParams.set("room", room);
+    this.#entry = { ...this.#entry, url: url.href, token: ticket };
+    this.#session?.close();
+    this.#wished.clear();
+    this.chat.setTransmit(null);
+    this.#subscriptions.releaseAll();
+    this.#session = this.#createSession(this.#entry);
+    this.#phase = "reconnecting";
+    this.#attempt = 0;
+    this.emit("moved", room);
+    this.#session.open();
   }
 
   #comeBack(): void {
@@ -477,6 +649,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#session?.close();
     this.#session = null;
     this.#wished.clear();
+    this.#destination = null;
     this.chat.setTransmit(null);
     this.#subscriptions.releaseAll();
     this.#phase = "disconnected";

@@ -1,7 +1,8 @@
 // What a room tells.
+import type { ChatLine } from "./chat.ts";
 import type { DataMessage } from "./data/hub.ts";
 import type { RoundtableError, RoundtableErrorCode } from "./errors.ts";
-import type { ChatMessage, MemberId } from "./protocol.ts";
+import type { Grants, Knock, MemberId, Role, RoomId, RoomSettings, TrackSource } from "./protocol.ts";
 import type { RemoteParticipant, RemoteTrackPublication } from "./remote.ts";
 
 /** What a room tells; see `Room.on`. */
@@ -36,13 +37,31 @@ export interface RoomEvents {
   /** Another one leads the conversation, perhaps oneself; null while nobody does. */
   dominantSpeakerChanged: [MemberId | null];
   /** Somebody wrote, or a message of one's own was taken. */
-  chatMessage: [ChatMessage];
+  chatMessage: [ChatLine];
+  /** Somebody writes, or does not any more. */
+  typing: [member: MemberId, typing: boolean];
   /** The list of messages, or the state of own ones, changed; see `Room.chat`. */
   chatChanged: [];
   /** Somebody published data, to whichever topic. */
   data: [DataMessage];
   /** Own tracks changed. */
   localTracksChanged: [];
+  /** Own tracks that one may not publish any more: their devices are stopped. */
+  publishingEnded: [sources: readonly TrackSource[]];
+  /** What one may do changed; see `Room.grants`. */
+  grantsChanged: [Grants];
+  /** Somebody has another role now, perhaps oneself. */
+  roleChanged: [MemberId, Role];
+  /** For moderators: somebody asks to be let in; see `Room.knocks`. */
+  knock: [Knock];
+  /** Somebody does not wait any more. */
+  knockEnded: [Knock];
+  /** The room is set up otherwise; see `Room.settings`. */
+  roomUpdated: [RoomSettings];
+  /** A moderator, or without `from` the server's operator, says something that is no part of the chat. */
+  notice: [notice: { readonly from?: MemberId; readonly text: string }];
+  /** A moderator sends one to another room, which is entered by itself: `reconnected` follows. */
+  moved: [room: RoomId];
   /** The server refused something that no call waits for. */
   warning: [RoundtableError];
 }
@@ -67,8 +86,17 @@ export const RoomEvent = {
   ActiveSpeakers: "activeSpeakers",
   DominantSpeakerChanged: "dominantSpeakerChanged",
   ChatMessage: "chatMessage",
+  Typing: "typing",
   ChatChanged: "chatChanged",
   Data: "data",
   LocalTracksChanged: "localTracksChanged",
+  PublishingEnded: "publishingEnded",
+  GrantsChanged: "grantsChanged",
+  RoleChanged: "roleChanged",
+  Knock: "knock",
+  KnockEnded: "knockEnded",
+  RoomUpdated: "roomUpdated",
+  Notice: "notice",
+  Moved: "moved",
   Warning: "warning",
 } as const satisfies Record<string, keyof RoomEvents>;

@@ -11,12 +11,16 @@ import type {
   DataStamp,
   Grants,
   MemberStats,
+  ModerationAction,
+  ModerationOutcome,
   Resumed,
   ResumeTicket,
   ServerMessage,
+  TrackId,
   Welcome,
 } from "./protocol.ts";
 import type { LocalTrackPublication } from "./publication.ts";
+import type { Transports } from "./signal/transports.ts";
 import { Signal } from "./signal.ts";
 import { Unconfirmed } from "./unconfirmed.ts";
 
@@ -54,6 +58,8 @@ export interface SessionOptions {
   readonly token: string | undefined;
   readonly configuration: RTCConfiguration;
   readonly maxSeats: number;
+  /** What is known of the network. */
+  readonly transports: Transports;
   /** The own tracks of now. */
   readonly publications: () => Iterable<LocalTrackPublication>;
 }
@@ -108,7 +114,7 @@ export class Session {
   /** Opens a socket and enters the room with it, as the same member if the server still knows it. */
   open(): void {
     this.#dropSocket();
-    const signal = new Signal(this.#platform, this.#nextId);
+    const signal = new Signal(this.#platform, this.#nextId, (url) => this.#options.transports.open(url));
     this.#signal = signal;
     signal.on("message", (message) => {
       if (this.#signal === signal) this.#handleSignal(message);
@@ -160,7 +166,7 @@ export class Session {
 
   /** Publishes a track. One that a broken connection catches is published by the next. */
   async publish(publication: LocalTrackPublication): Promise<void> {
-    if (this.#membership !== null && !mayPublish(this.#membership.grants, publication)) {
+    if (!this.mayPublish(publication)) {
       throw new RoundtableError("track/forbidden", "You may not publish this in this room.");
     }
     const media = this.#media;
@@ -175,6 +181,34 @@ export class Session {
   async unpublish(publication: LocalTrackPublication): Promise<void> {
     if (publication.id !== null) this.#unpublish(publication.id);
     await this.#media?.unpublish(publication);
+  }
+
+  /** Stops sending a track that the server ended; later offers leave it out. */
+  async drop(publication: LocalTrackPublication): Promise<void> {
+    await this.#media?.unpublish(publication);
+  }
+
+  /** Whether one may publish this; true while it is not known. */
+  mayPublish(publication: LocalTrackPublication): boolean {
+    return this.#membership === null || mayPublish(this.#membership.grants, publication);
+  }
+
+  /** Whether the room does not know yet what was last said of an own track. */
+  isUnderWay(track: TrackId): boolean {
+    return this.#unconfirmed.has(track);
+  }
+
+  /** Tracks that were unmuted although a moderator holds them: what was said is taken back. */
+  takeBackUnmutes(): TrackId[] {
+    const tracks = this.#unconfirmed.unmuted();
+    for (const track of tracks) this.#unconfirmed.forget(track);
+    return tracks;
+  }
+
+  /** Moderates. */
+  moderate(action: ModerationAction): Promise<ModerationOutcome> {
+    const closed = new RoundtableError("sdk/closed", "The room is not connected.");
+    return (this.#isEntered ? this.#signal?.moderate(action) : undefined) ?? Promise.reject(closed);
   }
 
   /** Tells the server whether a track is muted; before it has an id, the answer's arrival does. */
@@ -349,6 +383,9 @@ export class Session {
         this.#handleData(stamp, fromBase64(payload), lossy === true);
         return;
       }
+      case "grants":
+        if (this.#membership !== null) this.#membership.grants = message.grants;
+        break;
       case "growSeats":
         this.#media?.handleGrowth(message.seats);
         break;

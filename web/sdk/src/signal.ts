@@ -1,10 +1,12 @@
-// One WebSocket to the server: hello and welcome, offers and answers, pings, and the end with its code.
+// One connection to the server: hello and welcome, offers and answers, pings, and the end with its code.
 import { Emitter } from "./emitter.ts";
 import { RoundtableError, type RoundtableErrorCode } from "./errors.ts";
 import type { Platform, SocketLike, TimerHandle } from "./platform.ts";
 import {
   type ClientMessage,
   type MemberStats,
+  type ModerationAction,
+  type ModerationOutcome,
   PROTOCOL_VERSION,
   type PublishRequest,
   type ServerMessage,
@@ -14,7 +16,7 @@ import {
 export const PING_INTERVAL_MS = 10_000;
 /** A socket on which nothing came for this long is dead. */
 export const SILENCE_MS = 25_000;
-/** From opening the socket to `welcome` or `resumed`. */
+/** Until the socket is open, and from then to `welcome` or `resumed`. */
 export const WELCOME_TIMEOUT_MS = 10_000;
 /** From an offer to its answer. */
 export const ANSWER_TIMEOUT_MS = 10_000;
@@ -62,8 +64,10 @@ interface SignalEvents {
 export class Signal extends Emitter<SignalEvents> {
   readonly #platform: Platform;
   readonly #nextId: () => number;
+  readonly #openSocket: (url: string) => SocketLike;
   readonly #answers = new Map<number, Pending<Answer>>();
   readonly #stats = new Map<number, Pending<MemberStats>>();
+  readonly #moderations = new Map<number, Pending<ModerationOutcome>>();
   #socket: SocketLike | null = null;
   #timer: TimerHandle = null;
   #probe: TimerHandle = null;
@@ -72,9 +76,17 @@ export class Signal extends Emitter<SignalEvents> {
   #farewell: RoundtableError | null = null;
   #closed = false;
 
-  /** `nextId` gives numbers for offers, chat and pings alike, so that an error's id is never ambiguous. */
-  constructor(platform: Platform, nextId: () => number) {
+  /**
+   * `nextId` gives numbers for offers, chat and pings alike, so that an error's id is never ambiguous. `openSocket` may open
+   * something else than a WebSocket.
+   */
+  constructor(
+    platform: Platform,
+    nextId: () => number,
+    openSocket: (url: string) => SocketLike = (url) => platform.openSocket(url),
+  ) {
     super();
+    this.#openSocket = openSocket;
     this.#platform = platform;
     this.#nextId = nextId;
   }
@@ -83,19 +95,19 @@ export class Signal extends Emitter<SignalEvents> {
   open(url: string, hello: Hello): void {
     let socket: SocketLike;
     try {
-      socket = this.#platform.openSocket(url);
+      socket = this.#openSocket(url);
     } catch (error) {
       queueMicrotask(() => this.#end(new RoundtableError("sdk/socket", String(error))));
       return;
     }
     this.#socket = socket;
-    socket.onopen = () => this.send({ type: "hello", version: PROTOCOL_VERSION, ...hello });
+    socket.onopen = () => {
+      this.#awaitWelcome();
+      this.send({ type: "hello", version: PROTOCOL_VERSION, ...hello });
+    };
     socket.onmessage = (event) => this.#handleText(event.data);
     socket.onclose = (event) => this.#end(this.#reasonOf(event));
-    this.#timer = this.#platform.clock.set(
-      () => this.#end(new RoundtableError("sdk/timeout", "The server did not answer in time.")),
-      WELCOME_TIMEOUT_MS,
-    );
+    this.#awaitWelcome();
   }
 
   /** Sends a message; false when the socket is not open. */
@@ -122,18 +134,12 @@ export class Signal extends Emitter<SignalEvents> {
 
   /** Asks the server how this member's media does. */
   stats(): Promise<MemberStats> {
-    const id = this.#nextId();
-    return new Promise((resolve, reject) => {
-      const timer = this.#platform.clock.set(() => {
-        const late = new RoundtableError("sdk/timeout", "The server gave no figures.");
-        settle(this.#stats, id, this.#platform)?.reject(late);
-      }, ANSWER_TIMEOUT_MS);
-      this.#stats.set(id, { resolve, reject, timer });
-      if (!this.send({ type: "getStats", id })) {
-        const closed = new RoundtableError("sdk/closed", "The connection is closed.");
-        settle(this.#stats, id, this.#platform)?.reject(closed);
-      }
-    });
+    return this.#ask(this.#stats, (id) => ({ type: "getStats", id }));
+  }
+
+  /** Moderates. */
+  moderate(action: ModerationAction): Promise<ModerationOutcome> {
+    return this.#ask(this.#moderations, (id) => ({ type: "moderate", id, action }));
   }
 
   /** Asks for a sign of life at once; without one the socket is given up. For changes of network. */
@@ -154,6 +160,30 @@ export class Signal extends Emitter<SignalEvents> {
       new RoundtableError("sdk/closed", "The connection was closed."),
       leave ? 1000 : CLOSE_TO_RETURN,
     );
+  }
+
+  #awaitWelcome(): void {
+    const { clock } = this.#platform;
+    clock.clear(this.#timer);
+    this.#timer = clock.set(
+      () => this.#end(new RoundtableError("sdk/timeout", "The server did not answer in time.")),
+      WELCOME_TIMEOUT_MS,
+    );
+  }
+
+  #ask<Reply>(waiting: Map<number, Pending<Reply>>, question: (id: number) => ClientMessage): Promise<Reply> {
+    const id = this.#nextId();
+    return new Promise((resolve, reject) => {
+      const timer = this.#platform.clock.set(() => {
+        const late = new RoundtableError("sdk/timeout", "The server did not answer in time.");
+        settle(waiting, id, this.#platform)?.reject(late);
+      }, ANSWER_TIMEOUT_MS);
+      waiting.set(id, { resolve, reject, timer });
+      if (!this.send(question(id))) {
+        const closed = new RoundtableError("sdk/closed", "The connection is closed.");
+        settle(waiting, id, this.#platform)?.reject(closed);
+      }
+    });
   }
 
   #handleText(data: unknown): void {
@@ -188,6 +218,9 @@ export class Signal extends Emitter<SignalEvents> {
       case "stats":
         settle(this.#stats, message.id, this.#platform)?.resolve(message.stats);
         return;
+      case "moderated":
+        settle(this.#moderations, message.id, this.#platform)?.resolve(message.outcome);
+        return;
       case "goodbye":
         this.#handleFarewell(
           new RoundtableError(message.code ?? this.#farewell?.code ?? "sdk/closed", message.message, {
@@ -201,8 +234,7 @@ export class Signal extends Emitter<SignalEvents> {
         // A name could be mended over the same socket; we begin anew with another.
         else if (!this.#welcomed) this.#end(error);
         const { id } = message;
-        const pending =
-          id === undefined ? undefined : (this.#settle(id) ?? settle(this.#stats, id, this.#platform));
+        const pending = id === undefined ? undefined : this.#settleAny(id);
         pending?.reject(error);
         if (pending !== undefined && !message.fatal) return;
         break;
@@ -235,6 +267,15 @@ export class Signal extends Emitter<SignalEvents> {
     return settle(this.#answers, id, this.#platform);
   }
 
+  #settleAny(id: number): { reject(error: RoundtableError): void } | undefined {
+    const waiting = [this.#answers, this.#stats, this.#moderations] as Map<number, Pending<unknown>>[];
+    for (const map of waiting) {
+      const pending = settle(map, id, this.#platform);
+      if (pending !== undefined) return pending;
+    }
+    return undefined;
+  }
+
   #reasonOf(event: CloseEvent): RoundtableError {
     if (this.#farewell !== null) return this.#farewell;
     const code = CLOSE_CODES.get(event.code) ?? "sdk/socket";
@@ -252,8 +293,8 @@ export class Signal extends Emitter<SignalEvents> {
     this.#closed = true;
     this.#platform.clock.clear(this.#timer);
     this.#platform.clock.clear(this.#probe);
-    for (const id of [...this.#answers.keys()]) this.#settle(id)?.reject(error);
-    for (const id of [...this.#stats.keys()]) settle(this.#stats, id, this.#platform)?.reject(error);
+    const open = [this.#answers, this.#stats, this.#moderations].flatMap((map) => [...map.keys()]);
+    for (const id of open) this.#settleAny(id)?.reject(error);
     const socket = this.#socket;
     if (socket !== null) {
       socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;

@@ -17,6 +17,21 @@ export class Unconfirmed {
     this.#words.set(track, { type: "mute", muted });
   }
 
+  /** Tracks whose owner unmuted them, as far as the room does not know it yet. */
+  unmuted(): TrackId[] {
+    return [...this.#words].flatMap(([track, word]) => (word.type === "mute" && !word.muted ? [track] : []));
+  }
+
+  /** Whether the room does not know yet what was said of a track. */
+  has(track: TrackId): boolean {
+    return this.#words.has(track);
+  }
+
+  /** Takes back what was said of a track. */
+  forget(track: TrackId): void {
+    this.#words.delete(track);
+  }
+
   /** What the room knows need not be said again; what the server muted is muted. */
   handleEvent(event: Event): void {
     if (event.type === "unpublished") this.#words.delete(event.track);

@@ -1,6 +1,6 @@
 // A browser without a browser: a clock that is set by hand, sockets and peer connections that remember.
 import type { Place } from "../src/place.ts";
-import type { Clock, NetworkChange, Platform, SocketLike } from "../src/platform.ts";
+import type { Clock, NetworkChange, Platform, SocketLike, StreamLike } from "../src/platform.ts";
 import type { ClientMessage, Grants, RoomState, ServerMessage, Welcome } from "../src/protocol.ts";
 
 export class FakeClock implements Clock {
@@ -32,6 +32,7 @@ export class FakeClock implements Clock {
 
   /** Lets time pass; what falls due runs in order. */
   async advance(ms: number): Promise<void> {
+    await settle();
     const end = this.#now + ms;
     for (;;) {
       const due = [...this.#timers].filter(([, t]) => t.at <= end).sort(([, a], [, b]) => a.at - b.at)[0];
@@ -87,6 +88,31 @@ export class FakeSocket implements SocketLike {
 
   of<Type extends ClientMessage["type"]>(type: Type): Extract<ClientMessage, { type: Type }>[] {
     return this.sent.filter((m): m is Extract<ClientMessage, { type: Type }> => m.type === type);
+  }
+}
+
+export class FakeStream implements StreamLike {
+  onmessage: StreamLike["onmessage"] = null;
+  onerror: StreamLike["onerror"] = null;
+  isClosed = false;
+  readonly #listeners = new Map<string, (event: MessageEvent) => void>();
+
+  constructor(readonly url: string) {}
+
+  addEventListener(type: string, listener: (event: MessageEvent) => void): void {
+    this.#listeners.set(type, listener);
+  }
+
+  close(): void {
+    this.isClosed = true;
+  }
+
+  receive(number: number, message: ServerMessage): void {
+    this.onmessage?.({ data: JSON.stringify(message), lastEventId: `${number}` } as MessageEvent);
+  }
+
+  end(code: number, reason: string): void {
+    this.#listeners.get("closed")?.({ data: JSON.stringify({ code, reason }) } as MessageEvent);
   }
 }
 
@@ -318,6 +344,20 @@ export class FakePlatform implements Platform {
     const socket = new FakeSocket(url);
     this.sockets.push(socket);
     return socket;
+  }
+
+  readonly streams: FakeStream[] = [];
+  endPage: () => void = () => {};
+
+  openStream(url: string): FakeStream {
+    const stream = new FakeStream(url);
+    this.streams.push(stream);
+    return stream;
+  }
+
+  onPageEnd(callback: () => void): () => void {
+    this.endPage = callback;
+    return () => {};
   }
 
   createConnection(configuration: RTCConfiguration): RTCPeerConnection {

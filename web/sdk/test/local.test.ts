@@ -24,6 +24,7 @@ function setUp() {
     publish: note("publish"),
     unpublish: note("unpublish"),
     replace: note("replace"),
+    drop: async () => {},
     mute: ({ source, muted }) => log.push(`${muted ? "mute" : "unmute"} ${source}`),
     changed: () => {},
   });

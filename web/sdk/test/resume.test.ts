@@ -341,6 +341,7 @@ describe("coming back", () => {
       expect(platform.sockets).toHaveLength(n);
     }
     platform.socket.drop();
+    await settle();
     platform.changeNetwork("visible");
     expect(platform.sockets).toHaveLength(6);
     // What is under way over a network that is gone is given up for the new one, but not for a look.

@@ -1,19 +1,28 @@
 // What was written, what is on its way, and a place to write.
 
 import { useSignal } from "@preact/signals";
-import type { ChatMessage, OutgoingChat } from "@roundtable/sdk";
+import type { ChatLine, OutgoingChat } from "@roundtable/sdk";
 import { useEffect, useRef } from "preact/hooks";
+import { isHost } from "../moderation.ts";
 import {
+  deleteMessage,
   discardMessage,
+  editMessage,
   isOwn,
   messages,
+  noteTyping,
   outgoing,
+  react,
   retryAt,
   retryMessage,
   togglePanel,
+  typists,
   write,
 } from "../state.ts";
 import { chatProblem, text } from "../text.ts";
+
+/** What one reacts with by one press. */
+const THUMB = "👍";
 
 const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
@@ -42,17 +51,122 @@ export function ChatPanel() {
           ))}
         </ol>
       </div>
+      <p class="typing quiet" role="status">
+        {typists.value.size > 0 && text.typing([...typists.value.values()])}
+      </p>
       <Composer />
     </aside>
   );
 }
 
-function Message({ message }: { message: ChatMessage }) {
+function Message({ message }: { message: ChatLine }) {
+  const isEdited = useSignal(false);
+  const own = isOwn(message);
+  const { id, name, at, seq, deleted, editedAt } = message;
+  const kind = own ? "message own" : "message";
+  if (deleted === true) {
+    return (
+      <li class={kind} data-seq={seq}>
+        <span class="author">{name}</span> <time>{time.format(at)}</time>
+        <p class="quiet">{text.deleted}</p>
+      </li>
+    );
+  }
   return (
-    <li class={isOwn(message) ? "message own" : "message"} data-seq={message.seq}>
-      <span class="author">{message.name}</span> <time>{time.format(message.at)}</time>
-      <p class="text">{message.text}</p>
+    <li class={kind} data-seq={seq}>
+      <span class="author">{name}</span> <time>{time.format(at)}</time>{" "}
+      {editedAt !== undefined && <span class="quiet">{text.edited}</span>}
+      {isEdited.value ? (
+        <Editor
+          message={message}
+          onDone={() => {
+            isEdited.value = false;
+          }}
+        />
+      ) : (
+        <p class="text">{message.text}</p>
+      )}
+      <div class="message-actions">
+        <Reactions message={message} />
+        {own && !isEdited.value && (
+          <button
+            type="button"
+            aria-label={text.editMessage(message.text)}
+            onClick={() => {
+              isEdited.value = true;
+            }}
+          >
+            {text.edit}
+          </button>
+        )}
+        {(own || isHost.value) && (
+          <button
+            type="button"
+            aria-label={text.deleteMessage(message.text)}
+            onClick={() => deleteMessage(id)}
+          >
+            {text.delete}
+          </button>
+        )}
+      </div>
     </li>
+  );
+}
+
+function Reactions({ message: { id, text: said, reactions = [] } }: { message: ChatLine }) {
+  const known = reactions.some(({ reaction }) => reaction === THUMB);
+  const shown = known ? reactions : [...reactions, { reaction: THUMB, members: [] }];
+  return (
+    <>
+      {shown.map(({ reaction, members }) => {
+        const hasOwn = members.some((member) => isOwn({ member }));
+        return (
+          <button
+            type="button"
+            key={reaction}
+            aria-pressed={hasOwn}
+            aria-label={text.reaction(reaction, members.length, said)}
+            onClick={() => react(id, reaction, !hasOwn)}
+          >
+            {reaction} {members.length > 0 && members.length}
+          </button>
+        );
+      })}
+    </>
+  );
+}
+
+function Editor({ message, onDone }: { message: ChatLine; onDone: () => void }) {
+  const draft = useSignal(message.text);
+  const field = useRef<HTMLTextAreaElement>(null);
+  useEffect(() => field.current?.focus(), []);
+  return (
+    <form
+      class="editor"
+      onSubmit={(event) => {
+        event.preventDefault();
+        const said = draft.value.trim();
+        if (said !== "" && said !== message.text) editMessage(message.id, said);
+        onDone();
+      }}
+      onKeyDown={(event) => {
+        if (event.key === "Escape") onDone();
+      }}
+    >
+      <textarea
+        ref={field}
+        rows={2}
+        aria-label={text.editMessage(message.text)}
+        value={draft.value}
+        onInput={(event) => {
+          draft.value = event.currentTarget.value;
+        }}
+      />
+      <button type="submit">{text.save}</button>{" "}
+      <button type="button" onClick={onDone}>
+        {text.discard}
+      </button>
+    </form>
   );
 }
 
@@ -86,7 +200,9 @@ function Composer() {
     if (draft.value.trim() === "") return;
     const code = write(draft.value);
     refused.value = code === null ? "" : chatProblem(code);
-    if (code === null) draft.value = "";
+    if (code !== null) return;
+    draft.value = "";
+    noteTyping(false);
   };
   return (
     <form
@@ -109,6 +225,7 @@ function Composer() {
         value={draft.value}
         onInput={(event) => {
           draft.value = event.currentTarget.value;
+          noteTyping(draft.value !== "");
         }}
         onKeyDown={(event) => {
           // While an input method composes a word, Enter belongs to it.

@@ -1,5 +1,6 @@
 // The bar at the foot of the call.
 import { Icon, type IconName } from "../icons.tsx";
+import { knocks } from "../moderation.ts";
 import {
   busy,
   cameraOn,
@@ -77,8 +78,9 @@ export function Controls() {
       )}
       <Control
         icon="people"
-        label={text.peopleCount(people.value.length)}
+        label={text.peopleAndWaiting(people.value.length, knocks.value.length)}
         expanded={panel.value === "people"}
+        badge={knocks.value.length}
         onClick={() => togglePanel("people")}
       />
       <Control

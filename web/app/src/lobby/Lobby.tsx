@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { randomRoomId, suggestRoomId } from "../address.ts";
 import { camera, microphone, opening, prepare, release } from "../devices.ts";
-import { isRoomGiven, join, joining, knocking, name, problem, roomId } from "../state.ts";
+import { isRoomGiven, join, joining, knocking, name, problem, roomId, stopWaiting } from "../state.ts";
 import { text } from "../text.ts";
 import { DeviceControls } from "./DeviceControls.tsx";
 import { Preview } from "./Preview.tsx";
@@ -25,6 +25,7 @@ export function Lobby() {
   const hasDevice = camera.value.track !== null || microphone.value.track !== null;
   const sentences = new Set([camera.value.problem, microphone.value.problem].filter((p) => p !== ""));
 
+  if (knocking.value) return <Waiting />;
   return (
     <main class="lobby">
       <h1>{isRoomGiven ? roomId.value : text.title}</h1>
@@ -74,11 +75,26 @@ export function Lobby() {
             <small id="room-hint">{text.roomHint}</small>
           </label>
         )}
-        {knocking.value && <p role="status">{text.knocking}</p>}
         <button type="submit" class="primary" disabled={joining.value}>
           {joining.value ? text.joining : hasDevice || opening.value ? text.join : text.joinWithout}
         </button>
       </form>
+    </main>
+  );
+}
+
+/** While somebody inside is asked. */
+function Waiting() {
+  return (
+    <main class="lobby">
+      <h1>{text.waitingFor(roomId.value)}</h1>
+      <div class="lobby-form">
+        <Preview track={camera.value.track} />
+        <p role="status">{text.knocking}</p>
+        <button type="button" onClick={stopWaiting}>
+          {text.stopWaiting}
+        </button>
+      </div>
     </main>
   );
 }

@@ -1,7 +1,10 @@
 // Everybody as a list; in a large room those who do something, and the others on demand.
 import { Icon } from "../icons.tsx";
+import { isHost } from "../moderation.ts";
 import { everybody, people, speakers, togglePanel, turnPage, viewers } from "../state.ts";
 import { text } from "../text.ts";
+import { HostPanel } from "./HostPanel.tsx";
+import { PersonActions } from "./PersonActions.tsx";
 
 export function PeoplePanel() {
   return (
@@ -12,6 +15,7 @@ export function PeoplePanel() {
           {text.close}
         </button>
       </header>
+      {isHost.value && <HostPanel />}
       <ul class="people">
         {people.value.map((person) => (
           <li key={person.id}>
@@ -19,6 +23,7 @@ export function PeoplePanel() {
             <span class="name">{person.isSelf ? text.you(person.name) : person.name}</span>
             {person.muted && <span class="hidden">, {text.muted}</span>}
             {speakers.value.has(person.id) && <span class="quiet">{text.speaking}</span>}
+            {isHost.value && !person.isSelf && <PersonActions person={person} />}
           </li>
         ))}
         <Viewers />
