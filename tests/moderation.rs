@@ -295,6 +295,8 @@ async fn a_member_is_moved_with_a_ticket_that_counts_once() {
     host.moderate(1, quiet).await;
     // The other room is locked: whoever is sent there gets in all the same.
     send(place.http, "PATCH", "/api/v1/rooms/group/settings", "", Some(&json!({"locked": true}))).await;
+    let answer = host.moderate(9, json!({"type": "move", "member": id, "room": "vault"})).await;
+    assert_eq!(answer["code"], "moderation/forbidden", "not everywhere, but where the hook says");
     host.moderate(2, json!({"type": "move", "member": id, "room": "group"})).await;
     let told = ann.until("move").await;
     assert_eq!((&told["room"], &told["expiresInS"]), (&json!("group"), &json!(30)));

@@ -16,6 +16,12 @@ pub trait Authorize: Send + Sync + 'static {
     /// Is asked at each hello, before anything is done for it. It is given up after
     /// `HubConfig::authorise_timeout`.
     fn authorise<'a>(&'a self, room: &'a RoomId, name: &'a str, token: Option<&'a str>) -> Authorising<'a>;
+
+    /// Whether who moderates one room may send its people on into another, with what they may do there and past its lock
+    /// and lobby. Nobody may unless you say so; the server's operator always may.
+    fn may_send_on(&self, _from: &RoomId, _into: &RoomId) -> bool {
+        false
+    }
 }
 
 /// A yes: what somebody may do, and who they are. [`From<Grants>`] makes one that says nothing of the latter.

@@ -40,6 +40,9 @@ pub enum ModerationError {
     /// About the settings.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// A member would send somebody into a room that it has no say in.
+    #[error("who moderates this room has no say in the other one: only the server's operator moves people there")]
+    OtherRoom,
     /// It is not well-formed.
     #[error("{0}")]
     Bad(String),
@@ -57,6 +60,7 @@ impl ModerationError {
             Self::Lobby(error) => error.code(),
             Self::Ban(error) => error.code(),
             Self::Settings(error) => error.code(),
+            Self::OtherRoom => ErrorCode::ModerationForbidden,
             Self::Bad(_) => ErrorCode::BadModeration,
             Self::Hub(error) => error.code(),
         }
@@ -250,6 +254,9 @@ impl Hub {
     async fn move_on(&self, room: &RoomId, by: Option<&MemberId>, member: MemberId, target: RoomId) -> Outcome {
         if target == *room {
             return Err(ModerationError::Bad("the member is in that room".into()));
+        }
+        if by.is_some() && self.0.authorise.as_ref().is_some_and(|hook| !hook.may_send_on(room, &target)) {
+            return Err(ModerationError::OtherRoom);
         }
         let Person { name, grants, origin } = self.person(room, by, &member).await?;
         let code = secret(tickets::PREFIX).ok_or(HubError::Failed)?;

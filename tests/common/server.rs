@@ -97,6 +97,10 @@ impl Authorize for Door {
         let grants = Grants { admin: token == Some("host"), ..Grants::ALL };
         Box::pin(async move { Ok(grants.into()) })
     }
+
+    fn may_send_on(&self, _: &RoomId, into: &RoomId) -> bool {
+        into.as_str() != "vault"
+    }
 }
 
 /// A server process, ended with the test.
