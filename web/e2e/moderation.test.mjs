@@ -52,7 +52,7 @@ function announced() {
   return host.evaluate(() => document.querySelector("main > p[role=status]")?.textContent ?? "");
 }
 
-/** Finds a button by its name, focuses it and presses Enter as a browser would. @param {string} label */
+/** Focuses a button and presses Enter. @param {string} label */
 async function pressByKeyboard(label) {
   await until(`the button ${label}`, () =>
     host.evaluate((wanted) => {
@@ -65,7 +65,8 @@ async function pressByKeyboard(label) {
       return button !== null && document.activeElement === button;
     }, label),
   );
-  await host.evaluate(() => /** @type {HTMLElement} */ (document.activeElement).click());
+  // The first page is the empty one that the browser begins with.
+  await chromium.context.pages().at(1)?.keyboard.press("Enter");
 }
 
 test("who knocks waits until the host lets them in", async () => {
@@ -120,9 +121,7 @@ test("a listener's devices stop, and who may speak again can turn them on", asyn
     () => bob.evaluate(() => window.roundtable.room.localParticipant.publications.size === 0),
     PATIENT,
   );
-  await until("Bob is told", async () => (await bob.text()).includes("You may not be heard"), PATIENT).catch(
-    async () => assert.match(await bob.text(), /changed what you may do/),
-  );
+  await until("Bob is told", async () => (await bob.text()).includes("what you may do: listener"), PATIENT);
   await pressByKeyboard("Make speaker: Bob");
   await until("Bob may", () => bob.evaluate(() => window.roundtable.room.grants?.publish === true), PATIENT);
   await bob.press("Unmute microphone");

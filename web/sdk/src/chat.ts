@@ -173,7 +173,8 @@ export class Chat extends Emitter<ChatEvents> {
   handleHistory(messages: readonly (ChatLine & { epoch?: number })[]): void {
     for (const { epoch, ...message } of messages) {
       this.#acknowledge(message);
-      this.#insert(message, epoch);
+      // What is known may have been edited or deleted while one was away for long.
+      if (!this.#insert(message, epoch)) this.#change(message.id, () => message);
     }
     this.emit("changed");
   }

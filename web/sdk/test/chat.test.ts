@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { CHAT_REST_MS, Chat } from "../src/chat.ts";
 import { CHAT_PER_SECOND, MAX_QUEUED_CHAT, MAX_UNACKNOWLEDGED_CHAT } from "../src/limits.ts";
-import type { ChatMessage, ClientMessage } from "../src/protocol.ts";
+import type { ChatMessage, ClientMessage, EventBody } from "../src/protocol.ts";
 import { FakeClock } from "./fakes.ts";
 
 type Sent = Extract<ClientMessage, { type: "chat" }>;
@@ -168,5 +168,40 @@ describe("chat", () => {
     expect(() => chat.send("é".repeat(8193))).toThrow(expect.objectContaining({ code: "chat/too-long" }));
     for (let i = 0; i < MAX_QUEUED_CHAT; i += 1) chat.send(`message ${i}`);
     expect(() => chat.send("one more")).toThrow(expect.objectContaining({ code: "sdk/chat-queue-full" }));
+  });
+
+  test("edits, deletions and reactions change what is shown, also when they come before the message", () => {
+    const { chat } = setUp();
+    let seq = 10;
+    const event = (body: EventBody) => {
+      seq += 1;
+      chat.handleEvent({ seq, at: seq, ...body });
+    };
+    const react = (member: string, on: boolean) =>
+      event({ type: "reaction", message: "m1", member, reaction: "👍", on });
+    event({ type: "chatEdited", message: "m2", member: "ann", text: "two, better" });
+    chat.handleHistory([message(1, "one"), message(2, "two"), message(3, "three")]);
+    expect(texts(chat)).toEqual(["one", "two, better", "three"]);
+    expect(chat.messages[1]?.editedAt).toBe(11);
+    for (const [member, on] of [
+      ["ann", true],
+      ["bob", true],
+      ["bob", true],
+      ["ann", false],
+    ] as const) {
+      react(member, on);
+    }
+    expect(chat.messages[0]?.reactions).toEqual([{ reaction: "👍", members: ["bob"] }]);
+    react("bob", false);
+    expect(chat.messages[0]?.reactions).toEqual([]);
+    event({ type: "chatDeleted", message: "m3", member: "ann" });
+    expect(chat.messages[2]).toMatchObject({ text: "", deleted: true });
+  });
+
+  test("what was deleted during a long absence is gone afterwards", () => {
+    const { chat } = setUp();
+    chat.handleMessage(message(1, "a secret"));
+    chat.handleHistory([{ ...message(1, ""), name: "", deleted: true, epoch: 0 }]);
+    expect(chat.messages).toMatchObject([{ text: "", deleted: true }]);
   });
 });
