@@ -183,7 +183,7 @@ impl Hall {
         if place.ended.is_some() || (self.stalls && place.is_to_stall(self.plan.watchers())) {
             return;
         }
-        let (is_wire, has_channels, receiver) = (token % 2 == 0, place.channels.is_some(), place.receiver);
+        let (is_wire, has_channels, receiver) = (token.is_multiple_of(2), place.channels.is_some(), place.receiver);
         let now_ns = began.elapsed().as_nanos() as u64;
         let mut goodbye = None;
         let mut take = |message: &[u8]| match (Mark::find(message), receiver) {
