@@ -82,7 +82,8 @@ fn play(plan: &Plan, hall: &mut Hall, server: Option<Process>) -> Result<Vec<Bou
     let expected = plan.bounds();
     loop {
         let elapsed = began.elapsed();
-        while expected.get(bounds.len()).is_some_and(|bound| plan.due(*bound) <= elapsed && next >= *bound) {
+        let is_past = |bound: &u32| plan.due(*bound) <= elapsed && next >= *bound;
+        while expected.get(bounds.len()).is_some_and(is_past) {
             hall.stalls |= bounds.len() + 1 == plan.windows() && plan.stalled > 0;
             bounds.push(Bound::read(server));
         }
