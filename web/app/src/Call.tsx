@@ -5,9 +5,10 @@ import { ChatPanel } from "./chat/ChatPanel.tsx";
 import { Controls } from "./controls/Controls.tsx";
 import { notice } from "./moderation.ts";
 import { PeoplePanel } from "./people/PeoplePanel.tsx";
+import { announcement, problem } from "./said.ts";
 import { Stage } from "./stage/Stage.tsx";
 import { playAll, Sounds } from "./stage/Video.tsx";
-import { announcement, isBack, panel, problem, retryAt, roomId, soundBlocked } from "./state.ts";
+import { isBack, panel, retryAt, roomId, soundBlocked } from "./state.ts";
 import { text } from "./text.ts";
 
 export function Call() {

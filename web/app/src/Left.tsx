@@ -1,5 +1,6 @@
 // After the call.
-import { frontPage, problem, rejoin } from "./state.ts";
+import { problem } from "./said.ts";
+import { frontPage, rejoin } from "./state.ts";
 import { text } from "./text.ts";
 
 export function Left() {

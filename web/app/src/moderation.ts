@@ -9,7 +9,7 @@ import {
   type RoomSettings,
   toRoundtableError,
 } from "@roundtable/sdk";
-import { announcement, problem } from "./state.ts";
+import { announcement, problem } from "./said.ts";
 import { roomProblem, text } from "./text.ts";
 
 /** Whether one moderates. */

@@ -16,6 +16,7 @@ import { locate, readOptions, roomLink } from "./address.ts";
 import { chosenDevices, handOver, openTracks } from "./devices.ts";
 import { tokenFor } from "./entry.ts";
 import { followModeration, notice } from "./moderation.ts";
+import { announcement, problem } from "./said.ts";
 import { deviceProblem, roomProblem, text } from "./text.ts";
 
 /** Something seen: own tracks have no publication to wait for. */
@@ -55,10 +56,7 @@ export const name = signal(recall("name"));
 export const joining = signal(false);
 /** Whether somebody inside is asked to let one in. */
 export const knocking = signal(false);
-/** A sentence that must be read: in the lobby why one is not in, in the call why something did not work. */
-export const problem = signal(isBadLink() ? text.badRoom : "");
-/** A sentence for those who listen instead of look. */
-export const announcement = signal("");
+if (isBadLink()) problem.value = text.badRoom;
 export const people = signal<readonly Person[]>([]);
 /** How many others are here who are not among the people: a large room lists those only who do something. */
 export const viewers = signal(0);
