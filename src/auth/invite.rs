@@ -113,7 +113,7 @@ impl Invite {
     ///
     /// # Errors
     /// [`InviteError`] says why not.
-    pub fn check(&self, now: Duration) -> Result<(), InviteError> {
+    pub(super) fn check(&self, now: Duration) -> Result<(), InviteError> {
         if self.revoked {
             Err(InviteError::Revoked)
         } else if Duration::from_secs(self.expires_at) <= now {

@@ -40,7 +40,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Who gets what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookConfig {
-    /// The receivers, at most [`MAX_ENDPOINTS`].
+    /// The receivers, at most 16; more are refused by the configuration.
     pub urls: Vec<WebhookUrl>,
     /// What is signed with: one secret, or two while they are changed.
     pub secrets: Vec<SigningSecret>,
