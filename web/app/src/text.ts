@@ -40,6 +40,7 @@ export const text = {
   viewers: (count: number) => (count === 1 ? "1 more watches." : `${count} more watch.`),
   showAll: "Show everybody",
   showMore: "Show more",
+  showEarlier: "Show earlier messages",
   copyLink: "Copy link",
   copied: "Link copied. Send it to those who shall come.",
   copyFailed: (link: string) => `The link is ${link}`,
