@@ -235,7 +235,7 @@ impl From<InviteError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = Details {
-            r#type: format!("/errors/{}", self.code),
+            r#type: format!("{}/errors/{}", request_id::current_prefix(), self.code),
             title: self.status.canonical_reason().unwrap_or_default().to_owned(),
             status: self.status.as_u16(),
             code: self.code.to_owned(),
