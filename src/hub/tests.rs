@@ -1,13 +1,15 @@
 use std::time::Instant;
 
-use roundtable_protocol::LeaveReason;
 use roundtable_protocol::event::RoomCloseReason;
+use roundtable_protocol::grant::QualityLimits;
+use roundtable_protocol::limit::{MAX_IDENTITY_BYTES, MAX_METADATA_BYTES};
+use roundtable_protocol::{ErrorCode, Grants, LeaveReason};
+use tokio::sync::oneshot;
 
 use super::fake_shard::FakeShard;
-use roundtable_protocol::grant::QualityLimits;
-
+use super::membership::Reply;
 use super::*;
-use crate::shard::inbox::{OutboxReceiver, Request, ToMember, outbox};
+use crate::shard::inbox::{Join, JoinRefused, OutboxReceiver, Request, ToMember, outbox};
 
 struct House {
     shard: FakeShard,
