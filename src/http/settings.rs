@@ -62,7 +62,7 @@ pub(super) async fn create(
     if state.hub.has_room(&room) {
         return Err(SettingsError::Exists.into());
     }
-    let settings = state.hub.change_settings(&room, Expect::Nothing, true, &settings)?;
+    let settings = state.hub.change_settings(&room, operator.key(), Expect::Nothing, (true, &settings))?;
     // An id is a path segment as it stands.
     let place = HeaderValue::try_from(format!("{}/api/v1/rooms/{room}/settings", request_id::current_prefix()));
     let mut response = (StatusCode::CREATED, tagged(settings)).into_response();
@@ -84,6 +84,7 @@ pub(super) async fn delete(
 
 /// What a `PUT` and a `PATCH` of settings bring, read and allowed.
 pub(super) struct Writing {
+    operator: Operator,
     room: RoomId,
     expect: Expect,
     change: SettingsChange,
@@ -99,13 +100,13 @@ impl FromRequest<HttpState> for Writing {
         let expect = expected(&parts.headers)?;
         operator.of_room(&room)?;
         let change = body(Json::from_request(Request::from_parts(parts, entity), state).await)?;
-        Ok(Self { room, expect, change })
+        Ok(Self { operator, room, expect, change })
     }
 }
 
 fn write(state: &HttpState, writing: &Writing, afresh: bool) -> Result<Tagged, Problem> {
-    let Writing { room, expect, change } = writing;
-    Ok(tagged(state.hub.change_settings(room, *expect, afresh, change)?))
+    let Writing { operator, room, expect, change } = writing;
+    Ok(tagged(state.hub.change_settings(room, operator.key(), *expect, (afresh, change))?))
 }
 
 impl From<SettingsError> for Problem {

@@ -29,11 +29,13 @@ impl Hub {
         let mut origin = Origin { identity: None, address: request.address };
         let ticket = request.token.as_deref().filter(|token| token.starts_with(tickets::PREFIX));
         let mut newcomer = Newcomer::from(request.name.clone());
+        let by_key;
         let grants = match ticket {
             None => {
-                let Authorised { grants, identity, name, metadata, .. } = self.authorise(room, request).await?;
+                let Authorised { grants, identity, name, metadata, key, .. } = self.authorise(room, request).await?;
                 origin.identity.clone_from(&identity);
                 newcomer = Newcomer { name: name.unwrap_or(newcomer.name), identity, metadata };
+                by_key = key;
                 grants
             }
             Some(code) => {
@@ -41,6 +43,7 @@ impl Hub {
                 let ticket = ticket.ok_or(JoinError::BadTicket)?;
                 origin = ticket.origin;
                 newcomer.identity.clone_from(&origin.identity);
+                by_key = ticket.key;
                 ticket.grants
             }
         };
@@ -64,7 +67,7 @@ impl Hub {
             return Err(JoinError::Locked);
         }
         let waits = settings.lobby.unwrap_or(self.0.config.lobby) && !is_expected;
-        Ok(Pass { newcomer, grants, origin, waits })
+        Ok(Pass { newcomer, grants, origin, waits, key: by_key })
     }
 
     /// Lets somebody into a room, opening it if need be, who has a pass and has waited if it says so.
@@ -150,8 +153,7 @@ impl Hub {
         if self.is_draining() && self.0.rooms.shard_of(room).is_none() {
             return Err(HubError::Stopping.into());
         }
-        let busy = self.0.inboxes.iter().map(|inbox| inbox.load().permille());
-        let claim = self.0.rooms.claim(room, busy).ok_or(JoinError::TooManyRooms(self.0.config.max_rooms))?;
+        let claim = self.claim(room, pass.key.as_deref())?;
         let Some(inbox) = self.0.inboxes.get(claim.shard()) else { return Err(HubError::Failed.into()) };
         let (sender, receiver) = oneshot::channel();
         let settings = self.0.settings.find(room);
@@ -160,6 +162,7 @@ impl Hub {
         let join = Join {
             room: room.clone(),
             journal: Arc::clone(claim.journal()),
+            opened_by: claim.key().map(ToString::to_string),
             newcomer: pass.newcomer.clone(),
             grants: grants.clone(),
             origin: pass.origin.clone(),

@@ -34,6 +34,8 @@ pub struct Pass {
     pub(super) grants: Grants,
     pub(super) origin: Origin,
     pub(super) waits: bool,
+    /// Whose room it is if this opens it.
+    pub(super) key: Option<String>,
 }
 
 impl Pass {
@@ -100,6 +102,9 @@ pub enum JoinError {
     /// As many rooms are open as may be.
     #[error("the server carries {0} rooms and takes no further one")]
     TooManyRooms(usize),
+    /// The key has as many rooms as it may.
+    #[error("the key of your token has {0} rooms and gets no further one")]
+    KeyQuota(usize),
     /// The room holds as many people as it may.
     #[error("the room is full: it holds {0} people")]
     RoomFull(usize),
@@ -143,6 +148,7 @@ impl JoinError {
             Self::Denied(denied) => denied.code,
             Self::AuthoriseTimeout => ErrorCode::Overloaded,
             Self::TooManyRooms(_) => ErrorCode::TooManyRooms,
+            Self::KeyQuota(_) => ErrorCode::KeyQuota,
             Self::RoomFull(_) => ErrorCode::RoomFull,
             Self::Banned { .. } => ErrorCode::Banned,
             Self::Locked => ErrorCode::RoomLocked,

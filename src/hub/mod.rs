@@ -17,6 +17,7 @@ mod membership;
 pub mod moderation;
 mod placing;
 mod presence;
+mod quota;
 mod restoring;
 pub mod ringing;
 mod rooms;
@@ -61,6 +62,9 @@ pub type IceServers = Arc<dyn Fn(&MemberId) -> Vec<IceServer> + Send + Sync>;
 pub struct HubConfig {
     /// Rooms open at once; one more is refused with `room/too-many`.
     pub max_rooms: usize,
+    /// Rooms of one key, open or set up; one more is refused with `room/key-quota`. `None` for as many as there may be. The
+    /// hook may have another figure for a key.
+    pub max_rooms_per_key: Option<usize>,
     /// People in one room; one more is refused with `room/full`.
     pub max_members_per_room: usize,
     /// Seats one member may have; a client that asks for more gets these.
@@ -87,6 +91,7 @@ impl Default for HubConfig {
     fn default() -> Self {
         Self {
             max_rooms: 500,
+            max_rooms_per_key: None,
             max_members_per_room: 2_000,
             max_seats: MAX_SEATS,
             voice_slots: 3,
@@ -180,13 +185,13 @@ impl Hub {
             let (Some(keeper), Some(inbox)) = (self.0.rooms.keeper(shard), self.0.inboxes.get(shard)) else { continue };
             let restoring::Found { journal, members, written } =
                 restoring::read(store, &open, sessions, (keeper, Arc::clone(self.0.rooms.ledger())))?;
-            let Some(claim) = self.0.rooms.adopt(&journal, shard) else {
+            let Some(claim) = self.0.rooms.adopt(&journal, open.key.as_deref().map(Arc::from), shard) else {
                 tracing::warn!(room = %open.room, "a room is not opened again: there are as many as may be");
                 continue;
             };
             let (voice_slots, resume_within) = (self.0.config.voice_slots, self.0.config.resume_within);
-            let room = open.room;
-            let restore = Restore { room, journal, members, written, voice_slots, resume_within };
+            let (room, opened_by) = (open.room, open.key);
+            let restore = Restore { room, journal, opened_by, members, written, voice_slots, resume_within };
             restored += usize::from(self.send(inbox, Command::Restore(restore)).is_ok());
             claim.settle();
         }

@@ -285,6 +285,7 @@ async fn an_answer_that_nobody_waits_for_any_more_takes_the_member_out_again() {
         settings: None,
         room: id("r"),
         journal,
+        opened_by: None,
         newcomer: "Ann".into(),
         grants: Grants::ALL,
         max_seats: 4,

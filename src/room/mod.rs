@@ -80,6 +80,8 @@ pub struct Room {
     spoken: u64,
     speakers: Speakers,
     chat: ChatLog,
+    /// Whether what is written cannot be kept.
+    chat_full: bool,
     /// Who is writing.
     typing: BTreeSet<MemberId>,
     absence: Absence,
@@ -111,6 +113,7 @@ impl Room {
             spoken: 0,
             speakers: Speakers::default(),
             chat: ChatLog::default(),
+            chat_full: false,
             typing: BTreeSet::new(),
             absence: Absence::default(),
             changed: None,
