@@ -719,7 +719,7 @@ fn a_newer_store_and_another_programs_database_are_refused() {
     change("PRAGMA user_version = 4");
     let newer = Store::open(place.config()).unwrap_err();
     assert_eq!(newer.code(), "store/newer");
-    assert!(newer.to_string().contains("has version 3, and this program knows versions up to 2"), "{newer}");
+    assert!(newer.to_string().contains("has version 4, and this program knows versions up to 3"), "{newer}");
     change("PRAGMA user_version = 3");
     drop(place.open());
 
@@ -736,4 +736,37 @@ fn a_directory_that_cannot_be_made_is_named() {
     assert_eq!(error.code(), "store/directory");
     assert!(error.to_string().contains(&*place.0.to_string_lossy()), "{error}");
     fs::remove_file(&place.0).unwrap();
+}
+
+#[test]
+fn bytes_of_chat_are_counted_by_room_and_by_key_also_after_a_restart() {
+    let place = Place::new();
+    let (here, there, now) = (room("here"), room("there"), unix_millis());
+    let config =
+        || StoreConfig { max_chat_bytes_of_room: 4 * 1024, max_chat_bytes_of_key: Some(6 * 1024), ..place.config() };
+    let text = "x".repeat(1_500);
+    let store = Store::open(config()).unwrap();
+    for room in [&here, &there] {
+        wait(|then| store.open_room(room, (1, Some("k".to_owned())), now, then)).unwrap();
+    }
+    keep(&store, &here, [chat(1, now, &text)]);
+    assert_eq!((store.chat_bytes(&here), store.chat_bytes(&there)), (2_048, 0), "what its place takes");
+    assert!(store.takes_chat(&here, Some("k")));
+    keep(&store, &here, [chat(2, now, &text)]);
+    assert!(!store.takes_chat(&here, Some("k")), "the room is full");
+    assert!(store.takes_chat(&there, Some("k")), "another one is not");
+    keep(&store, &there, [chat(1, now, &text)]);
+    assert!(!store.takes_chat(&there, Some("k")), "the key is full");
+    assert!(store.takes_chat(&there, None) && store.takes_chat(&there, Some("j")), "nobody else is");
+    store.close();
+
+    let store = Store::open(config()).unwrap();
+    assert_eq!((store.chat_bytes(&here), store.chat_bytes(&there)), (4_096, 2_048), "as before");
+    assert!(!store.takes_chat(&there, Some("k")));
+    wait(|then| store.edit_chat(&here, &id(1), "short".to_owned(), now, then)).unwrap();
+    wait(|then| store.delete_chat(&there, &id(1), then)).unwrap();
+    assert_eq!((store.chat_bytes(&here), store.chat_bytes(&there)), (2_048 + 128, 0));
+    assert!(store.takes_chat(&here, Some("k")) && store.takes_chat(&there, Some("k")));
+    wait(|then| store.prune(now + 2 * 24 * 60 * MINUTE, then)).unwrap();
+    assert_eq!(store.chat_bytes(&here), 0, "what is pruned is not kept");
 }
