@@ -37,6 +37,8 @@ pub const MAX_TEXT_BYTES: usize = 4 * 1024 * 1024;
 /// The newest events of a journal whose JSON is kept once somebody has read it. It is dropped of older ones, and written
 /// anew for whoever is so far behind.
 pub const MAX_WRITTEN: usize = 128;
+/// Who gets chat by another way is woken by each event of such a number, so that it does not fall out of the ring.
+const WAKE_EVERY: u64 = 128;
 
 /// What a room's readers share: its latest events and its state.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ pub struct Journal {
     epoch: u64,
     ring: Mutex<Ring>,
     last: watch::Sender<u64>,
+    /// The same, but that chat alone does not change it.
+    last_but_chat: watch::Sender<u64>,
     keeper: Option<Keeper>,
     me: Weak<Self>,
     /// Where the events of all rooms are gathered.
@@ -108,8 +112,8 @@ impl Journal {
             state: Arc::new(state),
             roster: Roster::default(),
         });
-        let last = watch::Sender::new(seq);
-        Arc::new_cyclic(|me| Self { room, epoch, ring, last, keeper, me: me.clone(), ledger })
+        let (last, last_but_chat) = (watch::Sender::new(seq), watch::Sender::new(seq));
+        Arc::new_cyclic(|me| Self { room, epoch, ring, last, last_but_chat, keeper, me: me.clone(), ledger })
     }
 
     /// Appends an event and wakes the readers. The journal numbers it: its `seq`, and that of the
@@ -150,9 +154,11 @@ impl Journal {
 
     /// Shows the events up to this number.
     fn show(&self, seq: u64) {
+        let mut all_is_chat = true;
         {
             let mut ring = self.lock();
             while let Some(event) = ring.unkept.pop_front_if(|event| event.seq <= seq) {
+                all_is_chat &= matches!(event.body, EventBody::Chat { .. }) && event.seq % WAKE_EVERY != 0;
                 if let Some(ledger) = &self.ledger {
                     // Below the lock, so that the ledger has the events of a room in their order.
                     ledger.push(&self.room, self.epoch, Arc::clone(&event));
@@ -161,11 +167,15 @@ impl Journal {
             }
         }
         // Nothing is shown twice, whatever the order in which it is told.
-        self.last.send_if_modified(|last| {
+        let rise = |last: &mut u64| {
             let is_new = *last < seq;
             *last = seq.max(*last);
             is_new
-        });
+        };
+        self.last.send_if_modified(rise);
+        if !all_is_chat {
+            self.last_but_chat.send_if_modified(rise);
+        }
         if let Some(ledger) = &self.ledger {
             ledger.wake();
         }
@@ -300,6 +310,13 @@ impl Journal {
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.last.subscribe()
+    }
+
+    /// The same for who gets chat by another way: it changes with other events only, and now and then, so that a reader
+    /// of it keeps up with the ring.
+    #[must_use]
+    pub fn watch_but_chat(&self) -> watch::Receiver<u64> {
+        self.last_but_chat.subscribe()
     }
 
     /// A reader or writer that panicked left the ring whole: every change of it is complete before

@@ -130,6 +130,23 @@ fn watchers_learn_of_each_change() {
 }
 
 #[test]
+fn who_gets_chat_by_another_way_is_not_woken_by_it_but_keeps_up_with_the_ring() {
+    let journal = journal();
+    let mut changes = journal.watch_but_chat();
+    for _ in 1..WAKE_EVERY {
+        journal.append(chat("hello".into()));
+    }
+    assert!(!changes.has_changed().unwrap(), "there was nothing but chat");
+    journal.append(chat("hello".into()));
+    assert_eq!(*changes.borrow_and_update(), WAKE_EVERY, "long before the ring has turned round");
+    const { assert!(WAKE_EVERY * 4 < MAX_EVENTS as u64) };
+    journal.append(chat("hello".into()));
+    assert!(!changes.has_changed().unwrap());
+    journal.append(speaking(true));
+    assert_eq!(*changes.borrow_and_update(), WAKE_EVERY + 2);
+}
+
+#[test]
 fn everybody_is_in_the_roster_whether_an_event_told_of_them_or_not() {
     let journal = journal();
     let info = |id: &str| MemberInfo::guest(MemberId::new(id).unwrap(), id.to_owned());

@@ -18,6 +18,8 @@ pub(super) struct Follower {
     seq: u64,
     /// Chat up to this event comes this way; what is written later comes from the shard.
     chat_until: u64,
+    /// Whether it is woken by chat as well, since it lacks some that comes this way.
+    hears_chat: bool,
 }
 
 /// What comes next.
@@ -34,9 +36,9 @@ pub(super) enum Next {
 impl Follower {
     /// Begins with the state of now, which the client is to be given.
     pub(super) fn begin(journal: Arc<Journal>) -> (Self, RoomState) {
-        let changes = journal.watch();
+        let changes = journal.watch_but_chat();
         let state = journal.state();
-        (Self { journal, changes, seq: state.seq, chat_until: state.seq }, state)
+        (Self { journal, changes, seq: state.seq, chat_until: state.seq, hears_chat: false }, state)
     }
 
     /// Goes on after the last event that the client has. Chat is among what follows up to event `chat_until`. With what
@@ -48,11 +50,15 @@ impl Follower {
         }
         let mut changes = journal.watch();
         changes.mark_changed();
-        (Self { journal, changes, seq, chat_until }, None)
+        (Self { journal, changes, seq, chat_until, hears_chat: true }, None)
     }
 
     /// Takes the next piece, from the store if it must be.
     pub(super) async fn next(&mut self) -> Next {
+        if self.hears_chat && self.seq >= self.chat_until {
+            self.changes = self.journal.watch_but_chat();
+            self.hears_chat = false;
+        }
         self.changes.mark_unchanged();
         let read = self.journal.read(self.seq, EVENTS_AT_ONCE).await;
         self.take(read)

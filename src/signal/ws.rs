@@ -7,18 +7,23 @@
 //! reader: a write that makes no progress ends the conversation, and so does falling out of the
 //! journal's ring or letting the outbox run over.
 
+use std::future::Future as _;
 use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::{Utf8Bytes, WebSocketUpgrade};
 use axum::response::Response;
 use bytes::Bytes;
+use futures_util::future::poll_fn;
 use roundtable_protocol::call::{Call, CallEvent};
 use roundtable_protocol::chat::ChatPage;
 use roundtable_protocol::limit::MAX_CLIENT_MESSAGE_BYTES;
 use roundtable_protocol::message::{ResumeTicket, Resumed, Welcome};
 use roundtable_protocol::{ErrorCode, Event, EventBody, PROTOCOL_VERSION, RoomId, ServerMessage};
 use tokio::sync::watch;
+use tokio::time::Sleep;
 
 use super::beside::{Beside, News};
 use super::fault::{JoinWish, ResumeWish};
@@ -33,8 +38,11 @@ use crate::hub::lobby::{Verdict, Waiting};
 use crate::hub::{Admission, Comeback, Hub, JoinError, JoinRequest, Membership, Pass, Presence, ResumeRequest};
 use crate::shard::inbox::{OUTBOX_CAPACITY, OutboxReceiver, Request, SendError, ToMember, outbox};
 
-/// Bytes read from a socket at once. Each socket has a buffer of this size for good; an offer takes a few turns.
-const READ_BYTES: usize = 4 * 1024;
+/// Bytes read from a socket at once. Each socket has a buffer of this size for good, and it is zeroed before every look at the
+/// socket; an offer takes some twenty turns.
+const READ_BYTES: usize = 1024;
+/// Messages of the shard that are passed on in a row before the socket is looked at.
+const SHARD_IN_A_ROW: u8 = 16;
 
 /// How patient a socket is.
 #[derive(Debug, Clone, Copy)]
@@ -109,6 +117,10 @@ struct Conversation {
     readable: bool,
     /// When the server ends, once that is known.
     draining: watch::Receiver<Option<Instant>>,
+    /// Goes off when a timeout of the session or the packer is due, or before: then it is set anew. So it is seldom set.
+    alarm: Pin<Box<Sleep>>,
+    /// Messages of the shard since the socket was looked at last.
+    shard_in_a_row: u8,
     /// Whether the client has closed it for good.
     closed_by_client: bool,
     _presence: Presence,
@@ -153,7 +165,8 @@ impl Conversation {
         let mut draining = hub.draining();
         // Whoever comes later is told as well.
         draining.mark_changed();
-        let session = Session::new(Instant::now(), config.timers);
+        let now = Instant::now();
+        let session = Session::new(now, config.timers);
         Self {
             session: if line.has_frames() { session.over_frames() } else { session },
             line,
@@ -167,6 +180,8 @@ impl Conversation {
             last_words_until: None,
             readable: true,
             draining,
+            alarm: Box::pin(tokio::time::sleep_until(now.into())),
+            shard_in_a_row: 0,
             closed_by_client: false,
             _presence: presence,
         }
@@ -177,26 +192,45 @@ impl Conversation {
             let wake = self.wait().await;
             self.handle(wake).await;
             self.perform_all().await;
-            self.flush().await;
+            if !self.has_more_to_say() {
+                self.flush().await;
+            }
         }
         self.perform_all().await;
     }
 
+    /// Whether a frame is worth waiting for, because more for it lies in the outbox and is passed on next.
+    fn has_more_to_say(&self) -> bool {
+        let lies_there = self.place.as_ref().is_some_and(|place| place.outbox.waiting() > 0);
+        lies_there && self.packer.batches() && self.shard_in_a_row < SHARD_IN_A_ROW
+    }
+
     async fn wait(&mut self) -> Wake {
-        let due = self.session.poll_timeout().map(|(at, _)| at).into_iter().chain(self.packer.poll_timeout()).min();
-        let Self { line, place, lobby, beside, hub, draining, .. } = self;
+        self.set_alarm();
+        let shard_first = self.shard_in_a_row < SHARD_IN_A_ROW;
+        let Self { line, place, lobby, beside, hub, draining, alarm, .. } = self;
         let in_room = place.is_some();
-        tokio::select! {
+        let wake = tokio::select! {
             // In this order a client cannot be taken for silent while its frames wait to be read;
             // it cannot hold up the rest either, because the session ends a flood.
             biased;
-            received = line.recv() => Wake::Received(received),
-            wake = in_place(place) => wake,
+            wake = received_or_told(line, place, shard_first) => wake,
             verdict = in_lobby(lobby) => Wake::Lobby(verdict),
             news = from_beside(beside) => Wake::News(news),
-            () = until(due) => Wake::Timer,
+            () = alarm => Wake::Timer,
             Ok(()) = draining.changed(), if in_room => Wake::Draining,
             () = hub.stopped(), if !in_room => Wake::Stopping,
+        };
+        self.shard_in_a_row = if shard_first && matches!(wake, Wake::Shard(_)) { self.shard_in_a_row + 1 } else { 0 };
+        wake
+    }
+
+    /// Sets the alarm if it would go off too late, or has gone off.
+    fn set_alarm(&mut self) {
+        let session = self.session.poll_timeout().map(|(due, _)| due);
+        let Some(due) = session.into_iter().chain(self.packer.poll_timeout()).min() else { return };
+        if self.alarm.is_elapsed() || self.alarm.deadline() > due.into() {
+            self.alarm.as_mut().reset(due.into());
         }
     }
 
@@ -500,7 +534,13 @@ impl Conversation {
                 Words::Close(code, reason) => line.close(code, reason).await,
             }
         };
-        match tokio::time::timeout(at_most, written).await {
+        let mut written = pin!(written);
+        let written = match poll_fn(|cx| Poll::Ready(written.as_mut().poll(cx))).await {
+            // Mostly the socket takes it at once, and there is nothing to time.
+            Poll::Ready(written) => Ok(written),
+            Poll::Pending => tokio::time::timeout(at_most, written).await,
+        };
+        match written {
             Ok(Ok(())) => {}
             _ if ending => {}
             Ok(Err(_)) => self.session.handle_broken(Broken::Gone),
@@ -527,6 +567,21 @@ impl Conversation {
         let now = Instant::now();
         self.last_words_until.get_or_insert(now + self.config.close_grace).saturating_duration_since(now)
     }
+}
+
+/// Waits for the client, or for the shard and the journal. Who comes first is looked at first.
+async fn received_or_told(line: &mut Line, place: &mut Option<Place>, shard_first: bool) -> Wake {
+    let (mut received, mut told) = (pin!(line.recv()), pin!(in_place(place)));
+    poll_fn(|cx| {
+        if shard_first && let Poll::Ready(wake) = told.as_mut().poll(cx) {
+            return Poll::Ready(wake);
+        }
+        if let Poll::Ready(received) = received.as_mut().poll(cx) {
+            return Poll::Ready(Wake::Received(received));
+        }
+        if shard_first { Poll::Pending } else { told.as_mut().poll(cx) }
+    })
+    .await
 }
 
 /// Waits for the shard or the journal; forever without a place in a room.
@@ -568,13 +623,6 @@ async fn in_lobby(lobby: &mut Option<Box<InLobby>>) -> Verdict {
 async fn from_beside(beside: &mut Option<Box<Beside>>) -> News {
     match beside {
         Some(beside) => beside.news().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
     }
 }

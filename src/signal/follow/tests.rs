@@ -249,3 +249,33 @@ fn a_crowd_that_writes_is_listed_a_few_at_a_time() {
     assert_eq!(crowd.journal.state().members.len(), PUBLISHERS + MAX_LISTED_RECENT);
     crowd.assert_all_know();
 }
+
+#[tokio::test]
+async fn who_is_back_is_woken_by_the_chat_they_missed_and_by_no_later_one() {
+    let journal = Journal::new(RoomId::new("keynote").unwrap(), 7, None);
+    let member = MemberId::new("ann").unwrap();
+    let chat = || {
+        let id = roundtable_protocol::MessageId::new("m").unwrap();
+        let (name, text) = ("Ann".into(), "hello".into());
+        let (member, at) = (member.clone(), 1);
+        let message = roundtable_protocol::event::ChatMessage { id, seq: 0, at, member, name, text, nonce: None };
+        journal.append(roundtable_protocol::Event { seq: 0, at, body: EventBody::Chat { message } })
+    };
+    chat();
+    // The room had numbered two more events when they came back, which were shown only afterwards.
+    let (mut follower, state) = Follower::resume(Arc::clone(&journal), 0, 3).await;
+    assert!(state.is_none());
+    for seq in 1..=3 {
+        follower.changed().now_or_never().expect("there is some of it");
+        let Next::Events(events) = follower.next().await else { panic!("it is in the ring") };
+        assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), [seq]);
+        assert!(matches!(follower.next().await, Next::UpToDate));
+        chat();
+    }
+    assert_eq!(follower.changed().now_or_never(), None, "later chat comes from the shard");
+    let left = EventBody::Left { member: member.clone(), reason: LeaveReason::Left };
+    journal.append(roundtable_protocol::Event { seq: 0, at: 1, body: left });
+    follower.changed().now_or_never().expect("this is no chat");
+    let Next::Events(events) = follower.next().await else { panic!("it is in the ring") };
+    assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), [5], "and the chat before it is left out");
+}

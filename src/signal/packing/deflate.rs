@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-/// How hard it is tried. One step less costs half the time and leaves a third more; more gains next to nothing
+/// How hard it is tried. One step less takes two thirds of the time and leaves a third more; more gains next to nothing
 /// (`docs/decisions/0021-frames-are-packed.md`).
 const LEVEL: u32 = 2;
 /// Room that is made for what comes out of a compressed text, to begin with.

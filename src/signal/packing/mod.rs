@@ -84,6 +84,11 @@ impl Packer {
         self.deflates = ways.contains(&Packing::Deflate);
     }
 
+    /// Whether several messages can go in one frame.
+    pub(super) fn batches(&self) -> bool {
+        self.batches
+    }
+
     /// Takes a message that only this client gets.
     pub(super) fn push(&mut self, json: Utf8Bytes, haste: Haste) {
         self.take(Parcel { json, is_shared: false }, haste);

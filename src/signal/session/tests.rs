@@ -1,5 +1,5 @@
 use roundtable_protocol::event::MemberInfo;
-use roundtable_protocol::limit::{MAX_SDP_BYTES, MAX_VIEW_CHANGES};
+use roundtable_protocol::limit::{MAX_CLIENT_MESSAGE_BYTES, MAX_SDP_BYTES, MAX_VIEW_CHANGES};
 use roundtable_protocol::message::PublishedTrack;
 use roundtable_protocol::{Grants, MemberId, PROTOCOL_VERSION, RoomId, RoomState, TrackId};
 
@@ -7,6 +7,7 @@ use super::*;
 use crate::shard::inbox::Request;
 
 mod offers;
+mod packing;
 mod timers;
 
 const HELLO: &str = r#"{"type":"hello","version":1,"name":"Ann"}"#;

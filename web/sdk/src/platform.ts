@@ -1,6 +1,6 @@
 // Everything the SDK takes from its surroundings, so that tests can give something else.
 import { type Place, watchPlace } from "./place.ts";
-import { browserCompression, type Compression } from "./signal/packing.ts";
+import { browserCompression, type Compression } from "./packing.ts";
 
 /** A timer that can be cleared. */
 export type TimerHandle = unknown;

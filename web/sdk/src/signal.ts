@@ -11,7 +11,7 @@ import {
   type PublishRequest,
   type ServerMessage,
 } from "./protocol.ts";
-import { InOrder, MIN_DEFLATE_CHARS } from "./signal/packing.ts";
+import { InOrder, MIN_DEFLATE_CHARS } from "./packing.ts";
 
 /** Between two pings. */
 export const PING_INTERVAL_MS = 10_000;

@@ -2,7 +2,7 @@
 import type { Place } from "../src/place.ts";
 import type { Clock, NetworkChange, Platform, SocketLike, StreamLike } from "../src/platform.ts";
 import type { ClientMessage, Grants, RoomState, ServerMessage, Welcome } from "../src/protocol.ts";
-import type { Compression } from "../src/signal/packing.ts";
+import type { Compression } from "../src/packing.ts";
 
 export class FakeClock implements Clock {
   #now = 0;
