@@ -72,7 +72,14 @@ test("offers and answers are compressed, and a burst of people comes in few fram
     const url = new URL("ws?room=packed", document.baseURI);
     url.protocol = "ws:";
     const crowd = Array.from({ length: count }, () => new WebSocket(url));
-    await Promise.all(crowd.map((socket) => new Promise((resolve) => { socket.onopen = resolve; })));
+    await Promise.all(
+      crowd.map(
+        (socket) =>
+          new Promise((resolve) => {
+            socket.onopen = resolve;
+          }),
+      ),
+    );
     for (const [index, socket] of crowd.entries()) {
       socket.send(JSON.stringify({ type: "hello", version: 1, name: `Face ${index}` }));
     }

@@ -84,7 +84,7 @@ impl Session {
         }
     }
 
-    /// The same, over a line that has binary frames, and text frames of its own for each client.
+    /// The same, over a line of frames, in which messages can be packed.
     #[must_use]
     pub fn over_frames(self) -> Self {
         Self { ways: &[Packing::Batch, Packing::Deflate], ..self }

@@ -1,6 +1,7 @@
 // Everything the SDK takes from its surroundings, so that tests can give something else.
-import { type Place, watchPlace } from "./place.ts";
+
 import { browserCompression, type Compression } from "./packing.ts";
+import { type Place, watchPlace } from "./place.ts";
 
 /** A timer that can be cleared. */
 export type TimerHandle = unknown;

@@ -1,6 +1,7 @@
 // One connection to the server: hello and welcome, offers and answers, pings, and the end with its code.
 import { Emitter } from "./emitter.ts";
 import { RoundtableError, type RoundtableErrorCode } from "./errors.ts";
+import { InOrder, MIN_DEFLATE_CHARS } from "./packing.ts";
 import type { Platform, SocketLike, TimerHandle } from "./platform.ts";
 import {
   type ClientMessage,
@@ -11,7 +12,6 @@ import {
   type PublishRequest,
   type ServerMessage,
 } from "./protocol.ts";
-import { InOrder, MIN_DEFLATE_CHARS } from "./packing.ts";
 
 /** Between two pings. */
 export const PING_INTERVAL_MS = 10_000;

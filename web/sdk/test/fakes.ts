@@ -1,8 +1,9 @@
 // A browser without a browser: a clock that is set by hand, sockets and peer connections that remember.
+
+import type { Compression } from "../src/packing.ts";
 import type { Place } from "../src/place.ts";
 import type { Clock, NetworkChange, Platform, SocketLike, StreamLike } from "../src/platform.ts";
 import type { ClientMessage, Grants, RoomState, ServerMessage, Welcome } from "../src/protocol.ts";
-import type { Compression } from "../src/packing.ts";
 
 export class FakeClock implements Clock {
   #now = 0;

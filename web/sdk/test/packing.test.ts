@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { ServerMessage } from "../src/protocol.ts";
 import { browserCompression, type Compression, InOrder } from "../src/packing.ts";
+import type { ServerMessage } from "../src/protocol.ts";
 import { Signal } from "../src/signal.ts";
 import { FakePlatform, type FakeSocket, welcome } from "./fakes.ts";
 
