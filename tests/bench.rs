@@ -61,6 +61,22 @@ fn everybody_in_a_meeting_hears_and_sees_the_others() {
 }
 
 #[test]
+fn who_joins_beside_a_flood_gets_in_and_the_flood_does_not() {
+    let run = |addresses| {
+        let flood = ["--flood", "100", "--flood-addresses", addresses, "--server-args=--dev=true"];
+        let run = figures(&[&["joins", "--seconds", "1", "--warmup", "0", "--json"][..], &flood].concat());
+        assert!(run["joinMs"]["count"].as_u64().unwrap() > 0, "{run}");
+        let end = |name: &str| run["flood"][name].as_u64().unwrap();
+        assert_eq!((end("letIn"), end("failed")), (0, 0), "{run}");
+        (end("limited"), end("refused"))
+    };
+    let (limited, refused) = run("1");
+    assert!(limited > 0 && refused > 0, "one address has a burst, and no more: {limited} and {refused}");
+    let (limited, refused) = run("60000");
+    assert!(limited == 0 && refused > 0, "as many addresses have each of their tokens looked at: {limited} and {refused}");
+}
+
+#[test]
 fn a_server_that_is_not_there_is_a_fault_and_a_wrong_word_a_usage_error() {
     let (code, said) = bench(&["fan-out", "--url", "ws://127.0.0.1:9/ws", "--seconds", "1"]);
     assert_eq!(code, Some(1), "{said}");

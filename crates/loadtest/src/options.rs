@@ -195,6 +195,14 @@ pub struct Joins {
     /// How many join at once
     #[arg(long, value_name = "NUMBER", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub parallel: u32,
+    /// Joins once in quiet and once while somebody floods the entrance: so many new connections a second, each with a token
+    /// that is wrong for a server with keys, as by --server-args=--dev=true
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=5_000))]
+    pub flood: u32,
+    /// From how many addresses the flood comes; those beyond what one address may are turned away before their token is
+    /// looked at
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub flood_addresses: u32,
     /// What every scenario knows.
     #[command(flatten)]
     pub common: Common,

@@ -42,6 +42,8 @@ impl Server {
             ("ROUNDTABLE_LOG", "warn"),
             ("ROUNDTABLE_MAX_MEMBERS", "5000"),
             ("ROUNDTABLE_MAX_ROOMS", "10000"),
+            // So that those who flood can have addresses of their own.
+            ("ROUNDTABLE_TRUSTED_PROXY", "127.0.0.1"),
         ]);
         let (server, url) = Self::spawn(command, |line| {
             let authority = line.split_once("http://")?.1.split('/').next()?;

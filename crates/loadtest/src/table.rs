@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::figures::{Figures, Load, Spread};
+use crate::figures::{Figures, Flooded, Load, Spread};
 
 /// The lines of a run, or of the medians: a name and its value.
 pub(crate) fn table(figures: &Figures) -> String {
@@ -27,6 +27,7 @@ pub(crate) fn table(figures: &Figures) -> String {
     rows.extend(spreads.into_iter().filter_map(|(name, spread)| Some((name, spread_text(spread?)))));
     let per_join = figures.cpu_ms_per_join.map(|ms| format!(", {ms:.2} ms of server CPU each")).unwrap_or_default();
     rows.extend(figures.joins_per_second.map(|rate| ("sustained joins", format!("{rate:.1} a second{per_join}"))));
+    rows.extend(figures.flood.into_iter().flat_map(flood_rows));
     rows.extend(figures.switches_asked.map(|asked| ("layers asked for", asked.to_string())));
     rows.extend(figures.server.map(|load| ("server CPU", load_text(load))));
     let busiest = figures.busiest_thread_micros_per_packet;
@@ -56,6 +57,20 @@ pub(crate) fn table(figures: &Figures) -> String {
         let _ = writeln!(text, "  {name:width$}  {value}"); // A string takes everything.
     }
     text
+}
+
+fn flood_rows(flood: Flooded) -> [(&'static str, String); 2] {
+    let Flooded { per_second, limited, refused, failed, let_in, quiet_p95_ms, flooded_p95_ms } = flood;
+    let ends =
+        format!("{limited} turned away for their address, {refused} for their token, {failed} failed, {let_in} let in");
+    let ratio = flooded_p95_ms / quiet_p95_ms;
+    [
+        ("flood", format!("{per_second:.0} a second: {ends}")),
+        (
+            "p95 to first packet",
+            format!("{quiet_p95_ms:.2} ms in quiet, {flooded_p95_ms:.2} beside it: {ratio:.2} times"),
+        ),
+    ]
 }
 
 fn spread_text(spread: Spread) -> String {

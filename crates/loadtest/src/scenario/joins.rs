@@ -2,7 +2,7 @@
 //!
 //! One member publishes sound and a picture. As many as asked for join at once, each waiting for its first packet and its
 //! first picture before it leaves and another joins; that is done once for the times, and once without waiting for the
-//! picture for the rate.
+//! picture for the rate. Beside a flood it is done for the times only, in quiet and then while somebody floods.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+use super::flood::Attempts;
 use super::rooms::{Rooms, camera};
 use super::run::{Run, RunError, Stage};
 use crate::client::Joined;
 use crate::connect::JoinSpec;
-use crate::figures::{Expectation, Figures, Spread};
+use crate::figures::{Expectation, Figures, Flooded, Spread};
 use crate::measure::histogram;
 use crate::options::Joins;
 use crate::publish::{Sizes, TrackSpec};
@@ -29,6 +30,9 @@ pub(crate) fn run(run: &Run<'_>, options: &Joins) -> Result<Figures, RunError> {
     run.say(format!("{} at once, each until its first picture", options.parallel));
     let timed = Crowd::new(&stage, true);
     timed.join_while(options.parallel, || run.measure(&stage, &Expectation::default(), |_| {}));
+    if options.flood > 0 {
+        return Ok(beside_a_flood(run, options, &stage, timed));
+    }
     run.say(format!("{} at once, each until its first packet", options.parallel));
     let sustained = Crowd::new(&stage, false);
     sustained.next.store(timed.next.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -39,14 +43,38 @@ pub(crate) fn run(run: &Run<'_>, options: &Joins) -> Result<Figures, RunError> {
     let core = figures.server.map(|server| server.core_percent / 100.0);
     figures.cpu_ms_per_join = core.filter(|_| joins > 0).map(|core| core * 1e3 * elapsed.as_secs_f64() / joins as f64);
     figures.memory = None; // Those who joined have left.
-    let Times { media_us, picture_us, connect_us } = timed.times.into_inner().unwrap_or_else(PoisonError::into_inner);
-    figures.join_ms = Spread::of(&media_us);
-    figures.picture_ms = Spread::of(&picture_us);
-    figures.connect_ms = Spread::of(&connect_us);
-    let failures =
-        [timed.failure, sustained.failure].map(|why| why.into_inner().unwrap_or_else(PoisonError::into_inner));
-    figures.refused.extend(failures.into_iter().flatten().map(|why| format!("a join failed: {why}")));
+    timed.put_into(&mut figures);
+    sustained.put_failure_into(&mut figures);
     Ok(figures)
+}
+
+/// Lets as many join again while somebody floods. The times in the figures are those beside the flood.
+fn beside_a_flood(run: &Run<'_>, options: &Joins, stage: &Stage, quiet: Crowd<'_>) -> Figures {
+    let Some(url) = &stage.url else {
+        return Figures { refused: vec!["there is no entrance to flood".to_owned()], ..Figures::default() };
+    };
+    run.say(format!("the same beside {} wrong tokens a second", options.flood));
+    let (crowd, attempts) = (Crowd::new(stage, true), Attempts::default());
+    crowd.next.store(quiet.next.load(Ordering::Relaxed), Ordering::Relaxed);
+    let began = Instant::now();
+    let mut figures = attempts.flood(url, options, || {
+        crowd.join_while(options.parallel, || run.measure(stage, &Expectation::default(), |_| {}))
+    });
+    let per_second = attempts.count() as f64 / began.elapsed().as_secs_f64();
+    let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    figures.flood = Some(Flooded {
+        per_second,
+        limited: read(&attempts.limited),
+        refused: read(&attempts.refused),
+        failed: read(&attempts.failed),
+        let_in: read(&attempts.let_in),
+        quiet_p95_ms: quiet.p95_ms(),
+        flooded_p95_ms: crowd.p95_ms(),
+    });
+    figures.memory = None;
+    crowd.put_into(&mut figures);
+    quiet.put_failure_into(&mut figures);
+    figures
 }
 
 /// Those who join and leave again.
@@ -121,6 +149,27 @@ impl<'a> Crowd<'a> {
                 return Ok(joined);
             }
         }
+    }
+
+    /// From the beginning to the first packet: 95 of a hundred are shorter.
+    fn p95_ms(&self) -> f64 {
+        let times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        times.media_us.value_at_quantile(0.95) as f64 / 1e3
+    }
+
+    /// Puts its times into figures, and its failure if there was one.
+    fn put_into(self, figures: &mut Figures) {
+        let times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        figures.join_ms = Spread::of(&times.media_us);
+        figures.picture_ms = Spread::of(&times.picture_us);
+        figures.connect_ms = Spread::of(&times.connect_us);
+        drop(times);
+        self.put_failure_into(figures);
+    }
+
+    fn put_failure_into(self, figures: &mut Figures) {
+        let failure = self.failure.into_inner().unwrap_or_else(PoisonError::into_inner);
+        figures.refused.extend(failure.map(|why| format!("a join failed: {why}")));
     }
 
     fn note(&self, joined: Joined) {

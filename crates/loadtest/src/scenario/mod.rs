@@ -1,6 +1,7 @@
 //! The kinds of load, each one run of it.
 
 mod churn;
+mod flood;
 mod joins;
 mod rooms;
 mod run;

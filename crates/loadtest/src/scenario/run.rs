@@ -45,6 +45,8 @@ pub(crate) struct Run<'a> {
 pub(crate) struct Stage {
     pub(crate) server: Server,
     pub(crate) fleet: Fleet,
+    /// Where signalling is, if there is any.
+    pub(crate) url: Option<Url>,
     /// The server's memory before the first client.
     held_before: Option<Held>,
     /// Whether both run before other work.
@@ -81,6 +83,10 @@ impl Run<'_> {
             );
         }
         let clock = Clock::start();
+        let url = match &entrance {
+            Entrance::Signalling(url) => Some(url.clone()),
+            Entrance::Known(_) => None,
+        };
         let door = match entrance {
             Entrance::Signalling(url) => Door::Server(connect::Door {
                 url,
@@ -93,7 +99,7 @@ impl Run<'_> {
         };
         let held_before = server.process.and_then(Process::held);
         let fleet = Fleet::start(clock, door, self.common.threads)?;
-        Ok(Stage { fleet, server, held_before, priority_raised })
+        Ok(Stage { fleet, url, server, held_before, priority_raised })
     }
 
     /// Lets all join and settle.
@@ -113,7 +119,7 @@ impl Run<'_> {
 
     /// Measures a window; `tick` is called with each second that has passed of it.
     pub(crate) fn measure(&self, stage: &Stage, expected: &Expectation, mut tick: impl FnMut(u32)) -> Figures {
-        let Stage { server, fleet, held_before, priority_raised } = stage;
+        let Stage { server, fleet, held_before, priority_raised, .. } = stage;
         let seconds = self.common.seconds;
         let (began, began_ns) = (Instant::now(), fleet.now_ns());
         let (from, until) = fleet.measure(Duration::from_secs(u64::from(seconds)));
