@@ -73,7 +73,10 @@ fn who_joins_beside_a_flood_gets_in_and_the_flood_does_not() {
     let (limited, refused) = run("1");
     assert!(limited > 0 && refused > 0, "one address has a burst, and no more: {limited} and {refused}");
     let (limited, refused) = run("60000");
-    assert!(limited == 0 && refused > 0, "as many addresses have each of their tokens looked at: {limited} and {refused}");
+    assert!(
+        limited == 0 && refused > 0,
+        "as many addresses have each of their tokens looked at: {limited} and {refused}"
+    );
 }
 
 #[test]

@@ -119,6 +119,7 @@ async fn enter(http: SocketAddr, room: &str, token: Option<&str>) -> Socket {
         token: token.map(str::to_owned),
         max_seats: None,
         resume: None,
+        accept: Vec::new(),
     };
     socket.send(Message::text(serde_json::to_string(&hello).unwrap())).await.unwrap();
     socket

@@ -321,7 +321,7 @@ impl Core {
                 }
             }
             Report::Data(post) => self.publish_data(now, key, *post),
-            Report::TellData { member, json } => self.tell_data(key, &member, json),
+            Report::TellData { member, message } => self.tell_data(key, &member, message),
             Report::SlotLive { member, mid, generation, rtp_timestamp } => {
                 home.handle_slot_live(member, mid, generation, rtp_timestamp);
             }

@@ -40,14 +40,15 @@ impl DataCopy {
     }
 
     /// The message for sessions; written when the first one needs it.
-    fn json(&self) -> Bytes {
+    fn message(&self) -> ToMember {
         let write = || {
             let payload = STANDARD.encode(&self.payload);
             let message = ServerMessage::Data { stamp: self.stamp.clone(), payload, lossy: self.lossy };
             // None of our types has a map with keys that are no strings, the one thing that fails.
             serde_json::to_vec(&message).unwrap_or_default().into()
         };
-        self.json.get_or_init(write).clone()
+        let json = self.json.get_or_init(write).clone();
+        if self.lossy { ToMember::InPassing(json) } else { ToMember::Written(json) }
     }
 }
 
@@ -179,8 +180,8 @@ impl Core {
             }
             Offered::Queued => self.counters.data_out += 1,
             Offered::NoChannel => {
-                let (member, json) = (endpoint.member.clone(), copy.json());
-                self.report(now, room, Report::TellData { member, json });
+                let (member, message) = (endpoint.member.clone(), copy.message());
+                self.report(now, room, Report::TellData { member, message });
             }
             Offered::Dropped { is_first } => {
                 self.counters.data_dropped += 1;
@@ -194,9 +195,9 @@ impl Core {
     }
 
     /// Gives data to a member over its session.
-    pub(super) fn tell_data(&mut self, key: usize, member: &MemberId, json: Bytes) {
+    pub(super) fn tell_data(&mut self, key: usize, member: &MemberId, message: ToMember) {
         let Some(home) = self.home(key) else { return };
-        let is_told = home.tell_data(member, json);
+        let is_told = home.tell_data(member, message);
         self.counters.data_out += u64::from(is_told);
         self.counters.data_dropped += u64::from(!is_told);
     }
@@ -280,14 +281,14 @@ impl Home {
             copy.is_for(member, presence.data.as_ref().map_or(&everything, |data| &data.topics))
         };
         let receivers: Vec<MemberId> = unconnected.filter(is_for).map(|(member, _)| member.clone()).collect();
-        receivers.iter().map(|member| u64::from(!self.tell_data(member, copy.json()))).sum()
+        receivers.iter().map(|member| u64::from(!self.tell_data(member, copy.message()))).sum()
     }
 
     /// Gives data to a member over its session, unless too much waits for that; says whether it did.
-    fn tell_data(&mut self, member: &MemberId, json: Bytes) -> bool {
+    fn tell_data(&mut self, member: &MemberId, message: ToMember) -> bool {
         let Some(presence) = self.members.get_mut(member) else { return false };
         let Some(outbox) = &presence.outbox else { return false };
-        if outbox.has_room_for_data() && outbox.try_send(ToMember::Written(json)).is_ok() {
+        if outbox.has_room_for_data() && outbox.try_send(message).is_ok() {
             presence.data_slow &= !outbox.is_nearly_empty();
             return true;
         }

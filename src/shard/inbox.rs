@@ -436,6 +436,8 @@ pub enum ToMember {
     Message(ServerMessage),
     /// A message that many get, written already: its JSON.
     Written(Bytes),
+    /// The same, for which nobody waits: data that may be lost.
+    InPassing(Bytes),
     /// The parts of an answer; the session writes the SDP text.
     Answer {
         /// The offer's id.

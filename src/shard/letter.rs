@@ -287,8 +287,8 @@ pub enum Report {
     TellData {
         /// Whose session.
         member: MemberId,
-        /// The message's JSON.
-        json: Bytes,
+        /// The message.
+        message: ToMember,
     },
     /// The first packet of a slot's new owner has left.
     SlotLive {

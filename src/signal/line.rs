@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use tungstenite::Error as SocketError;
 
+use super::packing::Packed;
 use super::relay::{Posted, Relay};
 use super::session::Broken;
 
@@ -23,8 +24,8 @@ pub(super) enum Line {
 pub(super) enum Received {
     /// A message.
     Text(Utf8Bytes),
-    /// What is none.
-    Binary,
+    /// A compressed one, or what is none.
+    Binary(Bytes),
     /// A sign of life.
     Control,
     /// The client closes with this code; nothing but the end follows.
@@ -45,7 +46,7 @@ impl Line {
         match self {
             Self::Socket(socket) => match socket.recv().await {
                 Some(Ok(Message::Text(text))) => Received::Text(text),
-                Some(Ok(Message::Binary(_))) => Received::Binary,
+                Some(Ok(Message::Binary(packed))) => Received::Binary(packed),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => Received::Control,
                 Some(Ok(Message::Close(frame))) => Received::Closing(frame.map(|frame| frame.code)),
                 Some(Err(error)) => Received::Broken(broken(&error)),
@@ -60,14 +61,24 @@ impl Line {
         }
     }
 
-    /// Sends a message. Waits while the client does not read.
-    pub(super) async fn send(&mut self, text: Utf8Bytes) -> Result<(), Lost> {
-        match self {
-            Self::Socket(socket) => socket.send(Message::Text(text)).await.map_err(|_| Lost),
-            Self::Relay(relay) => {
+    /// Whether it has frames, so that they can be packed.
+    pub(super) fn has_frames(&self) -> bool {
+        matches!(self, Self::Socket(_))
+    }
+
+    /// Sends a frame; binary ones only where [`Line::has_frames`]. Waits while the client does not read.
+    pub(super) async fn send(&mut self, frame: Packed) -> Result<(), Lost> {
+        match (self, frame) {
+            (Self::Socket(socket), Packed::Text(text)) => socket.send(Message::Text(text)).await.map_err(|_| Lost),
+            (Self::Socket(socket), Packed::Binary(bytes)) => {
+                socket.send(Message::Binary(bytes)).await.map_err(|_| Lost)
+            }
+            (Self::Relay(relay), Packed::Text(text)) => {
                 relay.send(text).await;
                 Ok(())
             }
+            // What cannot be passed on must not be missing in silence.
+            (Self::Relay(_), Packed::Binary(_)) => Err(Lost),
         }
     }
 

@@ -3,8 +3,8 @@
 mod beside;
 mod fault;
 mod follow;
-mod hello;
 mod line;
+mod packing;
 pub mod relay;
 pub mod session;
 mod ticket;

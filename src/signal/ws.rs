@@ -29,6 +29,7 @@ use super::beside::{Beside, News};
 use super::fault::{JoinWish, ResumeWish};
 use super::follow::{Follower, Next};
 use super::line::{Line, Received};
+use super::packing::{Haste, Packed, Packer};
 use super::relay::{RelayHandle, relay};
 use super::session::{Action, Broken, Frame, Session, Timers};
 use super::ticket;
@@ -73,7 +74,8 @@ pub struct Arrival {
 
 /// Opens the socket and runs the conversation until it ends.
 ///
-/// Frames and messages are bounded by [`MAX_CLIENT_MESSAGE_BYTES`]; there is no compression.
+/// Frames and messages are bounded by [`MAX_CLIENT_MESSAGE_BYTES`]. The WebSocket itself compresses nothing: frames are
+/// packed by `signal::packing`, for who says so in its hello.
 pub fn accept(
     upgrade: WebSocketUpgrade,
     hub: Hub,
@@ -101,6 +103,7 @@ pub fn begin(hub: Hub, presence: Presence, arrival: Arrival, config: SocketConfi
 struct Conversation {
     line: Line,
     session: Session,
+    packer: Packer,
     hub: Hub,
     arrival: Arrival,
     config: SocketConfig,
@@ -114,7 +117,7 @@ struct Conversation {
     readable: bool,
     /// When the server ends, once that is known.
     draining: watch::Receiver<Option<Instant>>,
-    /// Goes off when the session's timeout is due, or before: then it is set anew. So it is seldom set.
+    /// Goes off when a timeout of the session or the packer is due, or before: then it is set anew. So it is seldom set.
     alarm: Pin<Box<Sleep>>,
     /// Messages of the shard since the socket was looked at last.
     shard_in_a_row: u8,
@@ -133,7 +136,7 @@ struct Place {
 
 /// What is written.
 enum Words {
-    Text(Utf8Bytes),
+    Frame(Packed),
     Ping,
     Close(u16, &'static str),
 }
@@ -163,9 +166,11 @@ impl Conversation {
         // Whoever comes later is told as well.
         draining.mark_changed();
         let now = Instant::now();
+        let session = Session::new(now, config.timers);
         Self {
+            session: if line.has_frames() { session.over_frames() } else { session },
             line,
-            session: Session::new(now, config.timers),
+            packer: Packer::default(),
             hub,
             arrival,
             config,
@@ -187,8 +192,17 @@ impl Conversation {
             let wake = self.wait().await;
             self.handle(wake).await;
             self.perform_all().await;
+            if !self.has_more_to_say() {
+                self.flush().await;
+            }
         }
         self.perform_all().await;
+    }
+
+    /// Whether a frame is worth waiting for, because more for it lies in the outbox and is passed on next.
+    fn has_more_to_say(&self) -> bool {
+        let lies_there = self.place.as_ref().is_some_and(|place| place.outbox.waiting() > 0);
+        lies_there && self.packer.batches() && self.shard_in_a_row < SHARD_IN_A_ROW
     }
 
     async fn wait(&mut self) -> Wake {
@@ -213,7 +227,8 @@ impl Conversation {
 
     /// Sets the alarm if it would go off too late, or has gone off.
     fn set_alarm(&mut self) {
-        let Some((due, _)) = self.session.poll_timeout() else { return };
+        let session = self.session.poll_timeout().map(|(due, _)| due);
+        let Some(due) = session.into_iter().chain(self.packer.poll_timeout()).min() else { return };
         if self.alarm.is_elapsed() || self.alarm.deadline() > due.into() {
             self.alarm.as_mut().reset(due.into());
         }
@@ -244,7 +259,7 @@ impl Conversation {
         let now = Instant::now();
         match received {
             Received::Text(text) => self.session.handle_frame(now, Frame::Text(&text)),
-            Received::Binary => self.session.handle_frame(now, Frame::Binary),
+            Received::Binary(packed) => self.session.handle_frame(now, Frame::Binary(&packed)),
             Received::Control => self.session.handle_frame(now, Frame::Control),
             // The next read sends the answer to it and finds the end.
             Received::Closing(code) => self.closed_by_client = code.is_some_and(is_farewell),
@@ -290,7 +305,7 @@ impl Conversation {
                 }
                 match chat_in(&event) {
                     Some(chat) => self.send(&chat).await,
-                    None => self.send_written(event.message()).await,
+                    None => self.send_shared(event.message(), Haste::InPassing).await,
                 }
             }
         }
@@ -305,7 +320,10 @@ impl Conversation {
     async fn perform(&mut self, action: Action) {
         match action {
             // Once in a conversation: its state is not to make the room that the conversation takes for good.
-            Action::Join(wish) => Box::pin(self.join(wish)).await,
+            Action::Join(wish) => {
+                self.packer.accept(self.session.accepted());
+                Box::pin(self.join(wish)).await;
+            }
             Action::ChatPage { id, before, limit } => {
                 let page = Box::pin(self.hub.chat_page(&self.arrival.room, before, limit)).await;
                 let page = page.map(|page| page.unwrap_or_else(|| ChatPage::cut(Vec::new(), limit)));
@@ -339,9 +357,13 @@ impl Conversation {
                 }
             }
             Action::Send(message) => self.send(&message).await,
-            Action::SendWritten(json) => self.send_written(json).await,
+            Action::SendWritten(json) => self.send_shared(json, Haste::Now).await,
+            Action::SendInPassing(json) => self.send_shared(json, Haste::InPassing).await,
             Action::Ping => self.write(Words::Ping).await,
-            Action::Close { code, reason } => Box::pin(self.close(code, reason)).await,
+            Action::Close { code, reason } => {
+                self.flush().await;
+                Box::pin(self.close(code, reason)).await;
+            }
         }
     }
 
@@ -439,6 +461,7 @@ impl Conversation {
             voice_slots: joined.voice_slots,
             silence_timeout_s: seconds(self.config.timers.silence),
             resume: (within_s > 0).then_some(ResumeTicket { token, within_s }),
+            accepted: self.session.accepted().to_vec(),
         };
         self.session.handle_welcome(Instant::now(), welcome);
     }
@@ -458,22 +481,43 @@ impl Conversation {
         let media = returned.slots.is_some();
         let slots = returned.slots.unwrap_or_default();
         let (member, grants) = (returned.member, returned.grants);
-        let resumed = Resumed { member, grants, ice_servers, media, slots, state };
+        let accepted = self.session.accepted().to_vec();
+        let resumed = Resumed { member, grants, ice_servers, media, slots, state, accepted };
         self.session.handle_resumed(Instant::now(), resumed);
     }
 
     async fn send(&mut self, message: &ServerMessage) {
         match serde_json::to_string(message) {
-            Ok(text) => self.write(Words::Text(text.into())).await,
+            Ok(text) => {
+                self.packer.push(text.into(), Haste::of(message));
+                self.send_full().await;
+            }
             // None of our types has a map with keys that are no strings, the one thing that fails.
             Err(error) => tracing::error!(%error, "a message could not be written"),
         }
     }
 
-    async fn send_written(&mut self, json: Bytes) {
+    async fn send_shared(&mut self, json: Bytes, haste: Haste) {
         match Utf8Bytes::try_from(json) {
-            Ok(text) => self.write(Words::Text(text)).await,
+            Ok(text) => {
+                self.packer.push_shared(text, haste);
+                self.send_full().await;
+            }
             Err(error) => tracing::error!(%error, "a message was written that is no text"),
+        }
+    }
+
+    /// Sends the frames that can take nothing more.
+    async fn send_full(&mut self) {
+        if self.packer.is_full() {
+            self.flush().await;
+        }
+    }
+
+    /// Sends what is to leave now: the end of a turn.
+    async fn flush(&mut self) {
+        while let Some(frame) = self.packer.poll_frame(Instant::now()) {
+            self.write(Words::Frame(frame)).await;
         }
     }
 
@@ -485,7 +529,7 @@ impl Conversation {
         let line = &mut self.line;
         let written = async {
             match words {
-                Words::Text(text) => line.send(text).await,
+                Words::Frame(frame) => line.send(frame).await,
                 Words::Ping => line.ping().await,
                 Words::Close(code, reason) => line.close(code, reason).await,
             }

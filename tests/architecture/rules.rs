@@ -49,7 +49,8 @@ const PURE: &[&str] = &[
     "src/auth/",
     "src/room/",
     "src/net/demux.rs",
-    "src/signal/session.rs",
+    "src/signal/packing/",
+    "src/signal/session/",
     "src/hub/placement.rs",
     "src/hub/calls.rs",
 ];

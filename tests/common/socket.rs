@@ -1,8 +1,11 @@
 //! A signalling socket without a client behind it: says anything, also what no client would.
 
+use std::collections::VecDeque;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use flate2::read::DeflateDecoder;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::{TcpSocket, TcpStream};
@@ -27,7 +30,24 @@ pub enum Heard {
 
 /// A raw signalling socket.
 #[derive(Debug)]
-pub struct RawSocket(WebSocketStream<TcpStream>);
+pub struct RawSocket {
+    socket: WebSocketStream<TcpStream>,
+    /// Messages of a frame that are still to be heard.
+    waiting: VecDeque<Value>,
+    /// The frames that came.
+    pub frames: Frames,
+}
+
+/// Frames that came with messages, and the bytes in them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Frames {
+    /// As text.
+    pub text: usize,
+    /// Compressed.
+    pub binary: usize,
+    /// In all, as they came.
+    pub bytes: usize,
+}
 
 impl RawSocket {
     /// Opens one.
@@ -45,7 +65,7 @@ impl RawSocket {
     async fn over(stream: TcpStream, room: &str) -> Self {
         let url = format!("ws://localhost/ws?room={room}");
         let (socket, _) = client_async(url, stream).await.expect("the server upgrades");
-        Self(socket)
+        Self { socket, waiting: VecDeque::new(), frames: Frames::default() }
     }
 
     /// Opens one, says hello and waits for the welcome, which it returns.
@@ -61,10 +81,19 @@ impl RawSocket {
         self.until("welcome").await
     }
 
+    /// Says hello, and that messages may come packed; the answer is whatever comes first.
+    pub async fn hello_packed(&mut self, name: &str) -> Value {
+        self.say(&json!({"type": "hello", "version": 1, "name": name, "accept": ["later", "deflate", "batch"]})).await;
+        match self.hear().await {
+            Heard::Said(answer) => answer,
+            end => panic!("{end:?} instead of an answer to hello"),
+        }
+    }
+
     /// Closes with a code, and waits for nothing.
     pub async fn close(mut self, code: u16) {
         let frame = CloseFrame { code: code.into(), reason: "".into() };
-        let _ = self.0.close(Some(frame)).await;
+        let _ = self.socket.close(Some(frame)).await;
     }
 
     /// Opens one, says hello with a token and waits for the welcome, which it returns.
@@ -94,18 +123,18 @@ impl RawSocket {
 
     /// Sends a text frame.
     pub async fn text(&mut self, text: impl Into<String>) {
-        let _ = self.0.send(Message::text(text.into())).await;
+        let _ = self.socket.send(Message::text(text.into())).await;
     }
 
     /// Sends a binary frame.
     pub async fn binary(&mut self, bytes: Vec<u8>) {
-        let _ = self.0.send(Message::binary(bytes)).await;
+        let _ = self.socket.send(Message::binary(bytes)).await;
     }
 
     /// Sends a text frame of any bytes.
     pub async fn text_frame(&mut self, bytes: Vec<u8>) {
         let frame = Frame::message(bytes, OpCode::Data(Data::Text), true);
-        let _ = self.0.send(Message::Frame(frame)).await;
+        let _ = self.socket.send(Message::Frame(frame)).await;
     }
 
     /// The next thing that comes.
@@ -120,9 +149,19 @@ impl RawSocket {
 
     async fn hear_patiently(&mut self) -> Heard {
         loop {
-            match self.0.next().await {
+            if let Some(message) = self.waiting.pop_front() {
+                return Heard::Said(message);
+            }
+            match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => {
-                    return Heard::Said(serde_json::from_str(&text).expect("the server speaks JSON"));
+                    self.frames.text += 1;
+                    self.take(text.as_bytes(), text.len());
+                }
+                Some(Ok(Message::Binary(packed))) => {
+                    self.frames.binary += 1;
+                    let mut text = Vec::new();
+                    DeflateDecoder::new(&packed[..]).read_to_end(&mut text).expect("it is raw DEFLATE");
+                    self.take(&text, packed.len());
                 }
                 Some(Ok(Message::Close(frame))) => {
                     return frame.map_or(Heard::Broken, |frame| Heard::Closed(frame.code.into()));
@@ -130,6 +169,17 @@ impl RawSocket {
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return Heard::Broken,
             }
+        }
+    }
+
+    fn take(&mut self, text: &[u8], bytes: usize) {
+        self.frames.bytes += bytes;
+        match serde_json::from_slice(text).expect("the server speaks JSON") {
+            Value::Array(messages) => {
+                assert!(messages.len() > 1, "a lone message has no array around it");
+                self.waiting.extend(messages);
+            }
+            message => self.waiting.push_back(message),
         }
     }
 

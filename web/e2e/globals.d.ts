@@ -19,6 +19,8 @@ declare global {
     /** What a page said by its sockets, and the sockets. */
     said: ClientMessage[];
     sockets: WebSocket[];
+    /** What came and went by a page's sockets; see packing.test.mjs. */
+    packing: { text: number; binary: number; arrays: number; sentText: number; sentBinary: number };
     /** What the room of a page told of others and of its connection. */
     seen: string[];
     /** How often a page asked for camera or microphone. */

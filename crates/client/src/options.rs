@@ -62,6 +62,8 @@ pub struct Options {
     pub max_seats: u16,
     /// Whether to have as many voice slots beside the seats as the server says.
     pub voice_slots: bool,
+    /// In what ways messages may come besides one in a text frame; the words of `hello.accept`.
+    pub accept: Vec<String>,
     /// What the synthetic microphone sends.
     pub audio: AudioShape,
     /// What the synthetic camera sends.
@@ -86,6 +88,7 @@ impl Options {
             seats: None,
             max_seats: 48,
             voice_slots: false,
+            accept: Vec::new(),
             audio: AudioShape::TALK,
             video: VideoShape::SMALL,
             max_message_bytes: 64 * 1024,

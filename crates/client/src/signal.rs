@@ -1,5 +1,9 @@
-//! The WebSocket: text frames in, messages out.
+//! The WebSocket: frames in, messages out.
 
+use std::collections::VecDeque;
+use std::io::Read as _;
+
+use flate2::read::DeflateDecoder;
 use futures_util::{SinkExt, StreamExt};
 use roundtable_protocol::message::{Resume, Resumed, Welcome};
 use roundtable_protocol::{ClientMessage, PROTOCOL_VERSION, ServerMessage};
@@ -22,6 +26,8 @@ pub(crate) enum Entry {
 #[derive(Debug)]
 pub(crate) struct Signal {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// Messages that came in one frame and are still to be handed out.
+    received: VecDeque<ServerMessage>,
     goodbye: Option<String>,
 }
 
@@ -44,13 +50,14 @@ impl Signal {
     pub(crate) async fn come_back(options: &Options, resume: Option<Resume>) -> Result<(Self, Entry), ClientError> {
         let url = format!("{}?room={}", options.url, options.room);
         let (socket, _) = connect_async(url).await.map_err(|e| ClientError::Socket(e.to_string()))?;
-        let mut signal = Self { socket, goodbye: None };
+        let mut signal = Self { socket, received: VecDeque::new(), goodbye: None };
         let hello = ClientMessage::Hello {
             version: PROTOCOL_VERSION,
             name: options.name.clone(),
             token: options.token.clone(),
             max_seats: Some(options.max_seats),
             resume,
+            accept: options.accept.clone(),
         };
         signal.send(&hello).await?;
         let entry = tokio::time::timeout(ANSWER_TIME, signal.entry()).await.map_err(|_| ClientError::Timeout)??;
@@ -84,16 +91,21 @@ impl Signal {
     /// [`ClientError::Socket`], also for what is no message of the protocol.
     pub(crate) async fn next(&mut self) -> Result<Option<ServerMessage>, ClientError> {
         loop {
+            if let Some(message) = self.received.pop_front() {
+                if let ServerMessage::Goodbye { code, message, .. } = &message {
+                    self.goodbye = Some(code.map_or(message.clone(), |c| c.to_string()));
+                }
+                return Ok(Some(message));
+            }
             match self.socket.next().await {
                 None => return Ok(None),
                 Some(Err(error)) => return Err(ClientError::Socket(error.to_string())),
-                Some(Ok(Message::Text(text))) => {
-                    let message: ServerMessage = serde_json::from_str(&text)
-                        .map_err(|error| ClientError::Socket(format!("{error} in {text}")))?;
-                    if let ServerMessage::Goodbye { code, message, .. } = &message {
-                        self.goodbye = Some(code.map_or(message.clone(), |c| c.to_string()));
-                    }
-                    return Ok(Some(message));
+                Some(Ok(Message::Text(text))) => self.received.extend(unpack(&text)?),
+                Some(Ok(Message::Binary(packed))) => {
+                    let mut text = String::new();
+                    let read = DeflateDecoder::new(&packed[..]).read_to_string(&mut text);
+                    read.map_err(|error| ClientError::Socket(format!("a binary frame: {error}")))?;
+                    self.received.extend(unpack(&text)?);
                 }
                 Some(Ok(Message::Close(frame))) => {
                     let how =
@@ -114,4 +126,14 @@ impl Signal {
     pub(crate) fn close_reason(&self) -> String {
         self.goodbye.clone().unwrap_or_else(|| "the connection broke".to_owned())
     }
+}
+
+/// Reads the message of a frame, or the array of messages.
+fn unpack(text: &str) -> Result<Vec<ServerMessage>, ClientError> {
+    let read = if text.starts_with('[') {
+        serde_json::from_str(text)
+    } else {
+        serde_json::from_str(text).map(|message| vec![message])
+    };
+    read.map_err(|error| ClientError::Socket(format!("{error} in {text}")))
 }

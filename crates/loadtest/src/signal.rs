@@ -89,6 +89,7 @@ impl Conversation {
             token: None,
             max_seats: Some(max_seats),
             resume: None,
+            accept: Vec::new(),
         })?;
         loop {
             match conversation.receive()? {

@@ -37,6 +37,11 @@ pub enum ClientMessage {
         /// as if this had not been said.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         resume: Option<Resume>,
+        /// Ways in which messages may come besides one in a text frame, such as `batch` and `deflate` (`Packing`). What the
+        /// server does not know it passes over; which of them it uses it says in its answer, and that may come so already.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[ts(optional, as = "Option<Vec<String>>")]
+        accept: Vec<String>,
     },
     /// An SDP offer: to connect, to publish, to grow seats, to restart ICE. Answered by `answer` or `error` with the same id.
     Offer {
@@ -215,6 +220,30 @@ pub enum ClientMessage {
     },
     /// Goes. Answered by `goodbye` and the end of the connection.
     Leave {},
+}
+
+/// A way in which messages go in frames, besides one in a text frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum Packing {
+    /// From the server: several messages in one frame, as a JSON array of them in their order.
+    Batch,
+    /// In both directions: a binary frame is what would else be a text frame, as raw DEFLATE (RFC 1951). Each frame stands
+    /// for itself.
+    Deflate,
+}
+
+impl Packing {
+    /// What a word of `hello.accept` stands for; `None` for one that is not known.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "batch" => Some(Self::Batch),
+            "deflate" => Some(Self::Deflate),
+            _ => None,
+        }
+    }
 }
 
 /// What a client that comes back had.
@@ -413,7 +442,12 @@ pub enum ServerMessage {
         complete: bool,
     },
     /// Answers hello where there is a lobby: wait. Nothing else comes before `welcome` or `error`.
-    Waiting {},
+    Waiting {
+        /// As in `welcome`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[ts(optional, as = "Option<Vec<Packing>>")]
+        accepted: Vec<Packing>,
+    },
     /// What you may do has changed; all of it.
     Grants {
         /// What you may do from now on.
@@ -537,6 +571,10 @@ pub struct Welcome {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub resume: Option<ResumeTicket>,
+    /// What of `hello.accept` is used, from this message on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(optional, as = "Option<Vec<Packing>>")]
+    pub accepted: Vec<Packing>,
 }
 
 /// The answer to a hello with `resume`.
@@ -558,6 +596,10 @@ pub struct Resumed {
     /// `state.seq + 1`. Without it events follow from the client's `seq + 1`, chat among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<RoomState>,
+    /// As in `welcome`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(optional, as = "Option<Vec<Packing>>")]
+    pub accepted: Vec<Packing>,
 }
 
 /// With what a client comes back.

@@ -15,7 +15,7 @@ use crate::feed::{EventPage, ServerEvent, ServerEventPage, ServerState, WebhookB
 use crate::grant::{Grants, MemberLimits, QualityLimits, Sources};
 use crate::id::{MemberId, MessageId, RoomId, TrackId};
 use crate::message::{
-    ClientMessage, DocSnapshot, DocUpdate, EncodingWish, IceServer, PublishRequest, PublishedTrack, Resume,
+    ClientMessage, DocSnapshot, DocUpdate, EncodingWish, IceServer, Packing, PublishRequest, PublishedTrack, Resume,
     ResumeTicket, Resumed, ServerMessage, SlotChange, SlotOwner, SubscribeChange, ViewChange, Welcome,
 };
 use crate::moderation::{Ban, BanKey, Knock, KnockEnd, ModerationAction, ModerationOutcome};
@@ -135,6 +135,7 @@ pub fn typescript() -> String {
         SlotOwner,
         SlotChange,
         ResumeTicket,
+        Packing,
         DataHeader,
         DataStamp,
         DocSnapshot,

@@ -1,10 +1,13 @@
 use roundtable_protocol::event::MemberInfo;
+use roundtable_protocol::limit::{MAX_CLIENT_MESSAGE_BYTES, MAX_SDP_BYTES, MAX_VIEW_CHANGES};
 use roundtable_protocol::message::PublishedTrack;
 use roundtable_protocol::{Grants, MemberId, PROTOCOL_VERSION, RoomId, RoomState, TrackId};
 
 use super::*;
+use crate::shard::inbox::Request;
 
 mod offers;
+mod packing;
 mod timers;
 
 const HELLO: &str = r#"{"type":"hello","version":1,"name":"Ann"}"#;
@@ -62,6 +65,7 @@ fn welcome() -> Welcome {
         voice_slots: 3,
         silence_timeout_s: 30,
         resume: None,
+        accepted: vec![],
     }
 }
 
@@ -209,7 +213,7 @@ fn garbage_gets_a_word_each_time() {
         (Frame::Text(r#"{"type":"ping","nonce":-1}"#), ErrorCode::BadMessage),
         (Frame::Text(r#"{"type":"ping","nonce":4294967296}"#), ErrorCode::BadMessage),
         (Frame::Text(r#"{"type":"mute","track":"a/b","muted":true}"#), ErrorCode::BadMessage),
-        (Frame::Binary, ErrorCode::BadMessage),
+        (Frame::Binary(b"?"), ErrorCode::BadMessage),
     ];
     for (frame, code) in table {
         for mut talk in [Talk::new(), Talk::in_room()] {
@@ -230,7 +234,10 @@ fn more_garbage_than_a_bug_explains_ends_it() {
         talk.now += Duration::from_secs(1);
         assert_eq!(talk.say(r#"{"type":"ping","nonce":1}"#).len(), 1, "good messages do not make up for it");
     }
-    assert_eq!(expulsion(&talk.frame(Frame::Binary)), (LeaveReason::Removed, ErrorCode::BadMessage, close::GARBAGE));
+    assert_eq!(
+        expulsion(&talk.frame(Frame::Binary(b"?"))),
+        (LeaveReason::Removed, ErrorCode::BadMessage, close::GARBAGE)
+    );
     assert!(talk.say(HELLO).is_empty(), "nothing is heard any more");
 }
 

@@ -1,4 +1,6 @@
 // Everything the SDK takes from its surroundings, so that tests can give something else.
+
+import { browserCompression, type Compression } from "./packing.ts";
 import { type Place, watchPlace } from "./place.ts";
 
 /** A timer that can be cleared. */
@@ -26,7 +28,8 @@ export interface SocketLike {
   onmessage: ((event: MessageEvent) => void) | null;
   onclose: ((event: CloseEvent) => void) | null;
   onerror: ((event: Event) => void) | null;
-  send(data: string): void;
+  /** Binary only on a WebSocket. */
+  send(data: string | ArrayBuffer): void;
   close(code?: number, reason?: string): void;
 }
 
@@ -43,6 +46,9 @@ export interface Platform {
   readonly clock: Clock;
   /** Cameras and microphones; absent on insecure pages. */
   readonly mediaDevices: MediaDevices | undefined;
+  /** Absent where the browser has none. */
+  readonly compression: Compression | undefined;
+  /** Opens a WebSocket; its binary frames come as `ArrayBuffer`. */
   openSocket(url: string): SocketLike;
   /** Opens a stream of server-sent events. */
   openStream(url: string): StreamLike;
@@ -72,7 +78,12 @@ export function browserPlatform(): Platform {
       random: () => Math.random(),
     },
     mediaDevices: globalThis.navigator?.mediaDevices,
-    openSocket: (url) => new WebSocket(url),
+    compression: browserCompression(),
+    openSocket: (url) => {
+      const socket = new WebSocket(url);
+      socket.binaryType = "arraybuffer";
+      return socket;
+    },
     openStream: (url) => new EventSource(url),
     fetch: (url, init) => fetch(url, init),
     createConnection: (configuration) => new RTCPeerConnection(configuration),

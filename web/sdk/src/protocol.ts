@@ -1266,6 +1266,7 @@ token: string,
  * For so many seconds after a lost socket the place is kept.
  */
 withinS: number, };
+export type Packing = "batch" | "deflate";
 export type DataHeader = { 
 /**
  * What it is about: 1–128 bytes, words with `/` between.
@@ -1359,7 +1360,11 @@ silenceTimeoutS: number,
 /**
  * With what to come back when the socket is lost; absent where the server keeps nobody's place.
  */
-resume?: ResumeTicket, };
+resume?: ResumeTicket, 
+/**
+ * What of `hello.accept` is used, from this message on.
+ */
+accepted?: Array<Packing>, };
 export type Resumed = { 
 /**
  * Who the client is: as before.
@@ -1385,7 +1390,11 @@ slots: Array<SlotChange>,
  * The room, if what the client missed is not kept any more: it replaces what the client knows, and events follow from
  * `state.seq + 1`. Without it events follow from the client's `seq + 1`, chat among them.
  */
-state?: RoomState, };
+state?: RoomState, 
+/**
+ * As in `welcome`.
+ */
+accepted?: Array<Packing>, };
 export type ClientMessage = { "type": "hello", 
 /**
  * The protocol version the client speaks.
@@ -1407,7 +1416,12 @@ maxSeats?: number,
  * What this client had before its connection was lost. If that is still there it is answered by `resumed`, else
  * as if this had not been said.
  */
-resume?: Resume, } | { "type": "offer", 
+resume?: Resume, 
+/**
+ * Ways in which messages may come besides one in a text frame, such as `batch` and `deflate` (`Packing`). What the
+ * server does not know it passes over; which of them it uses it says in its answer, and that may come so already.
+ */
+accept?: Array<string>, } | { "type": "offer", 
 /**
  * Chosen by the client; the answer repeats it.
  */
@@ -1745,7 +1759,11 @@ messages: Array<ChatEntry>,
 /**
  * Whether this was the last piece.
  */
-complete: boolean, } | { "type": "waiting", } | { "type": "grants", 
+complete: boolean, } | { "type": "waiting", 
+/**
+ * As in `welcome`.
+ */
+accepted?: Array<Packing>, } | { "type": "grants", 
 /**
  * What you may do from now on.
  */

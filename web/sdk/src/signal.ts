@@ -1,6 +1,7 @@
 // One connection to the server: hello and welcome, offers and answers, pings, and the end with its code.
 import { Emitter } from "./emitter.ts";
 import { RoundtableError, type RoundtableErrorCode } from "./errors.ts";
+import { InOrder, MIN_DEFLATE_CHARS } from "./packing.ts";
 import type { Platform, SocketLike, TimerHandle } from "./platform.ts";
 import {
   type ClientMessage,
@@ -45,7 +46,7 @@ const CLOSE_CODES: ReadonlyMap<number, RoundtableErrorCode> = new Map([
 /** The server's answer to an offer. */
 export type Answer = Extract<ServerMessage, { type: "answer" }>;
 
-type Hello = Omit<Extract<ClientMessage, { type: "hello" }>, "type" | "version">;
+type Hello = Omit<Extract<ClientMessage, { type: "hello" }>, "type" | "version" | "accept">;
 
 interface Pending<Reply> {
   resolve(reply: Reply): void;
@@ -68,11 +69,19 @@ export class Signal extends Emitter<SignalEvents> {
   readonly #answers = new Map<number, Pending<Answer>>();
   readonly #stats = new Map<number, Pending<MemberStats>>();
   readonly #moderations = new Map<number, Pending<ModerationOutcome>>();
+  /** Frames that came. */
+  readonly #incoming = new InOrder(() =>
+    this.#end(new RoundtableError("sdk/socket", "The server sent what cannot be read.")),
+  );
+  /** Messages to be sent. */
+  readonly #outgoing = new InOrder(() => {});
   #socket: SocketLike | null = null;
   #timer: TimerHandle = null;
   #probe: TimerHandle = null;
   #heardAt = 0;
   #welcomed = false;
+  /** Whether the server takes compressed frames. */
+  #deflates = false;
   #farewell: RoundtableError | null = null;
   #closed = false;
 
@@ -103,17 +112,23 @@ export class Signal extends Emitter<SignalEvents> {
     this.#socket = socket;
     socket.onopen = () => {
       this.#awaitWelcome();
-      this.send({ type: "hello", version: PROTOCOL_VERSION, ...hello });
+      const accept = this.#platform.compression === undefined ? ["batch"] : ["batch", "deflate"];
+      this.send({ type: "hello", version: PROTOCOL_VERSION, ...hello, accept });
     };
-    socket.onmessage = (event) => this.#handleText(event.data);
-    socket.onclose = (event) => this.#end(this.#reasonOf(event));
+    socket.onmessage = (event) => this.#handleFrame(event.data);
+    // What came before it may still be on its way through the decompression.
+    socket.onclose = (event) => this.#incoming.run(() => this.#end(this.#reasonOf(event)));
     this.#awaitWelcome();
   }
 
   /** Sends a message; false when the socket is not open. */
   send(message: ClientMessage): boolean {
-    if (this.#closed || this.#socket?.readyState !== OPEN) return false;
-    this.#socket.send(JSON.stringify(message));
+    const socket = this.#socket;
+    if (this.#closed || socket?.readyState !== OPEN) return false;
+    const text = JSON.stringify(message);
+    const deflate = this.#deflates && text.length >= MIN_DEFLATE_CHARS && this.#platform.compression?.deflate;
+    if (deflate) this.#outgoing.runWith(smaller(text, deflate), (frame) => socket.send(frame));
+    else this.#outgoing.run(() => socket.send(text));
     return true;
   }
 
@@ -186,17 +201,29 @@ export class Signal extends Emitter<SignalEvents> {
     });
   }
 
-  #handleText(data: unknown): void {
-    if (this.#closed || typeof data !== "string") return;
-    this.#heardAt = this.#platform.clock.now();
-    let message: ServerMessage;
+  #handleFrame(data: unknown): void {
+    const { clock, compression } = this.#platform;
+    if (this.#closed) return;
+    if (typeof data === "string") {
+      this.#heardAt = clock.now();
+      this.#incoming.run(() => this.#handleText(data));
+    } else if (data instanceof ArrayBuffer && compression !== undefined) {
+      this.#heardAt = clock.now();
+      this.#incoming.runWith(compression.inflate(data), (text) => this.#handleText(text));
+    }
+  }
+
+  #handleText(text: string): void {
+    let messages: ServerMessage | ServerMessage[];
     try {
-      message = JSON.parse(data) as ServerMessage;
+      messages = JSON.parse(text) as ServerMessage | ServerMessage[];
     } catch {
       // A server that speaks garbage is not worth a crash; silence will end it.
       return;
     }
-    this.#handleMessage(message);
+    for (const message of Array.isArray(messages) ? messages : [messages]) {
+      if (!this.#closed) this.#handleMessage(message);
+    }
   }
 
   #handleMessage(message: ServerMessage): void {
@@ -206,6 +233,7 @@ export class Signal extends Emitter<SignalEvents> {
       case "welcome":
       case "resumed":
         this.#welcomed = true;
+        this.#deflates = message.accepted?.includes("deflate") === true;
         this.#schedulePing();
         break;
       case "waiting":
@@ -298,8 +326,22 @@ export class Signal extends Emitter<SignalEvents> {
     const socket = this.#socket;
     if (socket !== null) {
       socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
-      socket.close(code);
+      // What was said before may still be on its way through the compression.
+      this.#outgoing.run(() => socket.close(code));
     }
+  }
+}
+
+/** What to send of a text: the compressed frame, unless that gains nothing or fails. */
+async function smaller(
+  text: string,
+  deflate: (text: string) => Promise<ArrayBuffer>,
+): Promise<string | ArrayBuffer> {
+  try {
+    const packed = await deflate(text);
+    return packed.byteLength < text.length ? packed : text;
+  } catch {
+    return text;
   }
 }
 

@@ -1,4 +1,6 @@
 // A browser without a browser: a clock that is set by hand, sockets and peer connections that remember.
+
+import type { Compression } from "../src/packing.ts";
 import type { Place } from "../src/place.ts";
 import type { Clock, NetworkChange, Platform, SocketLike, StreamLike } from "../src/platform.ts";
 import type { ClientMessage, Grants, RoomState, ServerMessage, Welcome } from "../src/protocol.ts";
@@ -63,8 +65,11 @@ export class FakeSocket implements SocketLike {
 
   constructor(readonly url: string) {}
 
-  send(data: string): void {
-    this.sent.push(JSON.parse(data) as ClientMessage);
+  readonly packed: ArrayBuffer[] = [];
+
+  send(data: string | ArrayBuffer): void {
+    if (typeof data === "string") this.sent.push(JSON.parse(data) as ClientMessage);
+    else this.packed.push(data);
   }
 
   close(code?: number): void {
@@ -325,6 +330,7 @@ export class FakePlatform implements Platform {
   readonly sockets: FakeSocket[] = [];
   readonly connections: FakeConnection[] = [];
   mediaDevices: MediaDevices | undefined;
+  compression: Compression | undefined;
   changeNetwork: (change: NetworkChange) => void = () => {};
   /** What is watched: call one to tell its place. */
   readonly watched = new Map<Element, (place: Place) => void>();

@@ -178,7 +178,14 @@ describe("moderation", () => {
     expect(socket.url).toBe("ws://test/ws?room=next");
     await enter(platform, welcome({ room: "next", state: roomState({ epoch: 2, members: [me] }) }));
     expect(socket.of("hello")).toEqual([
-      { type: "hello", version: 1, name: "Me", token: "move_1", maxSeats: expect.any(Number) },
+      {
+        type: "hello",
+        version: 1,
+        name: "Me",
+        token: "move_1",
+        maxSeats: expect.any(Number),
+        accept: ["batch"],
+      },
     ]);
     expect(at(socket.of("offer"), 0).tracks.map(({ source }) => source)).toEqual(["microphone", "camera"]);
     expect([log, microphone.readyState]).toEqual([["moved to next", "reconnected"], "live"]);

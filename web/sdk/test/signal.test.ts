@@ -29,7 +29,7 @@ describe("signal", () => {
   test("says hello first and passes welcome on", () => {
     const { socket, messages } = setUp();
     socket.open();
-    expect(socket.sent).toEqual([{ type: "hello", version: 1, name: "Ann", maxSeats: 8 }]);
+    expect(socket.sent).toEqual([{ type: "hello", version: 1, name: "Ann", maxSeats: 8, accept: ["batch"] }]);
     socket.receive(welcome());
     expect(messages.map((m) => m.type)).toEqual(["welcome"]);
   });

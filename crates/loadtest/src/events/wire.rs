@@ -43,6 +43,7 @@ impl Wire {
             token: None,
             max_seats: Some(0),
             resume: None,
+            accept: Vec::new(),
         })?;
         let welcome = wire.wait_for(|message| match message {
             ServerMessage::Welcome(welcome) => Some(welcome),

@@ -101,7 +101,8 @@ fn attempt(url: &Url, address: u32) -> io::Result<End> {
 
 fn say_hello(mut socket: WebSocket<TcpStream>) -> io::Result<End> {
     let (name, token) = ("flood".to_owned(), Some(WRONG_TOKEN.to_owned()));
-    let hello = ClientMessage::Hello { version: PROTOCOL_VERSION, name, token, max_seats: None, resume: None };
+    let (max_seats, resume, accept) = (None, None, Vec::new());
+    let hello = ClientMessage::Hello { version: PROTOCOL_VERSION, name, token, max_seats, resume, accept };
     socket.send(Message::text(serde_json::to_string(&hello)?)).map_err(io::Error::other)?;
     loop {
         match socket.read().map_err(io::Error::other)? {

@@ -49,8 +49,8 @@ export class Exchange implements SocketLike {
     return this.#state;
   }
 
-  send(data: string): void {
-    this.#outbox?.push(data);
+  send(data: string | ArrayBuffer): void {
+    if (typeof data === "string") this.#outbox?.push(data);
   }
 
   /** Who leaves says what is still to be said; who means to come back is missed by the server after a while. */

@@ -92,7 +92,7 @@ class FirstOpen implements SocketLike {
     return this.#chosen?.readyState ?? CONNECTING;
   }
 
-  send(data: string): void {
+  send(data: string | ArrayBuffer): void {
     this.#chosen?.send(data);
   }
 

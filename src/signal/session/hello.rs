@@ -6,8 +6,8 @@ use roundtable_protocol::name::check_name;
 use roundtable_protocol::{ErrorCode, PROTOCOL_VERSION};
 use serde::Deserialize;
 
-use super::fault::{Fault, JoinWish, ResumeWish};
-use super::ticket;
+use super::super::fault::{Fault, JoinWish, ResumeWish};
+use super::super::ticket;
 
 /// Checks a hello, in the order in which a client would want to know.
 pub(super) fn check(
