@@ -384,6 +384,71 @@ async fn keys_are_changed_while_calls_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_has_so_many_rooms_also_after_the_server_was_killed() {
+    // The second key has a figure of its own.
+    let file = Scratch::new("quota.toml", &(KEY.in_file() + &OTHER.in_file() + "max-rooms = 1\n"));
+    let data = std::env::temp_dir().join(format!("roundtable-quota-{}", std::process::id()));
+    let arguments = [
+        ["--keys-file", file.path()],
+        ["--max-rooms-per-key", "2"],
+        ["--data-dir", data.to_str().unwrap()],
+        ["--resume-within", "60s"],
+    ];
+    let mut server = Process::start_with(&arguments.concat());
+    let at = server.place.http;
+    let refused = async |room: &str, key: TestKey| {
+        enter(at, room, Some(&key.member(room, "ann", json!({})))).await.map(drop).err()
+    };
+    let creator = KEY.sign(json!({"video": {"roomCreate": true}}));
+    let create =
+        async |room: &str| send(at, "POST", "/api/v1/rooms", Some(&creator), Some(&json!({"room": room}))).await;
+    let (_ann, _) = enter(at, "a1", Some(&KEY.member("a1", "ann", json!({})))).await.unwrap();
+    let (_bob, _) = enter(at, "b1", Some(&OTHER.member("b1", "bob", json!({})))).await.unwrap();
+    assert_eq!(refused("b2", OTHER).await.as_deref(), Some("room/key-quota"), "one is what its entry says");
+    assert_eq!(create("a2").await.status, 201, "the second of two");
+    let over = create("a3").await;
+    assert_eq!((over.status, over.code(), over.header("retry-after")), (429, "room/key-quota", Some("5")));
+    assert_eq!(refused("a3", KEY).await.as_deref(), Some("room/key-quota"));
+
+    let place = server.place;
+    server.kill();
+    let _server = Process::start_at(place, &arguments.concat());
+    eventually("the server listens", async || TcpStream::connect(at).await.is_ok()).await;
+    assert_eq!(refused("a3", KEY).await.as_deref(), Some("room/key-quota"), "one is open again, one is set up");
+    assert_eq!(refused("b2", OTHER).await.as_deref(), Some("room/key-quota"));
+    let host = KEY.operator();
+    assert_eq!(send(at, "DELETE", "/api/v1/rooms/a1", Some(&host), None).await.status, 204);
+    eventually("the place is free", async || refused("a3", KEY).await.is_none()).await;
+    let _ = std::fs::remove_dir_all(data);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chat_beyond_what_may_be_kept_is_refused() {
+    let data = std::env::temp_dir().join(format!("roundtable-chat-quota-{}", std::process::id()));
+    let server = Process::start_with(&["--data-dir", data.to_str().unwrap(), "--max-chat-per-room", "1"]);
+    let (mut ann, _) = RawSocket::enter(server.place.http, "r", "Ann").await;
+    let mut refused = None;
+    // Each takes a place of 32 KiB: 32 of them are a mebibyte. They are counted when they are written.
+    for nonce in 0..40 {
+        ann.say(&json!({"type": "chat", "nonce": nonce, "text": "x".repeat(16 * 1024)})).await;
+        let answer = loop {
+            match ann.hear().await {
+                Heard::Said(message) if message["type"] == "chat" || message["type"] == "error" => break message,
+                Heard::Said(_) => {}
+                end => panic!("{end:?}"),
+            }
+        };
+        if answer["type"] == "error" && answer["code"] != "chat/rate" {
+            refused = Some((nonce, answer["code"].clone()));
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(110)).await;
+    }
+    assert_eq!(refused, Some((32, json!("chat/full"))));
+    let _ = std::fs::remove_dir_all(data);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_of_another_authority_are_verified_by_its_jwks() {
     use base64::Engine as _;
     use ring::signature::KeyPair as _;

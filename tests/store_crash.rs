@@ -94,7 +94,7 @@ fn another_process_is_kept_out_until_the_first_has_ended() {
 
 /// Appends as fast as the queue takes it.
 fn write(store: &Store) {
-    store.open_room(&room("here"), 1, NOW, forget()).unwrap();
+    store.open_room(&room("here"), (1, None), NOW, forget()).unwrap();
     for seq in store.last_seq(&room("here"), 1).unwrap() + 1.. {
         let event = if seq.is_multiple_of(7) { chat(seq, format!("text {seq}")) } else { left(seq) };
         let append = Append { room: room("here"), epoch: 1, events: vec![Arc::new(event)] };

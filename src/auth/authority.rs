@@ -61,6 +61,12 @@ impl Authority {
         self.keys().signing_key().is_some()
     }
 
+    /// Rooms that a key may have, if the keys file says so of it.
+    #[must_use]
+    pub fn max_rooms(&self, key: &str) -> Option<u32> {
+        self.keys().find(key)?.max_rooms()
+    }
+
     /// Whether people are let in without a token.
     #[must_use]
     pub fn lets_guests_in(&self) -> bool {

@@ -115,6 +115,7 @@ pub struct Key {
     verifying: DecodingKey,
     signing: Option<EncodingKey>,
     validation: Validation,
+    max_rooms: Option<u32>,
 }
 
 impl Key {
@@ -175,7 +176,7 @@ impl Key {
         let mut validation = Validation::new(algorithm.of_jwt());
         validation.required_spec_claims.clear();
         (validation.validate_exp, validation.validate_aud) = (false, false);
-        Ok(Self { id: id.to_owned(), algorithm, verifying, signing, validation })
+        Ok(Self { id: id.to_owned(), algorithm, verifying, signing, validation, max_rooms: None })
     }
 
     /// Its name: the `kid` or `iss` of its tokens.
@@ -188,6 +189,12 @@ impl Key {
     #[must_use]
     pub fn algorithm(&self) -> KeyAlgorithm {
         self.algorithm
+    }
+
+    /// Rooms that it may have, if that is another figure than for the other keys.
+    #[must_use]
+    pub fn max_rooms(&self) -> Option<u32> {
+        self.max_rooms
     }
 
     pub(super) fn jwt_algorithm(&self) -> Algorithm {
@@ -314,16 +321,18 @@ struct KeyEntry {
     algorithm: KeyAlgorithm,
     secret: Option<String>,
     public_key: Option<String>,
+    max_rooms: Option<u32>,
 }
 
 impl KeyEntry {
     fn key(self, short_allowed: bool) -> Result<Key, KeyError> {
-        match (self.algorithm, self.secret, self.public_key) {
+        let key = match (self.algorithm, self.secret, self.public_key) {
             (KeyAlgorithm::Hs256, Some(secret), None) => Key::shared(&self.id, secret.as_bytes(), short_allowed),
             (KeyAlgorithm::Hs256, ..) => Err(unusable(&self.id, "HS256 has a secret and no public-key")),
             (algorithm, None, Some(pem)) => Key::public_pem(&self.id, algorithm, &pem),
             (algorithm, ..) => Err(unusable(&self.id, &format!("{algorithm} has a public-key and no secret"))),
-        }
+        };
+        Ok(Key { max_rooms: self.max_rooms, ..key? })
     }
 }
 

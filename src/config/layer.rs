@@ -157,6 +157,9 @@ pub struct Settings {
     /// Rooms that may be open at once
     #[arg(long, env = "ROUNDTABLE_MAX_ROOMS", value_name = "NUMBER", help_heading = "Limits")]
     pub max_rooms: Option<u32>,
+    /// Rooms that one key may have, open or set up; as many as may be open unless given. `max-rooms` of a key in the keys file wins
+    #[arg(long, env = "ROUNDTABLE_MAX_ROOMS_PER_KEY", value_name = "NUMBER", help_heading = "Limits")]
+    pub max_rooms_per_key: Option<u32>,
     /// People one room may hold
     #[arg(long, env = "ROUNDTABLE_MAX_MEMBERS", value_name = "NUMBER", help_heading = "Limits")]
     pub max_members: Option<u32>,
@@ -205,6 +208,12 @@ pub struct Settings {
     /// Chat messages of a room that are kept in the data directory; 0 for none once the room is closed
     #[arg(long, env = "ROUNDTABLE_CHAT_KEEP", value_name = "NUMBER", help_heading = "Rooms")]
     pub chat_keep: Option<u64>,
+    /// Mebibytes of chat of one room that are kept in the data directory at most; then messages are refused until some go
+    #[arg(long, env = "ROUNDTABLE_MAX_CHAT_PER_ROOM", value_name = "MIB", help_heading = "Limits")]
+    pub max_chat_per_room: Option<u32>,
+    /// Mebibytes of chat of all rooms of one key that are kept at most; as much as there is room for unless given
+    #[arg(long, env = "ROUNDTABLE_MAX_CHAT_PER_KEY", value_name = "MIB", help_heading = "Limits")]
+    pub max_chat_per_key: Option<u32>,
     /// How often one address may enter, a second; a burst of four times as many is let through; 0 for no limit. This machine is not limited
     #[arg(long, env = "ROUNDTABLE_MAX_JOINS_PER_IP", value_name = "NUMBER", help_heading = "Limits")]
     pub max_joins_per_ip: Option<u32>,

@@ -180,6 +180,12 @@ impl Default for RoomsConfig {
 pub struct LimitsConfig {
     /// Rooms open at once, at most [`MAX_ROOMS`]; another one is refused with `room/too-many`.
     pub rooms: u32,
+    /// Rooms of one key; another one is refused with `room/key-quota`. As many as there may be if `None`.
+    pub rooms_per_key: Option<u32>,
+    /// Mebibytes of chat of one room that are kept at most; further messages are refused with `chat/full`.
+    pub chat_per_room: u32,
+    /// The same of all rooms of one key; as much as there is room for if `None`.
+    pub chat_per_key: Option<u32>,
     /// People in one room, at most [`MAX_MEMBERS`]; another one is refused with `room/full`.
     pub members: u32,
     /// Seats of one client, at most [`MAX_SEATS`]; who wants more gets these.
@@ -199,6 +205,9 @@ impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
             rooms: settings::DEFAULT_MAX_ROOMS,
+            rooms_per_key: None,
+            chat_per_room: settings::DEFAULT_MAX_CHAT_PER_ROOM,
+            chat_per_key: None,
             members: settings::DEFAULT_MAX_MEMBERS,
             seats: MAX_SEATS,
             voice_slots: settings::DEFAULT_VOICE_SLOTS,
@@ -485,8 +494,11 @@ impl Check<'_> {
 
     fn limits(&self) -> Result<LimitsConfig, ConfigError> {
         let default = LimitsConfig::default();
-        let Settings { max_rooms, max_members, max_seats, voice_slots, .. } = self.settings;
+        let Settings { max_rooms, max_rooms_per_key, max_members, max_seats, voice_slots, .. } = self.settings;
         Ok(LimitsConfig {
+            rooms_per_key: *max_rooms_per_key,
+            chat_per_room: self.settings.max_chat_per_room.unwrap_or(default.chat_per_room),
+            chat_per_key: self.settings.max_chat_per_key,
             rooms: self.within("max-rooms", max_rooms.unwrap_or(default.rooms), 1..=MAX_ROOMS)?,
             members: self.within("max-members", max_members.unwrap_or(default.members), 1..=MAX_MEMBERS)?,
             seats: self.within("max-seats", max_seats.unwrap_or(default.seats), 0..=MAX_SEATS)?,

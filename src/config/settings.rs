@@ -22,6 +22,8 @@ pub const DEFAULT_SPREAD_ABOVE: u8 = 50;
 pub const DEFAULT_TURN_TTL: Duration = Duration::from_secs(4 * 60 * 60);
 /// Rooms that may be open unless told otherwise.
 pub const DEFAULT_MAX_ROOMS: u32 = 500;
+/// Mebibytes of chat of one room that are kept unless told otherwise.
+pub const DEFAULT_MAX_CHAT_PER_ROOM: u32 = 128;
 /// People in a room unless told otherwise.
 pub const DEFAULT_MAX_MEMBERS: u32 = 2_000;
 /// Talkers heard in a room of many microphones unless told otherwise.
@@ -208,6 +210,7 @@ pub fn merge(given: &Given, file: &File) -> Merged {
         open,
         dev,
         max_rooms,
+        max_rooms_per_key,
         max_members,
         max_seats,
         voice_slots,
@@ -221,6 +224,8 @@ pub fn merge(given: &Given, file: &File) -> Merged {
         data_dir,
         chat_retention,
         chat_keep,
+        max_chat_per_room,
+        max_chat_per_key,
         max_joins_per_ip,
         trusted_proxy,
         drain_timeout,
@@ -280,6 +285,7 @@ fn default_settings() -> Settings {
         open: Some(false),
         dev: Some(false),
         max_rooms: Some(DEFAULT_MAX_ROOMS),
+        max_rooms_per_key: None,
         max_members: Some(DEFAULT_MAX_MEMBERS),
         max_seats: Some(MAX_SEATS),
         voice_slots: Some(DEFAULT_VOICE_SLOTS),
@@ -315,6 +321,8 @@ fn default_settings() -> Settings {
         data_dir: None,
         chat_retention: Some(HumanDuration(DEFAULT_CHAT_RETENTION)),
         chat_keep: Some(DEFAULT_CHAT_KEEP),
+        max_chat_per_room: Some(DEFAULT_MAX_CHAT_PER_ROOM),
+        max_chat_per_key: None,
         max_joins_per_ip: Some(DEFAULT_JOINS_PER_IP),
         trusted_proxy: Some(Vec::new()),
         drain_timeout: Some(HumanDuration(DEFAULT_DRAIN_TIMEOUT)),

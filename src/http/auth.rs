@@ -68,6 +68,11 @@ impl Operator {
         self.0.ask(|pass| pass.admin(room))
     }
 
+    /// The key that signed its token.
+    pub(super) fn key(&self) -> Option<&str> {
+        self.0.0.as_ref().map(|pass| &*pass.key)
+    }
+
     /// May open rooms.
     pub(super) fn of_rooms(&self) -> Result<(), Problem> {
         self.0.ask(Pass::create)

@@ -16,6 +16,7 @@ mod moderation;
 mod openapi;
 mod origin;
 mod poll;
+mod prefix;
 mod problem;
 mod request_id;
 mod resume;

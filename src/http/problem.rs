@@ -107,7 +107,7 @@ impl Problem {
             | ErrorCode::CallUnknown => StatusCode::NOT_FOUND,
             ErrorCode::RoomExists | ErrorCode::TooManyBans => StatusCode::CONFLICT,
             ErrorCode::RoomChanged => StatusCode::PRECONDITION_FAILED,
-            ErrorCode::TooManyCalls => StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::TooManyCalls | ErrorCode::KeyQuota => StatusCode::TOO_MANY_REQUESTS,
             ErrorCode::BadSettings | ErrorCode::BadModeration | ErrorCode::BadCall => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         };
@@ -235,7 +235,7 @@ impl From<InviteError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = Details {
-            r#type: format!("/errors/{}", self.code),
+            r#type: format!("{}/errors/{}", request_id::current_prefix(), self.code),
             title: self.status.canonical_reason().unwrap_or_default().to_owned(),
             status: self.status.as_u16(),
             code: self.code.to_owned(),
@@ -257,6 +257,10 @@ impl IntoResponse for Problem {
         }
         match self.status {
             StatusCode::SERVICE_UNAVAILABLE => drop(headers.insert(header::RETRY_AFTER, RETRY_AFTER)),
+            // A place gets free when a room ends.
+            StatusCode::TOO_MANY_REQUESTS if self.code == ErrorCode::KeyQuota.as_str() => {
+                drop(headers.insert(header::RETRY_AFTER, RETRY_AFTER));
+            }
             StatusCode::TOO_MANY_REQUESTS => drop(headers.insert(header::RETRY_AFTER, RETRY_SOON)),
             _ => {}
         }

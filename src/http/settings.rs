@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
-use axum::extract::{Path, State};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use roundtable_protocol::RoomId;
@@ -14,6 +14,7 @@ use super::HttpState;
 use super::auth::Operator;
 use super::moderation::body;
 use super::problem::{Problem, room_in_path};
+use super::request_id;
 use crate::hub::settings::{Expect, SettingsError};
 
 /// Settings, with their version as `ETag`.
@@ -41,29 +42,13 @@ pub(super) async fn show(
 }
 
 /// Replaces the settings: what the body leaves out is as the server has it.
-pub(super) async fn replace(
-    State(state): State<HttpState>,
-    operator: Operator,
-    headers: HeaderMap,
-    path: Result<Path<String>, PathRejection>,
-    change: Result<Json<SettingsChange>, JsonRejection>,
-) -> Result<Tagged, Problem> {
-    let (room, expect) = (room_in_path(path)?, expected(&headers)?);
-    operator.of_room(&room)?;
-    Ok(tagged(state.hub.change_settings(&room, expect, true, &body(change)?)?))
+pub(super) async fn replace(state: State<HttpState>, writing: Writing) -> Result<Tagged, Problem> {
+    write(&state, &writing, true)
 }
 
 /// Changes some settings: what the body leaves out stays, null takes away.
-pub(super) async fn change(
-    State(state): State<HttpState>,
-    operator: Operator,
-    headers: HeaderMap,
-    path: Result<Path<String>, PathRejection>,
-    change: Result<Json<SettingsChange>, JsonRejection>,
-) -> Result<Tagged, Problem> {
-    let (room, expect) = (room_in_path(path)?, expected(&headers)?);
-    operator.of_room(&room)?;
-    Ok(tagged(state.hub.change_settings(&room, expect, false, &body(change)?)?))
+pub(super) async fn change(state: State<HttpState>, writing: Writing) -> Result<Tagged, Problem> {
+    write(&state, &writing, false)
 }
 
 /// Sets a room up that is not set up and not open.
@@ -77,9 +62,9 @@ pub(super) async fn create(
     if state.hub.has_room(&room) {
         return Err(SettingsError::Exists.into());
     }
-    let settings = state.hub.change_settings(&room, Expect::Nothing, true, &settings)?;
+    let settings = state.hub.change_settings(&room, operator.key(), Expect::Nothing, (true, &settings))?;
     // An id is a path segment as it stands.
-    let place = HeaderValue::try_from(format!("/api/v1/rooms/{room}/settings"));
+    let place = HeaderValue::try_from(format!("{}/api/v1/rooms/{room}/settings", request_id::current_prefix()));
     let mut response = (StatusCode::CREATED, tagged(settings)).into_response();
     response.headers_mut().extend(place.ok().map(|place| (header::LOCATION, place)));
     Ok(response)
@@ -95,6 +80,33 @@ pub(super) async fn delete(
     let (room, expect) = (room_in_path(path)?, expected(&headers)?);
     operator.of_room(&room)?;
     if state.hub.delete_room(&room, expect)? { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::room_unknown(&room)) }
+}
+
+/// What a `PUT` and a `PATCH` of settings bring, read and allowed.
+pub(super) struct Writing {
+    operator: Operator,
+    room: RoomId,
+    expect: Expect,
+    change: SettingsChange,
+}
+
+impl FromRequest<HttpState> for Writing {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &HttpState) -> Result<Self, Problem> {
+        let (mut parts, entity) = request.into_parts();
+        let operator = Operator::from_request_parts(&mut parts, state).await?;
+        let room = room_in_path(Path::from_request_parts(&mut parts, state).await)?;
+        let expect = expected(&parts.headers)?;
+        operator.of_room(&room)?;
+        let change = body(Json::from_request(Request::from_parts(parts, entity), state).await)?;
+        Ok(Self { operator, room, expect, change })
+    }
+}
+
+fn write(state: &HttpState, writing: &Writing, afresh: bool) -> Result<Tagged, Problem> {
+    let Writing { operator, room, expect, change } = writing;
+    Ok(tagged(state.hub.change_settings(room, operator.key(), *expect, (afresh, change))?))
 }
 
 impl From<SettingsError> for Problem {

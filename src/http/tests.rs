@@ -127,13 +127,18 @@ impl Answer {
 
     /// Asserts that it is a problem with this status and code, and gives the details.
     async fn problem(self, status: u16, code: &str) -> String {
+        self.problem_under("", status, code).await
+    }
+
+    /// The same of a server that is nested under a prefix.
+    async fn problem_under(self, prefix: &str, status: u16, code: &str) -> String {
         assert_eq!((self.status, self.header("content-type")), (status, Some("application/problem+json")));
         assert_eq!(self.header("retry-after").is_some(), status == 503);
         let request = self.header("x-request-id").expect("an id").to_owned();
         let body = self.json().await;
         assert_eq!((body["status"].as_u64(), body["code"].as_str()), (Some(status.into()), Some(code)), "{body}");
         assert!(body["title"].as_str().is_some_and(|title| !title.is_empty()));
-        assert_eq!(body["type"], format!("/errors/{code}"));
+        assert_eq!(body["type"], format!("{prefix}/errors/{code}"));
         assert_eq!(body["instance"], format!("urn:roundtable:request:{request}"));
         body["detail"].as_str().unwrap().to_owned()
     }

@@ -22,6 +22,13 @@ pub trait Authorize: Send + Sync + 'static {
     fn may_send_on(&self, _from: &RoomId, _into: &RoomId) -> bool {
         false
     }
+
+    /// How many rooms there may be of a key, if that is another figure than [`HubConfig::max_rooms_per_key`].
+    ///
+    /// [`HubConfig::max_rooms_per_key`]: super::HubConfig::max_rooms_per_key
+    fn max_rooms(&self, _key: &str) -> Option<u32> {
+        None
+    }
 }
 
 /// A yes: what somebody may do, and who they are. [`From<Grants>`] makes one that says nothing of the latter.
@@ -35,6 +42,8 @@ pub struct Authorised {
     pub name: Option<String>,
     /// What others may know of them besides, at most 4 KiB.
     pub metadata: Option<String>,
+    /// The key they owe it to, or whatever you count rooms by: a room that they open is one of its rooms.
+    pub key: Option<String>,
     /// When what they proved themselves with ends, since 1970 UTC. Whoever is in by then stays.
     pub expires: Option<Duration>,
 }
@@ -73,6 +82,10 @@ impl Authorize for Authority {
     fn authorise<'a>(&'a self, room: &'a RoomId, _name: &'a str, token: Option<&'a str>) -> Authorising<'a> {
         Box::pin(std::future::ready(enter(self, room, token)))
     }
+
+    fn max_rooms(&self, key: &str) -> Option<u32> {
+        Self::max_rooms(self, key)
+    }
 }
 
 fn enter(authority: &Authority, room: &RoomId, token: Option<&str>) -> Result<Authorised, Denied> {
@@ -82,6 +95,6 @@ fn enter(authority: &Authority, room: &RoomId, token: Option<&str>) -> Result<Au
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let pass = authority.verify(now, token)?;
     let grants = pass.entry(room)?;
-    let expires = Some(pass.expires);
-    Ok(Authorised { grants, identity: pass.identity, name: pass.name, metadata: pass.metadata, expires })
+    let (key, expires) = (Some(pass.key), Some(pass.expires));
+    Ok(Authorised { grants, identity: pass.identity, name: pass.name, metadata: pass.metadata, key, expires })
 }

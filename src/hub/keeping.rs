@@ -29,6 +29,9 @@ struct SettingsOf {
     last_version: u64,
     /// Its settings.
     settings: RoomSettings,
+    /// The key that set it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
 }
 
 impl Hub {
@@ -38,7 +41,8 @@ impl Hub {
         match self.0.settings.find(room) {
             Some(settings) => {
                 let last_version = self.0.settings.last_version();
-                put(store, SETTINGS, room, &SettingsOf { last_version, settings });
+                let key = self.0.settings.key_of(room);
+                put(store, SETTINGS, room, &SettingsOf { last_version, settings, key });
             }
             None => drop(store.delete_record(SETTINGS, room.as_str(), forget())),
         }
@@ -60,6 +64,7 @@ impl Hub {
         let mut settings = SettingsRecord::default();
         for (room, kept) in read::<SettingsOf>(store, SETTINGS)? {
             settings.last_version = settings.last_version.max(kept.last_version);
+            settings.keys.extend(kept.key.map(|key| (room.clone(), key)));
             settings.rooms.insert(room, kept.settings);
         }
         let bans: BTreeMap<RoomId, Vec<BanRecord>> = read(store, BANS)?;

@@ -112,12 +112,12 @@ impl Hub {
             }
             ModerationAction::Lock { locked } => {
                 let changes = SettingsChange { locked: Some(locked), ..SettingsChange::default() };
-                self.change_settings(room, Expect::Anything, false, &changes)?;
+                self.change_settings(room, None, Expect::Anything, (false, &changes))?;
                 Ok(ModerationOutcome::default())
             }
             ModerationAction::SetSettings { changes, version } => {
                 let expect = version.map_or(Expect::Anything, Expect::Version);
-                self.change_settings(room, expect, false, &changes)?;
+                self.change_settings(room, None, expect, (false, &changes))?;
                 Ok(ModerationOutcome::default())
             }
             ModerationAction::Close { message } => {
@@ -155,18 +155,21 @@ impl Hub {
         self.0.settings.find(room).unwrap_or_default()
     }
 
-    /// Changes the settings of a room, or with `afresh` replaces them, and tells the room if it is open.
+    /// Changes the settings of a room, or with `afresh` replaces them, and tells the room if it is open. `by` is the key that
+    /// whoever wants that owes it to: a room that it sets up is one of its rooms.
     ///
     /// # Errors
     /// [`SettingsError`]; nothing was changed then.
     pub fn change_settings(
         &self,
         room: &RoomId,
+        by: Option<&str>,
         expect: Expect,
-        afresh: bool,
-        change: &SettingsChange,
+        (afresh, change): (bool, &SettingsChange),
     ) -> Result<RoomSettings, SettingsError> {
-        let changed = self.0.settings.change(room, expect, afresh, change, |settings| {
+        let quota = self.quota(by);
+        let permit = |set_up: &SettingsRecord| self.permit_set_up(set_up, room, (by, quota));
+        let changed = self.0.settings.change(room, expect, (afresh, change), permit, |settings| {
             let Some(inbox) = self.inbox_of(room) else { return Ok(()) };
             self.send(inbox, Command::Settings { room: room.clone(), settings: settings.clone() })
         });
@@ -260,7 +263,8 @@ impl Hub {
         }
         let Person { name, grants, origin } = self.person(room, by, &member).await?;
         let code = secret(tickets::PREFIX).ok_or(HubError::Failed)?;
-        let ticket = Ticket { code: code.clone(), room: target.clone(), name, grants, origin };
+        let key = self.0.rooms.key_of(room).map(|key| key.to_string());
+        let ticket = Ticket { code: code.clone(), room: target.clone(), name, grants, origin, key };
         self.0.tickets.issue(Instant::now(), ticket);
         let expires_in_s = u32::try_from(tickets::LIFE.as_secs()).unwrap_or(u32::MAX);
         let before = Some(ServerMessage::Move { room: target, ticket: code, expires_in_s });

@@ -1,6 +1,6 @@
 //! Which rooms there are: the journal of each open room, and of those that closed lately.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -8,6 +8,7 @@ use roundtable_protocol::RoomId;
 use tokio::sync::watch;
 
 use super::placing::{Standing, place};
+use super::settings::SettingsRecord;
 use crate::journal::ledger::Ledger;
 use crate::journal::{Journal, Keeper};
 
@@ -43,6 +44,8 @@ struct Table {
 #[derive(Debug)]
 struct Entry {
     journal: Arc<Journal>,
+    /// The key it is a room of.
+    key: Option<Arc<str>>,
     /// Where it lives from its first member to its last.
     shard: usize,
     opened: Instant,
@@ -55,7 +58,28 @@ struct Entry {
 pub(super) struct Claim {
     rooms: Arc<Rooms>,
     journal: Arc<Journal>,
+    key: Option<Arc<str>>,
     shard: usize,
+}
+
+/// Whose room is opened, and within which bounds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Opener<'a> {
+    /// The key; nobody's room is bounded by the server only.
+    pub(super) key: Option<&'a str>,
+    /// Rooms that it may have; `None` for as many as there may be.
+    pub(super) quota: Option<usize>,
+    /// The rooms that are set up.
+    pub(super) set_up: &'a SettingsRecord,
+}
+
+/// Why a room is not opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotOpened {
+    /// As many are open as may be.
+    TooMany,
+    /// The key has as many rooms as it may.
+    KeyQuota,
 }
 
 impl Rooms {
@@ -70,20 +94,26 @@ impl Rooms {
     }
 
     /// Takes in a room that was open before the process began. `None` if there are as many as may be.
-    pub(super) fn adopt(self: &Arc<Self>, journal: &Arc<Journal>, shard: usize) -> Option<Claim> {
+    pub(super) fn adopt(
+        self: &Arc<Self>,
+        journal: &Arc<Journal>,
+        key: Option<Arc<str>>,
+        shard: usize,
+    ) -> Option<Claim> {
         let mut table = self.lock();
         if table.rooms.len() >= self.max_open {
             return None;
         }
         table.last_epoch = table.last_epoch.max(journal.epoch());
-        let entry = Entry { journal: Arc::clone(journal), shard, opened: Instant::now(), claims: 1 };
+        let opened = Instant::now();
+        let entry = Entry { journal: Arc::clone(journal), key: key.clone(), shard, opened, claims: 1 };
         table.rooms.insert(journal.room().clone(), entry);
         drop(table);
         // Without a runtime nobody is served, and nothing has to be forgotten.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(retire(Arc::downgrade(self), journal.watch(), Arc::downgrade(journal)));
         }
-        Some(Claim { rooms: Arc::clone(self), journal: Arc::clone(journal), shard })
+        Some(Claim { rooms: Arc::clone(self), journal: Arc::clone(journal), key, shard })
     }
 
     /// The shard for a room that is opened now.
@@ -96,17 +126,26 @@ impl Rooms {
         &self.ledger
     }
 
-    /// Finds the journal to join, or begins one, on a shard of those that are `busy` by so many thousandths. `None` if
-    /// there are as many rooms as may be.
-    pub(super) fn claim(self: &Arc<Self>, room: &RoomId, busy: impl Iterator<Item = u32>) -> Option<Claim> {
+    /// Finds the journal to join, or begins one, on a shard of those that are `busy` by so many thousandths.
+    pub(super) fn claim(
+        self: &Arc<Self>,
+        room: &RoomId,
+        opener: Opener<'_>,
+        busy: impl Iterator<Item = u32>,
+    ) -> Result<Claim, NotOpened> {
         let mut table = self.lock();
         if let Some(entry) = table.rooms.get_mut(room).filter(|entry| !entry.journal.is_ending()) {
             entry.claims += 1;
-            let (journal, shard) = (Arc::clone(&entry.journal), entry.shard);
-            return Some(Claim { rooms: Arc::clone(self), journal, shard });
+            let (journal, key, shard) = (Arc::clone(&entry.journal), entry.key.clone(), entry.shard);
+            return Ok(Claim { rooms: Arc::clone(self), journal, key, shard });
         }
-        if table.rooms.values().filter(|entry| !entry.journal.is_ending()).count() >= self.max_open {
-            return None;
+        if table.open().count() >= self.max_open {
+            return Err(NotOpened::TooMany);
+        }
+        if let (Some(key), Some(quota)) = (opener.key, opener.quota)
+            && table.count_of_key(key, opener.set_up) >= quota
+        {
+            return Err(NotOpened::KeyQuota);
         }
         // Epochs rise strictly, even if the wall clock does not.
         table.last_epoch = unix_millis().max(table.last_epoch + 1);
@@ -114,10 +153,12 @@ impl Rooms {
         let shard = place(&table.standings(opened, busy));
         let journal =
             Journal::with_ledger(room.clone(), table.last_epoch, self.keeper(shard), Arc::clone(&self.ledger));
-        table.rooms.insert(room.clone(), Entry { journal: Arc::clone(&journal), shard, opened, claims: 1 });
+        let key: Option<Arc<str>> = opener.key.map(Arc::from);
+        let entry = Entry { journal: Arc::clone(&journal), key: key.clone(), shard, opened, claims: 1 };
+        table.rooms.insert(room.clone(), entry);
         drop(table);
         tokio::spawn(retire(Arc::downgrade(self), journal.watch(), Arc::downgrade(&journal)));
-        Some(Claim { rooms: Arc::clone(self), journal, shard })
+        Ok(Claim { rooms: Arc::clone(self), journal, key, shard })
     }
 
     /// The journals of open rooms that somebody has entered.
@@ -137,6 +178,17 @@ impl Rooms {
     pub(super) fn shard_of(&self, room: &RoomId) -> Option<usize> {
         let table = self.lock();
         table.rooms.get(room).filter(|entry| !entry.journal.is_ending()).map(|entry| entry.shard)
+    }
+
+    /// The key that an open room is one of; `None` if it is nobody's, or not open.
+    pub(super) fn key_of(&self, room: &RoomId) -> Option<Arc<str>> {
+        let table = self.lock();
+        table.rooms.get(room).filter(|entry| !entry.journal.is_ending())?.key.clone()
+    }
+
+    /// The rooms of a key: those that are open and those that it has set up, each counted once.
+    pub(super) fn count_of_key(&self, key: &str, set_up: &SettingsRecord) -> usize {
+        self.lock().count_of_key(key, set_up)
     }
 
     fn settle(&self, journal: &Arc<Journal>) {
@@ -174,9 +226,19 @@ impl Rooms {
 }
 
 impl Table {
+    fn open(&self) -> impl Iterator<Item = (&RoomId, &Entry)> {
+        self.rooms.iter().filter(|(_, entry)| !entry.journal.is_ending())
+    }
+
+    fn count_of_key(&self, key: &str, set_up: &SettingsRecord) -> usize {
+        let of_key = self.open().filter(|(_, entry)| entry.key.as_deref() == Some(key));
+        let open: BTreeSet<&RoomId> = of_key.map(|(room, _)| room).collect();
+        open.len() + set_up.of_key(key).filter(|room| !open.contains(room)).count()
+    }
+
     fn standings(&self, now: Instant, busy: impl Iterator<Item = u32>) -> Vec<Standing> {
         let mut standings: Vec<_> = busy.map(|busy| Standing { busy, ..Standing::default() }).collect();
-        for entry in self.rooms.values().filter(|entry| !entry.journal.is_ending()) {
+        for (_, entry) in self.open() {
             if let Some(standing) = standings.get_mut(entry.shard) {
                 standing.rooms += 1;
                 standing.young += u32::from(now.saturating_duration_since(entry.opened) < YOUNG);
@@ -196,6 +258,11 @@ impl Table {
 impl Claim {
     pub(super) fn journal(&self) -> &Arc<Journal> {
         &self.journal
+    }
+
+    /// The key it is a room of.
+    pub(super) fn key(&self) -> Option<&Arc<str>> {
+        self.key.as_ref()
     }
 
     /// The shard on which the room lives.

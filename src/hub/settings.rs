@@ -3,6 +3,7 @@
 //! Versions are counted over all rooms, so that a room which was deleted and made again never has one that it had before.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use roundtable_protocol::settings::{BadSettings, RoomSettings, SettingsChange};
@@ -26,6 +27,9 @@ pub struct SettingsRecord {
     pub last_version: u64,
     /// Each room's.
     pub rooms: BTreeMap<RoomId, RoomSettings>,
+    /// The keys that set rooms up, of those that were.
+    #[serde(default)]
+    pub keys: BTreeMap<RoomId, String>,
 }
 
 /// For which version a change is meant.
@@ -57,6 +61,9 @@ pub enum SettingsError {
     /// As many rooms are set up as may be.
     #[error("{MAX_SET_UP} rooms are set up already")]
     TooMany,
+    /// The key has as many rooms as it may.
+    #[error("the key has {0} rooms and gets no further one")]
+    KeyQuota(usize),
     /// The room's shard could not be told.
     #[error(transparent)]
     Hub(#[from] HubError),
@@ -71,6 +78,7 @@ impl SettingsError {
             Self::Changed(_) => ErrorCode::RoomChanged,
             Self::Exists => ErrorCode::RoomExists,
             Self::TooMany => ErrorCode::TooManyRooms,
+            Self::KeyQuota(_) => ErrorCode::KeyQuota,
             Self::Hub(error) => error.code(),
         }
     }
@@ -82,14 +90,15 @@ impl SettingsTable {
         self.lock().rooms.get(room).cloned()
     }
 
-    /// Changes the settings of a room: what it has, or with `afresh` what a room has that was never set up. `tell` passes
-    /// them on, one version after the other; if that fails nothing has changed.
+    /// Changes the settings of a room: what it has, or with `afresh` what a room has that was never set up. `permit` is asked
+    /// before a room is set up, with those that are set up already, and says whose it is. `tell` passes settings on, one version
+    /// after the other; if either fails nothing has changed.
     pub(super) fn change(
         &self,
         room: &RoomId,
         expect: Expect,
-        afresh: bool,
-        change: &SettingsChange,
+        (afresh, change): (bool, &SettingsChange),
+        permit: impl FnOnce(&SettingsRecord) -> Result<Option<String>, SettingsError>,
         tell: impl FnOnce(&RoomSettings) -> Result<(), HubError>,
     ) -> Result<RoomSettings, SettingsError> {
         let mut table = self.lock();
@@ -98,12 +107,14 @@ impl SettingsTable {
         if known.is_none() && table.rooms.len() >= MAX_SET_UP {
             return Err(SettingsError::TooMany);
         }
+        let key = if known.is_none() { permit(&table)? } else { None };
         let none = RoomSettings::default();
         let base = known.filter(|_| !afresh).unwrap_or(&none);
         let settings = RoomSettings { version: table.last_version + 1, ..base.with(change)? };
         tell(&settings)?;
         table.last_version = settings.version;
         table.rooms.insert(room.clone(), settings.clone());
+        table.keys.extend(key.map(|key| (room.clone(), key)));
         Ok(settings)
     }
 
@@ -111,7 +122,18 @@ impl SettingsTable {
     pub(super) fn remove(&self, room: &RoomId, expect: Expect) -> Result<bool, SettingsError> {
         let mut table = self.lock();
         expect.check(table.rooms.get(room))?;
+        table.keys.remove(room);
         Ok(table.rooms.remove(room).is_some())
+    }
+
+    /// The key that set a room up.
+    pub(super) fn key_of(&self, room: &RoomId) -> Option<String> {
+        self.lock().keys.get(room).cloned()
+    }
+
+    /// Does something while nobody sets a room up.
+    pub(super) fn hold<T>(&self, deed: impl FnOnce(&SettingsRecord) -> T) -> T {
+        deed(&self.lock())
     }
 
     /// The highest version given out so far.
@@ -127,9 +149,13 @@ impl SettingsTable {
     /// Puts back what was kept. What is there already is newer and stays.
     pub(super) fn restore(&self, record: SettingsRecord) {
         let mut table = self.lock();
-        let SettingsRecord { last_version, rooms } = record;
+        let SettingsRecord { last_version, rooms, mut keys } = record;
         for (room, settings) in rooms.into_iter().filter(|(_, settings)| settings.check().is_ok()).take(MAX_SET_UP) {
-            table.rooms.entry(room).or_insert(settings);
+            if let Entry::Vacant(place) = table.rooms.entry(room) {
+                let key = keys.remove_entry(place.key());
+                place.insert(settings);
+                table.keys.extend(key);
+            }
         }
         let highest = table.rooms.values().map(|settings| settings.version).max().unwrap_or(0);
         table.last_version = table.last_version.max(last_version).max(highest);
@@ -138,6 +164,13 @@ impl SettingsTable {
     fn lock(&self) -> MutexGuard<'_, SettingsRecord> {
         // Every change is complete before anything that could panic runs.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SettingsRecord {
+    /// The rooms that a key set up.
+    pub(super) fn of_key<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a RoomId> {
+        self.keys.iter().filter(move |(_, owner)| **owner == key).map(|(room, _)| room)
     }
 }
 
@@ -169,7 +202,8 @@ mod tests {
     }
 
     fn set(table: &SettingsTable, room: &str, expect: Expect, text: &str) -> Result<u64, SettingsError> {
-        table.change(&id(room), expect, false, &metadata(text), |_| Ok(())).map(|settings| settings.version)
+        let change = metadata(text);
+        table.change(&id(room), expect, (false, &change), |_| Ok(None), |_| Ok(())).map(|settings| settings.version)
     }
 
     #[test]
@@ -189,7 +223,8 @@ mod tests {
                                 Ok(())
                             };
                             let expect = Expect::Version(now.version);
-                            match table.change(&id("r"), expect, false, &metadata(&next), tell) {
+                            let change = (false, &metadata(&next));
+                            match table.change(&id("r"), expect, change, |_| Ok(None), tell) {
                                 Ok(_) => break,
                                 Err(SettingsError::Changed(_)) => {}
                                 Err(error) => panic!("{error}"),
@@ -219,7 +254,9 @@ mod tests {
     #[test]
     fn what_could_not_be_told_has_not_happened() {
         let table = SettingsTable::default();
-        let untold = table.change(&id("r"), Expect::Anything, false, &metadata("a"), |_| Err(HubError::Overloaded));
+        let change = metadata("a");
+        let tell = |_: &RoomSettings| Err(HubError::Overloaded);
+        let untold = table.change(&id("r"), Expect::Anything, (false, &change), |_| Ok(None), tell);
         assert_eq!(untold, Err(SettingsError::Hub(HubError::Overloaded)));
         assert_eq!(table.find(&id("r")), None);
     }

@@ -1,13 +1,15 @@
 use std::time::Instant;
 
-use roundtable_protocol::LeaveReason;
 use roundtable_protocol::event::RoomCloseReason;
+use roundtable_protocol::grant::QualityLimits;
+use roundtable_protocol::limit::{MAX_IDENTITY_BYTES, MAX_METADATA_BYTES};
+use roundtable_protocol::{ErrorCode, Grants, LeaveReason};
+use tokio::sync::oneshot;
 
 use super::fake_shard::FakeShard;
-use roundtable_protocol::grant::QualityLimits;
-
+use super::membership::Reply;
 use super::*;
-use crate::shard::inbox::{OutboxReceiver, Request, ToMember, outbox};
+use crate::shard::inbox::{Join, JoinRefused, OutboxReceiver, Request, ToMember, outbox};
 
 struct House {
     shard: FakeShard,
@@ -135,6 +137,83 @@ async fn refusals_carry_their_word() {
     house.shard.next_left().await;
     eventually("the room ends", || house.hub.rooms().is_empty()).await;
     assert!(house.join("q", "Bob").await.is_ok(), "a closed room takes no place");
+}
+
+/// Lets everybody in: the token is the key, and «guest» is nobody's.
+struct KeyAsToken;
+
+impl Authorize for KeyAsToken {
+    fn authorise<'a>(&'a self, _room: &'a RoomId, _name: &'a str, token: Option<&'a str>) -> Authorising<'a> {
+        let key = token.filter(|token| *token != "guest").map(str::to_owned);
+        Box::pin(std::future::ready(Ok(Authorised { grants: Grants::ALL, key, ..Authorised::default() })))
+    }
+
+    fn max_rooms(&self, key: &str) -> Option<u32> {
+        (key == "large").then_some(3)
+    }
+}
+
+async fn enter_by(house: &House, room: &str, key: &str) -> Result<Admission, ErrorCode> {
+    let (outbox, _receiver) = outbox();
+    let request = JoinRequest { name: "Ann".into(), token: Some(key.into()), address: None, max_seats: 4, outbox };
+    let pass = house.hub.check(&id(room), &request).await.map_err(|error| error.code())?;
+    house.hub.enter_with(&id(room), request, pass).await.map_err(|error| error.code())
+}
+
+#[tokio::test]
+async fn a_key_has_so_many_rooms_and_gets_a_place_back_when_one_ends() {
+    let config = HubConfig { max_rooms_per_key: Some(2), ..HubConfig::default() };
+    let house = House::with_hook(config, Some(Arc::new(KeyAsToken)));
+    let first = enter_by(&house, "a1", "small").await.unwrap();
+    let _second = enter_by(&house, "a2", "small").await.unwrap();
+    assert_eq!(enter_by(&house, "a3", "small").await.unwrap_err(), ErrorCode::KeyQuota);
+    let _same = enter_by(&house, "a1", "small").await.expect("a room that is open is open");
+    let _others = enter_by(&house, "b1", "other").await.expect("each key has its own count");
+    let mut guests = Vec::new();
+    for n in 0..5 {
+        guests.push(enter_by(&house, &format!("g{n}"), "guest").await.expect("guests' rooms are nobody's"));
+    }
+    let _in_guests = enter_by(&house, "g0", "small").await.expect("whoever opened it counts, not whoever came");
+    let mut large = Vec::new();
+    for n in 0..3 {
+        large.push(enter_by(&house, &format!("l{n}"), "large").await.expect("a figure of its own"));
+    }
+    assert_eq!(enter_by(&house, "l3", "large").await.unwrap_err(), ErrorCode::KeyQuota);
+
+    house.hub.close_room(&id("a1"));
+    drop(first);
+    eventually("the room ends", || house.hub.0.rooms.shard_of(&id("a1")).is_none()).await;
+    let _third = enter_by(&house, "a3", "small").await.expect("the place is free again");
+    assert_eq!(enter_by(&house, "a1", "small").await.unwrap_err(), ErrorCode::KeyQuota);
+}
+
+#[tokio::test]
+async fn a_room_that_a_key_set_up_counts_once_whoever_opens_it() {
+    use roundtable_protocol::settings::SettingsChange;
+
+    use super::settings::Expect;
+    let config = HubConfig { max_rooms_per_key: Some(2), ..HubConfig::default() };
+    let house = House::with_hook(config, Some(Arc::new(KeyAsToken)));
+    let change = SettingsChange::default();
+    let set_up = |room: &str, key| {
+        let set_up = house.hub.change_settings(&id(room), Some(key), Expect::Anything, (false, &change));
+        set_up.map(drop).map_err(|error| error.code())
+    };
+    set_up("s1", "small").unwrap();
+    set_up("s1", "small").expect("it has its place");
+    let _guest = enter_by(&house, "s1", "guest").await.unwrap();
+    let _open = enter_by(&house, "a1", "small").await.expect("the second place");
+    set_up("a1", "small").expect("it is counted already");
+    assert_eq!(set_up("s2", "small"), Err(ErrorCode::KeyQuota));
+    assert_eq!(enter_by(&house, "a2", "small").await.unwrap_err(), ErrorCode::KeyQuota);
+
+    // Whose rooms they are is kept with how they are set up.
+    let kept = serde_json::from_str(&serde_json::to_string(&house.hub.kept()).unwrap()).unwrap();
+    let later = House::with_hook(house.hub.0.config.clone(), Some(Arc::new(KeyAsToken)));
+    later.hub.restore(kept);
+    assert_eq!(enter_by(&later, "a2", "small").await.unwrap_err(), ErrorCode::KeyQuota);
+    assert_eq!(later.hub.delete_room(&id("s1"), Expect::Anything), Ok(true));
+    let _freed = enter_by(&later, "a2", "small").await.expect("a room that is deleted gives its place back");
 }
 
 #[tokio::test]
@@ -283,6 +362,7 @@ async fn an_answer_that_nobody_waits_for_any_more_takes_the_member_out_again() {
         settings: None,
         room: id("r"),
         journal,
+        opened_by: None,
         newcomer: "Ann".into(),
         grants: Grants::ALL,
         max_seats: 4,

@@ -38,6 +38,8 @@ pub(super) struct Ticket {
     pub(super) grants: Grants,
     /// Who they have proven to be.
     pub(super) origin: Origin,
+    /// Whose room it is if they open it: that of the room they come from.
+    pub(super) key: Option<String>,
 }
 
 impl Tickets {
@@ -72,7 +74,14 @@ mod tests {
 
     fn ticket(code: &str) -> Ticket {
         let room = RoomId::new("r").unwrap();
-        Ticket { code: code.into(), room, name: "Ann".into(), grants: Grants::ALL, origin: Origin::default() }
+        Ticket {
+            code: code.into(),
+            room,
+            name: "Ann".into(),
+            grants: Grants::ALL,
+            origin: Origin::default(),
+            key: None,
+        }
     }
 
     #[test]

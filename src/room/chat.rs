@@ -42,6 +42,9 @@ pub enum ChatError {
     /// The message has enough of them.
     #[error(transparent)]
     ReactionsFull(#[from] ReactionsFull),
+    /// As much is kept as may be.
+    #[error("as much chat is kept as may be; this was not taken until some of it goes")]
+    Full,
     /// A private message to nobody, or to too many.
     #[error("a private message goes to 1 to {MAX_PRIVATE_TO} people")]
     BadRecipients,
@@ -63,6 +66,7 @@ impl ChatError {
             Self::NotOwn => ErrorCode::ChatNotOwn,
             Self::BadReaction => ErrorCode::ChatBadReaction,
             Self::ReactionsFull(_) => ErrorCode::ChatReactionsFull,
+            Self::Full => ErrorCode::ChatFull,
             Self::BadRecipients => ErrorCode::ChatBadRecipients,
             Self::NoMember => ErrorCode::MemberUnknown,
         }

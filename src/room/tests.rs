@@ -1,5 +1,11 @@
 use std::time::Duration;
 
+use roundtable_media::allocate::Class;
+use roundtable_protocol::event::{LeaveReason, MemberInfo, RoomCloseReason, TrackSource};
+use roundtable_protocol::limit::MAX_TRACKS_PER_MEMBER;
+use roundtable_protocol::message::{PublishRequest, SubscribeChange};
+use roundtable_protocol::{ErrorCode, Grants};
+
 use super::chat::ChatError;
 use super::*;
 use crate::room::slot::Assignment;

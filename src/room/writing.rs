@@ -20,16 +20,25 @@ impl Room {
         self.chat = ChatLog::new(epoch);
     }
 
+    /// Says whether what is written from now on can not be kept: then it is refused, and so are edits.
+    pub fn set_chat_full(&mut self, full: bool) {
+        self.chat_full = full;
+    }
+
     /// Takes a chat message and delivers it to everybody, the writer included.
     ///
     /// # Errors
     /// [`ChatError`] says why it was not taken.
     pub fn chat(&mut self, now: Now, id: &MemberId, nonce: u32, text: String) -> Result<(), ChatError> {
         check(&text)?;
+        let is_full = self.chat_full;
         let member = self.writer(now, id)?;
         if let Some(message) = member.written.find(&member.info, nonce, &text) {
             self.effects.push_back(Effect::Acknowledge { message });
             return Ok(());
+        }
+        if is_full {
+            return Err(ChatError::Full);
         }
         let name = member.info.name.clone();
         let (seq, at, member) = (self.seq + 1, now.unix_ms, id.clone());
@@ -100,6 +109,9 @@ impl Room {
         let writer = &self.chat.find(message).ok_or(ChatError::Unknown)?.message.member;
         if !matches!(change, Change::React { .. }) && writer != id && !moderates {
             return Err(ChatError::NotOwn);
+        }
+        if self.chat_full && matches!(change, Change::Edit(_)) {
+            return Err(ChatError::Full);
         }
         let is_news = self.chat.change(message, |entry| match &change {
             Change::Edit(text) => {

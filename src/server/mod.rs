@@ -478,13 +478,20 @@ fn host_has_ipv6() -> bool {
 /// Where the store lies and how much it keeps.
 fn store_config(config: &Config, directory: PathBuf) -> StoreConfig {
     let chat = Retention { max_count: config.rooms.chat_keep, max_age: config.rooms.chat_retention };
-    StoreConfig { chat, ..StoreConfig::new(directory) }
+    let mebibytes = |count: u32| u64::from(count) << 20;
+    StoreConfig {
+        chat,
+        max_chat_bytes_of_room: mebibytes(config.limits.chat_per_room),
+        max_chat_bytes_of_key: config.limits.chat_per_key.map(mebibytes),
+        ..StoreConfig::new(directory)
+    }
 }
 
 fn hub_config(config: &Config) -> HubConfig {
     let count = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
     HubConfig {
         max_rooms: count(config.limits.rooms),
+        max_rooms_per_key: config.limits.rooms_per_key.map(count),
         max_members_per_room: count(config.limits.members),
         max_seats: config.limits.seats,
         voice_slots: config.limits.voice_slots.clamp(1, MAX_VOICE_SLOTS),

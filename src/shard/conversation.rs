@@ -60,6 +60,9 @@ impl Core {
     ) {
         self.current = Some(key);
         let clocks = clocks(now);
+        if matches!(request, Request::Chat { .. } | Request::ChangeChat { .. }) {
+            self.look_for_space(key);
+        }
         let home = self.rooms.get_mut(key).and_then(|open| open.home_mut());
         let is_current = |home: &&mut Home| home.members.get(member).is_some_and(|known| known.session == session);
         let Some(home) = home.filter(is_current) else { return };
@@ -298,6 +301,9 @@ impl Core {
     /// Hears what a stage on `shard` has to say.
     pub(super) fn handle_report(&mut self, now: Instant, key: usize, shard: u8, report: Report) {
         let own = self.shard;
+        if matches!(report, Report::Chat { .. }) {
+            self.look_for_space(key);
+        }
         let Some(home) = self.home(key) else { return };
         match report {
             Report::Answered(answered) => self.handle_answered(now, key, shard, *answered),

@@ -103,6 +103,7 @@ mod tests {
         let join = Join {
             room: room.clone(),
             journal: Journal::new(room.clone(), 1, None),
+            opened_by: None,
             newcomer: name.into(),
             grants: Grants::ALL,
             origin: Origin::default(),

@@ -77,6 +77,8 @@ pub struct Home {
     pub room: Room,
     /// Where its events go.
     pub journal: Arc<Journal>,
+    /// The key that it is one of.
+    pub opened_by: Option<String>,
     /// Everybody.
     pub members: HashMap<MemberId, Presence>,
     /// What every stage shows, be it by relay.
@@ -112,6 +114,7 @@ impl Home {
         Self {
             room,
             journal,
+            opened_by: None,
             members: HashMap::new(),
             published: HashMap::new(),
             branches: Vec::new(),

@@ -207,6 +207,8 @@ pub struct Join {
     pub room: RoomId,
     /// The journal of the room if this join opens it. When the room is open already it is the same one.
     pub journal: Arc<Journal>,
+    /// The key that the room is one of, if this join opens it.
+    pub opened_by: Option<String>,
     /// As others will see them; checked by the caller.
     pub newcomer: Newcomer,
     /// What the member may do.
@@ -253,6 +255,8 @@ pub struct Restore {
     pub room: RoomId,
     /// Its journal, which knows its events but not who is in it.
     pub journal: Arc<Journal>,
+    /// The key that it is one of.
+    pub opened_by: Option<String>,
     /// Its members, with the SHA-256 of each one's secret.
     pub members: Vec<(MemberRecord, [u8; 32])>,
     /// What was written last, in order.

@@ -25,6 +25,15 @@ impl Core {
         self.store = store;
     }
 
+    /// Tells a room whether what is written there can be kept.
+    pub(super) fn look_for_space(&mut self, key: usize) {
+        let (Some(store), Some(open)) = (&self.store, self.rooms.get_mut(key)) else { return };
+        let room = open.id.clone();
+        if let Some(home) = open.home_mut() {
+            home.room.set_chat_full(!store.takes_chat(&room, home.opened_by.as_deref()));
+        }
+    }
+
     /// Delivers chat that has been kept meanwhile.
     pub fn deliver_kept(&mut self, now: Instant) {
         for key in std::mem::take(&mut self.holding) {
@@ -79,7 +88,7 @@ impl Core {
     /// Opens a room as it was when the server ended. Its members have so long to come back as if they had just lost
     /// their sockets.
     pub(super) fn restore(&mut self, now: Instant, restore: Restore) {
-        let Restore { room, journal, members, written, voice_slots, resume_within } = restore;
+        let Restore { room, journal, opened_by, members, written, voice_slots, resume_within } = restore;
         let clocks = clocks(now);
         let (seq, life) = (journal.last_seq(), random_u64());
         let records: Vec<_> = members.iter().map(|(record, _)| record.clone()).collect();
@@ -87,6 +96,7 @@ impl Core {
         home.room = Room::restore(clocks, random_u64(), (journal.epoch(), seq), records, written);
         home.room.keep_records();
         home.delivered = seq;
+        home.opened_by = opened_by;
         for (record, proof) in members {
             let origin = Origin { identity: record.info.identity, address: None };
             let member = record.info.id;

@@ -22,6 +22,7 @@ const RECONNECT_AFTER_STOP_MS: u64 = 2_000;
 /// What a join says of the room in case it opens it.
 struct Opening {
     journal: Arc<Journal>,
+    opened_by: Option<String>,
     max_members: usize,
     voice_slots: u16,
     resume_within: Duration,
@@ -30,9 +31,9 @@ struct Opening {
 impl Core {
     pub(super) fn join(&mut self, now: Instant, join: Join) {
         let Join { room, journal, newcomer, grants, origin, settings, max_seats, max_members, .. } = join;
-        let Join { voice_slots, resume_within, outbox, reply, .. } = join;
+        let Join { opened_by, voice_slots, resume_within, outbox, reply, .. } = join;
         let clocks = clocks(now);
-        let opening = Opening { journal, max_members, voice_slots, resume_within };
+        let opening = Opening { journal, opened_by, max_members, voice_slots, resume_within };
         let outcome = self.enter(clocks, room, opening).and_then(|key| {
             if let (Some(home), Some(settings)) = (self.home(key), settings) {
                 home.room.set_settings(clocks, settings);
@@ -57,7 +58,7 @@ impl Core {
 
     /// Finds the room or opens it.
     fn enter(&mut self, clocks: Now, room: RoomId, opening: Opening) -> Result<usize, JoinRefused> {
-        let Opening { journal, max_members, voice_slots, resume_within } = opening;
+        let Opening { journal, opened_by, max_members, voice_slots, resume_within } = opening;
         if self.stopping {
             return Err(JoinRefused::Stopping);
         }
@@ -82,8 +83,10 @@ impl Core {
         if let Some(store) = &self.store {
             home.room.keep_records();
             // What is not taken is counted by the store; the room is not found again after a restart then.
-            let _ = store.open_room(&room, home.journal.epoch(), clocks.unix_ms, forget());
+            let life = (home.journal.epoch(), opened_by.clone());
+            let _ = store.open_room(&room, life, clocks.unix_ms, forget());
         }
+        home.opened_by = opened_by;
         entry.insert(OpenRoom::new(room.clone(), life, Role::Home(home), stage));
         self.lives.insert(life, key);
         self.names.insert(room, key);

@@ -87,3 +87,24 @@ async fn next_call(reach: &mut Option<Reach>) -> Option<Arc<CallEvent>> {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::fake_shard::FakeShard;
+    use crate::hub::{HubConfig, IceServers};
+
+    #[tokio::test]
+    async fn only_so_many_actions_are_under_way() {
+        let shard = FakeShard::start();
+        let ice: IceServers = Arc::new(|_| vec![]);
+        let hub = Hub::new(HubConfig::default(), vec![shard.inbox.clone()], ice, None, None);
+        let ann = MemberInfo { id: MemberId::new("ann").unwrap(), name: "Ann".into(), identity: None, metadata: None };
+        let mut beside = Beside::new(hub, RoomId::new("r").unwrap(), &ann);
+        let mut begin = |id| beside.moderate(id, ModerationAction::ListBans {});
+        // Nothing of it runs before the test waits for something.
+        assert_eq!((0..20).filter(|id| begin(*id)).count(), MAX_ACTIONS);
+        assert!(matches!(beside.news().await, News::Moderated(..)));
+        assert!(beside.moderate(20, ModerationAction::ListBans {}), "one is done, and another may begin");
+    }
+}

@@ -21,7 +21,7 @@ pub(super) fn apply(connection: &Connection, shelf: &mut Shelf, now: u64, work: 
         Work::Append(append) => done(append_events(connection, shelf, append)),
         Work::EditChat { room, id, text, at } => found(chat::edit(connection, shelf, room, id, text, *at)),
         Work::DeleteChat { room, id } => found(chat::delete(connection, shelf, room, id)),
-        Work::OpenRoom { room, epoch, at } => done(open_room(connection, room, *epoch, *at)),
+        Work::OpenRoom { room, epoch, key, at } => done(open_room(connection, room, *epoch, key.as_deref(), *at)),
         Work::CloseRoom { room, epoch } => done(close_room(connection, room, *epoch)),
         Work::PutSnapshot { room, epoch, json } => done(put_snapshot(connection, room, *epoch, json)),
         Work::PutSession(session) => done(put_session(connection, session)),
@@ -111,10 +111,10 @@ fn follow(
     }
 }
 
-fn open_room(connection: &Connection, room: &RoomId, epoch: u64, at: u64) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO rooms (room, epoch, opened_at) VALUES (?, ?, ?)
-               ON CONFLICT DO UPDATE SET closed = 0, opened_at = excluded.opened_at";
-    run(connection, sql, params![room.as_str(), int(epoch), int(at)])
+fn open_room(connection: &Connection, room: &RoomId, epoch: u64, key: Option<&str>, at: u64) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO rooms (room, epoch, opened_at, key) VALUES (?, ?, ?, ?)
+               ON CONFLICT DO UPDATE SET closed = 0, opened_at = excluded.opened_at, key = excluded.key";
+    run(connection, sql, params![room.as_str(), int(epoch), int(at), key])
 }
 
 /// A life of a room that is over takes its snapshot with it, and the last one its sessions.

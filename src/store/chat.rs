@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::shape::StoredChat;
 use super::shelf::{Shelf, words};
 use super::sql::{from_json, id, int, maybe_number, number, to_json};
+use super::usage::Owner;
 
 /// The columns that [`stored`] reads.
 pub(super) const COLUMNS: &str =
@@ -22,7 +23,8 @@ pub(super) fn insert(
     epoch: u64,
     message: &ChatMessage,
 ) -> rusqlite::Result<()> {
-    let place = shelf.put(connection, to_json(message)?.as_bytes())?;
+    let owner = Owner::find(connection, room.as_str(), int(epoch))?;
+    let place = shelf.put(connection, &owner, to_json(message)?.as_bytes())?;
     let sql = "INSERT INTO chat (room, epoch, seq, at, id, member, place) VALUES (?, ?, ?, ?, ?, ?, ?)";
     connection.prepare_cached(sql)?.execute(params![
         room.as_str(),
@@ -47,7 +49,8 @@ pub(super) fn edit(
 ) -> rusqlite::Result<bool> {
     let Some(found) = find(connection, room, id)? else { return Ok(false) };
     let message = ChatMessage { text: text.to_owned(), ..found.message };
-    let place = shelf.replace(connection, found.place, to_json(&message)?.as_bytes())?;
+    let owner = Owner::find(connection, room.as_str(), found.epoch)?;
+    let place = shelf.replace(connection, &owner, found.place, to_json(&message)?.as_bytes())?;
     let sql = "UPDATE chat SET place = ?, edited_at = ? WHERE room = ? AND epoch = ? AND seq = ?";
     let changed = params![place, int(at), room.as_str(), found.epoch, found.seq];
     connection.prepare_cached(sql)?.execute(changed)?;
@@ -62,7 +65,7 @@ pub(super) fn delete(
     id: &MessageId,
 ) -> rusqlite::Result<bool> {
     let Some(found) = find(connection, room, id)? else { return Ok(false) };
-    shelf.clear(connection, found.place)?;
+    shelf.clear(connection, &Owner::find(connection, room.as_str(), found.epoch)?, found.place)?;
     let sql = "UPDATE chat SET place = NULL WHERE room = ? AND epoch = ? AND seq = ?";
     connection.prepare_cached(sql)?.execute(params![room.as_str(), found.epoch, found.seq])?;
     forget_reactions(connection, room.as_str(), found.epoch, found.seq)?;

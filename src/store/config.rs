@@ -12,6 +12,12 @@ pub struct StoreConfig {
     pub events: Retention,
     /// Chat messages that are kept, per room, unless the room says otherwise.
     pub chat: Retention,
+    /// Bytes of chat that are kept of one room at most; then [`Store::takes_chat`] says no until some goes.
+    ///
+    /// [`Store::takes_chat`]: super::Store::takes_chat
+    pub max_chat_bytes_of_room: u64,
+    /// The same of all rooms of one key; bounded by `max_bytes` only if there is none.
+    pub max_chat_bytes_of_key: Option<u64>,
     /// How large the database may become, in bytes. Writes fail with `store/no-room` at that size, until something is
     /// pruned.
     pub max_bytes: u64,
@@ -25,6 +31,8 @@ impl StoreConfig {
             directory: directory.into(),
             events: Retention { max_count: 20_000, max_age: DAY },
             chat: Retention { max_count: 10_000, max_age: DAY },
+            max_chat_bytes_of_room: MAX_CHAT_BYTES_OF_ROOM,
+            max_chat_bytes_of_key: None,
             max_bytes: 1 << 30,
         }
     }
@@ -55,5 +63,8 @@ pub struct RoomRetention {
     /// Its chat messages.
     pub chat: Option<Retention>,
 }
+
+/// Bytes of chat that are kept of one room at most, unless told otherwise: an eighth of the database.
+pub const MAX_CHAT_BYTES_OF_ROOM: u64 = 128 << 20;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

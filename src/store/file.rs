@@ -16,7 +16,7 @@ const DATABASE: &str = "roundtable.db";
 /// An empty file that the process which uses the store holds a lock on.
 const LOCK: &str = "lock";
 /// The version of the tables, in the header of the file.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// Says in the header of the file whose it is: `Rdtb`.
 const APPLICATION: i64 = 0x5264_7462;
 /// Up to this size, in bytes, the whole file is checked when it is opened; a larger one is found to be damaged where it
@@ -126,7 +126,7 @@ fn prepare(connection: &Connection, config: &StoreConfig) -> rusqlite::Result<()
     let page_bytes: u64 = connection.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0))?.into();
     connection.execute_batch(&format!("PRAGMA max_page_count = {};", (config.max_bytes / page_bytes).max(1)))?;
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let missing: String = [TABLES, REACTIONS].into_iter().skip(usize::try_from(version).unwrap_or(0)).collect();
+    let missing: String = [TABLES, REACTIONS, KEYS].into_iter().skip(usize::try_from(version).unwrap_or(0)).collect();
     if version < VERSION {
         connection.execute_batch(&format!(
             "BEGIN IMMEDIATE; {missing} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
@@ -134,6 +134,11 @@ fn prepare(connection: &Connection, config: &StoreConfig) -> rusqlite::Result<()
     }
     Ok(())
 }
+
+/// What version 3 has besides: the key that a room is one of.
+const KEYS: &str = "
+ALTER TABLE rooms ADD COLUMN key TEXT;
+";
 
 /// What version 2 has besides: reactions to messages, in the order in which they came.
 const REACTIONS: &str = "

@@ -38,6 +38,7 @@ pub(super) enum Work {
     OpenRoom {
         room: RoomId,
         epoch: u64,
+        key: Option<String>,
         at: u64,
     },
     CloseRoom {
@@ -125,6 +126,7 @@ impl Work {
                 Self::Append(append) => append.events.iter().map(|event| event_bytes(event)).sum(),
                 Self::EditChat { text, .. } => text.len(),
                 Self::PutSnapshot { json, .. } | Self::PutSession(Session { json, .. }) => json.len(),
+                Self::OpenRoom { key, .. } => key.as_ref().map_or(0, String::len),
                 Self::PutRecord(put) => put.kind.len() + put.key.len() + put.value.len(),
                 Self::DeleteRecord { kind, key } => kind.len() + key.len(),
                 _ => 0,

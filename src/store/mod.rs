@@ -20,6 +20,7 @@ mod read;
 mod shape;
 mod shelf;
 mod sql;
+mod usage;
 mod writer;
 
 use std::sync::mpsc::sync_channel;
@@ -32,9 +33,10 @@ use self::job::{Job, PutRecord, Told, Work};
 use self::queue::Queue;
 use self::read::{Gate, Readers};
 use self::shelf::Shelf;
+use self::usage::Usage;
 use self::writer::{Counters, Writer, unix_millis};
 
-pub use self::config::{Retention, RoomRetention, StoreConfig};
+pub use self::config::{MAX_CHAT_BYTES_OF_ROOM, Retention, RoomRetention, StoreConfig};
 pub use self::error::{OpenError, PutError, Refused, StoreError};
 pub use self::queue::{MAX_QUEUED, MAX_QUEUED_BYTES};
 pub use self::shape::{Append, OpenRoom, Record, Session, StoreStats, StoredChat, Then, forget};
@@ -49,6 +51,9 @@ struct Inner {
     queue: Arc<Queue>,
     readers: Readers,
     counters: Arc<Counters>,
+    usage: Arc<Usage>,
+    max_chat_bytes_of_room: u64,
+    max_chat_bytes_of_key: Option<u64>,
     id: ThreadId,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -72,6 +77,8 @@ impl Store {
         let shelf = Shelf::load(&connection).map_err(|error| OpenError::of(database.clone(), &error))?;
         let (gate, queue, counters) = (Gate::default(), Arc::<Queue>::default(), Arc::<Counters>::default());
         let readers = Readers::open(&database, Arc::clone(&gate))?;
+        let usage = Arc::clone(shelf.usage());
+        let StoreConfig { max_chat_bytes_of_room, max_chat_bytes_of_key, .. } = config;
         let writer = Writer {
             connection,
             shelf,
@@ -86,7 +93,10 @@ impl Store {
         let thread = thread::Builder::new().name("store".to_owned()).spawn(move || writer.run());
         let thread = thread.map_err(|error| OpenError::Failed { file: database, detail: error.to_string() })?;
         let id = thread.thread().id();
-        Ok(Self { inner: Arc::new(Inner { queue, readers, counters, id, thread: Mutex::new(Some(thread)) }) })
+        let thread = Mutex::new(Some(thread));
+        let inner =
+            Inner { queue, readers, counters, usage, max_chat_bytes_of_room, max_chat_bytes_of_key, id, thread };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Writes what waits, closes the files and lets go of the directory. Other clones are closed too: their writes are
@@ -101,6 +111,21 @@ impl Store {
     /// The queue is full, or the store closed; `then` is not called.
     pub fn append(&self, append: Append, then: Then) -> Result<(), Refused> {
         self.push(Work::Append(append), then)
+    }
+
+    /// Whether a further chat message of a room, which is one of a key, is within what may be kept. What waits to be written is
+    /// not counted yet, so that as much as [`MAX_QUEUED_BYTES`] can go beyond.
+    #[must_use]
+    pub fn takes_chat(&self, room: &RoomId, key: Option<&str>) -> bool {
+        let Inner { usage, max_chat_bytes_of_room, max_chat_bytes_of_key, .. } = &*self.inner;
+        let is_full = |key: &str| max_chat_bytes_of_key.is_some_and(|most| usage.of_key(key) >= most);
+        usage.of_room(room.as_str()) < *max_chat_bytes_of_room && !key.is_some_and(is_full)
+    }
+
+    /// Bytes of chat that are kept of a room.
+    #[must_use]
+    pub fn chat_bytes(&self, room: &RoomId) -> u64 {
+        self.inner.usage.of_room(room.as_str())
     }
 
     /// Gives a chat message another text. When `then` is called with `Ok`, the old one is in no file any more. `at` is in
@@ -121,13 +146,19 @@ impl Store {
         self.push(Work::DeleteChat { room: room.clone(), id: id.clone() }, then)
     }
 
-    /// Notes that a life of a room began: until it is closed it is among the [`open_rooms`](Self::open_rooms). `at` is in
-    /// milliseconds since 1970 UTC.
+    /// Notes that a life of a room began: until it is closed it is among the [`open_rooms`](Self::open_rooms). A life is an
+    /// epoch, and the key that the room is one of then. `at` is in milliseconds since 1970 UTC.
     ///
     /// # Errors
     /// The queue is full, or the store closed; `then` is not called.
-    pub fn open_room(&self, room: &RoomId, epoch: u64, at: u64, then: Then) -> Result<(), Refused> {
-        self.push(Work::OpenRoom { room: room.clone(), epoch, at }, then)
+    pub fn open_room(
+        &self,
+        room: &RoomId,
+        (epoch, key): (u64, Option<String>),
+        at: u64,
+        then: Then,
+    ) -> Result<(), Refused> {
+        self.push(Work::OpenRoom { room: room.clone(), epoch, key, at }, then)
     }
 
     /// Notes that a life of a room is over. Its snapshot goes, and the room's sessions if no other life of it is open;

@@ -8,6 +8,7 @@ use super::config::{Retention, StoreConfig};
 use super::job::Told;
 use super::shelf::Shelf;
 use super::sql::int;
+use super::usage::Owner;
 
 /// Rows of a kind that go in one transaction.
 const AT_ONCE: i64 = 1_000;
@@ -131,7 +132,8 @@ fn remove_message(
     let sql = "DELETE FROM chat WHERE room = ? AND epoch = ? AND seq = ? RETURNING place";
     let place: Option<i64> = connection.prepare_cached(sql)?.query_row(params![room, epoch, seq], |row| row.get(0))?;
     super::chat::forget_reactions(connection, room, epoch, seq)?;
-    place.map_or(Ok(()), |place| shelf.clear(connection, place))
+    let Some(place) = place else { return Ok(()) };
+    shelf.clear(connection, &Owner::find(connection, room, epoch)?, place)
 }
 
 /// Records that expired, and lives of rooms that are over and of which nothing is kept.

@@ -152,10 +152,10 @@ pub(super) fn chat_message(
 
 /// The rooms that nobody closed.
 pub(super) fn open_rooms(connection: &Connection) -> rusqlite::Result<Vec<OpenRoom>> {
-    let sql = "SELECT room, epoch, opened_at, last_seq FROM rooms WHERE NOT closed ORDER BY room, epoch";
+    let sql = "SELECT room, epoch, opened_at, last_seq, key FROM rooms WHERE NOT closed ORDER BY room, epoch";
     let room = |row: &Row<'_>| {
         let (epoch, opened_at, last_seq) = (number(row, 1)?, number(row, 2)?, number(row, 3)?);
-        Ok(OpenRoom { room: id(row, 0)?, epoch, opened_at, last_seq })
+        Ok(OpenRoom { room: id(row, 0)?, epoch, opened_at, last_seq, key: row.get(4)? })
     };
     connection.prepare_cached(sql)?.query_map([], room)?.collect()
 }

@@ -68,6 +68,8 @@ pub struct OpenRoom {
     pub opened_at: u64,
     /// The number of its last event, 0 before the first.
     pub last_seq: u64,
+    /// The key that the room is one of.
+    pub key: Option<String>,
 }
 
 /// A session that a client may come back to.

@@ -6,8 +6,11 @@
 //! of some size in such a table, what is deleted is overwritten there, and the place is given to a later message.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rusqlite::{Connection, Row, params};
+
+use super::usage::{Owner, Usage};
 
 /// The smallest place, in bytes; the others are twice as large each.
 const SMALLEST: usize = 128;
@@ -21,6 +24,9 @@ pub(super) struct Shelf {
     taken: Vec<(usize, i64)>,
     /// Those that this transaction gave back; nobody gets them before it is committed.
     given: Vec<(usize, i64)>,
+    /// Who has how much, and by how much this transaction changes that.
+    usage: Arc<Usage>,
+    changes: Vec<(Owner, i64)>,
 }
 
 impl Shelf {
@@ -34,12 +40,19 @@ impl Shelf {
         while let Some(row) = rows.next()? {
             free.entry(size(row, 1)?).or_default().push(row.get(0)?);
         }
-        Ok(Self { free, taken: Vec::new(), given: Vec::new() })
+        let usage = Arc::new(Usage::load(connection)?);
+        Ok(Self { free, taken: Vec::new(), given: Vec::new(), usage, changes: Vec::new() })
     }
 
-    /// Lays words down and returns where.
-    pub(super) fn put(&mut self, connection: &Connection, words: &[u8]) -> rusqlite::Result<i64> {
+    /// Who has how much.
+    pub(super) fn usage(&self) -> &Arc<Usage> {
+        &self.usage
+    }
+
+    /// Lays words of somebody down and returns where.
+    pub(super) fn put(&mut self, connection: &Connection, owner: &Owner, words: &[u8]) -> rusqlite::Result<i64> {
         let size = size_for(words);
+        self.weigh(owner, size, 1);
         match self.free.get_mut(&size).and_then(Vec::pop) {
             Some(place) => {
                 self.taken.push((size, place));
@@ -54,19 +67,26 @@ impl Shelf {
     }
 
     /// Puts other words in the place of some, or in another one if they are too long for it. The old ones are gone.
-    pub(super) fn replace(&mut self, connection: &Connection, place: i64, words: &[u8]) -> rusqlite::Result<i64> {
+    pub(super) fn replace(
+        &mut self,
+        connection: &Connection,
+        owner: &Owner,
+        place: i64,
+        words: &[u8],
+    ) -> rusqlite::Result<i64> {
         let size = size_of(connection, place)?;
         if size == size_for(words) {
             overwrite(connection, place, &padded(words, size))?;
             return Ok(place);
         }
-        self.clear(connection, place)?;
-        self.put(connection, words)
+        self.clear(connection, owner, place)?;
+        self.put(connection, owner, words)
     }
 
     /// Writes zeros over what lies there, and gives the place away.
-    pub(super) fn clear(&mut self, connection: &Connection, place: i64) -> rusqlite::Result<()> {
+    pub(super) fn clear(&mut self, connection: &Connection, owner: &Owner, place: i64) -> rusqlite::Result<()> {
         let size = size_of(connection, place)?;
+        self.weigh(owner, size, -1);
         overwrite(connection, place, &vec![0; size])?;
         self.given.push((size, place));
         Ok(())
@@ -75,6 +95,7 @@ impl Shelf {
     /// The transaction was committed.
     pub(super) fn keep(&mut self) {
         self.taken.clear();
+        self.changes.drain(..).for_each(|(owner, bytes)| self.usage.change(&owner, bytes));
         let given = std::mem::take(&mut self.given);
         self.free_up(given);
     }
@@ -82,8 +103,13 @@ impl Shelf {
     /// The transaction was rolled back.
     pub(super) fn undo(&mut self) {
         self.given.clear();
+        self.changes.clear();
         let taken = std::mem::take(&mut self.taken);
         self.free_up(taken);
+    }
+
+    fn weigh(&mut self, owner: &Owner, size: usize, sign: i64) {
+        self.changes.push((owner.clone(), sign * i64::try_from(size).unwrap_or(i64::MAX)));
     }
 
     fn free_up(&mut self, places: Vec<(usize, i64)>) {

@@ -325,7 +325,7 @@ fn chat_that_is_kept_for_the_life_of_its_room_goes_when_that_is_over() {
     for nothing in [(0, MINUTE), (9, 0)] {
         let chat_kept = Retention { max_count: nothing.0, max_age: Duration::from_millis(nothing.1) };
         let store = Store::open(StoreConfig { chat: chat_kept, ..place.config() }).unwrap();
-        wait(|then| store.open_room(&here, 1, now, then)).unwrap();
+        wait(|then| store.open_room(&here, (1, None), now, then)).unwrap();
         keep(&store, &here, (1..=20).map(|seq| chat(seq, now, "for-now")));
         wait(|then| store.prune(now + 5 * MINUTE, then)).unwrap();
         assert_eq!(store.chat_before(&here, None, 99).unwrap().len(), 20, "the room is open");
@@ -346,7 +346,7 @@ fn a_store_of_the_version_before_gets_what_it_lacks() {
     keep(&store, &here, [chat(1, now, "hello")]);
     store.close();
     let change = |sql: &str| rusqlite::Connection::open(place.database()).unwrap().execute_batch(sql).unwrap();
-    change("DROP TABLE reactions; PRAGMA user_version = 1");
+    change("DROP TABLE reactions; ALTER TABLE rooms DROP COLUMN key; PRAGMA user_version = 1");
     let store = place.open();
     let (message, member, reaction) = (id(1), MemberId::new("bob").unwrap(), "+1".to_owned());
     keep(&store, &here, [Event { seq: 2, at: now, body: EventBody::Reaction { message, member, reaction, on: true } }]);
@@ -498,7 +498,7 @@ fn rooms_that_nobody_closed_are_there_after_a_restart_with_what_belongs_to_them(
     {
         let store = place.open();
         for room in [&here, &there] {
-            store.open_room(room, 1, now, forget()).unwrap();
+            store.open_room(room, (1, Some("k".to_owned())), now, forget()).unwrap();
             store.put_room_snapshot(room, 1, "{\"members\":[]}".to_owned(), forget()).unwrap();
             store.put_room_snapshot(room, 1, "{\"members\":[1]}".to_owned(), forget()).unwrap();
         }
@@ -511,7 +511,7 @@ fn rooms_that_nobody_closed_are_there_after_a_restart_with_what_belongs_to_them(
         store.close_room(&there, 1, forget()).unwrap();
     }
     let store = place.open();
-    let open = OpenRoom { room: here.clone(), epoch: 1, opened_at: now, last_seq: 2 };
+    let open = OpenRoom { room: here.clone(), epoch: 1, opened_at: now, last_seq: 2, key: Some("k".to_owned()) };
     assert_eq!(store.open_rooms().unwrap(), [open]);
     assert_eq!(store.room_snapshot(&here, 1).unwrap().as_deref(), Some("{\"members\":[1]}"));
     assert_eq!(store.room_snapshot(&there, 1).unwrap(), None);
@@ -519,7 +519,7 @@ fn rooms_that_nobody_closed_are_there_after_a_restart_with_what_belongs_to_them(
     assert_eq!(store.sessions(&there).unwrap(), []);
 
     // The next life begins before the last one is closed.
-    wait(|then| store.open_room(&here, 2, now, then)).unwrap();
+    wait(|then| store.open_room(&here, (2, None), now, then)).unwrap();
     wait(|then| store.close_room(&here, 1, then)).unwrap();
     assert_eq!(store.sessions(&here).unwrap().len(), 2, "they belong to the new life");
     assert_eq!(store.open_rooms().unwrap().iter().map(|open| open.epoch).collect::<Vec<_>>(), [2]);
@@ -716,11 +716,11 @@ fn a_newer_store_and_another_programs_database_are_refused() {
     let place = Place::new();
     drop(place.open());
     let change = |sql: &str| rusqlite::Connection::open(place.database()).unwrap().execute_batch(sql).unwrap();
-    change("PRAGMA user_version = 3");
+    change("PRAGMA user_version = 4");
     let newer = Store::open(place.config()).unwrap_err();
     assert_eq!(newer.code(), "store/newer");
-    assert!(newer.to_string().contains("has version 3, and this program knows versions up to 2"), "{newer}");
-    change("PRAGMA user_version = 2");
+    assert!(newer.to_string().contains("has version 4, and this program knows versions up to 3"), "{newer}");
+    change("PRAGMA user_version = 3");
     drop(place.open());
 
     fs::remove_file(place.database()).unwrap();
@@ -736,4 +736,37 @@ fn a_directory_that_cannot_be_made_is_named() {
     assert_eq!(error.code(), "store/directory");
     assert!(error.to_string().contains(&*place.0.to_string_lossy()), "{error}");
     fs::remove_file(&place.0).unwrap();
+}
+
+#[test]
+fn bytes_of_chat_are_counted_by_room_and_by_key_also_after_a_restart() {
+    let place = Place::new();
+    let (here, there, now) = (room("here"), room("there"), unix_millis());
+    let config =
+        || StoreConfig { max_chat_bytes_of_room: 4 * 1024, max_chat_bytes_of_key: Some(6 * 1024), ..place.config() };
+    let text = "x".repeat(1_500);
+    let store = Store::open(config()).unwrap();
+    for room in [&here, &there] {
+        wait(|then| store.open_room(room, (1, Some("k".to_owned())), now, then)).unwrap();
+    }
+    keep(&store, &here, [chat(1, now, &text)]);
+    assert_eq!((store.chat_bytes(&here), store.chat_bytes(&there)), (2_048, 0), "what its place takes");
+    assert!(store.takes_chat(&here, Some("k")));
+    keep(&store, &here, [chat(2, now, &text)]);
+    assert!(!store.takes_chat(&here, Some("k")), "the room is full");
+    assert!(store.takes_chat(&there, Some("k")), "another one is not");
+    keep(&store, &there, [chat(1, now, &text)]);
+    assert!(!store.takes_chat(&there, Some("k")), "the key is full");
+    assert!(store.takes_chat(&there, None) && store.takes_chat(&there, Some("j")), "nobody else is");
+    store.close();
+
+    let store = Store::open(config()).unwrap();
+    assert_eq!((store.chat_bytes(&here), store.chat_bytes(&there)), (4_096, 2_048), "as before");
+    assert!(!store.takes_chat(&there, Some("k")));
+    wait(|then| store.edit_chat(&here, &id(1), "short".to_owned(), now, then)).unwrap();
+    wait(|then| store.delete_chat(&there, &id(1), then)).unwrap();
+    assert_eq!((store.chat_bytes(&here), store.chat_bytes(&there)), (2_048 + 128, 0));
+    assert!(store.takes_chat(&here, Some("k")) && store.takes_chat(&there, Some("k")));
+    wait(|then| store.prune(now + 2 * 24 * 60 * MINUTE, then)).unwrap();
+    assert_eq!(store.chat_bytes(&here), 0, "what is pruned is not kept");
 }

@@ -67,3 +67,22 @@ test("a message is edited, reacted to, and deleted", async () => {
   await until("it is gone", async () => (await ben.readChat()).length === 0, PATIENT);
   assert.match(await ben.text(), /This message was deleted/);
 });
+
+test("who comes late has the last messages at once, and those before when they ask", async () => {
+  const count = 70;
+  await ann.evaluate((count) => {
+    for (let n = 1; n <= count; n += 1) window.roundtable.room.sendChatMessage(`Number ${n}`);
+  }, count);
+  await until("all are written", async () => (await ben.readChat()).includes(`Number ${count}`), PATIENT);
+  const eve = await chromium.guest("Eve");
+  await eve.enter(server.room("talk"));
+  await eve.press("Chat");
+  const numbers = async () => (await eve.readChat()).filter((said) => said.startsWith("Number "));
+  await until("the last fifty are there", async () => (await numbers()).length === 50, PATIENT);
+  await eve.press("Show earlier messages");
+  await until("all are there", async () => (await numbers()).length === count, PATIENT);
+  const expected = Array.from({ length: count }, (_, n) => `Number ${n + 1}`);
+  assert.deepEqual(await numbers(), expected, "each once, in order");
+  await until("there is nothing more", async () => !(await eve.text()).includes("Show earlier"), PATIENT);
+  assert.deepEqual(eve.faults, []);
+});

@@ -79,6 +79,8 @@ codes! {
     RoomFull = "room/full",
     /// The server has no place for another room.
     TooManyRooms = "room/too-many",
+    /// The key that the token was signed with has as many rooms as it may.
+    KeyQuota = "room/key-quota",
     /// No such room.
     RoomUnknown = "room/unknown",
     /// The id breaks the rules of ids.
@@ -165,6 +167,8 @@ codes! {
     ChatEmpty = "chat/empty",
     /// Too many chat messages; this one was dropped.
     ChatRate = "chat/rate",
+    /// As much chat is kept as may be, of the room or of all rooms of its key; this one was dropped.
+    ChatFull = "chat/full",
     /// The member may not write.
     ChatForbidden = "chat/forbidden",
     /// No such message, or it was deleted.

@@ -45,7 +45,12 @@ async fn works_under_a_prefix(site: &Site, homes: &[&str]) {
     assert_eq!(site.get("/meet/api/v1/rooms").await.status, 200);
     assert_eq!(site.get("/livez").await.text().await, "theirs");
     assert_eq!(site.get("/meet/livez").await.text().await, "live\n");
-    site.get("/meet/nothing").await.problem(404, "http/not-found").await;
+    for nothing in ["/meet/nothing", "/meet/api/v1/rooms/none", "/meet/errors/no/such"] {
+        let code = if nothing.contains("rooms") { "room/unknown" } else { "http/not-found" };
+        site.get(nothing).await.problem_under("/meet", 404, code).await;
+        let explained = site.get(&format!("/meet/errors/{code}")).await;
+        assert_eq!(explained.status, 200, "a problem links to where its code is explained");
+    }
     let (_socket, _) = tokio_tungstenite::connect_async(format!("ws://{}/meet/ws?room=r", site.address)).await.unwrap();
 }
 
@@ -65,4 +70,11 @@ async fn everything_works_nested_as_a_service() {
     let mount = |router: Router| theirs().nest_service("/meet", router);
     let site = Site::mounted(HubConfig::default(), HttpConfig::default(), mount).await;
     works_under_a_prefix(&site, &["/meet", "/meet/", "/meet/?x=1"]).await;
+}
+
+#[tokio::test]
+async fn what_could_be_taken_for_another_host_is_no_prefix() {
+    let mount = |router: Router| Router::new().nest_service("//evil.example", router);
+    let site = Site::mounted(HubConfig::default(), HttpConfig::default(), mount).await;
+    site.get("//evil.example/nothing").await.problem_under("", 404, "http/not-found").await;
 }

@@ -161,3 +161,15 @@ fn who_writes_is_told_once_until_it_ends_by_a_word_a_message_or_silence() {
     f.room.typing(f.now.instant, &bob, false);
     assert_eq!(told(&mut f), [] as [bool; 0]);
 }
+
+#[test]
+fn what_cannot_be_kept_is_refused_and_what_was_is_acknowledged_again() {
+    let mut f = Fixture::new();
+    let ann = f.join("Ann");
+    f.room.chat(f.now, &ann, 1, "kept".into()).unwrap();
+    f.room.set_chat_full(true);
+    assert_eq!(f.room.chat(f.now, &ann, 2, "more".into()).map_err(ChatError::code), Err(ErrorCode::ChatFull));
+    f.room.chat(f.now, &ann, 1, "kept".into()).expect("it was taken before");
+    f.room.set_chat_full(false);
+    f.room.chat(f.now, &ann, 2, "more".into()).unwrap();
+}

@@ -34,6 +34,7 @@ impl Session {
             Frame::Control => {}
         }
     }
+
     fn handle_text(&mut self, now: Instant, text: &str) {
         match serde_json::from_str(text) {
             // Serde would also take a list of the fields, which is no message of this protocol.

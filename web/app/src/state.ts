@@ -68,6 +68,8 @@ export const cameraOn = signal(false);
 export const screenOn = signal(false);
 export const panel = signal<"chat" | "people" | null>(null);
 export const messages = signal<readonly ChatLine[]>([]);
+/** Whether there may be messages from before those that are known. */
+export const hasEarlier = signal(true);
 /** Who writes at this moment, by member. */
 export const typists = signal<ReadonlyMap<string, string>>(new Map());
 export const outgoing = signal<readonly OutgoingChat[]>([]);
@@ -212,6 +214,15 @@ export function write(message: string): RoundtableErrorCode | null {
   }
 }
 
+/** Puts a page of what was written before on top of what is shown. */
+export async function showEarlier(): Promise<void> {
+  try {
+    hasEarlier.value = (await room?.loadEarlierChat()) ?? false;
+  } catch (error) {
+    problem.value = roomProblem(toRoundtableError(error, "sdk/socket").code);
+  }
+}
+
 /** Says otherwise what one wrote. */
 export function editMessage(message: string, said: string): void {
   room?.editChatMessage(message, said);
@@ -319,6 +330,10 @@ function follow(joined: Room): void {
       messages.value = joined.chat.messages;
       outgoing.value = [...joined.chat.outgoing];
     });
+  });
+  hasEarlier.value = true;
+  joined.on("moved", () => {
+    hasEarlier.value = true;
   });
   joined.on("chatMessage", () => {
     if (panel.value !== "chat") unread.value += 1;

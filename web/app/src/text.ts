@@ -40,6 +40,7 @@ export const text = {
   viewers: (count: number) => (count === 1 ? "1 more watches." : `${count} more watch.`),
   showAll: "Show everybody",
   showMore: "Show more",
+  showEarlier: "Show earlier messages",
   copyLink: "Copy link",
   copied: "Link copied. Send it to those who shall come.",
   copyFailed: (link: string) => `The link is ${link}`,
@@ -160,6 +161,8 @@ export function roomProblem(code: RoundtableErrorCode): string {
       return "This room is full. Try again when somebody has left.";
     case "room/too-many":
       return "The server has no place for another room. Try again later.";
+    case "room/key-quota":
+      return "As many rooms are open as may be. Try again when one has ended.";
     case "room/bad-id":
       return text.badRoom;
     case "hello/version":

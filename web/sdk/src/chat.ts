@@ -5,6 +5,7 @@ import {
   CHAT_BURST,
   CHAT_PER_SECOND,
   MAX_CHAT_BYTES,
+  MAX_EARLIER_CHAT,
   MAX_KEPT_CHAT,
   MAX_QUEUED_CHAT,
   MAX_UNACKNOWLEDGED_CHAT,
@@ -71,6 +72,8 @@ export class Chat extends Emitter<ChatEvents> {
   /** What became of messages whose channel is slower than the events. */
   readonly #early = new Map<MessageId, Change[]>();
   #epoch = 0;
+  /** Earlier messages that were asked for and are kept beside the newest. */
+  #earlier = 0;
   #outgoing: OutgoingChat[] = [];
   #transmit: ChatTransmit | null = null;
   /** Runs while nothing may be sent yet. */
@@ -84,9 +87,15 @@ export class Chat extends Emitter<ChatEvents> {
     this.#isOwn = isOwn;
   }
 
-  /** What the server took, in the room's order; the newest {@link MAX_KEPT_CHAT}. */
+  /** What the server took, in the room's order; the newest {@link MAX_KEPT_CHAT}, and earlier ones that were asked for. */
   get messages(): readonly ChatLine[] {
     return this.#messages;
+  }
+
+  /** The place of the oldest message that is known, `EPOCH-SEQ`; null while there is none. */
+  get oldest(): string | null {
+    const [oldest] = this.#entries;
+    return oldest === undefined ? null : `${oldest.epoch}-${oldest.message.seq}`;
   }
 
   /** Own messages that the server has not taken yet, oldest first. */
@@ -179,6 +188,26 @@ export class Chat extends Emitter<ChatEvents> {
     this.emit("changed");
   }
 
+  /** Messages from before those that are known. They are kept although they are old. */
+  handlePage(messages: readonly ChatEntry[]): void {
+    this.#earlier = Math.min(MAX_EARLIER_CHAT, this.#earlier + messages.length);
+    this.handleHistory(messages);
+  }
+
+  /**
+   * One is in another room from now on: nothing of the room before is shown there, nor said: what was on its way there may
+   * be sent again by {@link Chat.retry}.
+   */
+  handleMoved(): void {
+    this.#entries = [];
+    this.#messages = [];
+    this.#known.clear();
+    this.#early.clear();
+    this.#earlier = 0;
+    this.#outgoing = this.#outgoing.map((e) => ({ ...e, state: "failed", code: e.code ?? "sdk/closed" }));
+    this.emit("changed");
+  }
+
   /** Somebody edited or deleted a message, or reacted to it. */
   handleEvent(event: Event): void {
     switch (event.type) {
@@ -249,7 +278,10 @@ export class Chat extends Emitter<ChatEvents> {
     this.#known.add(keyOf(entry));
     const index = this.#entries.findLastIndex((other) => !isAfter(other, entry)) + 1;
     this.#entries.splice(index, 0, entry);
-    for (const oldest of this.#entries.splice(0, Math.max(0, this.#entries.length - MAX_KEPT_CHAT))) {
+    for (const oldest of this.#entries.splice(
+      0,
+      Math.max(0, this.#entries.length - MAX_KEPT_CHAT - this.#earlier),
+    )) {
       this.#known.delete(keyOf(oldest));
     }
     this.#messages = this.#entries.map(({ message: kept }) => kept);

@@ -16,8 +16,10 @@ export const MAX_UNACKNOWLEDGED_CHAT = 15;
 export const CHAT_BURST = 15;
 /** Own chat messages a second after that; the server takes 10. */
 export const CHAT_PER_SECOND = 9;
-/** Chat messages kept for showing. */
+/** Chat messages kept for showing, beside those that were asked for. */
 export const MAX_KEPT_CHAT = 1000;
+/** Earlier chat messages that are kept because they were asked for. */
+export const MAX_EARLIER_CHAT = 20_000;
 
 /** The rule of room ids: 1–64 of `A–Z a–z 0–9 - _ . ~`, not dots alone. */
 export function isRoomId(text: string): boolean {

@@ -37,6 +37,7 @@ const NOT_AT_ONCE: ReadonlySet<RoundtableErrorCode> = new Set<RoundtableErrorCod
   "client/slow",
   "room/full",
   "room/too-many",
+  "room/key-quota",
   "room/locked",
   "room/not-open-yet",
   "lobby/full",

@@ -1,5 +1,6 @@
 // The façade: a room as an application sees it.
 import { Chat } from "./chat.ts";
+import { ChatPages } from "./chat_pages.ts";
 import type { DataMessage, PublishDataOptions } from "./data/hub.ts";
 import type { OutgoingStream } from "./data/outgoing.ts";
 import type { Presence } from "./data/presence.ts";
@@ -80,6 +81,7 @@ export class Room extends Emitter<RoomEvents> {
   readonly #views: Views;
   readonly #transports: Transports;
   readonly #moderation = new Moderation();
+  readonly #chatPages: ChatPages;
   #session: Session | null = null;
   #entry: { url: string; name: string; token: string | undefined } | null = null;
   /** Where a moderator sent one, until the present connection ends. */
@@ -117,6 +119,7 @@ export class Room extends Emitter<RoomEvents> {
     );
     this.chat.on("message", (message) => this.emit("chatMessage", message));
     this.chat.on("changed", () => this.emit("chatChanged"));
+    this.#chatPages = new ChatPages(this.chat, () => this.#nextId());
     this.data = new RoomData(this.#platform.clock, {
       sendData: (header, payload, lossy) => this.#session?.sendData(header, payload, lossy) ?? false,
       send: (message) => this.#session?.send(message) ?? false,
@@ -271,6 +274,14 @@ export class Room extends Emitter<RoomEvents> {
   /** Writes to everybody; see {@link Chat.send}. */
   sendChatMessage(text: string): number {
     return this.chat.send(text);
+  }
+
+  /**
+   * Puts messages from before those that are known into {@link Room.chat}; resolves with whether there are more. One page
+   * is under way at a time.
+   */
+  loadEarlierChat(limit?: number): Promise<boolean> {
+    return this.#chatPages.load((message) => this.#session?.send(message) ?? false, limit);
   }
 
   /** Changes the text of an own message, or as a moderator of any. The chat shows it once it is done; else `warning` follows. */
@@ -457,6 +468,9 @@ export class Room extends Emitter<RoomEvents> {
         this.chat.handleHistory(message.messages);
         if (message.complete) this.#openChat();
         break;
+      case "chatPage":
+        this.#chatPages.handlePage(message);
+        break;
       case "doc":
         this.data.handleDoc(message);
         break;
@@ -467,6 +481,11 @@ export class Room extends Emitter<RoomEvents> {
           break;
         }
         if (message.id !== undefined && this.chat.handleError(message.id, message.code)) break;
+        if (
+          message.id !== undefined &&
+          this.#chatPages.handleError(message.id, message.code, message.message)
+        )
+          break;
         // Both ended the track, or it was said again: there is nothing to be done.
         if (message.code === "track/unknown") break;
         if (message.code === "track/muted-by-host") {
@@ -582,6 +601,7 @@ export class Room extends Emitter<RoomEvents> {
 
   #handleLost(error: RoundtableError): void {
     this.data.hub.handleLost();
+    this.#chatPages.handleLost();
     if (error.code === "room/moved" && this.#destination !== null) {
       this.#goTo(this.#destination);
       return;
@@ -617,6 +637,8 @@ export class Room extends Emitter<RoomEvents> {
     this.#session?.close();
     this.#wished.clear();
     this.chat.setTransmit(null);
+    this.chat.handleMoved();
+    this.#chatPages.handleMoved();
     this.#subscriptions.releaseAll();
     this.#session = this.#createSession(this.#entry);
     this.#phase = "reconnecting";
@@ -651,6 +673,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#wished.clear();
     this.#destination = null;
     this.chat.setTransmit(null);
+    this.#chatPages.handleLost();
     this.#subscriptions.releaseAll();
     this.#phase = "disconnected";
     const first = this.#first;

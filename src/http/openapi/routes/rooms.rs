@@ -18,6 +18,8 @@ const CHANGED: (u16, &[&str]) = (412, &["room/changed"]);
 const BAD_MATCH: (u16, &[&str]) = (400, &["http/if-match"]);
 const BAD_SETTINGS: (u16, &[&str]) = (422, &["room/bad-settings"]);
 const NO_PLACE: (u16, &[&str]) = (503, &["room/too-many"]);
+/// The key of the token has as many rooms as it may; `retry-after` says when to ask again.
+const KEY_QUOTA: (u16, &[&str]) = (429, &["room/key-quota"]);
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
@@ -43,7 +45,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route {
         body: body!(NewRoom),
         answers: &[ok!(201, "Its settings.", RoomSettings)],
-        problems: &[(409, &["room/exists"]), BAD_SETTINGS, NO_PLACE],
+        problems: &[(409, &["room/exists"]), BAD_SETTINGS, NO_PLACE, KEY_QUOTA],
         ..at("post", "/api/v1/rooms", Needs::Create, "Sets a room up that is neither set up nor open")
     },
     Route {
@@ -65,7 +67,7 @@ pub(super) const ROUTES: &[Route] = &[
         query: &[IF_MATCH],
         body: body!(SettingsChange),
         answers: &[ok!(200, "What is in force.", RoomSettings)],
-        problems: &[BAD_MATCH, CHANGED, BAD_SETTINGS, NO_PLACE],
+        problems: &[BAD_MATCH, CHANGED, BAD_SETTINGS, NO_PLACE, KEY_QUOTA],
         ..at(
             "put",
             "/api/v1/rooms/{room}/settings",
@@ -77,7 +79,7 @@ pub(super) const ROUTES: &[Route] = &[
         query: &[IF_MATCH],
         body: body!(SettingsChange),
         answers: &[ok!(200, "What is in force.", RoomSettings)],
-        problems: &[BAD_MATCH, CHANGED, BAD_SETTINGS, NO_PLACE],
+        problems: &[BAD_MATCH, CHANGED, BAD_SETTINGS, NO_PLACE, KEY_QUOTA],
         ..at(
             "patch",
             "/api/v1/rooms/{room}/settings",

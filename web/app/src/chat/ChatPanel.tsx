@@ -2,12 +2,13 @@
 
 import { useSignal } from "@preact/signals";
 import type { ChatLine, OutgoingChat } from "@roundtable/sdk";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { isHost } from "../moderation.ts";
 import {
   deleteMessage,
   discardMessage,
   editMessage,
+  hasEarlier,
   isOwn,
   messages,
   noteTyping,
@@ -15,11 +16,15 @@ import {
   react,
   retryAt,
   retryMessage,
+  showEarlier,
   togglePanel,
   typists,
   write,
 } from "../state.ts";
 import { chatProblem, text } from "../text.ts";
+
+/** So many messages come to whoever enters; with fewer there are no earlier ones. */
+const FIRST_MESSAGES = 50;
 
 /** What one reacts with by one press. */
 const THUMB = "👍";
@@ -28,10 +33,19 @@ const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-di
 
 export function ChatPanel() {
   const list = useRef<HTMLDivElement>(null);
+  const height = useRef(0);
   const count = messages.value.length + outgoing.value.length;
+  const [first, last] = [messages.value[0], messages.value.at(-1)];
   useEffect(() => {
     list.current?.scrollTo({ top: list.current.scrollHeight });
-  }, [count]);
+  }, [last?.id, outgoing.value.length]);
+  // What one reads stays where it is when something comes on top of it.
+  useLayoutEffect(() => {
+    if (list.current !== null) list.current.scrollTop += list.current.scrollHeight - height.current;
+  }, [first?.id]);
+  useLayoutEffect(() => {
+    height.current = list.current?.scrollHeight ?? 0;
+  });
   return (
     <aside class="panel" aria-label={text.chat}>
       <header>
@@ -41,6 +55,11 @@ export function ChatPanel() {
         </button>
       </header>
       <div class="messages" role="log" aria-label={text.chat} ref={list}>
+        {hasEarlier.value && messages.value.length >= FIRST_MESSAGES && (
+          <button type="button" class="earlier" onClick={showEarlier}>
+            {text.showEarlier}
+          </button>
+        )}
         <ol>
           {count === 0 && <li class="quiet">{text.noMessages}</li>}
           {messages.value.map((message) => (
