@@ -77,7 +77,7 @@ async fn a_burst_of_joins_comes_in_few_frames_and_whole() {
     assert!(seen.iter().copied().eq((first[0] + 1..).take(CROWD)), "in order, without a gap: {seen:?}");
 
     let (plain, packs) = (since(before_plain, plain.frames), since(before_packs, packs.frames));
-    println!("{CROWD} joins: plain {plain:?}, packed {packs:?} in {ticks} ticks");
+    eprintln!("{CROWD} joins: plain {plain:?}, packed {packs:?} in {ticks} ticks");
     assert!(plain.text >= CROWD && plain.binary == 0, "{plain:?}");
     let frames = packs.text + packs.binary;
     assert!(frames as u128 <= ticks + 1, "{packs:?} in {ticks} ticks");
@@ -99,7 +99,7 @@ async fn the_welcome_to_a_full_room_is_compressed() {
     let welcome = packs.hello_packed("Packs").await;
     assert_eq!(welcome["type"], "welcome");
     assert_eq!(welcome["state"]["members"].as_array().unwrap().len(), CROWD + 2);
-    println!("a welcome with {CROWD} people: plain {:?}, packed {:?}", plain.frames, packs.frames);
+    eprintln!("a welcome with {CROWD} people: plain {:?}, packed {:?}", plain.frames, packs.frames);
     assert_eq!((packs.frames.text, packs.frames.binary), (0, 1), "it is the first to be compressed");
     assert!(packs.frames.bytes * 2 < plain.frames.bytes, "{:?} instead of {:?}", packs.frames, plain.frames);
     running.stop().await;
