@@ -126,7 +126,7 @@ fn an_import_that_points_up_is_found() {
 #[test]
 fn an_import_that_points_down_is_fine() {
     let down = "use crate::hub::Hub;\nuse crate::{journal::Journal, shard::inbox::{Command, Join}};\nuse super::Outer;";
-    assert_eq!(lines("src/signal/ws.rs", down), [] as [usize; 0]);
+    assert_eq!(lines("src/signal/ws/mod.rs", down), [] as [usize; 0]);
     assert_eq!(lines("src/hub/rooms.rs", "use super::Hub;\nuse crate::hub::Presence;"), [] as [usize; 0]);
     assert_eq!(lines("src/lib.rs", "pub use crate::server::Server;"), [] as [usize; 0]);
     assert_eq!(lines("crates/media/src/plane.rs", "use crate::shard::Anything;"), [] as [usize; 0]);

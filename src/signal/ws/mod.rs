@@ -7,36 +7,36 @@
 //! reader: a write that makes no progress ends the conversation, and so does falling out of the
 //! journal's ring or letting the outbox run over.
 
+mod entering;
+mod writing;
+
 use std::future::Future as _;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use axum::extract::ws::{Utf8Bytes, WebSocketUpgrade};
+use axum::extract::ws::WebSocketUpgrade;
 use axum::response::Response;
-use bytes::Bytes;
 use futures_util::future::poll_fn;
 use roundtable_protocol::call::{Call, CallEvent};
 use roundtable_protocol::chat::ChatPage;
 use roundtable_protocol::limit::MAX_CLIENT_MESSAGE_BYTES;
-use roundtable_protocol::message::{ResumeTicket, Resumed, Welcome};
-use roundtable_protocol::{ErrorCode, Event, EventBody, PROTOCOL_VERSION, RoomId, ServerMessage};
+use roundtable_protocol::{ErrorCode, Event, EventBody, RoomId, ServerMessage};
 use tokio::sync::watch;
 use tokio::time::Sleep;
 
+use self::writing::Words;
 use super::beside::{Beside, News};
-use super::fault::{JoinWish, ResumeWish};
 use super::follow::{Follower, Next};
 use super::line::{Line, Received};
-use super::packing::{Haste, Packed, Packer};
+use super::packing::{Haste, Packer};
 use super::relay::{RelayHandle, relay};
 use super::session::{Action, Broken, Frame, Session, Timers};
-use super::ticket;
 use crate::hub::calls::CallError;
 use crate::hub::lobby::{Verdict, Waiting};
-use crate::hub::{Admission, Comeback, Hub, JoinError, JoinRequest, Membership, Pass, Presence, ResumeRequest};
-use crate::shard::inbox::{OUTBOX_CAPACITY, OutboxReceiver, Request, SendError, ToMember, outbox};
+use crate::hub::{Hub, JoinRequest, Membership, Pass, Presence};
+use crate::shard::inbox::{OUTBOX_CAPACITY, OutboxReceiver, Request, SendError, ToMember};
 
 /// Bytes read from a socket at once. Each socket has a buffer of this size for good, and it is zeroed before every look at the
 /// socket; an offer takes some twenty turns.
@@ -132,13 +132,6 @@ struct Place {
     outbox: OutboxReceiver,
     outbox_ran_over: bool,
     follower: Follower,
-}
-
-/// What is written.
-enum Words {
-    Frame(Packed),
-    Ping,
-    Close(u16, &'static str),
 }
 
 /// What a conversation has while it waits to be let in.
@@ -374,57 +367,6 @@ impl Conversation {
         }
     }
 
-    async fn join(&mut self, wish: JoinWish) {
-        let (sender, outbox) = outbox();
-        let JoinWish { name, token, max_seats, resume } = wish;
-        if let Some(wish) = resume {
-            let ResumeWish { epoch, seq, member, secret } = wish;
-            let request = ResumeRequest { epoch, member, secret, outbox: sender.clone() };
-            match self.hub.resume(&self.arrival.room, request).await {
-                Ok(Some(comeback)) => return self.come_back(comeback, seq, outbox).await,
-                Ok(None) => {}
-                Err(error) => return self.session.handle_refused(error.code(), error.to_string()),
-            }
-        }
-        let token = token.or_else(|| self.arrival.token.take());
-        let request = JoinRequest { name, token, address: self.arrival.address, max_seats, outbox: sender };
-        match self.hub.check(&self.arrival.room, &request).await {
-            Ok(pass) if pass.waits() => self.enter_lobby(request, pass, outbox),
-            Ok(pass) => self.enter_with(request, pass, outbox).await,
-            Err(error) => self.refuse(&error),
-        }
-    }
-
-    fn enter_lobby(&mut self, request: JoinRequest, pass: Pass, outbox: OutboxReceiver) {
-        match self.hub.knock(&self.arrival.room, pass.name()) {
-            Ok(waiting) => {
-                self.lobby = Some(Box::new(InLobby { waiting, request, pass, outbox }));
-                self.session.handle_waiting();
-            }
-            Err(error) => self.refuse(&error),
-        }
-    }
-
-    async fn leave_lobby(&mut self, verdict: Verdict) {
-        let Some(in_lobby) = self.lobby.take() else { return };
-        let InLobby { request, pass, outbox, .. } = *in_lobby;
-        match verdict {
-            Verdict::Admitted => self.enter_with(request, pass, outbox).await,
-            Verdict::Refused { code, message } => self.session.handle_refused(code, message),
-        }
-    }
-
-    async fn enter_with(&mut self, request: JoinRequest, pass: Pass, outbox: OutboxReceiver) {
-        match self.hub.enter_with(&self.arrival.room, request, pass).await {
-            Ok(admission) => self.enter(admission, outbox),
-            Err(error) => self.refuse(&error),
-        }
-    }
-
-    fn refuse(&mut self, error: &JoinError) {
-        self.session.handle_refused_until(error.code(), error.to_string(), error.retry_after_ms());
-    }
-
     fn handle_news(&mut self, news: News) {
         match news {
             News::Moderated(id, Ok(outcome)) => self.session.handle_answer(ServerMessage::Moderated { id, outcome }),
@@ -441,131 +383,6 @@ impl Conversation {
             Some(Err(error)) => self.session.handle_refusal(id, error.code(), error.to_string()),
             None => {}
         }
-    }
-
-    fn enter(&mut self, admission: Admission, outbox: OutboxReceiver) {
-        let Admission { joined, grants, ice_servers, membership } = admission;
-        let (follower, state) = Follower::begin(joined.journal);
-        self.place = Some(Place { membership: Some(membership), outbox, outbox_ran_over: false, follower });
-        let within_s = seconds(self.hub.resume_within());
-        let token = ticket::write(&joined.member.id, joined.secret);
-        self.beside = Some(Box::new(Beside::new(self.hub.clone(), self.arrival.room.clone(), &joined.member)));
-        let welcome = Welcome {
-            version: PROTOCOL_VERSION,
-            room: self.arrival.room.clone(),
-            member: joined.member,
-            grants,
-            state,
-            ice_servers,
-            seats: joined.seats,
-            voice_slots: joined.voice_slots,
-            silence_timeout_s: seconds(self.config.timers.silence),
-            resume: (within_s > 0).then_some(ResumeTicket { token, within_s }),
-            accepted: self.session.accepted().to_vec(),
-        };
-        self.session.handle_welcome(Instant::now(), welcome);
-    }
-
-    async fn come_back(&mut self, comeback: Comeback, seq: u64, outbox: OutboxReceiver) {
-        let Comeback { returned, ice_servers, membership } = comeback;
-        let (follower, state) = Follower::resume(returned.journal, seq, returned.seq).await;
-        if state.is_some() {
-            // A shard that takes nothing now is told so by its next message.
-            let _ = membership.request(Request::History);
-        }
-        self.place = Some(Place { membership: Some(membership), outbox, outbox_ran_over: false, follower });
-        self.beside = Some(Box::new(Beside::new(self.hub.clone(), self.arrival.room.clone(), &returned.member)));
-        if returned.grants.admin {
-            self.hub.tell_knocks(&self.arrival.room, &returned.member.id);
-        }
-        let media = returned.slots.is_some();
-        let slots = returned.slots.unwrap_or_default();
-        let (member, grants) = (returned.member, returned.grants);
-        let accepted = self.session.accepted().to_vec();
-        let resumed = Resumed { member, grants, ice_servers, media, slots, state, accepted };
-        self.session.handle_resumed(Instant::now(), resumed);
-    }
-
-    async fn send(&mut self, message: &ServerMessage) {
-        match serde_json::to_string(message) {
-            Ok(text) => {
-                self.packer.push(text.into(), Haste::of(message));
-                self.send_full().await;
-            }
-            // None of our types has a map with keys that are no strings, the one thing that fails.
-            Err(error) => tracing::error!(%error, "a message could not be written"),
-        }
-    }
-
-    async fn send_shared(&mut self, json: Bytes, haste: Haste) {
-        match Utf8Bytes::try_from(json) {
-            Ok(text) => {
-                self.packer.push_shared(text, haste);
-                self.send_full().await;
-            }
-            Err(error) => tracing::error!(%error, "a message was written that is no text"),
-        }
-    }
-
-    /// Sends the frames that can take nothing more.
-    async fn send_full(&mut self) {
-        if self.packer.is_full() {
-            self.flush().await;
-        }
-    }
-
-    /// Sends what is to leave now: the end of a turn.
-    async fn flush(&mut self) {
-        while let Some(frame) = self.packer.poll_frame(Instant::now()) {
-            self.write(Words::Frame(frame)).await;
-        }
-    }
-
-    /// Writes. While the conversation runs, a client that does not take it in time is
-    /// slow; once it ends, all that is left to say shares one deadline.
-    async fn write(&mut self, words: Words) {
-        let ending = self.session.is_ending();
-        let at_most = if ending { self.last_words() } else { self.config.write_timeout };
-        let line = &mut self.line;
-        let written = async {
-            match words {
-                Words::Frame(frame) => line.send(frame).await,
-                Words::Ping => line.ping().await,
-                Words::Close(code, reason) => line.close(code, reason).await,
-            }
-        };
-        let mut written = pin!(written);
-        let written = match poll_fn(|cx| Poll::Ready(written.as_mut().poll(cx))).await {
-            // Mostly the socket takes it at once, and there is nothing to time.
-            Poll::Ready(written) => Ok(written),
-            Poll::Pending => tokio::time::timeout(at_most, written).await,
-        };
-        match written {
-            Ok(Ok(())) => {}
-            _ if ending => {}
-            Ok(Err(_)) => self.session.handle_broken(Broken::Gone),
-            Err(_) => self.session.handle_slow_reader(),
-        }
-    }
-
-    async fn close(&mut self, code: u16, reason: &'static str) {
-        self.write(Words::Close(code, reason)).await;
-        let at_most = self.last_words();
-        // What still comes is read away, or waited for if it cannot be read.
-        let _ = tokio::time::timeout(at_most, async {
-            if self.readable {
-                self.line.drain().await;
-            } else {
-                std::future::pending::<()>().await;
-            }
-        })
-        .await;
-    }
-
-    /// What is left of the time for last words.
-    fn last_words(&mut self) -> Duration {
-        let now = Instant::now();
-        self.last_words_until.get_or_insert(now + self.config.close_grace).saturating_duration_since(now)
     }
 }
 
@@ -607,10 +424,6 @@ fn is_farewell(code: u16) -> bool {
     matches!(code, 1000 | 1001)
 }
 
-fn seconds(duration: Duration) -> u32 {
-    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
-}
-
 /// Waits to be let in; forever where there is no lobby.
 async fn in_lobby(lobby: &mut Option<Box<InLobby>>) -> Verdict {
     match lobby {
@@ -625,4 +438,8 @@ async fn from_beside(beside: &mut Option<Box<Beside>>) -> News {
         Some(beside) => beside.news().await,
         None => std::future::pending().await,
     }
+}
+
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
