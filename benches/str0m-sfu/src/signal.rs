@@ -83,6 +83,8 @@ fn greeting(room: &str, name: String, seats: u16, number: u64) -> io::Result<Ser
         seats,
         voice_slots: 0,
         silence_timeout_s: 3_600,
+        resume: None,
+        accepted: vec![],
     })))
 }
 
