@@ -23,9 +23,7 @@ pub trait Authorize: Send + Sync + 'static {
         false
     }
 
-    /// How many rooms there may be of a key, if that is another figure than [`HubConfig::max_rooms_per_key`].
-    ///
-    /// [`HubConfig::max_rooms_per_key`]: super::HubConfig::max_rooms_per_key
+    /// How many rooms there may be of a key, if that is another figure than `limits.rooms_per_key` of the configuration.
     fn max_rooms(&self, _key: &str) -> Option<u32> {
         None
     }
