@@ -402,7 +402,7 @@ async fn a_key_has_so_many_rooms_also_after_the_server_was_killed() {
     let creator = KEY.sign(json!({"video": {"roomCreate": true}}));
     let create =
         async |room: &str| send(at, "POST", "/api/v1/rooms", Some(&creator), Some(&json!({"room": room}))).await;
-    let (_ann, _) = enter(at, "a1", Some(&KEY.member("a1", "ann", json!({})))).await.unwrap();
+    let (mut ann, _) = enter(at, "a1", Some(&KEY.member("a1", "ann", json!({})))).await.unwrap();
     let (_bob, _) = enter(at, "b1", Some(&OTHER.member("b1", "bob", json!({})))).await.unwrap();
     assert_eq!(refused("b2", OTHER).await.as_deref(), Some("room/key-quota"), "one is what its entry says");
     assert_eq!(create("a2").await.status, 201, "the second of two");
@@ -410,6 +410,9 @@ async fn a_key_has_so_many_rooms_also_after_the_server_was_killed() {
     assert_eq!((over.status, over.code(), over.header("retry-after")), (429, "room/key-quota", Some("5")));
     assert_eq!(refused("a3", KEY).await.as_deref(), Some("room/key-quota"));
 
+    // A message is on the disk when it is seen, and what was written before it is there as well.
+    ann.say(&json!({"type": "chat", "nonce": 1, "text": "kept"})).await;
+    ann.until("chat").await;
     let place = server.place;
     server.kill();
     let _server = Process::start_at(place, &arguments.concat());
