@@ -63,8 +63,8 @@ fn everybody_in_a_meeting_hears_and_sees_the_others() {
 #[test]
 fn who_joins_beside_a_flood_gets_in_and_the_flood_does_not() {
     let run = |addresses| {
-        let flood = ["--flood", "100", "--flood-addresses", addresses, "--server-args=--dev=true"];
-        let run = figures(&[&["joins", "--seconds", "1", "--warmup", "0", "--json"][..], &flood].concat());
+        let flood = ["--flood", "200", "--flood-addresses", addresses, "--server-args=--dev=true"];
+        let run = figures(&[&["joins", "--seconds", "2", "--warmup", "0", "--json"][..], &flood].concat());
         assert!(run["joinMs"]["count"].as_u64().unwrap() > 0, "{run}");
         let end = |name: &str| run["flood"][name].as_u64().unwrap();
         assert_eq!((end("letIn"), end("failed")), (0, 0), "{run}");

@@ -123,7 +123,7 @@ impl Store {
     }
 
     /// Bytes of chat that are kept of a room.
-    #[must_use]
+    #[cfg(test)]
     pub fn chat_bytes(&self, room: &RoomId) -> u64 {
         self.inner.usage.of_room(room.as_str())
     }

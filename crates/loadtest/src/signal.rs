@@ -51,6 +51,15 @@ impl Url {
         Ok(Self { authority, path: path.to_owned(), address })
     }
 
+    /// A connection to it, on which reads and writes wait so long at most.
+    pub(crate) fn connect(&self, patience: Duration) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect_timeout(&self.address, patience)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        Ok(stream)
+    }
+
     /// The address of the signalling.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
@@ -75,10 +84,7 @@ pub(crate) enum News {
 impl Conversation {
     /// Connects and says hello.
     pub(crate) fn open(url: &Url, room: &str, name: &str, max_seats: u16) -> Result<(Self, Box<Welcome>), SignalError> {
-        let stream = TcpStream::connect_timeout(&url.address, PATIENCE)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        let stream = url.connect(PATIENCE)?;
         let target = format!("ws://{}{}?room={room}", url.authority, url.path);
         let (socket, _) =
             tungstenite::client(target, stream).map_err(|error| SignalError::Socket(error.to_string()))?;

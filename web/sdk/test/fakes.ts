@@ -4,6 +4,7 @@ import type { Compression } from "../src/packing.ts";
 import type { Place } from "../src/place.ts";
 import type { Clock, NetworkChange, Platform, SocketLike, StreamLike } from "../src/platform.ts";
 import type { ClientMessage, Grants, RoomState, ServerMessage, Welcome } from "../src/protocol.ts";
+import { Signal } from "../src/signal.ts";
 
 export class FakeClock implements Clock {
   #now = 0;
@@ -434,6 +435,21 @@ export function welcome(patch: Partial<Welcome> = {}): ServerMessage {
     silenceTimeoutS: 30,
     ...patch,
   };
+}
+
+/** Signalling whose socket opens next, with what it says of itself. */
+export function openSignal(platform: FakePlatform, hello: Parameters<Signal["open"]>[1] = { name: "Ann" }) {
+  let id = 0;
+  const signal = new Signal(platform, () => {
+    id += 1;
+    return id;
+  });
+  const messages: ServerMessage[] = [];
+  const closed: string[] = [];
+  signal.on("message", (m) => messages.push(m));
+  signal.on("closed", (e) => closed.push(e.code));
+  signal.open("ws://test/ws?room=r", hello);
+  return { platform, signal, messages, closed, socket: platform.socket };
 }
 
 /** Answers the newest offer, naming its tracks `t` and their mid. */

@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { browserCompression, type Compression, InOrder } from "../src/packing.ts";
 import type { ServerMessage } from "../src/protocol.ts";
-import { Signal } from "../src/signal.ts";
-import { FakePlatform, type FakeSocket, welcome } from "./fakes.ts";
+import { FakePlatform, type FakeSocket, openSignal, welcome } from "./fakes.ts";
 
 /** Node has the same compression as browsers. */
 const compression = browserCompression() as Required<Compression> & {
@@ -24,18 +23,9 @@ class SlowCompression implements Compression {
 function setUp(withCompression: Compression | undefined) {
   const platform = new FakePlatform();
   platform.compression = withCompression;
-  let id = 0;
-  const signal = new Signal(platform, () => {
-    id += 1;
-    return id;
-  });
-  const messages: ServerMessage[] = [];
-  const closed: string[] = [];
-  signal.on("message", (m) => messages.push(m));
-  signal.on("closed", (e) => closed.push(e.code));
-  signal.open("ws://test/ws?room=r", { name: "Ann" });
+  const opened = openSignal(platform);
   platform.socket.open();
-  return { platform, signal, messages, closed, socket: platform.socket };
+  return opened;
 }
 
 const notice = (n: number): ServerMessage => ({ type: "notice", text: `${n}` });

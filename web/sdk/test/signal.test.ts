@@ -1,28 +1,15 @@
 import { describe, expect, test } from "vitest";
-import type { ServerMessage } from "../src/protocol.ts";
 import {
   CLOSE_TO_RETURN,
   FAREWELL_MS,
   PING_INTERVAL_MS,
   PROBE_TIMEOUT_MS,
-  Signal,
   WELCOME_TIMEOUT_MS,
 } from "../src/signal.ts";
-import { FakePlatform, settle, welcome } from "./fakes.ts";
+import { FakePlatform, openSignal, settle, welcome } from "./fakes.ts";
 
 function setUp() {
-  const platform = new FakePlatform();
-  let id = 0;
-  const signal = new Signal(platform, () => {
-    id += 1;
-    return id;
-  });
-  const messages: ServerMessage[] = [];
-  const closed: string[] = [];
-  signal.on("message", (m) => messages.push(m));
-  signal.on("closed", (e) => closed.push(e.code));
-  signal.open("ws://test/ws?room=r", { name: "Ann", maxSeats: 8 });
-  return { platform, signal, messages, closed, socket: platform.socket };
+  return openSignal(new FakePlatform(), { name: "Ann", maxSeats: 8 });
 }
 
 describe("signal", () => {

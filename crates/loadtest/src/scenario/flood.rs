@@ -79,10 +79,7 @@ impl Attempts {
 
 /// Knocks once, from the address of this number.
 fn attempt(url: &Url, address: u32) -> io::Result<End> {
-    let stream = TcpStream::connect_timeout(&url.address(), PATIENCE)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    let stream = url.connect(PATIENCE)?;
     let target = format!("ws://{}{}?room=flood", url.authority, url.path);
     let mut request = target.into_client_request().map_err(io::Error::other)?;
     let address = Ipv4Addr::from_bits(FIRST_ADDRESS.to_bits() + address).to_string();
