@@ -56,15 +56,19 @@ pub(super) fn read(
     let written = written.into_iter().filter(of_this_life).map(ChatEntry::from).collect();
     let mut state = RoomState::new(open.room.clone(), open.epoch);
     state.seq = open.last_seq;
-    // The ring holds the last numbers without a gap, or none.
-    let is_whole = events.last().is_none_or(|last| last.seq == open.last_seq);
-    let journal = Journal::again(state, if is_whole { events } else { Vec::new() }, Some(keeper), Some(ledger));
     let members = sessions.into_iter().filter_map(|session| {
-        let record = serde_json::from_str(&session.json);
+        let record: Result<MemberRecord, _> = serde_json::from_str(&session.json);
         let record = record.inspect_err(|error| {
             tracing::warn!(room = %session.room, member = %session.member, %error, "a member is not found again");
         });
-        Some((record.ok()?, session.token_hash))
+        let mut record = record.ok()?;
+        // An event may have been kept, and shown, before what it says was put down.
+        events.iter().for_each(|event| record.info.follow(&event.body));
+        Some((record, session.token_hash))
     });
-    Ok(Found { journal, members: members.collect(), written })
+    let members = members.collect();
+    // The ring holds the last numbers without a gap, or none.
+    let is_whole = events.last().is_none_or(|last| last.seq == open.last_seq);
+    let journal = Journal::again(state, if is_whole { events } else { Vec::new() }, Some(keeper), Some(ledger));
+    Ok(Found { journal, members, written })
 }
