@@ -119,7 +119,9 @@ test("the host takes another name by the keyboard, and Bob, who may not, sees it
   const isBegun = () => host.evaluate(() => document.activeElement?.getAttribute("name") === "own-name");
   const isOnButton = () => host.evaluate(() => document.activeElement?.classList.contains("rename") === true);
   await until("the button has the focus", async () => {
-    await host.evaluate(() => /** @type {HTMLElement | null} */ (document.querySelector("button.rename"))?.focus());
+    await host.evaluate(() =>
+      /** @type {HTMLElement | null} */ (document.querySelector("button.rename"))?.focus(),
+    );
     return isOnButton();
   });
   await page?.keyboard.press("Enter");
@@ -133,7 +135,11 @@ test("the host takes another name by the keyboard, and Bob, who may not, sees it
   await page?.keyboard.press("Enter");
   await until("it is said", async () => (await announced()) === "You are Dr Hanna now", PATIENT);
   await until("the button has the focus again", isOnButton);
-  await until("Bob sees it", async () => (await bob.tiles()).some(({ name }) => name === "Dr Hanna"), PATIENT);
+  await until(
+    "Bob sees it",
+    async () => (await bob.tiles()).some(({ name }) => name === "Dr Hanna"),
+    PATIENT,
+  );
   await bob.press("People");
   await until("Bob's list has it", async () => (await bob.text()).includes("Bob (you)"));
   assert.equal(await bob.evaluate(() => document.querySelector("button.rename")), null, "he may not");

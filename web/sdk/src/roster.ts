@@ -168,7 +168,8 @@ export class Roster {
   #join(member: MemberInfo, type: "joined" | "listed" = "joined"): RosterChange[] {
     if (this.#own.has(member.id)) return [];
     const known = this.participants.get(member.id);
-    if (known !== undefined) return known.handleMember(member) ? [{ type: "updated", participant: known }] : [];
+    if (known !== undefined)
+      return known.handleMember(member) ? [{ type: "updated", participant: known }] : [];
     const participant = new RemoteParticipant(member);
     this.participants.set(member.id, participant);
     return [{ type, participant }];

@@ -259,7 +259,8 @@ export class Signal extends Emitter<SignalEvents> {
         return;
       case "updated":
         // Its room is to know before whoever asked goes on.
-        if (message.id !== undefined) settle(this.#updates, message.id, this.#platform)?.resolve(message.member);
+        if (message.id !== undefined)
+          settle(this.#updates, message.id, this.#platform)?.resolve(message.member);
         break;
       case "goodbye":
         this.#handleFarewell(

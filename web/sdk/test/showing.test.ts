@@ -54,7 +54,11 @@ describe("what members show of themselves", () => {
     const [first, second] = platform.socket.of("updateMember");
     expect([first?.name, second?.attributes]).toEqual(["Dr Me", { hand: "up", away: null }]);
     expect(local.name).toBe("Me");
-    platform.socket.receive({ type: "updated", id: first?.id ?? 0, member: { ...me, name: "Dr Me", version: 1 } });
+    platform.socket.receive({
+      type: "updated",
+      id: first?.id ?? 0,
+      member: { ...me, name: "Dr Me", version: 1 },
+    });
     platform.socket.receive({
       type: "error",
       id: second?.id ?? 0,
@@ -99,7 +103,7 @@ describe("what members show of themselves", () => {
     const { platform } = await setUp({ member: { ...me, name: "By Token" } });
     platform.socket.receive({ type: "move", room: "s", ticket: "move_1", expiresInS: 30 });
     platform.socket.receive({ type: "goodbye", code: "room/moved", message: "on you go" });
-    platform.socket.close(4410);
+    platform.socket.drop(4410);
     await settle();
     platform.socket.open();
     const hello = at(platform.socket.of("hello"), -1);
