@@ -264,3 +264,17 @@ async fn who_comes_back_or_is_moved_shows_what_it_showed() {
     assert_eq!((&member["metadata"], &member["attributes"]), (&json!("{}"), &json!({"hand": "up"})));
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_nobody_proves_who_they_are_calls_go_to_the_name_of_now() {
+    let server = Running::start().await;
+    let place = server.place;
+    free_room(place, "r").await;
+    let (mut ann, _) = RawSocket::enter(place.http, "r", "Ann").await;
+    let (mut bob, _) = RawSocket::enter(place.http, "s", "Bob").await;
+    assert_eq!(update(&mut ann, 1, json!({"name": "Dr Ann"})).await["type"], "updated");
+    bob.say(&json!({"type": "call", "id": 1, "to": "Dr Ann"})).await;
+    let rings = ann.until("callEvent").await;
+    assert_eq!((&rings["event"]["state"], &rings["event"]["call"]["to"]), (&json!("ringing"), &json!("Dr Ann")));
+    server.stop().await;
+}
