@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use common::events::EventReader;
-use common::http::{get, json};
+use common::http::{get, json, send};
 use common::server::{Place, Running};
 use common::socket::{Heard, RawSocket};
 use common::{eventually, join};
@@ -156,12 +156,22 @@ async fn three_hundred_viewers_are_counted_and_who_does_something_is_listed() {
     let rooms = json(place.http, "/api/v1/rooms").await;
     assert_eq!(rooms["rooms"][0]["members"], all);
 
+    // Who is counted changes without an event, and is listed as it is then.
     let writer = &viewers[42];
+    let path = format!("/api/v1/rooms/{ROOM}/members/{}", writer.id);
+    let before = json(place.http, &path).await["name"].as_str().expect("a name").to_owned();
+    let renamed = send(place.http, "PATCH", &path, "", Some(&json!({"name": "Row 42"}))).await;
+    assert_eq!((renamed.status, renamed.header("etag")), (200, Some("\"1\"")));
+    let names = everybody(place).await;
+    assert!(names.contains("Row 42") && !names.contains(&before) && names.len() == all);
     writer.say(json!({"type": "chat", "nonce": 7, "text": "Hello from row 42"}));
     eventually("everybody has read it, and sees who wrote", async || {
         viewers.iter().all(|v| v.know(|known| known.chat.len() == 1 && known.state.member(&writer.id).is_some()))
     })
     .await;
+    let name = late.know(|known| known.state.member(&writer.id).map(|member| member.name.clone()));
+    assert_eq!(name.as_deref(), Some("Row 42"));
+    assert!(!reader.notices().iter().any(|notice| notice.name == "memberUpdated"));
     for viewer in &viewers {
         let nonce = (viewer.id == writer.id).then_some(7);
         viewer.know(|known| assert_eq!(known.chat, [("Hello from row 42".to_owned(), nonce)]));

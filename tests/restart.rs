@@ -182,3 +182,32 @@ async fn how_a_room_is_set_up_and_who_is_banned_survives_as_well() {
     let next = http::send(place.http, "PUT", path, "", Some(&json!({"locked": true}))).await;
     assert!(next.body["version"].as_u64() > before.body["version"].as_u64(), "{next:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_members_show_of_themselves_survives_as_well() {
+    let directory = Directory::new("shown");
+    let mut server = Process::start_with(&directory.arguments());
+    let place = server.place;
+    http::send(place.http, "PUT", "/api/v1/rooms/daily/settings", "", Some(&json!({"defaultRole": "host"}))).await;
+    let (mut ann, welcome) = RawSocket::enter(place.http, "daily", "Ann").await;
+    let (_bob, _) = RawSocket::enter(place.http, "daily", "Bob").await;
+    ann.say(&json!({"type": "updateMember", "id": 1, "name": "Dr Ann", "attributes": {"hand": "up"}})).await;
+    assert_eq!(ann.until("updated").await["member"]["version"], 1);
+    let path = format!("/api/v1/rooms/daily/members/{}", welcome["member"]["id"].as_str().unwrap());
+    let before = http::send(place.http, "PATCH", &path, "If-Match: \"1\"\r\n", Some(&json!({"metadata": "{}"}))).await;
+    assert_eq!(before.status, 200, "{before:?}");
+
+    // At once: what was answered is kept.
+    server.kill();
+    let _again = Process::start_at(place, &directory.arguments());
+    listens(place).await;
+    eventually("the room is back", async || http::send(place.http, "GET", &path, "", None).await.status == 200).await;
+    let after = http::send(place.http, "GET", &path, "", None).await;
+    assert_eq!((after.header("etag"), &after.body), (Some("\"2\""), &before.body));
+    let mut ann = RawSocket::open(place.http, "daily").await;
+    let resume = json!({"token": welcome["resume"]["token"], "epoch": welcome["state"]["epoch"], "seq": 0});
+    ann.say(&json!({"type": "hello", "version": 1, "name": "Ann", "resume": resume})).await;
+    assert_eq!(ann.until("resumed").await["member"], before.body);
+    ann.say(&json!({"type": "updateMember", "id": 2, "name": "Ann", "version": 2})).await;
+    assert_eq!(ann.until("updated").await["member"]["version"], 3, "versions go on");
+}

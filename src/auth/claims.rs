@@ -31,7 +31,7 @@ pub struct Claims {
     /// What others may know of its bearer besides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<String>,
-    /// Read, so that a token of another form is refused, and not kept.
+    /// The same as texts by key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attributes: Option<BTreeMap<String, String>>,
     /// The permissions.

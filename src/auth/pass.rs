@@ -1,5 +1,6 @@
 //! What a token that was verified allows.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use roundtable_protocol::RoomId;
@@ -19,6 +20,8 @@ pub struct Pass {
     pub name: Option<String>,
     /// What others may know of its bearer besides.
     pub metadata: Option<String>,
+    /// The same by key.
+    pub attributes: BTreeMap<String, String>,
     /// When it ends, since 1970 UTC.
     pub expires: Duration,
     /// The one room it is for; `None` for all, which is of use in the API only.
@@ -39,6 +42,7 @@ impl Pass {
             identity: text(claims.sub),
             name: text(claims.name),
             metadata: text(claims.metadata),
+            attributes: claims.attributes.unwrap_or_default(),
             expires,
             room,
             may_join: video.room_join.unwrap_or(claims.role.is_some()),

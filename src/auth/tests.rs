@@ -1,5 +1,6 @@
 //! What makes a token good, case by case, and that what it grants is what the room keeps to.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -169,6 +170,7 @@ fn bad_tokens_open_nothing_and_say_why() {
     use ErrorCode::{TokenExpired as Expired, TokenGrant as Grant, TokenInvalid as Invalid, TokenRoom as Room};
     let signers = Signers::new();
     let topics: Vec<String> = (0..65).map(|n| format!("t{n}")).collect();
+    let attributes: BTreeMap<String, String> = (0..65).map(|n| (format!("k{n}"), "v".to_owned())).collect();
     let header = |changes: Value| {
         let mut header = hs();
         header.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
@@ -201,6 +203,8 @@ fn bad_tokens_open_nothing_and_say_why() {
         ("begins later", By::Shared, hs(), but(json!({"nbf": NOW + 31})), Invalid),
         ("a beginning that is text", By::Shared, hs(), but(json!({"nbf": "now"})), Invalid),
         ("too long", By::Shared, hs(), but(json!({"metadata": "x".repeat(4096)})), Invalid),
+        ("too many attributes", By::Shared, hs(), but(json!({"attributes": attributes})), Invalid),
+        ("an attribute without a key", By::Shared, hs(), but(json!({"attributes": {"": "x"}})), Invalid),
         ("another room", By::Shared, hs(), but(json!({"video": {"room": "weekly"}})), Room),
         ("another case of the room", By::Shared, hs(), but(json!({"video": {"room": "Daily"}})), Room),
         ("no room", By::Shared, hs(), but(json!({"video": {"room": null}})), Room),

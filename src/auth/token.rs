@@ -8,6 +8,7 @@ use roundtable_protocol::RoomId;
 use roundtable_protocol::limit::{
     MAX_IDENTITY_BYTES, MAX_METADATA_BYTES, MAX_TOKEN_BYTES, MAX_TOPIC_GRANT_BYTES, MAX_TOPIC_GRANTS,
 };
+use roundtable_protocol::member::check_attributes;
 use roundtable_protocol::name::check_name;
 use serde::Deserialize;
 
@@ -88,7 +89,7 @@ fn judge(key: &Key, now: Duration, claims: Claims) -> Result<Pass, TokenError> {
 }
 
 fn check_texts(claims: &Claims) -> Result<(), TokenError> {
-    let Claims { sub, name, metadata, topics, limits, .. } = claims;
+    let Claims { sub, name, metadata, attributes, topics, limits, .. } = claims;
     if sub.as_ref().is_some_and(|sub| sub.len() > MAX_IDENTITY_BYTES || sub.chars().any(char::is_control)) {
         return Err(TokenError::Invalid("its sub is longer than 128 bytes or holds control characters"));
     }
@@ -97,6 +98,9 @@ fn check_texts(claims: &Claims) -> Result<(), TokenError> {
     }
     if metadata.as_ref().is_some_and(|metadata| metadata.len() > MAX_METADATA_BYTES) {
         return Err(TokenError::Invalid("its metadata is too long"));
+    }
+    if attributes.as_ref().is_some_and(|attributes| check_attributes(attributes).is_err()) {
+        return Err(TokenError::Invalid("its attributes are too many or too long"));
     }
     let too_many = |topics: &Vec<String>| {
         topics.len() > MAX_TOPIC_GRANTS || topics.iter().any(|topic| topic.len() > MAX_TOPIC_GRANT_BYTES)

@@ -95,6 +95,9 @@ struct TokenArgs {
     /// What others may know of its bearer besides
     #[arg(long)]
     metadata: Option<String>,
+    /// The same by key. Repeatable
+    #[arg(long = "attribute", value_name = "KEY=VALUE")]
+    attributes: Vec<String>,
     /// What its bearer is in the room: host, speaker, listener or message-only
     #[arg(long, value_parser = role)]
     role: Option<Role>,
@@ -113,8 +116,21 @@ fn role(word: &str) -> Result<Role, String> {
 
 impl From<TokenArgs> for TokenWish {
     fn from(args: TokenArgs) -> Self {
-        let TokenArgs { key, secret_file, keys_file, dev, room, identity, name, metadata, role, ttl, grants } = args;
-        Self { key, secret_file, keys_file, dev, room, identity, name, metadata, role, ttl: ttl.0, grants }
+        let TokenArgs {
+            key,
+            secret_file,
+            keys_file,
+            dev,
+            room,
+            identity,
+            name,
+            metadata,
+            attributes,
+            role,
+            ttl,
+            grants,
+        } = args;
+        Self { key, secret_file, keys_file, dev, room, identity, name, metadata, attributes, role, ttl: ttl.0, grants }
     }
 }
 

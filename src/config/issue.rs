@@ -1,5 +1,6 @@
 //! What `roundtable token` and `roundtable keys` do: make tokens and keys, and look keys over.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use roundtable_protocol::limit::MAX_IDENTITY_BYTES;
+use roundtable_protocol::member::check_attributes;
 use roundtable_protocol::name::check_name;
 use roundtable_protocol::{InvalidId, Role, RoomId};
 use serde_json::{Map, Value};
@@ -37,6 +39,8 @@ pub struct TokenWish {
     pub name: Option<String>,
     /// What others may know besides.
     pub metadata: Option<String>,
+    /// The same by key, as `KEY=VALUE`.
+    pub attributes: Vec<String>,
     /// What its bearer is in the room.
     pub role: Option<Role>,
     /// How long it lives.
@@ -94,12 +98,19 @@ pub fn token(now: Duration, wish: &TokenWish) -> Result<String, IssueError> {
     if wish.ttl.is_zero() || wish.ttl > MAX_TOKEN_LIFE {
         return claim("ttl: a token lives for 1s to 24h");
     }
+    let attributes = wish.attributes.iter().map(|attribute| attribute.split_once('=')).collect::<Option<Vec<_>>>();
+    let Some(attributes) = attributes else { return claim("attribute: one is KEY=VALUE") };
+    let attributes: BTreeMap<_, _> = attributes.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+    if let Err(bad) = check_attributes(&attributes) {
+        return claim(&bad.to_string());
+    }
     let claims = Claims {
         sub: wish.identity.clone(),
         exp: Some(now.saturating_add(wish.ttl).as_secs()),
         nbf: Some(now.as_secs()),
         name: wish.name.clone(),
         metadata: wish.metadata.clone(),
+        attributes: Some(attributes).filter(|attributes| !attributes.is_empty()),
         role: wish.role,
         video: Some(video(room, &wish.grants)?),
         ..Claims::default()

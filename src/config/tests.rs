@@ -382,18 +382,23 @@ fn a_new_key_is_a_keys_file_and_signs_tokens() {
         role: Some(Role::Listener),
         ttl: Duration::from_secs(60),
         grants: vec!["canPublish".into(), "canPublishSources=camera,screen_share".into()],
+        attributes: vec!["team=blue".into(), "motto=a=b".into()],
         ..issue::TokenWish::default()
     };
     let token = issue::token(now, &wish).unwrap();
     let keys = KeySources { keys_file: Some(file.0.clone()), ..KeySources::default() };
     let authority = crate::auth::Authority::new(keys, false, false).unwrap();
-    let grants = authority.verify(now, &token).unwrap().entry(&RoomId::new("r").unwrap()).unwrap();
+    let pass = authority.verify(now, &token).unwrap();
+    assert_eq!((&*pass.attributes["team"], &*pass.attributes["motto"]), ("blue", "a=b"));
+    let grants = pass.entry(&RoomId::new("r").unwrap()).unwrap();
     assert!(grants.publish && !grants.data, "a grant wins over the role");
     assert!(grants.may_publish(TrackSource::Camera) && !grants.may_publish(TrackSource::Microphone));
 
     for (bad, says) in [
         (issue::TokenWish { grants: vec!["canFly".into()], ..wish.clone() }, "canFly"),
         (issue::TokenWish { grants: vec!["canPublish=perhaps".into()], ..wish.clone() }, "canPublish=perhaps"),
+        (issue::TokenWish { attributes: vec!["team".into()], ..wish.clone() }, "KEY=VALUE"),
+        (issue::TokenWish { attributes: vec!["=blue".into()], ..wish.clone() }, "the key of an attribute"),
         (issue::TokenWish { room: Some("a b".into()), ..wish.clone() }, "room: "),
         (issue::TokenWish { identity: None, ..wish.clone() }, "identity: "),
         (issue::TokenWish { ttl: Duration::from_secs(86_401), ..wish.clone() }, "ttl: "),

@@ -1,15 +1,25 @@
-//! `GET /api/v1/rooms/{room}/members`: everybody in a room, page by page.
+//! `/api/v1/rooms/{room}/members`: everybody in a room, page by page, and what is seen of each.
 
-use axum::extract::rejection::{PathRejection, QueryRejection};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use roundtable_protocol::RoomId;
+use roundtable_protocol::event::MemberInfo;
 use roundtable_protocol::limit::MAX_ROSTER_PAGE;
+use roundtable_protocol::member::MemberChange;
 use roundtable_protocol::roster::RosterPage;
 use serde::Deserialize;
 
 use super::HttpState;
 use super::api::{Fresh, fresh};
-use super::auth::Access;
-use super::problem::{Problem, room_in_path};
+use super::auth::{Access, Operator};
+use super::moderation::body;
+use super::problem::{Problem, member_in_path, room_in_path};
+use super::settings::{Tagged, expected, of_version};
+use crate::hub::settings::Expect;
 use crate::journal::Journal;
 
 /// People on a page whose size nobody chose.
@@ -37,9 +47,45 @@ pub(super) async fn members(
     if !(1..=MAX_ROSTER_PAGE).contains(&limit) {
         return Err(Problem::query(format!("limit is {limit}; a page has 1 to {MAX_ROSTER_PAGE} people")));
     }
-    let journal = state.hub.room(&room).filter(|journal| !journal.is_closed());
-    let journal = journal.ok_or_else(|| Problem::room_unknown(&room))?;
-    Ok(fresh(page(&journal, wish.after, limit)))
+    Ok(fresh(page(&*open(&state, &room)?, wish.after, limit)))
+}
+
+/// One member, with the version of what others see of it as `ETag`.
+pub(super) async fn show(
+    State(state): State<HttpState>,
+    access: Access,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Tagged<MemberInfo>, Problem> {
+    let (room, member) = member_in_path(path)?;
+    access.require_read(&room)?;
+    let info = open(&state, &room)?.person(&member).ok_or_else(|| Problem::member_unknown(&room, &member))?;
+    Ok(of_version(info.version, MemberInfo::clone(&info)))
+}
+
+/// Changes what others see of a member: what the body leaves out stays, null takes away.
+pub(super) async fn change(
+    State(state): State<HttpState>,
+    operator: Operator,
+    path: Result<Path<(String, String)>, PathRejection>,
+    headers: HeaderMap,
+    change: Result<Json<MemberChange>, JsonRejection>,
+) -> Result<Tagged<MemberInfo>, Problem> {
+    let (room, member) = member_in_path(path)?;
+    operator.of_room(&room)?;
+    let expect = match expected(&headers)? {
+        Expect::Version(version) => Some(version),
+        // Whoever is not here is not found anyhow.
+        Expect::Anything | Expect::SetUp | Expect::Nothing => None,
+    };
+    let updated = state.hub.update_member(&room, &member, expect, body(change)?).await;
+    let info = updated.map_err(|error| Problem::coded(error.code(), error.to_string()))?;
+    Ok(of_version(info.version, info))
+}
+
+/// The journal of a room that is open.
+fn open(state: &HttpState, room: &RoomId) -> Result<Arc<Journal>, Problem> {
+    let journal = state.hub.room(room).filter(|journal| !journal.is_closed());
+    journal.ok_or_else(|| Problem::room_unknown(room))
 }
 
 fn page(journal: &Journal, after: u64, limit: usize) -> RosterPage {

@@ -215,6 +215,7 @@ fn api_routes(state: &HttpState) -> Router<HttpState> {
         .route("/api/v1/rooms/{room}/chat", get(chat::page))
         .route("/api/v1/rooms/{room}/chat/retention", put(chat::set_retention))
         .route("/api/v1/rooms/{room}/members", get(members::members))
+        .route("/api/v1/rooms/{room}/members/{member}", get(members::show).patch(members::change))
         .route("/api/v1/rooms/{room}/stats", get(api::room_stats))
         .route("/api/v1/rooms/{room}/members/{member}/limits", put(api::set_limits))
         .route("/api/v1/rooms/{room}/invites", get(invites::list).post(invites::create))

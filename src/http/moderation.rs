@@ -38,7 +38,7 @@ pub(super) async fn put_permissions(
 ) -> Result<Fresh<Grants>, Problem> {
     let (room, member) = member_in_path(path)?;
     operator.of_room(&room)?;
-    let Grants { publish, subscribe, chat, data, admin, limits, .. } = body(grants)?;
+    let Grants { publish, subscribe, chat, data, admin, update_own_metadata, limits, .. } = body(grants)?;
     let changes = GrantsChange {
         role: None,
         publish: Some(publish),
@@ -46,6 +46,7 @@ pub(super) async fn put_permissions(
         chat: Some(chat),
         data: Some(data),
         admin: Some(admin),
+        update_own_metadata: Some(update_own_metadata),
         limits: Some(limits),
     };
     set_permissions(&state, &room, &member, changes).await

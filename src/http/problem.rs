@@ -64,7 +64,7 @@ pub(super) const HTTP_CODES: &[(&str, &str)] = &[
         "http/idempotency",
         "The `Idempotency-Key` is not usable for this request: malformed, or used for another one before.",
     ),
-    ("http/if-match", "`If-Match` holds neither one entity tag of these settings nor `*`."),
+    ("http/if-match", "`If-Match` holds neither one entity tag of the resource nor `*`."),
     (
         "http/exchange",
         "There is no such conversation over requests, what is asked for is not kept any more, or another request has taken \
@@ -106,9 +106,14 @@ impl Problem {
             | ErrorCode::KnockUnknown
             | ErrorCode::CallUnknown => StatusCode::NOT_FOUND,
             ErrorCode::RoomExists | ErrorCode::TooManyBans => StatusCode::CONFLICT,
-            ErrorCode::RoomChanged => StatusCode::PRECONDITION_FAILED,
+            ErrorCode::RoomChanged | ErrorCode::MemberChanged => StatusCode::PRECONDITION_FAILED,
             ErrorCode::TooManyCalls | ErrorCode::KeyQuota => StatusCode::TOO_MANY_REQUESTS,
-            ErrorCode::BadSettings | ErrorCode::BadModeration | ErrorCode::BadCall => StatusCode::UNPROCESSABLE_ENTITY,
+            ErrorCode::BadSettings
+            | ErrorCode::BadModeration
+            | ErrorCode::BadCall
+            | ErrorCode::BadName
+            | ErrorCode::MemberTooLarge
+            | ErrorCode::BadAttribute => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, code.as_str(), detail)

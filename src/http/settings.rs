@@ -17,8 +17,8 @@ use super::problem::{Problem, room_in_path};
 use super::request_id;
 use crate::hub::settings::{Expect, SettingsError};
 
-/// Settings, with their version as `ETag`.
-type Tagged = ([(HeaderName, HeaderValue); 2], Json<RoomSettings>);
+/// Something with its version as `ETag`.
+pub(super) type Tagged<T> = ([(HeaderName, HeaderValue); 2], Json<T>);
 
 /// `POST /api/v1/rooms`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -35,19 +35,19 @@ pub(super) async fn show(
     State(state): State<HttpState>,
     operator: Operator,
     path: Result<Path<String>, PathRejection>,
-) -> Result<Tagged, Problem> {
+) -> Result<Tagged<RoomSettings>, Problem> {
     let room = room_in_path(path)?;
     operator.of_room(&room)?;
     Ok(tagged(state.hub.settings(&room)))
 }
 
 /// Replaces the settings: what the body leaves out is as the server has it.
-pub(super) async fn replace(state: State<HttpState>, writing: Writing) -> Result<Tagged, Problem> {
+pub(super) async fn replace(state: State<HttpState>, writing: Writing) -> Result<Tagged<RoomSettings>, Problem> {
     write(&state, &writing, true)
 }
 
 /// Changes some settings: what the body leaves out stays, null takes away.
-pub(super) async fn change(state: State<HttpState>, writing: Writing) -> Result<Tagged, Problem> {
+pub(super) async fn change(state: State<HttpState>, writing: Writing) -> Result<Tagged<RoomSettings>, Problem> {
     write(&state, &writing, false)
 }
 
@@ -104,7 +104,7 @@ impl FromRequest<HttpState> for Writing {
     }
 }
 
-fn write(state: &HttpState, writing: &Writing, afresh: bool) -> Result<Tagged, Problem> {
+fn write(state: &HttpState, writing: &Writing, afresh: bool) -> Result<Tagged<RoomSettings>, Problem> {
     let Writing { operator, room, expect, change } = writing;
     Ok(tagged(state.hub.change_settings(room, operator.key(), *expect, (afresh, change))?))
 }
@@ -115,15 +115,20 @@ impl From<SettingsError> for Problem {
     }
 }
 
-fn tagged(settings: RoomSettings) -> Tagged {
-    let tag = HeaderValue::try_from(format!("\"{}\"", settings.version));
+fn tagged(settings: RoomSettings) -> Tagged<RoomSettings> {
+    of_version(settings.version, settings)
+}
+
+/// An answer with its version as `ETag`.
+pub(super) fn of_version<T>(version: u64, body: T) -> Tagged<T> {
+    let tag = HeaderValue::try_from(format!("\"{version}\""));
     // INVARIANT: a number in quotes is a header's value.
     let tag = tag.unwrap_or(HeaderValue::from_static("\"\""));
-    ([(header::ETAG, tag), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(settings))
+    ([(header::ETAG, tag), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(body))
 }
 
 /// Which version the writer has seen (RFC 9110 §13.1.1): one entity tag, or `*`.
-fn expected(headers: &HeaderMap) -> Result<Expect, Problem> {
+pub(super) fn expected(headers: &HeaderMap) -> Result<Expect, Problem> {
     let Some(given) = headers.get(header::IF_MATCH) else { return Ok(Expect::Anything) };
     let given = given.to_str().unwrap_or("").trim();
     if given == "*" {
@@ -133,7 +138,7 @@ fn expected(headers: &HeaderMap) -> Result<Expect, Problem> {
     let version = given.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).map(str::parse);
     match version {
         Some(Ok(version)) => Ok(Expect::Version(version)),
-        Some(Err(_)) | None => Err(Problem::precondition("If-Match holds one ETag of these settings, or *")),
+        Some(Err(_)) | None => Err(Problem::precondition("If-Match holds one ETag of this resource, or *")),
     }
 }
 

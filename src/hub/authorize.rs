@@ -1,12 +1,13 @@
 //! The hook that decides who may enter: the embedding application's, or the one that reads tokens.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use roundtable_protocol::{ErrorCode, Grants, RoomId};
 
-use crate::auth::{Authority, TokenError};
+use crate::auth::{Authority, Pass, TokenError};
 
 /// An answer to come.
 pub type Authorising<'a> = Pin<Box<dyn Future<Output = Result<Authorised, Denied>> + Send + 'a>>;
@@ -40,6 +41,8 @@ pub struct Authorised {
     pub name: Option<String>,
     /// What others may know of them besides, at most 4 KiB.
     pub metadata: Option<String>,
+    /// The same by key: at most 64 of them and 4 KiB in all, keys of at most 64 bytes.
+    pub attributes: BTreeMap<String, String>,
     /// The key they owe it to, or whatever you count rooms by: a room that they open is one of its rooms.
     pub key: Option<String>,
     /// When what they proved themselves with ends, since 1970 UTC. Whoever is in by then stays.
@@ -93,6 +96,7 @@ fn enter(authority: &Authority, room: &RoomId, token: Option<&str>) -> Result<Au
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let pass = authority.verify(now, token)?;
     let grants = pass.entry(room)?;
-    let (key, expires) = (Some(pass.key), Some(pass.expires));
-    Ok(Authorised { grants, identity: pass.identity, name: pass.name, metadata: pass.metadata, key, expires })
+    let (key, expires) = (Some(pass.key.clone()), Some(pass.expires));
+    let Pass { identity, name, metadata, attributes, .. } = pass;
+    Ok(Authorised { grants, identity, name, metadata, attributes, key, expires })
 }

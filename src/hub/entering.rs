@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use roundtable_protocol::limit::{MAX_IDENTITY_BYTES, MAX_METADATA_BYTES};
+use roundtable_protocol::member::check_attributes;
 use roundtable_protocol::{Grants, RoomId};
 use tokio::sync::oneshot;
 
@@ -32,9 +33,11 @@ impl Hub {
         let by_key;
         let grants = match ticket {
             None => {
-                let Authorised { grants, identity, name, metadata, key, .. } = self.authorise(room, request).await?;
+                let Authorised { grants, identity, name, metadata, attributes, key, .. } =
+                    self.authorise(room, request).await?;
                 origin.identity.clone_from(&identity);
-                newcomer = Newcomer { name: name.unwrap_or(newcomer.name), identity, metadata };
+                newcomer = Newcomer { name: name.unwrap_or(newcomer.name), identity, metadata, attributes };
+                newcomer.attributes.retain(|_, value| !value.is_empty());
                 by_key = key;
                 grants
             }
@@ -42,7 +45,7 @@ impl Hub {
                 let ticket = self.0.tickets.redeem(Instant::now(), code, room, &request.name);
                 let ticket = ticket.ok_or(JoinError::BadTicket)?;
                 origin = ticket.origin;
-                newcomer.identity.clone_from(&origin.identity);
+                newcomer = ticket.newcomer;
                 by_key = ticket.key;
                 ticket.grants
             }
@@ -221,6 +224,8 @@ fn too_long(newcomer: &Newcomer) -> Option<Denied> {
     if longer(&newcomer.identity, MAX_IDENTITY_BYTES) {
         return Some(Denied::forbidden(format!("the identity is longer than {MAX_IDENTITY_BYTES} bytes")));
     }
-    longer(&newcomer.metadata, MAX_METADATA_BYTES)
-        .then(|| Denied::forbidden(format!("the metadata is longer than {MAX_METADATA_BYTES} bytes")))
+    if longer(&newcomer.metadata, MAX_METADATA_BYTES) {
+        return Some(Denied::forbidden(format!("the metadata is longer than {MAX_METADATA_BYTES} bytes")));
+    }
+    check_attributes(&newcomer.attributes).err().map(|bad| Denied::forbidden(bad.to_string()))
 }

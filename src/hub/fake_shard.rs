@@ -13,6 +13,7 @@ use roundtable_protocol::{
 };
 
 use crate::journal::Journal;
+use crate::room::showing::UpdateError;
 use crate::shard::deed::{Audience, Deed, DeedRefused, Done, Origin, Person};
 use crate::shard::inbox::{Command, Inbox, Join, JoinRefused, Joined, Outbox, Request, ResumeSecret, ToMember};
 use crate::shard::stats::ShardStats;
@@ -214,7 +215,16 @@ impl Thread {
             Deed::Find(member) => {
                 let (name, _) = room.members.get(&member).ok_or(DeedRefused::NoMember)?;
                 let (grants, origin) = room.grants.get(&member).cloned().ok_or(DeedRefused::NoMember)?;
-                Ok(Done::Person(Box::new(Person { name: name.clone(), grants, origin })))
+                let info = MemberInfo::guest(member, name.clone());
+                Ok(Done::Person(Box::new(Person { info, grants, origin })))
+            }
+            Deed::Update(member, _, change) => {
+                let (name, _) = room.members.get_mut(&member).ok_or(DeedRefused::NoMember)?;
+                let info = MemberInfo::guest(member, name.clone()).with(&change).map_err(UpdateError::from)?;
+                name.clone_from(&info.name);
+                let info = MemberInfo { version: room.journal.last_seq(), ..info };
+                room.journal.append(event(info.updated()));
+                Ok(Done::Member(Box::new(info)))
             }
             Deed::Permit(member, change) => {
                 let (grants, _) = room.grants.get_mut(&member).ok_or(DeedRefused::NoMember)?;

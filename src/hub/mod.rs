@@ -13,6 +13,7 @@ pub(crate) mod fake_shard;
 mod figures;
 mod keeping;
 pub mod lobby;
+mod members;
 mod membership;
 pub mod moderation;
 mod placing;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use roundtable_protocol::event::LeaveReason;
+use roundtable_protocol::event::{LeaveReason, MemberInfo};
 use roundtable_protocol::limit::{MAX_CHAT_BYTES, MAX_REASON_CHARS};
 use roundtable_protocol::moderation::{KnockEnd, ModerationAction, ModerationOutcome};
 use roundtable_protocol::role::GrantsChange;
@@ -20,6 +20,7 @@ use super::settings::{Expect, SettingsError, SettingsRecord};
 use super::tickets::{self, Ticket};
 use super::{Hub, HubError, now};
 use crate::room::lobby::LobbyError;
+use crate::room::member::Newcomer;
 use crate::room::moderation::HostMute;
 use crate::shard::deed::{Audience, Deed, DeedRefused, Done, Person, PutOut};
 use crate::shard::inbox::Command;
@@ -237,12 +238,12 @@ impl Hub {
         message: Option<String>,
     ) -> Outcome {
         let message = sentence(message, "a moderator has banned you from this room")?;
-        let Person { name, origin, .. } = self.person(room, by, &member).await?;
+        let Person { info, origin, .. } = self.person(room, by, &member).await?;
         let id = secret("b").ok_or(HubError::Failed)?;
         let at = now().unix_ms;
         let until = seconds.map(|seconds| at.saturating_add(1_000 * u64::from(seconds)));
         // First, so that whoever is put out is not in again before.
-        let ban = self.0.bans.add(at, room, id, (&name, &origin), until)?;
+        let ban = self.0.bans.add(at, room, id, (&info.name, &origin), until)?;
         self.keep_bans(room);
         let (before, code, reason) = (None, ErrorCode::Banned, LeaveReason::Kicked);
         let out = PutOut { member, before, code, message, reason };
@@ -261,10 +262,12 @@ impl Hub {
         if by.is_some() && self.0.authorise.as_ref().is_some_and(|hook| !hook.may_send_on(room, &target)) {
             return Err(ModerationError::OtherRoom);
         }
-        let Person { name, grants, origin } = self.person(room, by, &member).await?;
+        let Person { info, grants, origin } = self.person(room, by, &member).await?;
         let code = secret(tickets::PREFIX).ok_or(HubError::Failed)?;
         let key = self.0.rooms.key_of(room).map(|key| key.to_string());
-        let ticket = Ticket { code: code.clone(), room: target.clone(), name, grants, origin, key };
+        let MemberInfo { name, metadata, attributes, .. } = info;
+        let newcomer = Newcomer { name, identity: origin.identity.clone(), metadata, attributes };
+        let ticket = Ticket { code: code.clone(), room: target.clone(), newcomer, grants, origin, key };
         self.0.tickets.issue(Instant::now(), ticket);
         let expires_in_s = u32::try_from(tickets::LIFE.as_secs()).unwrap_or(u32::MAX);
         let before = Some(ServerMessage::Move { room: target, ticket: code, expires_in_s });
@@ -297,7 +300,7 @@ impl Hub {
     }
 
     /// Has the home of a room do something.
-    async fn deed(&self, room: &RoomId, by: Option<&MemberId>, deed: Deed) -> Result<Done, ModerationError> {
+    pub(super) async fn deed(&self, room: &RoomId, by: Option<&MemberId>, deed: Deed) -> Result<Done, ModerationError> {
         let inbox = self.inbox_of(room).ok_or(DeedRefused::NoRoom)?;
         let (room, by) = (room.clone(), by.cloned());
         Ok(self.ask(inbox, |reply| Command::Moderate { room, by, deed, reply }).await??)

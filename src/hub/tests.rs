@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use roundtable_protocol::event::RoomCloseReason;
 use roundtable_protocol::grant::QualityLimits;
-use roundtable_protocol::limit::{MAX_IDENTITY_BYTES, MAX_METADATA_BYTES};
+use roundtable_protocol::limit::{MAX_ATTRIBUTES_BYTES, MAX_IDENTITY_BYTES, MAX_METADATA_BYTES};
 use roundtable_protocol::{ErrorCode, Grants, LeaveReason};
 use tokio::sync::oneshot;
 
@@ -345,6 +345,7 @@ async fn what_the_hook_says_of_somebody_is_bounded_and_its_name_wins() {
     for long in [
         Authorised { identity: Some("x".repeat(MAX_IDENTITY_BYTES + 1)), ..named.clone() },
         Authorised { metadata: Some("x".repeat(MAX_METADATA_BYTES + 1)), ..named.clone() },
+        Authorised { attributes: [("k".to_owned(), "x".repeat(MAX_ATTRIBUTES_BYTES))].into(), ..named.clone() },
     ] {
         let refused = says(long).join("r", "Ann").await.map(drop).unwrap_err();
         assert_eq!(refused.code(), ErrorCode::Forbidden);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use roundtable_protocol::{Grants, RoomId};
 
+use crate::room::member::Newcomer;
 use crate::shard::deed::Origin;
 
 /// What a ticket begins with, by which it is told from a token.
@@ -33,7 +34,7 @@ pub(super) struct Ticket {
     /// Where it lets in.
     pub(super) room: RoomId,
     /// Whom.
-    pub(super) name: String,
+    pub(super) newcomer: Newcomer,
     /// What they may do there.
     pub(super) grants: Grants,
     /// Who they have proven to be.
@@ -57,7 +58,9 @@ impl Tickets {
     pub(super) fn redeem(&self, now: Instant, code: &str, room: &RoomId, name: &str) -> Option<Ticket> {
         let mut tickets = self.lock();
         tickets.retain(|issued| issued.until > now);
-        let fits = |Issued { ticket, .. }: &Issued| ticket.code == code && ticket.room == *room && ticket.name == name;
+        let fits = |Issued { ticket, .. }: &Issued| {
+            ticket.code == code && ticket.room == *room && ticket.newcomer.name == name
+        };
         let at = tickets.iter().position(fits)?;
         tickets.remove(at).map(|issued| issued.ticket)
     }
@@ -77,7 +80,7 @@ mod tests {
         Ticket {
             code: code.into(),
             room,
-            name: "Ann".into(),
+            newcomer: "Ann".into(),
             grants: Grants::ALL,
             origin: Origin::default(),
             key: None,

@@ -20,7 +20,7 @@ mod told;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use roundtable_protocol::event::MemberInfo;
+use roundtable_protocol::event::{MemberInfo, attribute_bytes};
 use roundtable_protocol::{Event, EventBody, MemberId, RoomId, RoomState};
 use tokio::sync::watch;
 
@@ -210,6 +210,17 @@ impl Journal {
         }
     }
 
+    /// Notes what is seen from now on of somebody who is counted: no event either.
+    pub fn update(&self, member: &MemberInfo) {
+        self.lock().roster.update(member);
+    }
+
+    /// Somebody who is in the room at this moment, listed or counted.
+    #[must_use]
+    pub fn person(&self, member: &MemberId) -> Option<Arc<MemberInfo>> {
+        self.lock().roster.find(member).cloned()
+    }
+
     /// Notes that somebody is gone who was counted.
     pub fn exit(&self, member: &MemberId) {
         self.lock().roster.exit(member);
@@ -332,6 +343,7 @@ impl Ring {
             EventBody::Joined { member } => self.roster.enter(member),
             EventBody::Left { member, .. } => self.roster.exit(member),
             EventBody::RoomClosed { .. } => self.roster.clear(),
+            EventBody::MemberUpdated { member, .. } => self.roster.follow(member, &event.body),
             EventBody::Restarted { members, .. } => members.iter().for_each(|member| self.roster.enter(member)),
             _ => {}
         }
@@ -367,6 +379,9 @@ pub fn text_bytes(event: &Event) -> usize {
             let listed = listed.iter().map(|member| member.text_bytes() + member.id.as_str().len());
             let counted = counted.iter().map(|member| member.as_str().len());
             listed.chain(counted).sum()
+        }
+        EventBody::MemberUpdated { name, metadata, attributes, .. } => {
+            name.len() + metadata.as_ref().map_or(0, String::len) + attribute_bytes(attributes)
         }
         EventBody::Published { track } => track.codec.len(),
         EventBody::Chat { message } => message.name.len() + message.text.len(),

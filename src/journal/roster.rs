@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use roundtable_protocol::MemberId;
-use roundtable_protocol::event::MemberInfo;
+use roundtable_protocol::event::{EventBody, MemberInfo};
 
 /// The people of one room. It holds as many as the room does, which its shard bounds.
 #[derive(Debug, Default)]
@@ -37,6 +37,25 @@ impl Roster {
         self.people.insert(self.next, Arc::new(member.clone()));
     }
 
+    /// What is seen of somebody is this from now on.
+    pub(super) fn update(&mut self, member: &MemberInfo) {
+        if let Some(known) = self.place(&member.id) {
+            *known = Arc::new(member.clone());
+        }
+    }
+
+    /// The same, as an event tells it.
+    pub(super) fn follow(&mut self, member: &MemberId, body: &EventBody) {
+        if let Some(known) = self.place(member) {
+            Arc::make_mut(known).follow(body);
+        }
+    }
+
+    /// Somebody who is here.
+    pub(super) fn find(&self, member: &MemberId) -> Option<&Arc<MemberInfo>> {
+        self.people.get(self.numbers.get(member)?)
+    }
+
     /// Somebody is gone.
     pub(super) fn exit(&mut self, member: &MemberId) {
         if let Some(number) = self.numbers.remove(member) {
@@ -48,6 +67,10 @@ impl Roster {
     pub(super) fn clear(&mut self) {
         self.people.clear();
         self.numbers.clear();
+    }
+
+    fn place(&mut self, member: &MemberId) -> Option<&mut Arc<MemberInfo>> {
+        self.people.get_mut(self.numbers.get(member)?)
     }
 
     /// How many are here.
@@ -96,6 +119,13 @@ mod tests {
             let none = roster.page(after, at_most);
             assert_eq!((names(&none), none.total, none.next), (vec![], 5, None));
         }
+        roster.update(&MemberInfo { name: "somebody else".into(), version: 1, ..info(6) });
+        roster.follow(&info(7).id, &MemberInfo { name: "another".into(), version: 1, ..info(7) }.updated());
+        roster.update(&info(1));
+        let page = roster.page(3, 2);
+        assert_eq!(page.members.iter().map(|m| &*m.name).collect::<Vec<_>>(), ["person 4", "somebody else"]);
+        assert_eq!(roster.find(&info(7).id).map(|m| &*m.name), Some("another"));
+        assert_eq!((roster.find(&info(1).id), roster.len()), (None, 5), "who is gone does not come back by it");
         roster.clear();
         assert_eq!((roster.len(), roster.page(0, 3).members.len()), (0, 0));
     }

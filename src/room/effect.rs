@@ -22,6 +22,18 @@ pub enum Effect {
         /// Who.
         member: MemberId,
     },
+    /// What others see of somebody is this from now on, who is counted, not listed.
+    Update {
+        /// Who.
+        member: MemberInfo,
+    },
+    /// A member is to be told what others see of it from now on.
+    Updated {
+        /// The member's number for the request, if it was its own and had one.
+        id: Option<u32>,
+        /// Who, and what is seen.
+        member: MemberInfo,
+    },
     /// A slot of a member gets another track, or none.
     Assign {
         /// Whose slot.

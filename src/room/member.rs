@@ -1,10 +1,10 @@
 //! One member: what it may do, what it wants, where it receives.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Instant;
 
 use roundtable_protocol::event::{MemberInfo, TrackSource};
-use roundtable_protocol::limit::{CHAT_BURST, CHAT_PER_SECOND};
+use roundtable_protocol::limit::{CHAT_BURST, CHAT_PER_SECOND, MEMBER_UPDATES_BURST, MEMBER_UPDATES_PER_SECOND};
 use roundtable_protocol::message::ViewChange;
 use roundtable_protocol::{Grants, TrackId};
 
@@ -26,6 +26,8 @@ pub struct Newcomer {
     pub identity: Option<String>,
     /// What that one says of them.
     pub metadata: Option<String>,
+    /// The same by key.
+    pub attributes: BTreeMap<String, String>,
 }
 
 impl From<String> for Newcomer {
@@ -62,6 +64,8 @@ pub struct Member {
     pub chat_rate: Rate,
     /// … and what they wrote last.
     pub written: Written,
+    /// How fast they change what others see of them.
+    pub update_rate: Rate,
     /// Sources that a moderator has muted: at most one entry each.
     pub held: Vec<TrackSource>,
     /// When others were last told that they are writing, …
@@ -88,6 +92,7 @@ impl Member {
             seating: Seating::default(),
             chat_rate: Rate::new(now, CHAT_PER_SECOND, CHAT_BURST),
             written: Written::default(),
+            update_rate: Rate::new(now, MEMBER_UPDATES_PER_SECOND, MEMBER_UPDATES_BURST),
             held: Vec::new(),
             typed_at: None,
             typing_until: None,

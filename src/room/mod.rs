@@ -14,6 +14,7 @@ mod presence;
 mod publishing;
 pub mod record;
 mod seating;
+pub mod showing;
 pub mod slot;
 pub mod speaker;
 mod speaking;

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use roundtable_protocol::event::{EventBody, TrackInfo, TrackSource};
+use roundtable_protocol::event::{EventBody, MemberInfo, TrackInfo, TrackSource};
 use roundtable_protocol::role::Role;
 use roundtable_protocol::settings::RoomSettings;
 use roundtable_protocol::{ErrorCode, Grants, MemberId, TrackId};
@@ -77,10 +77,10 @@ impl Room {
         self.members.get(id).map(|member| member.grants.clone())
     }
 
-    /// What a member may do, and its name.
+    /// What a member may do, and what others see of it.
     #[must_use]
-    pub fn person(&self, id: &MemberId) -> Option<(Grants, &str)> {
-        self.members.get(id).map(|member| (member.grants.clone(), member.info.name.as_str()))
+    pub fn person(&self, id: &MemberId) -> Option<(Grants, &MemberInfo)> {
+        self.members.get(id).map(|member| (member.grants.clone(), &member.info))
     }
 
     /// Changes what a member may do, at once: tracks that it may not publish any more end, slots of one who may not

@@ -15,8 +15,8 @@ use super::{FIRST_SEATS, Now, Room};
 impl Room {
     /// Lets somebody in. The caller has checked name, grants and how many there are.
     pub fn join(&mut self, now: Now, newcomer: impl Into<Newcomer>, grants: Grants, max_seats: u16) -> MemberInfo {
-        let Newcomer { name, identity, metadata } = newcomer.into();
-        let info = MemberInfo { id: self.ids.member(), name, identity, metadata };
+        let Newcomer { name, identity, metadata, attributes } = newcomer.into();
+        let info = MemberInfo { identity, metadata, attributes, ..MemberInfo::guest(self.ids.member(), name) };
         self.empty_since = None;
         self.joins += 1;
         let number = self.joins;

@@ -109,6 +109,10 @@ impl Core {
                 let outcome = room.change_chat(clocks, member, &message, change, known);
                 (id, outcome.map_err(|e| Refusal::new(e.code(), e)))
             }
+            Request::UpdateMember { id, expect, change } => {
+                let outcome = room.update_own(clocks, member, id, expect, &change);
+                (id, outcome.map_err(|e| Refusal::new(e.code(), e)))
+            }
             Request::Typing(typing) => {
                 room.typing(now, member, typing);
                 (None, Ok(()))
@@ -253,6 +257,8 @@ impl Core {
             }
             Effect::Enter { member } => home.journal.enter(&member),
             Effect::Exit { member } => home.journal.exit(&member),
+            Effect::Update { member } => home.journal.update(&member),
+            Effect::Updated { id, member } => home.say(&member.id.clone(), ServerMessage::Updated { id, member }),
             Effect::Expire { member } => self.remove_member(now, key, &member, LeaveReason::Disconnected),
             // One that is not kept yet is acknowledged when it is delivered.
             Effect::Acknowledge { message } if message.seq > home.delivered => {}

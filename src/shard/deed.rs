@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 
-use roundtable_protocol::event::{LeaveReason, TrackSource};
+use roundtable_protocol::event::{LeaveReason, MemberInfo, TrackSource};
+use roundtable_protocol::member::MemberChange;
 use roundtable_protocol::role::GrantsChange;
 use roundtable_protocol::{ErrorCode, Grants, MemberId, ServerMessage, TrackId};
 
 use crate::room::moderation::HostMute;
+use crate::room::showing::UpdateError;
 
 /// What is known of where a member comes from: by that it is recognised when it comes again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,8 +22,8 @@ pub struct Origin {
 /// A member as a moderator's action needs to know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
-    /// The name others see.
-    pub name: String,
+    /// What others see.
+    pub info: MemberInfo,
     /// What it may do.
     pub grants: Grants,
     /// Where it comes from.
@@ -37,6 +39,8 @@ pub enum Deed {
     Find(MemberId),
     /// Changes what a member may do.
     Permit(MemberId, GrantsChange),
+    /// Changes what others see of a member, if that is of this version.
+    Update(MemberId, Option<u64>, Box<MemberChange>),
     /// Mutes a track, or lifts that.
     Mute(TrackId, HostMute),
     /// The same for everybody who does not moderate.
@@ -86,6 +90,8 @@ pub enum Done {
     Grants(Grants),
     /// Who a member is.
     Person(Box<Person>),
+    /// What others see of a member now.
+    Member(Box<MemberInfo>),
 }
 
 /// Why it was not done.
@@ -104,6 +110,9 @@ pub enum DeedRefused {
     /// There is no such track.
     #[error("there is no such track in this room now")]
     NoTrack,
+    /// What others see of a member cannot be that.
+    #[error(transparent)]
+    Update(#[from] UpdateError),
 }
 
 impl DeedRefused {
@@ -115,6 +124,7 @@ impl DeedRefused {
             Self::NoRoom => ErrorCode::RoomUnknown,
             Self::NoMember => ErrorCode::MemberUnknown,
             Self::NoTrack => ErrorCode::TrackUnknown,
+            Self::Update(error) => error.code(),
         }
     }
 }

@@ -9,6 +9,7 @@ use roundtable_protocol::chat::{ChatEntry, ChatPage, ChatPlace};
 use roundtable_protocol::data::DataHeader;
 use roundtable_protocol::event::{LeaveReason, MemberInfo, RoomCloseReason};
 use roundtable_protocol::grant::MemberLimits;
+use roundtable_protocol::member::MemberChange;
 use roundtable_protocol::message::{PublishRequest, PublishedTrack, SlotChange, SubscribeChange, ViewChange};
 use roundtable_protocol::settings::RoomSettings;
 use roundtable_protocol::stats::RoomStats;
@@ -418,6 +419,15 @@ pub enum Request {
         change: Change,
         /// What the store has of it, if there is one.
         known: Option<Box<ChatEntry>>,
+    },
+    /// Changes what others see of it.
+    UpdateMember {
+        /// The client's number for it.
+        id: Option<u32>,
+        /// For which version that is meant.
+        expect: Option<u64>,
+        /// How.
+        change: Box<MemberChange>,
     },
     /// Is writing, or has stopped.
     Typing(bool),

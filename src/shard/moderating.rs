@@ -35,9 +35,12 @@ impl Core {
         match deed {
             Deed::Ask => Ok(Done::Plain),
             Deed::Find(member) => {
-                let (grants, name) = home.room.person(&member).ok_or(DeedRefused::NoMember)?;
+                let (grants, info) = home.room.person(&member).ok_or(DeedRefused::NoMember)?;
                 let presence = home.members.get(&member).ok_or(DeedRefused::NoMember)?;
-                Ok(Done::Person(Box::new(Person { name: name.to_owned(), grants, origin: presence.origin.clone() })))
+                Ok(Done::Person(Box::new(Person { info: info.clone(), grants, origin: presence.origin.clone() })))
+            }
+            Deed::Update(member, expect, change) => {
+                Ok(Done::Member(Box::new(home.room.update(clocks, &member, expect, &change)?)))
             }
             Deed::Permit(member, change) => {
                 let grants = change.over(&home.room.grants(&member).ok_or(DeedRefused::NoMember)?);

@@ -43,6 +43,15 @@ impl Beside {
         Self { hub, room, member: member.id.clone(), identity, actions: JoinSet::new(), reach }
     }
 
+    /// Others see another name: where nobody has to prove anything, calls to that name are for this client.
+    pub(super) fn handle_updated(&mut self, member: &MemberInfo) {
+        let identity = self.hub.identity_of(member);
+        if self.identity != identity {
+            self.identity = identity.to_owned();
+            self.reach = self.hub.reach(&self.identity);
+        }
+    }
+
     /// Begins an action; `false` if as many are under way as may.
     pub(super) fn moderate(&mut self, id: u32, action: ModerationAction) -> bool {
         if self.actions.len() >= MAX_ACTIONS {
@@ -99,7 +108,7 @@ mod tests {
         let shard = FakeShard::start();
         let ice: IceServers = Arc::new(|_| vec![]);
         let hub = Hub::new(HubConfig::default(), vec![shard.inbox.clone()], ice, None, None);
-        let ann = MemberInfo { id: MemberId::new("ann").unwrap(), name: "Ann".into(), identity: None, metadata: None };
+        let ann = MemberInfo::guest(MemberId::new("ann").unwrap(), "Ann".into());
         let mut beside = Beside::new(hub, RoomId::new("r").unwrap(), &ann);
         let mut begin = |id| beside.moderate(id, ModerationAction::ListBans {});
         // Nothing of it runs before the test waits for something.

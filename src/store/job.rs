@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use roundtable_protocol::event::attribute_bytes;
 use roundtable_protocol::{Event, EventBody, MessageId, RoomId};
 
 use super::config::RoomRetention;
@@ -145,6 +146,9 @@ fn event_bytes(event: &Event) -> usize {
             EventBody::Chat { message } => message.name.len() + message.text.len(),
             EventBody::ChatEdited { text, .. } => text.len(),
             EventBody::Joined { member } => member.name.len(),
+            EventBody::MemberUpdated { name, metadata, attributes, .. } => {
+                name.len() + metadata.as_ref().map_or(0, String::len) + attribute_bytes(attributes)
+            }
             EventBody::Audience { listed, counted, .. } => {
                 listed.iter().map(|member| EVENT_BYTES + member.name.len()).sum::<usize>() + counted.len() * EVENT_BYTES
             }

@@ -114,6 +114,38 @@ test("everybody reads a notice", async () => {
   );
 });
 
+test("the host takes another name by the keyboard, and Bob, who may not, sees it", async () => {
+  const page = chromium.context.pages().at(1);
+  const isBegun = () => host.evaluate(() => document.activeElement?.getAttribute("name") === "own-name");
+  const isOnButton = () => host.evaluate(() => document.activeElement?.classList.contains("rename") === true);
+  await until("the button has the focus", async () => {
+    await host.evaluate(() =>
+      /** @type {HTMLElement | null} */ (document.querySelector("button.rename"))?.focus(),
+    );
+    return isOnButton();
+  });
+  await page?.keyboard.press("Enter");
+  await until("the field has the focus", isBegun);
+  await page?.keyboard.press("Escape");
+  await until("the button has it again", isOnButton);
+  await page?.keyboard.press("Enter");
+  await until("the field has the focus", isBegun);
+  // It takes the place of the old one, which is selected.
+  await page?.keyboard.type("Dr Hanna");
+  await page?.keyboard.press("Enter");
+  await until("it is said", async () => (await announced()) === "You are Dr Hanna now", PATIENT);
+  await until("the button has the focus again", isOnButton);
+  await until(
+    "Bob sees it",
+    async () => (await bob.tiles()).some(({ name }) => name === "Dr Hanna"),
+    PATIENT,
+  );
+  await bob.press("People");
+  await until("Bob's list has it", async () => (await bob.text()).includes("Bob (you)"));
+  assert.equal(await bob.evaluate(() => document.querySelector("button.rename")), null, "he may not");
+  await bob.press("People");
+});
+
 test("a listener's devices stop, and who may speak again can turn them on", async () => {
   await pressByKeyboard("Make listener: Bob");
   await until(

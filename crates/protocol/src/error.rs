@@ -161,6 +161,16 @@ codes! {
     BadLimit = "limit/bad",
     /// No such member in this room.
     MemberUnknown = "member/unknown",
+    /// The member may not change what others see of it.
+    MemberForbidden = "member/forbidden",
+    /// Too many changes of what others see of a member; this one was dropped.
+    MemberRate = "member/rate",
+    /// The metadata is longer than it may be, or the attributes are more or longer.
+    MemberTooLarge = "member/too-large",
+    /// The key of an attribute is empty or longer than 64 bytes.
+    BadAttribute = "member/bad-attribute",
+    /// What others see of the member was changed by somebody else meanwhile.
+    MemberChanged = "member/changed",
     /// The chat text is longer than 16 KiB.
     ChatTooLong = "chat/too-long",
     /// The chat text is empty.

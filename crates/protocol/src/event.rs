@@ -1,5 +1,7 @@
 //! What happens in a room, numbered: the one schema that WebSocket, SSE and HTTP readers share.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -145,6 +147,22 @@ pub enum EventBody {
         /// What they are now.
         role: Role,
     },
+    /// What others see of somebody who is listed is this from now on, all of it. Who they are stays.
+    #[ts(optional_fields)]
+    MemberUpdated {
+        /// Who.
+        member: MemberId,
+        /// Their name.
+        name: String,
+        /// Their metadata; absent if they have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        metadata: Option<String>,
+        /// All their attributes.
+        attributes: BTreeMap<String, String>,
+        /// See [`MemberInfo::version`].
+        #[ts(type = "number")]
+        version: u64,
+    },
     /// The settings of the room are others from now on.
     RoomUpdated {
         /// All of them.
@@ -176,6 +194,7 @@ impl EventBody {
             Self::Reaction { .. } => "reaction",
             Self::Restarted { .. } => "restarted",
             Self::PermissionsChanged { .. } => "permissionsChanged",
+            Self::MemberUpdated { .. } => "memberUpdated",
             Self::RoomUpdated { .. } => "roomUpdated",
             Self::RoomClosed { .. } => "roomClosed",
         }
@@ -189,7 +208,7 @@ impl EventBody {
 pub struct MemberInfo {
     /// Who.
     pub id: MemberId,
-    /// The name they chose; text, never markup.
+    /// Their name; text, never markup.
     pub name: String,
     /// Who they are to whoever let them in, at most 128 bytes. The same person can be in a room more than once. Absent
     /// for guests.
@@ -198,21 +217,57 @@ pub struct MemberInfo {
     /// What whoever let them in says of them, at most 4 KiB; the server does not look into it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<String>,
+    /// The same as texts by key, at most 64 and 4 KiB in all. None of them is empty.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[ts(optional, as = "Option<BTreeMap<String, String>>")]
+    pub attributes: BTreeMap<String, String>,
+    /// How often name, metadata or attributes were changed since they came; absent for never. Over HTTP the `ETag`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[ts(optional, as = "Option<u32>")]
+    pub version: u64,
 }
 
 impl MemberInfo {
     /// Somebody of whom nothing is known but a name.
     #[must_use]
     pub fn guest(id: MemberId, name: String) -> Self {
-        Self { id, name, identity: None, metadata: None }
+        Self { id, name, identity: None, metadata: None, attributes: BTreeMap::new(), version: 0 }
+    }
+
+    /// The event that tells others what they see of this member from now on.
+    #[must_use]
+    pub fn updated(&self) -> EventBody {
+        let Self { id, name, metadata, attributes, version, .. } = self.clone();
+        EventBody::MemberUpdated { member: id, name, metadata, attributes, version }
+    }
+
+    /// Folds such an event in. One of somebody else, or of before, changes nothing.
+    pub fn follow(&mut self, body: &EventBody) {
+        let EventBody::MemberUpdated { member, name, metadata, attributes, version } = body else { return };
+        if *member == self.id && *version > self.version {
+            self.name.clone_from(name);
+            self.metadata.clone_from(metadata);
+            self.attributes.clone_from(attributes);
+            self.version = *version;
+        }
     }
 
     /// Bytes of text in it that people chose.
     #[must_use]
     pub fn text_bytes(&self) -> usize {
         let len = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        self.name.len() + len(&self.identity) + len(&self.metadata)
+        self.name.len() + len(&self.identity) + len(&self.metadata) + attribute_bytes(&self.attributes)
     }
+}
+
+/// Bytes of all attributes, keys and values.
+#[must_use]
+pub fn attribute_bytes(attributes: &BTreeMap<String, String>) -> usize {
+    attributes.iter().map(|(key, value)| key.len() + value.len()).sum()
+}
+
+fn is_zero(version: &u64) -> bool {
+    *version == 0
 }
 
 /// A published track as others see it.

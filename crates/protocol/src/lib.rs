@@ -17,6 +17,7 @@ pub mod feed;
 pub mod grant;
 pub mod id;
 pub mod limit;
+pub mod member;
 pub mod message;
 pub mod moderation;
 pub mod name;

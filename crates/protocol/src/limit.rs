@@ -44,6 +44,16 @@ pub const MAX_NAME_CHARS: usize = 64;
 pub const MAX_IDENTITY_BYTES: usize = 128;
 /// Longest metadata of a member, in bytes.
 pub const MAX_METADATA_BYTES: usize = 4 * 1024;
+/// Most attributes of a member.
+pub const MAX_ATTRIBUTES: usize = 64;
+/// Longest key of an attribute, in bytes.
+pub const MAX_ATTRIBUTE_KEY_BYTES: usize = 64;
+/// All attributes of a member together, keys and values, in bytes.
+pub const MAX_ATTRIBUTES_BYTES: usize = 4 * 1024;
+/// Sustained `updateMember` messages a second of one member; more are refused with `member/rate`.
+pub const MEMBER_UPDATES_PER_SECOND: u32 = 1;
+/// `updateMember` messages that may come at once before the rate counts.
+pub const MEMBER_UPDATES_BURST: u32 = 10;
 /// Longest token, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 4 * 1024;
 /// Most patterns of topics in one member's grants.

@@ -1,5 +1,7 @@
 //! What client and server say to each other.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -11,6 +13,7 @@ use crate::error::ErrorCode;
 use crate::event::{ChatMessage, Event, MemberInfo, TrackSource};
 use crate::grant::Grants;
 use crate::id::{MemberId, MessageId, RoomId, TrackId};
+use crate::member::text_or_null;
 use crate::moderation::{Knock, KnockEnd, ModerationAction, ModerationOutcome};
 use crate::state::RoomState;
 use crate::stats::MemberStats;
@@ -139,6 +142,27 @@ pub enum ClientMessage {
     Typing {
         /// The new state.
         typing: bool,
+    },
+    /// Changes what others see of oneself; what is absent stays. Answered by `updated` or `error` with the same id.
+    UpdateMember {
+        /// Chosen by the client; the answer repeats it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<u32>,
+        /// The name, 1–64 characters.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// The metadata, at most 4 KiB; null or an empty text takes it away.
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text_or_null")]
+        #[ts(type = "string | null")]
+        metadata: Option<String>,
+        /// Attributes by key. Those not named stay; null or an empty text takes one away.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        #[ts(optional, as = "Option<BTreeMap<String, Option<String>>>")]
+        attributes: BTreeMap<String, Option<String>>,
+        /// For which version of oneself this is meant; absent for whichever there is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "number")]
+        version: Option<u64>,
     },
     /// Moderates. Answered by `moderated` or `error` with the same id.
     Moderate {
@@ -452,6 +476,15 @@ pub enum ServerMessage {
     Grants {
         /// What you may do from now on.
         grants: Grants,
+    },
+    /// What others see of you is this from now on: answers `updateMember`, and comes as well when the server's operator
+    /// changed it.
+    Updated {
+        /// The number of the request, if there was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<u32>,
+        /// You.
+        member: MemberInfo,
     },
     /// To those who moderate: somebody waits to be let in.
     Knock {

@@ -90,6 +90,9 @@ pub struct GrantsChange {
     /// May moderate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin: Option<bool>,
+    /// May change what others see of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_own_metadata: Option<bool>,
     /// All limits from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<MemberLimits>,
@@ -112,6 +115,7 @@ impl GrantsChange {
             chat: self.chat.unwrap_or(base.chat),
             data: self.data.unwrap_or(base.data),
             admin: self.admin.unwrap_or(base.admin),
+            update_own_metadata: self.update_own_metadata.unwrap_or(base.update_own_metadata),
             limits: self.limits.unwrap_or(base.limits),
             ..base
         }

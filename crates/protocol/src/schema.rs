@@ -14,6 +14,7 @@ use crate::event::{
 use crate::feed::{EventPage, ServerEvent, ServerEventPage, ServerState, WebhookBody, WebhookData};
 use crate::grant::{Grants, MemberLimits, QualityLimits, Sources};
 use crate::id::{MemberId, MessageId, RoomId, TrackId};
+use crate::member::MemberChange;
 use crate::message::{
     ClientMessage, DocSnapshot, DocUpdate, EncodingWish, IceServer, Packing, PublishRequest, PublishedTrack, Resume,
     ResumeTicket, Resumed, ServerMessage, SlotChange, SlotOwner, SubscribeChange, ViewChange, Welcome,
@@ -100,6 +101,7 @@ pub fn typescript() -> String {
         CallAnswer,
         CallEvent,
         MemberInfo,
+        MemberChange,
         TrackInfo,
         ChatMessage,
         ChatPlace,

@@ -102,6 +102,11 @@ impl RoomState {
                 }
             }
             EventBody::DominantSpeaker { member } => self.dominant_speaker.clone_from(member),
+            EventBody::MemberUpdated { member, .. } => {
+                if let Some(known) = self.members.iter_mut().find(|known| known.id == *member) {
+                    known.follow(&event.body);
+                }
+            }
             EventBody::RoomUpdated { settings } => self.settings = Some(settings.clone()),
             EventBody::PermissionsChanged { .. }
             | EventBody::Chat { .. }

@@ -59,7 +59,7 @@ const PIECES: [&str; 23] = [
     "text%2fevent-stream",
     "{}",
 ];
-const BODIES: [&str; 36] = [
+const BODIES: [&str; 38] = [
     "{}",
     "[]",
     "null",
@@ -95,6 +95,8 @@ const BODIES: [&str; 36] = [
     r#"{"from":"bob","to":"ann","room":"r","timeoutS":1}"#,
     r#"{"answer":"accept","by":"ann"}"#,
     r#"{"name":"Gus"}"#,
+    r#"{"name":"Gus","metadata":null,"attributes":{"a":"1","b":null,"":""}}"#,
+    r#"{"name":"\u202e","metadata":[],"attributes":{"a":{"a":{}}}}"#,
     r#"[{"type":"hello","version":1,"name":"x"},{"type":"ping"}]"#,
 ];
 

@@ -300,3 +300,23 @@ fn whatever_people_do_the_events_tell_who_is_listed_and_how_many_are_not() {
         }
     }
 }
+
+#[test]
+fn who_is_counted_changes_without_an_event_and_is_listed_as_it_is_then() {
+    let mut hall = Hall::with(LIST_UP_TO + 1);
+    let viewer = hall.people[3].clone();
+    hall.pass(TELL_EVERY * 2);
+    assert!(!hall.is_listed(&viewer));
+    hall.told();
+    let change = serde_json::from_str(r#"{"name":"Dr Viewer","attributes":{"seat":"42"}}"#).unwrap();
+    let info = hall.f.room.update(hall.f.now, &viewer, None, &change).unwrap();
+    let effects = hall.f.effects();
+    assert_eq!(effects, [Effect::Update { member: info.clone() }, Effect::Updated { id: None, member: info.clone() }]);
+    hall.pass(TELL_EVERY * 2);
+    hall.write(&viewer);
+    hall.pass(TELL_EVERY * 2);
+    assert_eq!(hall.state.member(&viewer), Some(&info));
+    hall.f.room.update(hall.f.now, &viewer, None, &serde_json::from_str(r#"{"name":"Prof"}"#).unwrap()).unwrap();
+    hall.read();
+    assert_eq!(hall.state.member(&viewer).map(|info| &*info.name), Some("Prof"), "who is listed makes an event");
+}

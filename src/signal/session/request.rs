@@ -7,6 +7,7 @@ use roundtable_protocol::limit::{
     CHAT_HISTORY, MAX_CHAT_PAGE, MAX_DATA_PAYLOAD_BYTES, MAX_DOC_SNAPSHOT_BYTES, MAX_MID_BYTES, MAX_SDP_BYTES,
     MAX_TOPIC_PATTERNS, MAX_TRACKS_PER_MEMBER, MAX_VIEW_CHANGES,
 };
+use roundtable_protocol::member::MemberChange;
 use roundtable_protocol::message::{PublishRequest, ViewChange};
 use roundtable_protocol::{ClientMessage, ErrorCode, MessageId};
 use roundtable_transport::sdp::{Offer, SdpError};
@@ -30,7 +31,7 @@ pub(super) fn request_id(message: &ClientMessage) -> Option<u32> {
         | ClientMessage::GetChat { id, .. }
         | ClientMessage::EditChat { id, .. }
         | ClientMessage::DeleteChat { id, .. } => Some(*id),
-        ClientMessage::React { id, .. } => *id,
+        ClientMessage::React { id, .. } | ClientMessage::UpdateMember { id, .. } => *id,
         ClientMessage::Data { header, .. } => header.id,
         ClientMessage::Chat { nonce, .. } => Some(*nonce),
         _ => None,
@@ -74,6 +75,10 @@ fn read_request(message: ClientMessage) -> Result<Request, Fault> {
         ClientMessage::EditChat { id, message, text } => Ok(change(Some(id), message, Change::Edit(text))),
         ClientMessage::DeleteChat { id, message } => Ok(change(Some(id), message, Change::Delete)),
         ClientMessage::React { id, message, reaction, on } => Ok(change(id, message, Change::React { reaction, on })),
+        ClientMessage::UpdateMember { id, name, metadata, attributes, version } => {
+            let change = Box::new(MemberChange { name, metadata, attributes });
+            Ok(Request::UpdateMember { id, expect: version, change })
+        }
         ClientMessage::Typing { typing } => Ok(Request::Typing(typing)),
         ClientMessage::Data { header, payload, lossy } => {
             let payload = read_base64(&payload, MAX_DATA_PAYLOAD_BYTES)?;

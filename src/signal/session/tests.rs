@@ -402,3 +402,20 @@ fn a_question_for_figures_keeps_its_number_and_has_a_rate() {
     }
     assert_eq!(only_error(&talk.say(r#"{"type":"getStats","id":77}"#)), (Some(77), ErrorCode::StatsRate, false));
 }
+
+#[test]
+fn an_update_keeps_its_number_and_says_what_stays() {
+    let mut talk = Talk::in_room();
+    let text = r#"{"type":"updateMember","id":4,"metadata":null,"attributes":{"a":"1","b":null},"version":3}"#;
+    let actions = talk.say(text);
+    let [Action::Request { request: Request::UpdateMember { id, expect, change }, id: Some(4) }] = &actions[..] else {
+        panic!("{actions:?}")
+    };
+    assert_eq!((*id, *expect), (Some(4), Some(3)));
+    assert_eq!((&change.name, change.metadata.as_deref()), (&None, Some("")));
+    assert_eq!(change.attributes.len(), 2);
+    let bare = talk.say(r#"{"type":"updateMember","name":"Bea"}"#);
+    assert!(matches!(bare[..], [Action::Request { request: Request::UpdateMember { .. }, id: None }]), "{bare:?}");
+    let wrong = talk.say(r#"{"type":"updateMember","attributes":{"a":1}}"#);
+    assert_eq!(only_error(&wrong), (None, ErrorCode::BadMessage, false));
+}

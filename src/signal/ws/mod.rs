@@ -278,6 +278,11 @@ impl Conversation {
                 {
                     membership.forget();
                 }
+                if let (ToMember::Message(ServerMessage::Updated { member, .. }), Some(beside)) =
+                    (&message, &mut self.beside)
+                {
+                    beside.handle_updated(member);
+                }
                 self.session.handle_from_shard(message);
             }
             None => self.session.handle_shard_gone(place.outbox_ran_over),

@@ -58,6 +58,8 @@ export const joining = signal(false);
 export const knocking = signal(false);
 if (isBadLink()) problem.value = text.badRoom;
 export const people = signal<readonly Person[]>([]);
+/** Whether one may change one's name here. */
+export const mayRename = signal(false);
 /** How many others are here who are not among the people: a large room lists those only who do something. */
 export const viewers = signal(0);
 /** Everybody in a large room, as far as one has turned the pages; null before the first. */
@@ -204,6 +206,21 @@ export async function turnPage(): Promise<void> {
   }
 }
 
+/** Takes another name; says so to those who listen, or why it cannot be to everybody. */
+export async function rename(wanted: string): Promise<boolean> {
+  if (room === null) return false;
+  try {
+    await room.localParticipant.setName(wanted);
+    name.value = wanted;
+    remember("name", wanted);
+    announcement.value = text.renamed(wanted);
+    return true;
+  } catch (error) {
+    problem.value = roomProblem(toRoundtableError(error, "sdk/socket").code);
+    return false;
+  }
+}
+
 /** Writes to everybody; gives the reason when the text cannot be sent. */
 export function write(message: string): RoundtableErrorCode | null {
   try {
@@ -305,6 +322,10 @@ function follow(joined: Room): void {
     announcement.value = text.leftRoom(participant.name);
   });
   joined.on("participantListed", refresh);
+  joined.on("participantUpdated", refresh);
+  joined.on("grantsChanged", ({ updateOwnMetadata }) => {
+    mayRename.value = updateOwnMetadata;
+  });
   joined.on("participantUnlisted", refresh);
   joined.on("audienceChanged", (count) => {
     viewers.value = count;

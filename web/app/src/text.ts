@@ -26,6 +26,8 @@ export const text = {
   previewOff: "Your camera is off",
   nameless: (kind: string, index: number) => `${kind} ${index}`,
   you: (name: string) => `${name} (you)`,
+  changeName: "Change name",
+  renamed: (name: string) => `You are ${name} now`,
   muteOn: "Mute microphone",
   muteOff: "Unmute microphone",
   cameraOn: "Turn camera off",
@@ -193,7 +195,10 @@ export function roomProblem(code: RoundtableErrorCode): string {
     case "hello/rate":
       return "Too many came from your network at once. Try again in a minute.";
     case "moderation/forbidden":
+    case "member/forbidden":
       return "You may not do that here.";
+    case "member/rate":
+      return "Too often at once. Try again in a few seconds.";
     case "moderation/rate":
       return "Too much at once. Try again in a moment.";
     case "lobby/unknown":

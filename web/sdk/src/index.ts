@@ -22,8 +22,8 @@ export {
   toRoundtableError,
 } from "./errors.ts";
 export { followInvite, type Invitation } from "./invite.ts";
-export { isRoomId, MAX_CHAT_BYTES, MAX_SEATS } from "./limits.ts";
-export { LocalParticipant } from "./local.ts";
+export { isRoomId, MAX_CHAT_BYTES, MAX_NAME_CHARS, MAX_SEATS } from "./limits.ts";
+export { type Attributes, LocalParticipant } from "./local.ts";
 export type { PageWish } from "./members.ts";
 export type { Place } from "./place.ts";
 export {
@@ -42,6 +42,7 @@ export type {
   GrantsChange,
   Knock,
   MediaKind,
+  MemberChange,
   MemberId,
   MemberInfo,
   MemberStats,

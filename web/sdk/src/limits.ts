@@ -4,6 +4,8 @@
 export const MAX_SDP_BYTES = 64 * 1024;
 /** Longest chat text, in UTF-8 bytes. */
 export const MAX_CHAT_BYTES = 16 * 1024;
+/** Longest name, in characters. */
+export const MAX_NAME_CHARS = 64;
 /** Most seats this client asks for: with more, the offer of a browser would pass {@link MAX_SDP_BYTES}. */
 export const MAX_SEATS = 32;
 /** Most voice slots this client offers, whatever the server says. */

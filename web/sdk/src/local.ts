@@ -2,7 +2,7 @@
 import { openCamera, openMicrophone, openScreen } from "./devices.ts";
 import { RoundtableError } from "./errors.ts";
 import type { Platform } from "./platform.ts";
-import type { MemberId, TrackId, TrackSource } from "./protocol.ts";
+import type { MemberChange, MemberId, MemberInfo, TrackId, TrackSource } from "./protocol.ts";
 import { LocalTrackPublication } from "./publication.ts";
 
 /** What the participant asks of its room. @internal */
@@ -14,17 +14,21 @@ export interface LocalHost {
   mute(publication: LocalTrackPublication): void;
   /** The server ended it: nothing is to be said, and nothing more is sent. */
   drop(publication: LocalTrackPublication): Promise<void>;
+  /** Changes what others see of it. */
+  update(change: MemberChange): Promise<void>;
   /** Something to show changed. */
   changed(): void;
 }
+
+/** Texts by key, which a member shows of itself. */
+export type Attributes = Readonly<NonNullable<MemberInfo["attributes"]>>;
 
 /** Oneself. All of it can be called before connecting and while reconnecting. */
 export class LocalParticipant {
   readonly #platform: Platform;
   readonly #host: LocalHost;
   readonly #publications = new Map<TrackSource, LocalTrackPublication>();
-  #id: MemberId | null = null;
-  #name = "";
+  #member: MemberInfo | null = null;
 
   /** @internal */
   constructor(platform: Platform, host: LocalHost) {
@@ -34,11 +38,26 @@ export class LocalParticipant {
 
   /** The id of this membership; null before the first. It changes when the room is joined anew. */
   get id(): MemberId | null {
-    return this.#id;
+    return this.#member?.id ?? null;
   }
 
   get name(): string {
-    return this.#name;
+    return this.#member?.name ?? "";
+  }
+
+  /** Who one is to whoever let one in; undefined for guests. */
+  get identity(): string | undefined {
+    return this.#member?.identity;
+  }
+
+  /** Text of the application's own, which others read. */
+  get metadata(): string | undefined {
+    return this.#member?.metadata;
+  }
+
+  /** The same by key. */
+  get attributes(): Attributes {
+    return this.#member?.attributes ?? {};
   }
 
   get publications(): ReadonlyMap<TrackSource, LocalTrackPublication> {
@@ -142,6 +161,24 @@ export class LocalParticipant {
     await this.#host.unpublish(publication);
   }
 
+  /**
+   * Takes another name. Resolves when others see it; rejects with the server's word: `member/forbidden` without the grant
+   * `updateOwnMetadata`, `hello/name`, `member/rate`. What was written before keeps the name of then.
+   */
+  setName(name: string): Promise<void> {
+    return this.#host.update({ name });
+  }
+
+  /** Shows other metadata, or with an empty text none; as {@link LocalParticipant.setName}. */
+  setMetadata(metadata: string): Promise<void> {
+    return this.#host.update({ metadata });
+  }
+
+  /** Shows these attributes beside those that are there; null takes one away. As {@link LocalParticipant.setName}. */
+  setAttributes(attributes: Readonly<Record<string, string | null>>): Promise<void> {
+    return this.#host.update({ attributes: { ...attributes } });
+  }
+
   /** Stops all devices. */
   stop(): void {
     for (const publication of this.#publications.values()) publication.track?.stop();
@@ -150,13 +187,19 @@ export class LocalParticipant {
   }
 
   /** @internal */
-  handleWelcome(id: MemberId, name: string): void {
-    this.#id = id;
-    this.#name = name;
+  handleWelcome(member: MemberInfo): void {
+    this.#member = member;
     for (const publication of this.#publications.values()) {
       publication.setId(null);
       publication.setHeld(false);
     }
+  }
+
+  /** What others see of one; says whether that is news. @internal */
+  handleMember(member: MemberInfo): boolean {
+    const isNews = member.id === this.#member?.id && (member.version ?? 0) > (this.#member.version ?? 0);
+    if (isNews) this.#member = member;
+    return isNews;
   }
 
   /**

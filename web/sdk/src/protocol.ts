@@ -9,7 +9,7 @@ export type RoomId = string;
 export type MemberId = string;
 export type TrackId = string;
 export type MessageId = string;
-export type ErrorCode = "message/bad-json" | "message/unknown" | "message/out-of-order" | "message/rate" | "hello/version" | "hello/name" | "hello/forbidden" | "token/missing" | "token/invalid" | "token/expired" | "token/room" | "token/grant" | "ticket/invalid" | "invite/unknown" | "invite/expired" | "invite/used" | "invite/revoked" | "invite/bad" | "invite/too-many" | "invite/no-key" | "hello/rate" | "room/full" | "room/too-many" | "room/key-quota" | "room/unknown" | "room/bad-id" | "room/locked" | "room/not-open-yet" | "room/expired" | "room/exists" | "room/changed" | "room/bad-settings" | "room/kicked" | "room/banned" | "room/moved" | "room/closed" | "sdp/malformed" | "sdp/too-large" | "sdp/unsupported" | "sdp/changed" | "track/bad-mid" | "track/too-many" | "track/unknown" | "track/forbidden" | "track/cannot-decode" | "track/over-limit" | "track/muted-by-host" | "moderation/forbidden" | "moderation/bad" | "moderation/rate" | "ban/unknown" | "ban/too-many" | "lobby/unknown" | "lobby/full" | "lobby/denied" | "lobby/timeout" | "call/bad" | "call/unknown" | "call/forbidden" | "call/too-many" | "view/rate" | "stats/rate" | "limit/bad" | "member/unknown" | "chat/too-long" | "chat/empty" | "chat/rate" | "chat/full" | "chat/forbidden" | "chat/unknown" | "chat/not-own" | "chat/bad-reaction" | "chat/reactions-full" | "chat/bad-recipients" | "chat/page-rate" | "chat/not-kept" | "data/forbidden" | "data/too-large" | "data/rate" | "data/slow" | "data/malformed" | "data/bad-topic" | "data/too-many-topics" | "data/too-many-docs" | "data/doc-full" | "data/bad-snapshot" | "client/slow" | "client/silent" | "client/replaced" | "ice/timeout" | "ice/consent" | "dtls/timeout" | "dtls/fingerprint" | "dtls/no-certificate" | "dtls/failed" | "sctp/aborted" | "peer/closed" | "server/stopping" | "server/overloaded" | "server/internal";
+export type ErrorCode = "message/bad-json" | "message/unknown" | "message/out-of-order" | "message/rate" | "hello/version" | "hello/name" | "hello/forbidden" | "token/missing" | "token/invalid" | "token/expired" | "token/room" | "token/grant" | "ticket/invalid" | "invite/unknown" | "invite/expired" | "invite/used" | "invite/revoked" | "invite/bad" | "invite/too-many" | "invite/no-key" | "hello/rate" | "room/full" | "room/too-many" | "room/key-quota" | "room/unknown" | "room/bad-id" | "room/locked" | "room/not-open-yet" | "room/expired" | "room/exists" | "room/changed" | "room/bad-settings" | "room/kicked" | "room/banned" | "room/moved" | "room/closed" | "sdp/malformed" | "sdp/too-large" | "sdp/unsupported" | "sdp/changed" | "track/bad-mid" | "track/too-many" | "track/unknown" | "track/forbidden" | "track/cannot-decode" | "track/over-limit" | "track/muted-by-host" | "moderation/forbidden" | "moderation/bad" | "moderation/rate" | "ban/unknown" | "ban/too-many" | "lobby/unknown" | "lobby/full" | "lobby/denied" | "lobby/timeout" | "call/bad" | "call/unknown" | "call/forbidden" | "call/too-many" | "view/rate" | "stats/rate" | "limit/bad" | "member/unknown" | "member/forbidden" | "member/rate" | "member/too-large" | "member/bad-attribute" | "member/changed" | "chat/too-long" | "chat/empty" | "chat/rate" | "chat/full" | "chat/forbidden" | "chat/unknown" | "chat/not-own" | "chat/bad-reaction" | "chat/reactions-full" | "chat/bad-recipients" | "chat/page-rate" | "chat/not-kept" | "data/forbidden" | "data/too-large" | "data/rate" | "data/slow" | "data/malformed" | "data/bad-topic" | "data/too-many-topics" | "data/too-many-docs" | "data/doc-full" | "data/bad-snapshot" | "client/slow" | "client/silent" | "client/replaced" | "ice/timeout" | "ice/consent" | "dtls/timeout" | "dtls/fingerprint" | "dtls/no-certificate" | "dtls/failed" | "sctp/aborted" | "peer/closed" | "server/stopping" | "server/overloaded" | "server/internal";
 export type MediaKind = "audio" | "video";
 export type TrackSource = "microphone" | "camera" | "screen" | "screenAudio";
 export type LeaveReason = "left" | "disconnected" | "connectionLost" | "removed" | "kicked" | "moved" | "roomClosed" | "serverStopping";
@@ -112,6 +112,10 @@ data?: boolean,
  * May moderate.
  */
 admin?: boolean, 
+/**
+ * May change what others see of it.
+ */
+updateOwnMetadata?: boolean, 
 /**
  * All limits from now on.
  */
@@ -391,7 +395,7 @@ export type MemberInfo = {
  */
 id: MemberId, 
 /**
- * The name they chose; text, never markup.
+ * Their name; text, never markup.
  */
 name: string, 
 /**
@@ -402,7 +406,28 @@ identity?: string,
 /**
  * What whoever let them in says of them, at most 4 KiB; the server does not look into it.
  */
-metadata?: string, };
+metadata?: string, 
+/**
+ * The same as texts by key, at most 64 and 4 KiB in all. None of them is empty.
+ */
+attributes?: { [key in string]: string }, 
+/**
+ * How often name, metadata or attributes were changed since they came; absent for never. Over HTTP the `ETag`.
+ */
+version?: number, };
+export type MemberChange = { 
+/**
+ * The name, 1–64 characters.
+ */
+name?: string, 
+/**
+ * The metadata, at most 4 KiB; null or an empty text takes it away.
+ */
+metadata?: string | null, 
+/**
+ * Attributes by key. Those not named stay; null or an empty text takes one away.
+ */
+attributes?: { [key in string]: string | null }, };
 export type TrackInfo = { 
 /**
  * Which.
@@ -680,7 +705,27 @@ member: MemberId,
 /**
  * What they are now.
  */
-role: Role, } | { "type": "roomUpdated", 
+role: Role, } | { "type": "memberUpdated", 
+/**
+ * Who.
+ */
+member: MemberId, 
+/**
+ * Their name.
+ */
+name: string, 
+/**
+ * Their metadata; absent if they have none.
+ */
+metadata?: string, 
+/**
+ * All their attributes.
+ */
+attributes: { [key in string]: string }, 
+/**
+ * See [`MemberInfo::version`].
+ */
+version: number, } | { "type": "roomUpdated", 
 /**
  * All of them.
  */
@@ -822,7 +867,27 @@ member: MemberId,
 /**
  * What they are now.
  */
-role: Role, } | { "type": "roomUpdated", 
+role: Role, } | { "type": "memberUpdated", 
+/**
+ * Who.
+ */
+member: MemberId, 
+/**
+ * Their name.
+ */
+name: string, 
+/**
+ * Their metadata; absent if they have none.
+ */
+metadata?: string, 
+/**
+ * All their attributes.
+ */
+attributes: { [key in string]: string }, 
+/**
+ * See [`MemberInfo::version`].
+ */
+version: number, } | { "type": "roomUpdated", 
 /**
  * All of them.
  */
@@ -1526,7 +1591,27 @@ limit?: number, } | { "type": "typing",
 /**
  * The new state.
  */
-typing: boolean, } | { "type": "moderate", 
+typing: boolean, } | { "type": "updateMember", 
+/**
+ * Chosen by the client; the answer repeats it.
+ */
+id?: number, 
+/**
+ * The name, 1–64 characters.
+ */
+name?: string, 
+/**
+ * The metadata, at most 4 KiB; null or an empty text takes it away.
+ */
+metadata?: string | null, 
+/**
+ * Attributes by key. Those not named stay; null or an empty text takes one away.
+ */
+attributes?: { [key in string]: string | null }, 
+/**
+ * For which version of oneself this is meant; absent for whichever there is.
+ */
+version?: number, } | { "type": "moderate", 
 /**
  * Chosen by the client; the answer repeats it.
  */
@@ -1767,7 +1852,15 @@ accepted?: Array<Packing>, } | { "type": "grants",
 /**
  * What you may do from now on.
  */
-grants: Grants, } | { "type": "knock", 
+grants: Grants, } | { "type": "updated", 
+/**
+ * The number of the request, if there was one.
+ */
+id?: number, 
+/**
+ * You.
+ */
+member: MemberInfo, } | { "type": "knock", 
 /**
  * Who.
  */

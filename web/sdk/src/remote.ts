@@ -1,8 +1,10 @@
 // The others in a room and what they publish.
 
 import { type FrameSource, firstFrame } from "./frame.ts";
+import type { Attributes } from "./local.ts";
 import type { Clock } from "./platform.ts";
 import type {
+  Event,
   MediaKind,
   MemberId,
   MemberInfo,
@@ -114,16 +116,35 @@ export class RemoteTrackPublication {
 /** Somebody else in the room. */
 export class RemoteParticipant {
   readonly id: MemberId;
-  /** The name they chose: text, never markup. */
-  readonly name: string;
   /** What they publish. */
   readonly publications = new Map<TrackId, RemoteTrackPublication>();
+  #member: MemberInfo;
   #speaking = false;
 
   /** @internal */
   constructor(member: MemberInfo) {
     this.id = member.id;
-    this.name = member.name;
+    this.#member = member;
+  }
+
+  /** Their name: text, never markup. It can change, as the other two can: `participantUpdated` tells. */
+  get name(): string {
+    return this.#member.name;
+  }
+
+  /** Who they are to whoever let them in; undefined for guests. */
+  get identity(): string | undefined {
+    return this.#member.identity;
+  }
+
+  /** Text of the application's own. */
+  get metadata(): string | undefined {
+    return this.#member.metadata;
+  }
+
+  /** The same by key. */
+  get attributes(): Attributes {
+    return this.#member.attributes ?? {};
   }
 
   /** Whether they speak now. */
@@ -137,6 +158,26 @@ export class RemoteParticipant {
       if (publication.source === source) return publication;
     }
     return undefined;
+  }
+
+  /** What is seen of them; says whether that is news. @internal */
+  handleMember(member: MemberInfo): boolean {
+    const isNews = (member.version ?? 0) > (this.#member.version ?? 0);
+    if (isNews) this.#member = member;
+    return isNews;
+  }
+
+  /** The same, as an event tells it. @internal */
+  handleUpdated({ name, metadata, attributes, version }: Extract<Event, { type: "memberUpdated" }>): boolean {
+    const { id, identity } = this.#member;
+    return this.handleMember({
+      id,
+      name,
+      attributes,
+      version,
+      ...(identity === undefined ? {} : { identity }),
+      ...(metadata === undefined ? {} : { metadata }),
+    });
   }
 
   /** @internal */

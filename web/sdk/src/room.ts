@@ -19,6 +19,7 @@ import type {
   Grants,
   Knock,
   MemberId,
+  MemberInfo,
   MemberStats,
   MessageId,
   ModerationAction,
@@ -132,6 +133,10 @@ export class Room extends Emitter<RoomEvents> {
       replace: async (publication) => this.#session?.replace(publication),
       mute: (publication) => this.#session?.mute(publication),
       drop: async (publication) => this.#session?.drop(publication),
+      update: async (change) => {
+        if (this.#session === null) throw new RoundtableError("sdk/closed", "The room is not connected.");
+        await this.#session.update(change);
+      },
       changed: () => this.emit("localTracksChanged"),
     });
   }
@@ -361,6 +366,8 @@ export class Room extends Emitter<RoomEvents> {
   #createSession(entry: { url: string; name: string; token: string | undefined }): Session {
     const options = {
       ...entry,
+      // Under which name one comes back, should the server not know one any more.
+      name: () => this.#entry?.name ?? entry.name,
       configuration: this.#options.configuration ?? {},
       maxSeats: this.#options.maxSeats ?? MAX_SEATS,
       transports: this.#transports,
@@ -385,7 +392,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#moderation.handleWelcome(welcome.grants, welcome.state.settings);
     // What was lost on the way may be in the history, which is not here yet.
     this.chat.setTransmit(null);
-    this.localParticipant.handleWelcome(welcome.member.id, welcome.member.name);
+    this.localParticipant.handleWelcome(welcome.member);
     this.chat.handleEpoch(welcome.state.epoch);
     this.#tell(this.#roster.handleState(welcome.member.id, welcome.state));
     this.#views.sayAgain();
@@ -396,6 +403,7 @@ export class Room extends Emitter<RoomEvents> {
 
   /** The server has what it was told; what was said last may be lost, and is said again. */
   #handleResumed({ member, state, grants }: Resumed): void {
+    this.#handleMember(member);
     this.#handleGrants(grants);
     if (grants.admin) void this.#askWhoKnocks();
     if (state !== undefined) {
@@ -439,6 +447,9 @@ export class Room extends Emitter<RoomEvents> {
         break;
       case "grants":
         this.#handleGrants(message.grants);
+        break;
+      case "updated":
+        this.#handleMember(message.member);
         break;
       case "knock":
       case "knockEnded":
@@ -517,6 +528,13 @@ export class Room extends Emitter<RoomEvents> {
     this.emit("grantsChanged", grants);
   }
 
+  /** What others see of oneself. */
+  #handleMember(member: MemberInfo): void {
+    if (!this.localParticipant.handleMember(member)) return;
+    if (this.#entry !== null) this.#entry = { ...this.#entry, name: member.name };
+    this.emit("participantUpdated", this.localParticipant);
+  }
+
   #endPublishing(isOver: (publication: LocalTrackPublication) => boolean): void {
     const sources = this.localParticipant.handleEnded(isOver);
     if (sources.length > 0) this.emit("publishingEnded", sources);
@@ -572,6 +590,9 @@ export class Room extends Emitter<RoomEvents> {
           break;
         case "unlisted":
           this.emit("participantUnlisted", change.participant);
+          break;
+        case "updated":
+          this.emit("participantUpdated", change.participant);
           break;
         case "audience":
           this.emit("audienceChanged", change.viewers);
@@ -633,7 +654,9 @@ export class Room extends Emitter<RoomEvents> {
     this.#destination = null;
     const url = new URL(this.#entry.url);
     url.searchParams.set("room", room);
-    this.#entry = { ...this.#entry, url: url.href, token: ticket };
+    // The ticket is good for the name that others see, which may be that of a token.
+    const name = this.localParticipant.name || this.#entry.name;
+    this.#entry = { url: url.href, name, token: ticket };
     this.#session?.close();
     this.#wished.clear();
     this.chat.setTransmit(null);

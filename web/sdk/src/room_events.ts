@@ -2,6 +2,7 @@
 import type { ChatLine } from "./chat.ts";
 import type { DataMessage } from "./data/hub.ts";
 import type { RoundtableError, RoundtableErrorCode } from "./errors.ts";
+import type { LocalParticipant } from "./local.ts";
 import type { Grants, Knock, MemberId, Role, RoomId, RoomSettings, TrackSource } from "./protocol.ts";
 import type { RemoteParticipant, RemoteTrackPublication } from "./remote.ts";
 
@@ -22,6 +23,8 @@ export interface RoomEvents {
   participantListed: [RemoteParticipant];
   /** Somebody is not among the participants any more, without having left. */
   participantUnlisted: [RemoteParticipant];
+  /** Name, metadata or attributes of somebody changed, perhaps one's own. */
+  participantUpdated: [RemoteParticipant | LocalParticipant];
   /** How many others are here who are not among the participants; see `Room.viewers`. */
   audienceChanged: [viewers: number];
   trackPublished: [RemoteTrackPublication, RemoteParticipant];
@@ -77,6 +80,7 @@ export const RoomEvent = {
   ParticipantLeft: "participantLeft",
   ParticipantListed: "participantListed",
   ParticipantUnlisted: "participantUnlisted",
+  ParticipantUpdated: "participantUpdated",
   AudienceChanged: "audienceChanged",
   TrackPublished: "trackPublished",
   TrackUnpublished: "trackUnpublished",

@@ -9,6 +9,7 @@ export type RosterChange =
   | { type: "left"; participant: RemoteParticipant }
   | { type: "listed"; participant: RemoteParticipant }
   | { type: "unlisted"; participant: RemoteParticipant }
+  | { type: "updated"; participant: RemoteParticipant }
   | { type: "audience"; viewers: number }
   | { type: "published"; participant: RemoteParticipant; publication: RemoteTrackPublication }
   | { type: "unpublished"; participant: RemoteParticipant; publication: RemoteTrackPublication }
@@ -117,6 +118,10 @@ export class Roster {
           ...this.#speak(this.#speaking.filter((member) => member !== event.member)),
           ...this.#lead(this.#dominant === event.member ? null : this.#dominant),
         ];
+      case "memberUpdated": {
+        const participant = this.participants.get(event.member);
+        return participant?.handleUpdated(event) === true ? [{ type: "updated", participant }] : [];
+      }
       case "audience":
         return this.#handleAudience(event);
       case "published":
@@ -161,7 +166,10 @@ export class Roster {
   }
 
   #join(member: MemberInfo, type: "joined" | "listed" = "joined"): RosterChange[] {
-    if (this.#own.has(member.id) || this.participants.has(member.id)) return [];
+    if (this.#own.has(member.id)) return [];
+    const known = this.participants.get(member.id);
+    if (known !== undefined)
+      return known.handleMember(member) ? [{ type: "updated", participant: known }] : [];
     const participant = new RemoteParticipant(member);
     this.participants.set(member.id, participant);
     return [{ type, participant }];

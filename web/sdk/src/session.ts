@@ -10,6 +10,8 @@ import type {
   DataHeader,
   DataStamp,
   Grants,
+  MemberChange,
+  MemberInfo,
   MemberStats,
   ModerationAction,
   ModerationOutcome,
@@ -54,7 +56,8 @@ export interface SessionHandlers {
 /** How to enter. */
 export interface SessionOptions {
   readonly url: string;
-  readonly name: string;
+  /** The name to say at the next hello. */
+  readonly name: () => string;
   readonly token: string | undefined;
   readonly configuration: RTCConfiguration;
   readonly maxSeats: number;
@@ -129,7 +132,7 @@ export class Session {
         ? {}
         : { resume: { token: ticket.token, epoch, seq: heard.allTo } };
     signal.open(url, {
-      name,
+      name: name(),
       maxSeats: Math.min(maxSeats, MAX_SEATS),
       ...(token === undefined ? {} : { token }),
       ...resume,
@@ -209,6 +212,12 @@ export class Session {
   moderate(action: ModerationAction): Promise<ModerationOutcome> {
     const closed = new RoundtableError("sdk/closed", "The room is not connected.");
     return (this.#isEntered ? this.#signal?.moderate(action) : undefined) ?? Promise.reject(closed);
+  }
+
+  /** Changes what others see of this member. */
+  update(change: MemberChange): Promise<MemberInfo> {
+    const closed = new RoundtableError("sdk/closed", "The room is not connected.");
+    return (this.#isEntered ? this.#signal?.update(change) : undefined) ?? Promise.reject(closed);
   }
 
   /** Tells the server whether a track is muted; before it has an id, the answer's arrival does. */

@@ -5,6 +5,8 @@ import { InOrder, MIN_DEFLATE_CHARS } from "./packing.ts";
 import type { Platform, SocketLike, TimerHandle } from "./platform.ts";
 import {
   type ClientMessage,
+  type MemberChange,
+  type MemberInfo,
   type MemberStats,
   type ModerationAction,
   type ModerationOutcome,
@@ -69,6 +71,7 @@ export class Signal extends Emitter<SignalEvents> {
   readonly #answers = new Map<number, Pending<Answer>>();
   readonly #stats = new Map<number, Pending<MemberStats>>();
   readonly #moderations = new Map<number, Pending<ModerationOutcome>>();
+  readonly #updates = new Map<number, Pending<MemberInfo>>();
   /** Frames that came. */
   readonly #incoming = new InOrder(() =>
     this.#end(new RoundtableError("sdk/socket", "The server sent what cannot be read.")),
@@ -155,6 +158,11 @@ export class Signal extends Emitter<SignalEvents> {
   /** Moderates. */
   moderate(action: ModerationAction): Promise<ModerationOutcome> {
     return this.#ask(this.#moderations, (id) => ({ type: "moderate", id, action }));
+  }
+
+  /** Changes what others see of this member. */
+  update(change: MemberChange): Promise<MemberInfo> {
+    return this.#ask(this.#updates, (id) => ({ type: "updateMember", id, ...change }));
   }
 
   /** Asks for a sign of life at once; without one the socket is given up. For changes of network. */
@@ -249,6 +257,11 @@ export class Signal extends Emitter<SignalEvents> {
       case "moderated":
         settle(this.#moderations, message.id, this.#platform)?.resolve(message.outcome);
         return;
+      case "updated":
+        // Its room is to know before whoever asked goes on.
+        if (message.id !== undefined)
+          settle(this.#updates, message.id, this.#platform)?.resolve(message.member);
+        break;
       case "goodbye":
         this.#handleFarewell(
           new RoundtableError(message.code ?? this.#farewell?.code ?? "sdk/closed", message.message, {
@@ -296,12 +309,17 @@ export class Signal extends Emitter<SignalEvents> {
   }
 
   #settleAny(id: number): { reject(error: RoundtableError): void } | undefined {
-    const waiting = [this.#answers, this.#stats, this.#moderations] as Map<number, Pending<unknown>>[];
-    for (const map of waiting) {
+    for (const map of this.#waiting()) {
       const pending = settle(map, id, this.#platform);
       if (pending !== undefined) return pending;
     }
     return undefined;
+  }
+
+  /** All questions that wait for an answer. */
+  #waiting(): Map<number, Pending<unknown>>[] {
+    const waiting = [this.#answers, this.#stats, this.#moderations, this.#updates];
+    return waiting as Map<number, Pending<unknown>>[];
   }
 
   #reasonOf(event: CloseEvent): RoundtableError {
@@ -321,7 +339,7 @@ export class Signal extends Emitter<SignalEvents> {
     this.#closed = true;
     this.#platform.clock.clear(this.#timer);
     this.#platform.clock.clear(this.#probe);
-    const open = [this.#answers, this.#stats, this.#moderations].flatMap((map) => [...map.keys()]);
+    const open = this.#waiting().flatMap((map) => [...map.keys()]);
     for (const id of open) this.#settleAny(id)?.reject(error);
     const socket = this.#socket;
     if (socket !== null) {

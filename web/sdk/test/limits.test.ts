@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { isRoomId, MAX_CHAT_BYTES, MAX_SDP_BYTES, MAX_SEATS } from "../src/limits.ts";
+import { isRoomId, MAX_CHAT_BYTES, MAX_NAME_CHARS, MAX_SDP_BYTES, MAX_SEATS } from "../src/limits.ts";
 
 const source = readFileSync(new URL("../../../crates/protocol/src/limit.rs", import.meta.url), "utf8");
 
@@ -13,6 +13,7 @@ function limit(name: string): number {
 test("the bounds are the server's", () => {
   expect(limit("MAX_SDP_BYTES")).toBe(MAX_SDP_BYTES);
   expect(limit("MAX_CHAT_BYTES")).toBe(MAX_CHAT_BYTES);
+  expect(limit("MAX_NAME_CHARS")).toBe(MAX_NAME_CHARS);
   expect(MAX_SEATS).toBeLessThanOrEqual(limit("MAX_SEATS"));
   expect(isRoomId("r".repeat(limit("MAX_ROOM_ID_BYTES")))).toBe(true);
   expect(isRoomId("r".repeat(limit("MAX_ROOM_ID_BYTES") + 1))).toBe(false);

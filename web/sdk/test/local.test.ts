@@ -25,6 +25,7 @@ function setUp() {
     unpublish: note("unpublish"),
     replace: note("replace"),
     drop: async () => {},
+    update: async (change) => void log.push(`update ${JSON.stringify(change)}`),
     mute: ({ source, muted }) => log.push(`${muted ? "mute" : "unmute"} ${source}`),
     changed: () => {},
   });

@@ -2,7 +2,9 @@
 
 use roundtable_protocol::Grants;
 use roundtable_protocol::call::Call;
+use roundtable_protocol::event::MemberInfo;
 use roundtable_protocol::grant::MemberLimits;
+use roundtable_protocol::member::MemberChange;
 use roundtable_protocol::moderation::{ModerationAction, ModerationOutcome};
 use roundtable_protocol::role::GrantsChange;
 
@@ -16,6 +18,29 @@ const BAD_LIMIT: (u16, &[&str]) = (422, &["limit/bad"]);
 const NO_KEY: (u16, &[&str]) = (409, &["invite/no-key"]);
 
 pub(super) const ROUTES: &[Route] = &[
+    Route {
+        answers: &[ok!(200, "Who it is, with the version of what others see as `etag`.", MemberInfo)],
+        problems: &[MEMBER_UNKNOWN],
+        ..at("get", "/api/v1/rooms/{room}/members/{member}", Needs::Read, "One member, unless it is hidden")
+    },
+    Route {
+        query: &[header("if-match", "The `etag` of the member that this is meant for, or `*`.")],
+        body: body!(MemberChange),
+        answers: &[ok!(200, "What others see from now on.", MemberInfo)],
+        problems: &[
+            (400, &["http/if-match"]),
+            MEMBER_UNKNOWN,
+            (412, &["member/changed"]),
+            (422, &["hello/name", "member/too-large", "member/bad-attribute"]),
+            OVERLOADED,
+        ],
+        ..at(
+            "patch",
+            "/api/v1/rooms/{room}/members/{member}",
+            Needs::Moderate,
+            "Changes what others see of a member: what is left out stays, null takes away",
+        )
+    },
     Route {
         body: body!(MemberLimits),
         answers: &[ok!(200, "What is in force.", MemberLimits)],

@@ -4,6 +4,7 @@ import { isHost } from "../moderation.ts";
 import { everybody, people, speakers, togglePanel, turnPage, viewers } from "../state.ts";
 import { text } from "../text.ts";
 import { HostPanel } from "./HostPanel.tsx";
+import { OwnName } from "./OwnName.tsx";
 import { PersonActions } from "./PersonActions.tsx";
 
 export function PeoplePanel() {
@@ -20,7 +21,7 @@ export function PeoplePanel() {
         {people.value.map((person) => (
           <li key={person.id}>
             <Icon name={person.muted ? "microphoneOff" : "microphone"} />
-            <span class="name">{person.isSelf ? text.you(person.name) : person.name}</span>
+            {person.isSelf ? <OwnName name={person.name} /> : <span class="name">{person.name}</span>}
             {person.muted && <span class="hidden">, {text.muted}</span>}
             {speakers.value.has(person.id) && <span class="quiet">{text.speaking}</span>}
             {isHost.value && !person.isSelf && <PersonActions person={person} />}
