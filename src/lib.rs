@@ -33,6 +33,7 @@ mod auth;
 mod http;
 mod hub;
 mod journal;
+mod login;
 mod net;
 mod rate;
 mod room;

@@ -118,6 +118,9 @@ pub struct Settings {
     /// JWK set of those who sign tokens; read again at SIGHUP
     #[arg(long, env = "ROUNDTABLE_JWKS_FILE", value_name = "FILE", help_heading = "Access")]
     pub jwks_file: Option<PathBuf>,
+    /// File of users who log in with a password, TOML or JSON, as `roundtable users add` writes it; read again at SIGHUP
+    #[arg(long, env = "ROUNDTABLE_USERS_FILE", value_name = "FILE", help_heading = "Access")]
+    pub users_file: Option<PathBuf>,
     /// Lets people in without a token though there are keys
     #[arg(
         long,

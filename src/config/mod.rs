@@ -7,6 +7,7 @@ pub mod duration;
 pub mod file;
 pub mod issue;
 pub mod layer;
+pub mod people;
 pub mod settings;
 mod webhook;
 
@@ -30,7 +31,7 @@ use self::duration::HumanDuration;
 use self::file::FileError;
 use self::layer::{File, Given, Settings};
 use self::settings::{Merged, Origin, Setting};
-pub use crate::auth::{ApiKey, KeyError, KeySources};
+pub use crate::auth::{ApiKey, KeyError, KeySources, UsersError};
 pub use crate::shard::Sharing;
 pub use crate::shard::tape::RecordConfig;
 pub use crate::telemetry::{LogConfig, LogFormat};

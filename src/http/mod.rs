@@ -11,6 +11,7 @@ mod health;
 mod idempotency;
 mod invites;
 mod limit;
+mod login;
 mod members;
 mod moderation;
 mod openapi;
@@ -47,6 +48,7 @@ pub use self::limit::EntryLimit;
 use self::problem::Problem;
 use crate::auth::{Authority, Invites, Tickets};
 use crate::hub::Hub;
+use crate::login::Logins;
 use crate::signal::ws::SocketConfig;
 use crate::webhook::{WebhookConfig, Webhooks};
 
@@ -111,6 +113,7 @@ pub struct HttpState {
     authority: Option<Arc<Authority>>,
     tickets: Arc<Tickets>,
     invites: Arc<Invites>,
+    logins: Arc<Logins>,
     webhooks: Webhooks,
     answers: Arc<Answers>,
 }
@@ -133,6 +136,7 @@ impl HttpState {
             authority: None,
             tickets,
             invites,
+            logins: Arc::default(),
             webhooks,
             answers: Arc::default(),
         }
@@ -148,6 +152,12 @@ impl HttpState {
     #[must_use]
     pub fn with_authority(self, authority: Arc<Authority>) -> Self {
         Self { authority: Some(authority), ..self }
+    }
+
+    /// Lets people log in, in these ways.
+    #[must_use]
+    pub fn with_logins(self, logins: Arc<Logins>) -> Self {
+        Self { logins, ..self }
     }
 
     /// Shows these receivers of webhooks, and lets them be told again what they missed.
@@ -207,6 +217,7 @@ fn api_routes(state: &HttpState) -> Router<HttpState> {
     let limited = from_fn_with_state(state.clone(), limit::check);
     Router::new()
         .route("/api/v1/invites/{code}", post(invites::follow).layer(limited))
+        .route("/api/v1/login", get(login::ways).post(login::log_in))
         .route("/api/v1/events", get(server_events::events))
         .route("/api/v1/rooms", get(api::rooms).post(settings::create))
         .route("/api/v1/rooms/{room}", get(api::room).delete(settings::delete))

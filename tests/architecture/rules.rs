@@ -21,7 +21,7 @@ const FLOORS: &[&[&str]] = &[
     &["rate", "replay", "store", "telemetry"],
     &["auth", "journal", "room", "net", "turn"],
     &["shard"],
-    &["hub", "webhook"],
+    &["hub", "login", "webhook"],
     &["signal"],
     &["config", "http"],
     &["server"],

@@ -10,6 +10,7 @@ use super::*;
 use crate::auth::InviteWish;
 use crate::http::calls::{Answer as CallDecision, NewCall};
 use crate::http::invites::{Exchanged, Guest, Link, Links, Ticket};
+use crate::http::login::{Credentials, LoggedIn, LoginWays};
 use crate::http::moderation::{BanList, KnockList};
 
 const BAD_LIMIT: (u16, &[&str]) = (422, &["limit/bad"]);
@@ -108,6 +109,22 @@ pub(super) const ROUTES: &[Route] = &[
             (503, &["server/overloaded"]),
         ],
         ..at("post", "/api/v1/invites/{code}", Needs::Nothing, "Exchanges an invitation for a token")
+    },
+    Route {
+        answers: &[ok!(200, "The ways.", LoginWays)],
+        ..at("get", "/api/v1/login", Needs::Nothing, "How one can log in at this server")
+    },
+    Route {
+        body: body!(Credentials),
+        answers: &[ok!(200, "A token for the room.", LoggedIn)],
+        problems: &[
+            (403, &["login/refused", "login/room"]),
+            (404, &["http/not-found"]),
+            NO_KEY,
+            (429, &["login/rate"]),
+            (503, &["server/overloaded"]),
+        ],
+        ..at("post", "/api/v1/login", Needs::Nothing, "Exchanges a name and a password for a token")
     },
     Route {
         answers: &[ok!(200, "A ticket for what the token allows.", Ticket)],
