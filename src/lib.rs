@@ -39,6 +39,7 @@ mod rate;
 mod room;
 mod shard;
 mod signal;
+mod trust;
 mod turn;
 mod webhook;
 

@@ -4,6 +4,7 @@
 mod authority;
 mod claims;
 mod crypto;
+mod id_token;
 mod invite;
 mod keys;
 mod pass;
@@ -22,15 +23,16 @@ mod tests;
 
 pub use self::authority::Authority;
 pub use self::claims::{Claims, VideoGrant};
+pub use self::id_token::{Expected, IdTokenError, ProviderKeys};
 pub use self::invite::{Invite, InviteError, InviteWish, Invites};
 pub use self::keys::{Key, KeyError, KeySet, MIN_SECRET_BYTES};
 pub use self::pass::Pass;
-pub use self::password::{BadHash, Cost, MAX_PASSWORD_BYTES, PasswordHash, SALT_BYTES};
+pub use self::password::{Cost, MAX_PASSWORD_BYTES, PasswordHash, SALT_BYTES};
 pub use self::person::{MEMBER_TOKEN_S, Person};
 pub use self::refusal::TokenError;
 pub use self::room_pattern::{BadPattern, RoomPatterns};
 pub use self::source::{ApiKey, KeySources};
-pub use self::throttle::{Guess, LONGEST_WAIT, Throttle};
+pub use self::throttle::{Guess, Throttle};
 pub use self::ticket::{TICKET_LIFE, Tickets};
 pub use self::token::{MAX_TOKEN_LIFE, mint};
 pub use self::users::{MAX_USER_NAME_BYTES, Users, UsersError};

@@ -15,7 +15,7 @@ pub const FREE_FAILURES_OF_ADDRESS: u32 = 20;
 /// The first wait, which each further failure doubles …
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// … up to this.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
+const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 /// How long after its last wait failures are forgotten.
 const FORGET_AFTER: Duration = Duration::from_secs(15 * 60);
 /// Users and addresses whose failures are noted; of those the ones whose wait ends first are forgotten when one more comes.
@@ -85,12 +85,6 @@ impl Throttle {
             make_room(&mut self.known, MAX_KNOWN, |since| *since);
             self.known.insert((guess.user, address), now);
         }
-    }
-
-    /// How many users and addresses are noted.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.failures.len()
     }
 
     fn keys(&self, user: &str, address: Option<IpAddr>) -> Vec<Key> {
@@ -240,7 +234,7 @@ mod tests {
         for n in 0..2 * MAX_NOTED as u32 {
             let _ = throttle.guess(start, &format!("user{n}"), None);
         }
-        assert!(throttle.len() <= MAX_NOTED);
+        assert!(throttle.failures.len() <= MAX_NOTED);
         assert!(throttle.guess(start, "ann", None).is_err(), "she is still waited for");
         for n in 0..MAX_KNOWN as u32 + 10 {
             let guess = throttle.guess(start + Duration::from_secs(2_000), &format!("known{n}"), ip(n)).unwrap();

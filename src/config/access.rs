@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::{Check, ConfigError};
 use crate::auth::{ApiKey, KeySources, Users};
 use crate::config::layer::Settings;
+use crate::login::OidcConfig;
 
 /// The key of `dev`, the same as that of LiveKit's.
 pub(super) const DEV_KEY: (&str, &str) = ("devkey", "secret");
@@ -17,6 +18,8 @@ pub struct AuthConfig {
     pub keys: KeySources,
     /// Users who log in with a password. Their logins are exchanged for tokens, which takes a key that signs.
     pub users_file: Option<PathBuf>,
+    /// The identity provider where people may log in, which takes such a key too.
+    pub oidc: Option<OidcConfig>,
     /// Lets people in without a token though there are keys.
     pub allow_guests: bool,
     /// Serves on addresses that other hosts reach without keys.
@@ -65,7 +68,8 @@ impl Check<'_> {
         }
         self.check_keys(&keys)?;
         let users_file = self.users_file(&keys)?;
-        Ok(AuthConfig { keys, users_file, allow_guests: allow_guests || dev, open, dev })
+        let oidc = self.oidc(&keys)?;
+        Ok(AuthConfig { keys, users_file, oidc, allow_guests: allow_guests || dev, open, dev })
     }
 
     fn users_file(&self, keys: &KeySources) -> Result<Option<PathBuf>, ConfigError> {
@@ -79,7 +83,7 @@ impl Check<'_> {
     }
 
     /// Logins are exchanged for tokens of this server's own.
-    fn check_can_sign(&self, key: &'static str, keys: &KeySources) -> Result<(), ConfigError> {
+    pub(super) fn check_can_sign(&self, key: &'static str, keys: &KeySources) -> Result<(), ConfigError> {
         if keys.read().is_ok_and(|keys| keys.signing_key().is_some()) {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! Logging in: which ways there are, and a token for a name and a password.
+//! Logging in: which ways there are, and a token for a name and a password. The way by an identity provider is in `oidc`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -23,11 +23,14 @@ use crate::auth::{MAX_PASSWORD_BYTES, MAX_USER_NAME_BYTES, MEMBER_TOKEN_S, Perso
 pub(super) struct LoginWays {
     /// By a name and a password.
     password: bool,
+    /// At an identity provider of this name (`GET /login/oidc?room=…`); null if there is none.
+    oidc: Option<String>,
 }
 
 /// `GET /api/v1/login`.
 pub(super) async fn ways(State(state): State<HttpState>) -> Fresh<LoginWays> {
-    fresh(LoginWays { password: state.logins.local().is_some() })
+    let oidc = state.logins.oidc().map(|oidc| oidc.config().name.clone());
+    fresh(LoginWays { password: state.logins.local().is_some(), oidc })
 }
 
 /// Who wants to log in.

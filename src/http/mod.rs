@@ -14,6 +14,7 @@ mod limit;
 mod login;
 mod members;
 mod moderation;
+mod oidc;
 mod openapi;
 mod origin;
 mod poll;
@@ -216,7 +217,10 @@ fn conversation_routes(state: &HttpState) -> Router<HttpState> {
 fn api_routes(state: &HttpState) -> Router<HttpState> {
     let limited = from_fn_with_state(state.clone(), limit::check);
     Router::new()
-        .route("/api/v1/invites/{code}", post(invites::follow).layer(limited))
+        .route("/api/v1/invites/{code}", post(invites::follow).layer(limited.clone()))
+        .route("/login/oidc", get(oidc::begin).layer(limited))
+        .route("/login/oidc/callback", get(oidc::finish))
+        .route("/api/v1/login/oidc", post(oidc::redeem))
         .route("/api/v1/login", get(login::ways).post(login::log_in))
         .route("/api/v1/events", get(server_events::events))
         .route("/api/v1/rooms", get(api::rooms).post(settings::create))

@@ -247,7 +247,8 @@ impl From<InviteError> for Problem {
 impl From<LoginError> for Problem {
     fn from(error: LoginError) -> Self {
         let (status, wait) = match &error {
-            LoginError::Refused => (StatusCode::FORBIDDEN, None),
+            LoginError::Refused | LoginError::Stale => (StatusCode::FORBIDDEN, None),
+            LoginError::Provider => (StatusCode::BAD_GATEWAY, None),
             LoginError::TooMany(wait) => (StatusCode::TOO_MANY_REQUESTS, Some(wait.as_secs_f64().ceil() as u64)),
             LoginError::Busy => (StatusCode::SERVICE_UNAVAILABLE, None),
         };

@@ -14,6 +14,12 @@ pub enum LoginError {
     /// There were too many wrong passwords.
     #[error("too many wrong passwords; the next one is taken in {} s", .0.as_secs() + u64::from(.0.subsec_nanos() > 0))]
     TooMany(Duration),
+    /// The identity provider cannot be asked, or does not vouch for them.
+    #[error("the identity provider cannot be asked, or does not vouch for you")]
+    Provider,
+    /// Nothing is known of such a login in this browser.
+    #[error("this login was begun too long ago or in another browser, or has been used")]
+    Stale,
     /// Too many wait already.
     #[error("as many log in at this moment as can")]
     Busy,
@@ -26,6 +32,8 @@ impl LoginError {
         match self {
             Self::Refused => ErrorCode::LoginRefused,
             Self::TooMany(_) => ErrorCode::LoginRate,
+            Self::Provider => ErrorCode::LoginProvider,
+            Self::Stale => ErrorCode::LoginStale,
             Self::Busy => ErrorCode::Overloaded,
         }
     }

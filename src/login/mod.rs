@@ -3,6 +3,7 @@
 
 mod error;
 mod local;
+mod oidc;
 
 use std::path::PathBuf;
 
@@ -10,12 +11,14 @@ use serde::Serialize;
 
 pub use self::error::LoginError;
 pub use self::local::Local;
+pub use self::oidc::{BadProviderUrl, LOGIN_WITHIN, Oidc, OidcConfig, ProviderUrl, Returned, new_browser};
 use crate::auth::UsersError;
 
 /// The ways to log in that a server has.
 #[derive(Debug, Default)]
 pub struct Logins {
     local: Option<Local>,
+    oidc: Option<Oidc>,
 }
 
 /// What logging in costs and comes to, since the server started.
@@ -31,18 +34,24 @@ pub struct LoginFigures {
 }
 
 impl Logins {
-    /// The ways of a server: users of a file, if there is one.
+    /// The ways of a server: users of a file and an identity provider, as far as there are.
     ///
     /// # Errors
     /// [`UsersError`] says what is wrong with the file.
-    pub fn new(users_file: Option<PathBuf>) -> Result<Self, UsersError> {
-        Ok(Self { local: users_file.map(Local::new).transpose()? })
+    pub fn new(users_file: Option<PathBuf>, oidc: Option<OidcConfig>) -> Result<Self, UsersError> {
+        Ok(Self { local: users_file.map(Local::new).transpose()?, oidc: oidc.map(Oidc::new) })
     }
 
     /// By name and password.
     #[must_use]
     pub fn local(&self) -> Option<&Local> {
         self.local.as_ref()
+    }
+
+    /// At an identity provider.
+    #[must_use]
+    pub fn oidc(&self) -> Option<&Oidc> {
+        self.oidc.as_ref()
     }
 
     /// Reads the file of users again; returns how many there are, or `None` without a file.

@@ -341,7 +341,7 @@ impl Conference {
     fn start(builder: Builder) -> Result<Self, StartError> {
         let Builder { config, authorizer } = builder;
         let authority = authority(&config.auth)?;
-        let logins = Arc::new(Logins::new(config.auth.users_file.clone())?);
+        let logins = Arc::new(Logins::new(config.auth.users_file.clone(), config.auth.oidc.clone())?);
         let tokens = authority.clone().map(|authority| authority as Arc<dyn Authorize>);
         let tape = config.record.clone().map(|record| {
             let path = record.path.clone();
