@@ -7,7 +7,8 @@ import { networkInterfaces } from "node:os";
 import { fileURLToPath } from "node:url";
 import { startProcess } from "./process.mjs";
 
-const BINARY =
+/** The program under test. */
+export const BINARY =
   process.env.ROUNDTABLE_BIN ?? fileURLToPath(new URL("../../../target/release/roundtable", import.meta.url));
 
 /**
