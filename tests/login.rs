@@ -55,8 +55,8 @@ fn user(name: &str, password: &str, more: &str) -> String {
 fn with_users(file: &Scratch) -> Config {
     let api_key = Some(ApiKey { id: KEY.id.into(), secret: KEY.secret.into() });
     let keys = KeySources { api_key, ..KeySources::default() };
-    let mut config = Config::default();
-    config.auth = AuthConfig { keys, users_file: Some(file.0.clone()), ..AuthConfig::default() };
+    let auth = AuthConfig { keys, users_file: Some(file.0.clone()), ..AuthConfig::default() };
+    let mut config = Config { auth, ..Config::default() };
     config.http.trusted_proxies = vec![[127, 0, 0, 1].into()];
     config
 }

@@ -356,7 +356,7 @@ async fn what_the_provider_says_has_to_hold() {
     assert!(browser.come_back(at, &back).await.starts_with("/r/daily#login="));
     // The code of before, under a state of now: the provider knows it no more, and its verifier was another one.
     let pair = |query: &str, name: &str| {
-        form_urlencoded::parse(query[1..].as_bytes()).find(|(found, _)| found == name).unwrap().1.into_owned()
+        form_urlencoded::parse(&query.as_bytes()[1..]).find(|(found, _)| found == name).unwrap().1.into_owned()
     };
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs([("code", pair(&back, "code")), ("state", pair(&replayed, "state"))]);

@@ -286,7 +286,7 @@ mod tests {
             let ticket = Ticket { browser: "ann's".into(), room: room.clone(), person: person.clone() };
             lock(&oidc.tickets).put(now, name.into(), ticket);
         };
-        ["a", "b", "c"].map(put);
+        ["a", "b", "c"].into_iter().for_each(put);
         assert_eq!(oidc.redeem(now, Some("ann's"), "a"), Ok((person.clone(), room.clone())));
         assert_eq!(oidc.redeem(now, Some("ann's"), "a"), Err(LoginError::Stale), "used");
         assert_eq!(oidc.redeem(now, Some("eve's"), "b"), Err(LoginError::Stale));

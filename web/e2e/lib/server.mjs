@@ -43,7 +43,7 @@ export function machineAddress() {
 }
 
 /** A free port at the time of asking. */
-async function freePort() {
+export async function freePort() {
   const probe = createServer();
   await new Promise((resolve) => probe.listen(0, "127.0.0.1", () => resolve(undefined)));
   const address = probe.address();
