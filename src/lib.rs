@@ -33,11 +33,13 @@ mod auth;
 mod http;
 mod hub;
 mod journal;
+mod login;
 mod net;
 mod rate;
 mod room;
 mod shard;
 mod signal;
+mod trust;
 mod turn;
 mod webhook;
 

@@ -1,7 +1,7 @@
 //! Process entry: reads the settings, serves until a signal comes, and says with its exit code how it went.
 
 use std::fmt::Display;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use roundtable::config::cli::{self, Action};
 use roundtable::config::issue::{self, TokenWish};
 use roundtable::config::layer::Given;
+use roundtable::config::people;
 use roundtable::config::{self, Config, Loaded};
 use roundtable::replay::{self, ReplayError, ReplayOptions};
 use roundtable::{Handle, Server, StartError, telemetry};
@@ -37,6 +38,12 @@ fn main() -> ExitCode {
         Action::Token(wish) => token(&wish),
         Action::NewKey => new_key(),
         Action::CheckKeys(path) => match issue::check_keys(&path) {
+            Ok(said) => print(said),
+            Err(error) => complain(error, BAD_CONFIG),
+        },
+        Action::AddUser(file, wish) => with_password(|password, salt| people::add(&file, &wish, password, salt)),
+        Action::HashPassword => with_password(people::hash),
+        Action::CheckUsers(path) => match people::check(&path) {
             Ok(said) => print(said),
             Err(error) => complain(error, BAD_CONFIG),
         },
@@ -83,6 +90,27 @@ fn new_key() -> ExitCode {
     match getrandom::fill(&mut random) {
         Ok(()) => print(issue::new_key(random).trim_end()),
         Err(error) => complain(error, FAILED),
+    }
+}
+
+/// Reads a password from standard input, does something with it and a fresh salt, and prints what comes of it.
+fn with_password<T: Display, E: Display>(
+    then: impl FnOnce(&str, [u8; people::SALT_BYTES]) -> Result<T, E>,
+) -> ExitCode {
+    if io::stdin().is_terminal() {
+        let _ = write!(io::stderr(), "Password (it shows as you type): ");
+    }
+    let mut salt = [0; people::SALT_BYTES];
+    let password = match people::read_password(&mut io::stdin().lock()) {
+        Ok(password) => password,
+        Err(error) => return complain(error, FAILED),
+    };
+    if let Err(error) = getrandom::fill(&mut salt) {
+        return complain(error, FAILED);
+    }
+    match then(&password, salt) {
+        Ok(said) => print(said),
+        Err(error) => complain(error, BAD_CONFIG),
     }
 }
 
@@ -148,13 +176,13 @@ async fn run(config: Config) -> ExitCode {
     let drain_timeout = config.rooms.drain_timeout;
     let server = match Server::bind(config).await {
         Ok(server) => server,
-        Err(error @ (StartError::Tls(_) | StartError::Unguarded(_) | StartError::Keys(_))) => {
+        Err(error @ (StartError::Tls(_) | StartError::Unguarded(_) | StartError::Keys(_) | StartError::Users(_))) => {
             return complain(error, BAD_CONFIG);
         }
         Err(error) => return complain(error, FAILED),
     };
     announce(&server, dev);
-    tokio::spawn(reload_keys(signals.hangup, server.handle()));
+    tokio::spawn(reload(signals.hangup, server.handle()));
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -191,13 +219,18 @@ fn announce(server: &Server, dev: bool) {
     print(format_args!("Roundtable {version}  {scheme}://{host}/  media UDP {port}\n{hint}{join}"));
 }
 
-/// Reads the keys again at each SIGHUP.
-async fn reload_keys(mut hangup: Signal, handle: Handle) {
+/// Reads the keys and the users again at each SIGHUP.
+async fn reload(mut hangup: Signal, handle: Handle) {
     while hangup.recv().await.is_some() {
         match handle.reload_keys() {
             Ok(Some(keys)) => tracing::info!(keys, "the keys were read again"),
             Ok(None) => tracing::info!("there are no keys to read again"),
             Err(error) => tracing::warn!(%error, "the keys stay as they were"),
+        }
+        match handle.reload_users() {
+            Ok(Some(users)) => tracing::info!(users, "the users were read again"),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "the users stay as they were"),
         }
     }
 }

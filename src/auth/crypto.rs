@@ -1,10 +1,14 @@
-//! The cryptography of tokens, by ring, which TLS uses too: HS256, ES256 and EdDSA are verified, HS256 is signed.
+//! The cryptography of tokens, by ring, which TLS uses too: HS256, ES256 and EdDSA are verified, HS256 is signed. RS256 is
+//! verified for identity providers; no key of this server's own is of it.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey};
 use ring::hmac;
-use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, UnparsedPublicKey, VerificationAlgorithm};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
+    VerificationAlgorithm,
+};
 use signature::{Error, Signer, Verifier};
 
 static PROVIDER: CryptoProvider =
@@ -24,6 +28,11 @@ fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>
 }
 
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
+    if let (Algorithm::RS256, DecodingKeyKind::RsaModulusExponent { n, e }) = (algorithm, key.kind()) {
+        // Some write zeros before the modulus, which ring does not take.
+        let trimmed = |bytes: &[u8]| bytes.iter().copied().skip_while(|byte| *byte == 0).collect();
+        return Ok(Box::new(Rs256(RsaPublicKeyComponents { n: trimmed(n), e: trimmed(e) })));
+    }
     let bytes = key.try_get_as_bytes()?;
     let public = |scheme: &'static dyn VerificationAlgorithm| {
         let key = UnparsedPublicKey::new(scheme, bytes.to_vec());
@@ -77,5 +86,19 @@ impl Verifier<Vec<u8>> for Public {
 impl JwtVerifier for Public {
     fn algorithm(&self) -> Algorithm {
         self.algorithm
+    }
+}
+
+struct Rs256(RsaPublicKeyComponents<Vec<u8>>);
+
+impl Verifier<Vec<u8>> for Rs256 {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> std::result::Result<(), Error> {
+        self.0.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature).map_err(|_| Error::new())
+    }
+}
+
+impl JwtVerifier for Rs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::RS256
     }
 }

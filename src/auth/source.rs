@@ -65,11 +65,16 @@ impl KeySources {
 }
 
 fn read(path: &Path) -> Result<String, KeyError> {
+    read_text(path, MAX_KEYS_FILE_BYTES).map_err(|problem| in_file(path, &problem))
+}
+
+/// Reads a file of at most so many bytes, or says why not.
+pub(super) fn read_text(path: &Path, max_bytes: u64) -> Result<String, String> {
     let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_KEYS_FILE_BYTES + 1).read_to_string(&mut text));
-    read.map_err(|error| in_file(path, &error))?;
-    if text.len() as u64 > MAX_KEYS_FILE_BYTES {
-        return Err(in_file(path, &format!("it is longer than {MAX_KEYS_FILE_BYTES} bytes")));
+    let read = File::open(path).and_then(|file| file.take(max_bytes + 1).read_to_string(&mut text));
+    read.map_err(|error| error.to_string())?;
+    if text.len() as u64 > max_bytes {
+        return Err(format!("it is longer than {max_bytes} bytes"));
     }
     Ok(text)
 }

@@ -1,10 +1,12 @@
 //! The settings of who may come.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use super::{Check, ConfigError};
-use crate::auth::{ApiKey, KeySources};
+use crate::auth::{ApiKey, KeySources, Users};
 use crate::config::layer::Settings;
+use crate::login::OidcConfig;
 
 /// The key of `dev`, the same as that of LiveKit's.
 pub(super) const DEV_KEY: (&str, &str) = ("devkey", "secret");
@@ -14,6 +16,10 @@ pub(super) const DEV_KEY: (&str, &str) = ("devkey", "secret");
 pub struct AuthConfig {
     /// The keys that sign tokens. Without one, and without a hook of the embedding program, everybody may come.
     pub keys: KeySources,
+    /// Users who log in with a password. Their logins are exchanged for tokens, which takes a key that signs.
+    pub users_file: Option<PathBuf>,
+    /// The identity provider where people may log in, which takes such a key too.
+    pub oidc: Option<OidcConfig>,
     /// Lets people in without a token though there are keys.
     pub allow_guests: bool,
     /// Serves on addresses that other hosts reach without keys.
@@ -61,7 +67,30 @@ impl Check<'_> {
             keys.api_key = Some(ApiKey { id: id.to_owned(), secret: secret.to_owned() });
         }
         self.check_keys(&keys)?;
-        Ok(AuthConfig { keys, allow_guests: allow_guests || dev, open, dev })
+        let users_file = self.users_file(&keys)?;
+        let oidc = self.oidc(&keys)?;
+        Ok(AuthConfig { keys, users_file, oidc, allow_guests: allow_guests || dev, open, dev })
+    }
+
+    fn users_file(&self, keys: &KeySources) -> Result<Option<PathBuf>, ConfigError> {
+        const KEY: &str = "users-file";
+        let Some(path) = &self.settings.users_file else { return Ok(None) };
+        self.check_can_sign(KEY, keys)?;
+        match Users::read(path) {
+            Ok(_) => Ok(Some(path.clone())),
+            Err(error) => self.invalid(KEY, error.to_string()),
+        }
+    }
+
+    /// Logins are exchanged for tokens of this server's own.
+    pub(super) fn check_can_sign(&self, key: &'static str, keys: &KeySources) -> Result<(), ConfigError> {
+        if keys.read().is_ok_and(|keys| keys.signing_key().is_some()) {
+            return Ok(());
+        }
+        self.invalid(
+            key,
+            "who logs in gets a token, and there is no key to sign it: `roundtable keys new > FILE`, keys-file FILE",
+        )
     }
 
     fn api_key(&self) -> Result<Option<ApiKey>, ConfigError> {

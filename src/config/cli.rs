@@ -10,6 +10,7 @@ use roundtable_protocol::Role;
 use crate::config::duration::HumanDuration;
 use crate::config::issue::TokenWish;
 use crate::config::layer::{Given, Settings, setting_arguments};
+use crate::config::people::UserWish;
 use crate::config::settings;
 use crate::replay::ReplayOptions;
 
@@ -38,6 +39,9 @@ enum Subcommands {
     /// Makes keys that sign tokens, and looks them over
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Adds users who log in with a password, which is read from standard input
+    #[command(subcommand)]
+    Users(UsersCommand),
     /// Prints what a recorded media plane decided, and why
     Replay(ReplayArgs),
     /// Puts load on a server and says what it costs
@@ -67,6 +71,37 @@ enum KeysCommand {
         /// The file
         file: PathBuf,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum UsersCommand {
+    /// Adds a user to a file, which is made if it is not there; the password is a line on standard input
+    Add(UserArgs),
+    /// Prints the hash of the password that is a line on standard input
+    Hash,
+    /// Checks a file of users and says who is in it
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct UserArgs {
+    /// The file of users, TOML
+    #[arg(long, value_name = "FILE", env = "ROUNDTABLE_USERS_FILE")]
+    users_file: PathBuf,
+    /// The name to log in with, which is the identity in rooms too
+    name: String,
+    /// The name others see; the same unless given
+    #[arg(long, value_name = "NAME")]
+    display_name: Option<String>,
+    /// What they are in rooms: host, speaker, listener or message-only
+    #[arg(long, value_parser = role)]
+    role: Option<Role>,
+    /// Rooms they may enter, such as daily or team-*; every one unless given. Repeatable
+    #[arg(long = "room", value_name = "PATTERN", value_delimiter = ',')]
+    rooms: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -170,6 +205,12 @@ pub enum Action {
     NewKey,
     /// Check a file of keys.
     CheckKeys(PathBuf),
+    /// Add a user to a file.
+    AddUser(PathBuf, UserWish),
+    /// Print the hash of a password.
+    HashPassword,
+    /// Check a file of users.
+    CheckUsers(PathBuf),
     /// Print what a recorded plane decided.
     Replay(ReplayOptions),
     /// Put load on a server.
@@ -195,6 +236,12 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Action, cl
         (Some(Subcommands::Token(args)), _) => Action::Token(Box::new((*args).into())),
         (Some(Subcommands::Keys(KeysCommand::New)), _) => Action::NewKey,
         (Some(Subcommands::Keys(KeysCommand::Check { file })), _) => Action::CheckKeys(file),
+        (Some(Subcommands::Users(UsersCommand::Add(args))), _) => {
+            let UserArgs { users_file, name, display_name, role, rooms } = args;
+            Action::AddUser(users_file, UserWish { name, display_name, role, rooms })
+        }
+        (Some(Subcommands::Users(UsersCommand::Hash)), _) => Action::HashPassword,
+        (Some(Subcommands::Users(UsersCommand::Check { file })), _) => Action::CheckUsers(file),
         (Some(Subcommands::Replay(ReplayArgs { file, peer, json })), _) => {
             Action::Replay(ReplayOptions { file, peer, json })
         }

@@ -118,6 +118,9 @@ pub struct Settings {
     /// JWK set of those who sign tokens; read again at SIGHUP
     #[arg(long, env = "ROUNDTABLE_JWKS_FILE", value_name = "FILE", help_heading = "Access")]
     pub jwks_file: Option<PathBuf>,
+    /// File of users who log in with a password, TOML or JSON, as `roundtable users add` writes it; read again at SIGHUP
+    #[arg(long, env = "ROUNDTABLE_USERS_FILE", value_name = "FILE", help_heading = "Access")]
+    pub users_file: Option<PathBuf>,
     /// Lets people in without a token though there are keys
     #[arg(
         long,
@@ -154,6 +157,45 @@ pub struct Settings {
         help_heading = "Access"
     )]
     pub dev: Option<bool>,
+    /// Issuer of the OpenID Connect provider where people may log in, to the letter, such as https://login.example.org/realm
+    #[arg(long, env = "ROUNDTABLE_OIDC_ISSUER", value_name = "URL", help_heading = "Identity provider")]
+    pub oidc_issuer: Option<String>,
+    /// The id that this server has there
+    #[arg(long, env = "ROUNDTABLE_OIDC_CLIENT_ID", value_name = "ID", help_heading = "Identity provider")]
+    pub oidc_client_id: Option<String>,
+    /// The secret that goes with it; a public client has none. Visible to other users of this host: prefer --oidc-client-secret-file
+    #[arg(
+        long,
+        env = "ROUNDTABLE_OIDC_CLIENT_SECRET",
+        value_name = "SECRET",
+        hide_env_values = true,
+        help_heading = "Identity provider"
+    )]
+    pub oidc_client_secret: Option<String>,
+    /// File that holds that secret
+    #[arg(long, env = "ROUNDTABLE_OIDC_CLIENT_SECRET_FILE", value_name = "FILE", help_heading = "Identity provider")]
+    pub oidc_client_secret_file: Option<PathBuf>,
+    /// Where it sends browsers back to: this server as they reach it, with /login/oidc/callback at the end
+    #[arg(long, env = "ROUNDTABLE_OIDC_REDIRECT_URL", value_name = "URL", help_heading = "Identity provider")]
+    pub oidc_redirect_url: Option<String>,
+    /// What the page calls the provider; its host unless given
+    #[arg(long, env = "ROUNDTABLE_OIDC_NAME", value_name = "NAME", help_heading = "Identity provider")]
+    pub oidc_name: Option<String>,
+    /// What those are in rooms of whom no claim says so: host, speaker, listener or message-only
+    #[arg(long, env = "ROUNDTABLE_OIDC_ROLE", value_name = "ROLE", help_heading = "Identity provider")]
+    pub oidc_role: Option<String>,
+    /// Claim whose word, or list of words, names the role, such as groups or realm_access.roles
+    #[arg(long, env = "ROUNDTABLE_OIDC_ROLE_CLAIM", value_name = "CLAIM", help_heading = "Identity provider")]
+    pub oidc_role_claim: Option<String>,
+    /// Rooms that they may enter, such as daily or team-*. Repeatable
+    #[arg(
+        long,
+        env = "ROUNDTABLE_OIDC_ROOMS",
+        value_name = "PATTERN",
+        value_delimiter = ',',
+        help_heading = "Identity provider"
+    )]
+    pub oidc_rooms: Option<Vec<String>>,
     /// Rooms that may be open at once
     #[arg(long, env = "ROUNDTABLE_MAX_ROOMS", value_name = "NUMBER", help_heading = "Limits")]
     pub max_rooms: Option<u32>,

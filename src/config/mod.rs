@@ -7,6 +7,8 @@ pub mod duration;
 pub mod file;
 pub mod issue;
 pub mod layer;
+mod oidc;
+pub mod people;
 pub mod settings;
 mod webhook;
 
@@ -30,7 +32,8 @@ use self::duration::HumanDuration;
 use self::file::FileError;
 use self::layer::{File, Given, Settings};
 use self::settings::{Merged, Origin, Setting};
-pub use crate::auth::{ApiKey, KeyError, KeySources};
+pub use crate::auth::{ApiKey, BadPattern, KeyError, KeySources, RoomPatterns, UsersError};
+pub use crate::login::{BadProviderUrl, OidcConfig, ProviderUrl};
 pub use crate::shard::Sharing;
 pub use crate::shard::tape::RecordConfig;
 pub use crate::telemetry::{LogConfig, LogFormat};

@@ -20,6 +20,8 @@ pub const DEFAULT_UDP_PORT: u16 = 7882;
 pub const DEFAULT_SPREAD_ABOVE: u8 = 50;
 /// Life of a TURN credential unless told otherwise.
 pub const DEFAULT_TURN_TTL: Duration = Duration::from_secs(4 * 60 * 60);
+/// What those are in rooms who log in at the identity provider unless told otherwise.
+pub const DEFAULT_OIDC_ROLE: &str = "speaker";
 /// Rooms that may be open unless told otherwise.
 pub const DEFAULT_MAX_ROOMS: u32 = 500;
 /// Mebibytes of chat of one room that are kept unless told otherwise.
@@ -47,7 +49,7 @@ pub const DEFAULT_WEBHOOK_GIVE_UP: Duration = Duration::from_secs(24 * 60 * 60);
 pub const DEFAULT_RECORD_TRACE_MAX: u32 = 256;
 
 /// The keys whose values are never shown.
-const SECRETS: [&str; 4] = ["turn-secret", "turn-pass", "api-secret", "webhook-secret"];
+const SECRETS: [&str; 5] = ["turn-secret", "turn-pass", "api-secret", "oidc-client-secret", "webhook-secret"];
 
 /// Where a value comes from, from weakest to strongest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -206,9 +208,19 @@ pub fn merge(given: &Given, file: &File) -> Merged {
         api_secret_file,
         keys_file,
         jwks_file,
+        users_file,
         allow_guests,
         open,
         dev,
+        oidc_issuer,
+        oidc_client_id,
+        oidc_client_secret,
+        oidc_client_secret_file,
+        oidc_redirect_url,
+        oidc_name,
+        oidc_role,
+        oidc_role_claim,
+        oidc_rooms,
         max_rooms,
         max_rooms_per_key,
         max_members,
@@ -284,6 +296,15 @@ fn default_settings() -> Settings {
         allow_guests: Some(false),
         open: Some(false),
         dev: Some(false),
+        oidc_issuer: None,
+        oidc_client_id: None,
+        oidc_client_secret: None,
+        oidc_client_secret_file: None,
+        oidc_redirect_url: None,
+        oidc_name: None,
+        oidc_role: Some(DEFAULT_OIDC_ROLE.to_owned()),
+        oidc_role_claim: None,
+        oidc_rooms: Some(vec!["*".to_owned()]),
         max_rooms: Some(DEFAULT_MAX_ROOMS),
         max_rooms_per_key: None,
         max_members: Some(DEFAULT_MAX_MEMBERS),
@@ -306,6 +327,7 @@ fn default_settings() -> Settings {
         api_secret_file: None,
         keys_file: None,
         jwks_file: None,
+        users_file: None,
         turn_secret_file: None,
         turn_user: None,
         turn_pass: None,

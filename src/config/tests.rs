@@ -29,11 +29,11 @@ fn file(text: &str) -> File {
     file::parse(Path::new("r.toml"), text).unwrap()
 }
 
-fn load_with(arguments: &[&str], text: &str) -> Result<Loaded, ConfigError> {
+pub(super) fn load_with(arguments: &[&str], text: &str) -> Result<Loaded, ConfigError> {
     resolve(&given(arguments), &file(text))
 }
 
-fn refusal(arguments: &[&str], text: &str) -> String {
+pub(super) fn refusal(arguments: &[&str], text: &str) -> String {
     load_with(arguments, text).unwrap_err().to_string()
 }
 

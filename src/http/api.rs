@@ -14,6 +14,7 @@ use super::HttpState;
 use super::auth::{Access, Operator};
 use super::problem::{Problem, member_in_path, room_in_path};
 use crate::journal::Journal;
+use crate::login::LoginFigures;
 use crate::shard::stats::ShardStats;
 
 /// An answer that is true now only.
@@ -51,6 +52,8 @@ pub(super) struct Stats {
     sessions: usize,
     /// Event streams.
     event_readers: usize,
+    /// Passwords that were checked.
+    logins: LoginFigures,
     /// The media side in all.
     shard: ShardStats,
     /// … and by its shards.
@@ -82,6 +85,7 @@ pub(super) async fn stats(State(state): State<HttpState>, access: Access) -> Res
         rooms: state.hub.rooms().len(),
         sessions: state.hub.sessions(),
         event_readers: state.sse_readers(),
+        logins: state.logins.figures(),
         shard,
         shards,
     }))

@@ -13,10 +13,7 @@ use super::HttpState;
 use super::api::{Fresh, fresh};
 use super::auth::{Access, Operator, now};
 use super::problem::{Problem, room_in_path};
-use crate::auth::{CODE_BYTES, Claims, Invite, InviteWish, TICKET_LIFE, VideoGrant};
-
-/// How long the token lives that an invitation is exchanged for, in seconds.
-const MEMBER_TOKEN_S: u64 = 60 * 60;
+use crate::auth::{CODE_BYTES, Claims, Invite, InviteWish, MEMBER_TOKEN_S, TICKET_LIFE, VideoGrant};
 
 /// Random bytes of the identity of somebody who was invited.
 const IDENTITY_BYTES: usize = 8;
@@ -159,7 +156,7 @@ fn link(invite: Invite, uri: &Uri) -> Link {
     Link { url: format!("{prefix}/r/{}?invite={}", invite.room, invite.code), invite }
 }
 
-fn random<const N: usize>() -> Result<[u8; N], Problem> {
+pub(super) fn random<const N: usize>() -> Result<[u8; N], Problem> {
     const { assert!(N <= CODE_BYTES) }
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|_| Problem::overloaded("there is no randomness now"))?;

@@ -98,7 +98,7 @@ fn forget_oldest(addresses: &mut HashMap<IpAddr, Entry>) {
 }
 
 /// What counts as one address.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> IPV6_PREFIX_BITS << IPV6_PREFIX_BITS).into()),

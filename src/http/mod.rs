@@ -11,8 +11,10 @@ mod health;
 mod idempotency;
 mod invites;
 mod limit;
+mod login;
 mod members;
 mod moderation;
+mod oidc;
 mod openapi;
 mod origin;
 mod poll;
@@ -47,6 +49,7 @@ pub use self::limit::EntryLimit;
 use self::problem::Problem;
 use crate::auth::{Authority, Invites, Tickets};
 use crate::hub::Hub;
+use crate::login::Logins;
 use crate::signal::ws::SocketConfig;
 use crate::webhook::{WebhookConfig, Webhooks};
 
@@ -111,6 +114,7 @@ pub struct HttpState {
     authority: Option<Arc<Authority>>,
     tickets: Arc<Tickets>,
     invites: Arc<Invites>,
+    logins: Arc<Logins>,
     webhooks: Webhooks,
     answers: Arc<Answers>,
 }
@@ -133,6 +137,7 @@ impl HttpState {
             authority: None,
             tickets,
             invites,
+            logins: Arc::default(),
             webhooks,
             answers: Arc::default(),
         }
@@ -148,6 +153,12 @@ impl HttpState {
     #[must_use]
     pub fn with_authority(self, authority: Arc<Authority>) -> Self {
         Self { authority: Some(authority), ..self }
+    }
+
+    /// Lets people log in, in these ways.
+    #[must_use]
+    pub fn with_logins(self, logins: Arc<Logins>) -> Self {
+        Self { logins, ..self }
     }
 
     /// Shows these receivers of webhooks, and lets them be told again what they missed.
@@ -206,7 +217,11 @@ fn conversation_routes(state: &HttpState) -> Router<HttpState> {
 fn api_routes(state: &HttpState) -> Router<HttpState> {
     let limited = from_fn_with_state(state.clone(), limit::check);
     Router::new()
-        .route("/api/v1/invites/{code}", post(invites::follow).layer(limited))
+        .route("/api/v1/invites/{code}", post(invites::follow).layer(limited.clone()))
+        .route("/login/oidc", get(oidc::begin).layer(limited))
+        .route("/login/oidc/callback", get(oidc::finish))
+        .route("/api/v1/login/oidc", post(oidc::redeem))
+        .route("/api/v1/login", get(login::ways).post(login::log_in))
         .route("/api/v1/events", get(server_events::events))
         .route("/api/v1/rooms", get(api::rooms).post(settings::create))
         .route("/api/v1/rooms/{room}", get(api::room).delete(settings::delete))

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::request_id;
 use crate::auth::{InviteError, TokenError};
 use crate::hub::HubError;
+use crate::login::LoginError;
 
 /// Seconds after which a refused client may try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
@@ -31,6 +32,8 @@ pub(super) struct Problem {
     /// An [`ErrorCode`], or a word below `http/` for what only HTTP has.
     code: &'static str,
     detail: String,
+    /// Seconds to wait, if that is another figure than its status has.
+    retry_after_s: Option<u64>,
 }
 
 /// An error (RFC 9457).
@@ -75,7 +78,7 @@ pub(super) const HTTP_CODES: &[(&str, &str)] = &[
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into() }
+        Self { status, code, detail: detail.into(), retry_after_s: None }
     }
 
     pub(super) fn bad_room_id(detail: impl Into<String>) -> Self {
@@ -196,6 +199,15 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, ErrorCode::NoSigningKey.as_str(), detail)
     }
 
+    pub(super) fn no_login() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "http/not-found", "one cannot log in like this here")
+    }
+
+    pub(super) fn login_room(room: &RoomId) -> Self {
+        let detail = format!("you may log in, but not for the room {room:?}");
+        Self::new(StatusCode::FORBIDDEN, ErrorCode::LoginRoom.as_str(), detail)
+    }
+
     pub(super) fn bad_name(bad: BadName) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::BadName.as_str(), bad.to_string())
     }
@@ -237,6 +249,18 @@ impl From<InviteError> for Problem {
     }
 }
 
+impl From<LoginError> for Problem {
+    fn from(error: LoginError) -> Self {
+        let (status, wait) = match &error {
+            LoginError::Refused | LoginError::Stale => (StatusCode::FORBIDDEN, None),
+            LoginError::Provider => (StatusCode::BAD_GATEWAY, None),
+            LoginError::TooMany(wait) => (StatusCode::TOO_MANY_REQUESTS, Some(wait.as_secs_f64().ceil() as u64)),
+            LoginError::Busy => (StatusCode::SERVICE_UNAVAILABLE, None),
+        };
+        Self { retry_after_s: wait, ..Self::new(status, error.code().as_str(), error.to_string()) }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = Details {
@@ -261,6 +285,9 @@ impl IntoResponse for Problem {
             headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         match self.status {
+            _ if self.retry_after_s.is_some() => {
+                drop(self.retry_after_s.map(|seconds| headers.insert(header::RETRY_AFTER, seconds.into())));
+            }
             StatusCode::SERVICE_UNAVAILABLE => drop(headers.insert(header::RETRY_AFTER, RETRY_AFTER)),
             // A place gets free when a room ends.
             StatusCode::TOO_MANY_REQUESTS if self.code == ErrorCode::KeyQuota.as_str() => {

@@ -24,9 +24,10 @@ use tokio::time::Instant;
 pub use self::events::{Events, Update};
 pub use self::tls::TlsError;
 use crate::auth::{Authority, Invite, Invites};
-use crate::config::{AuthConfig, Config, IceConfig, KeyError, MediaConfig};
+use crate::config::{AuthConfig, Config, IceConfig, KeyError, MediaConfig, UsersError};
 use crate::http::{EntryLimit, HttpConfig, HttpState, router};
 use crate::hub::{Authorize, Hub, HubConfig, IceServers, Kept};
+use crate::login::Logins;
 use crate::shard::inbox::Command;
 use crate::shard::tape::Tape;
 use crate::shard::{ShardConfig, ShardHandle, spawn};
@@ -84,6 +85,9 @@ pub enum StartError {
     /// The keys cannot be used.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// The users cannot be used.
+    #[error(transparent)]
+    Users(#[from] UsersError),
     /// The certificate cannot be served with.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -244,6 +248,7 @@ pub struct Handle {
     hub: Hub,
     authority: Option<Arc<Authority>>,
     invites: Arc<Invites>,
+    logins: Arc<Logins>,
 }
 
 impl Handle {
@@ -297,6 +302,15 @@ impl Handle {
         self.authority.as_ref().map(|authority| authority.reload()).transpose()
     }
 
+    /// Reads the file of users again, and returns how many there are; `None` if the server has none. Who has logged in
+    /// before keeps the token until it ends, and whoever is in a room stays there.
+    ///
+    /// # Errors
+    /// [`UsersError`]: the users stay as they were.
+    pub fn reload_users(&self) -> Result<Option<usize>, UsersError> {
+        self.logins.reload()
+    }
+
     /// All invitations that are kept, to keep them longer than the server runs.
     #[must_use]
     pub fn invites(&self) -> Vec<Invite> {
@@ -327,6 +341,7 @@ impl Conference {
     fn start(builder: Builder) -> Result<Self, StartError> {
         let Builder { config, authorizer } = builder;
         let authority = authority(&config.auth)?;
+        let logins = Arc::new(Logins::new(config.auth.users_file.clone(), config.auth.oidc.clone())?);
         let tokens = authority.clone().map(|authority| authority as Arc<dyn Authorize>);
         let tape = config.record.clone().map(|record| {
             let path = record.path.clone();
@@ -353,7 +368,8 @@ impl Conference {
         };
         let webhooks = Webhooks::new(config.webhooks);
         let webhook_tasks = webhooks.start(hub.ledger());
-        let mut state = HttpState::new(hub.clone(), http).with_webhooks(webhooks.clone());
+        let mut state =
+            HttpState::new(hub.clone(), http).with_webhooks(webhooks.clone()).with_logins(Arc::clone(&logins));
         if let Some(authority) = &authority {
             state = state.with_authority(Arc::clone(authority));
         }
@@ -364,7 +380,7 @@ impl Conference {
         if let Some(store) = &store {
             invites.keep_in(store)?;
         }
-        let handle = Handle { hub, authority, invites };
+        let handle = Handle { hub, authority, invites, logins };
         Ok(Self { handle, state, udp, shards, store, webhooks, _webhook_tasks: webhook_tasks })
     }
 

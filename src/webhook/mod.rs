@@ -19,7 +19,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustls::ClientConfig;
-use rustls::crypto::ring;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -31,6 +30,7 @@ pub use self::sign::{BadSecret, SigningSecret};
 pub use self::target::{BadUrl, WebhookUrl};
 pub use self::view::{DeadLetterList, WebhookList};
 use crate::journal::ledger::Ledger;
+use crate::trust::tls_of_this_host;
 
 /// Receivers at most.
 pub const MAX_ENDPOINTS: usize = 16;
@@ -216,27 +216,6 @@ impl Endpoint {
     fn lock(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// TLS that trusts whom this host trusts.
-fn tls_of_this_host() -> ClientConfig {
-    let found = rustls_native_certs::load_native_certs();
-    for error in &found.errors {
-        tracing::warn!(%error, "some of the host's certificates cannot be read");
-    }
-    let mut roots = rustls::RootCertStore::empty();
-    let (usable, _) = roots.add_parsable_certificates(found.certs);
-    if usable == 0 {
-        tracing::warn!("this host trusts no certificate: webhooks to https will fail");
-    }
-    tls_that_trusts(roots)
-}
-
-fn tls_that_trusts(roots: rustls::RootCertStore) -> ClientConfig {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    // INVARIANT: ring has suites for the default versions, whatever the roots are.
-    let builder = builder.with_safe_default_protocol_versions().expect("ring has TLS 1.2 and 1.3");
-    builder.with_root_certificates(roots).with_no_client_auth()
 }
 
 fn unix_ms() -> u64 {

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::journal::Journal;
+use crate::trust::tls_that_trusts;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -272,7 +273,7 @@ async fn what_was_tried_for_too_long_is_given_up() {
 async fn https_is_checked_against_whom_one_trusts() {
     let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let certificate = key.cert.der().clone();
-    let tls = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()

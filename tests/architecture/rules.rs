@@ -18,10 +18,10 @@ impl std::fmt::Display for Breach {
 
 /// The floors of the server, from the ground up. A module imports from floors below its own only.
 const FLOORS: &[&[&str]] = &[
-    &["rate", "replay", "store", "telemetry"],
+    &["rate", "replay", "store", "telemetry", "trust"],
     &["auth", "journal", "room", "net", "turn"],
     &["shard"],
-    &["hub", "webhook"],
+    &["hub", "login", "webhook"],
     &["signal"],
     &["config", "http"],
     &["server"],

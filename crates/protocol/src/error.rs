@@ -73,6 +73,16 @@ codes! {
     TooManyInvites = "invite/too-many",
     /// The server has no key to sign tokens with.
     NoSigningKey = "invite/no-key",
+    /// The name or the password is wrong.
+    LoginRefused = "login/refused",
+    /// Too many wrong passwords; the answer says when the next one is taken.
+    LoginRate = "login/rate",
+    /// The person may log in, but not for this room.
+    LoginRoom = "login/room",
+    /// The identity provider cannot be asked, does not vouch for the person, or what it says does not hold.
+    LoginProvider = "login/provider",
+    /// The login was begun too long ago, in another browser, or has been used.
+    LoginStale = "login/stale",
     /// Too many entries from one address.
     EntryRate = "hello/rate",
     /// The room is full of people.

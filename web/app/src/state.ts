@@ -15,6 +15,7 @@ import {
 import { locate, readOptions, roomLink } from "./address.ts";
 import { chosenDevices, handOver, openTracks } from "./devices.ts";
 import { tokenFor } from "./entry.ts";
+import { beginLogin, canSignIn, loginFor, signOut } from "./login.ts";
 import { followModeration, notice } from "./moderation.ts";
 import { announcement, problem } from "./said.ts";
 import { deviceProblem, roomProblem, text } from "./text.ts";
@@ -48,6 +49,8 @@ export interface Everybody {
 
 const place = locate(location.href, document.querySelector("base")?.href ?? null);
 export const options = readOptions(location.search);
+/** Where the server's pages are. */
+export const home = place.home;
 
 export const view = signal<"lobby" | "call" | "left">("lobby");
 export const roomId = signal(place.room ?? "");
@@ -57,6 +60,8 @@ export const joining = signal(false);
 /** Whether somebody inside is asked to let one in. */
 export const knocking = signal(false);
 if (isBadLink()) problem.value = text.badRoom;
+// Whoever was invited need not sign in.
+if (options.invite === null) void beginLogin(home, roomId.value, location.hash).then(takeName);
 export const people = signal<readonly Person[]>([]);
 /** Whether one may change one's name here. */
 export const mayRename = signal(false);
@@ -121,7 +126,8 @@ export async function join(): Promise<void> {
     const devices = openTracks();
     if (devices.microphone !== null) await local.publishTrack(devices.microphone, "microphone");
     if (devices.camera !== null) await local.publishTrack(devices.camera, "camera");
-    const token = await tokenFor(place.home, options.invite, name.value.trim());
+    const login = loginFor(roomId.value);
+    const token = login?.token ?? (await tokenFor(place.home, options.invite, name.value.trim()));
     const who = { name: name.value.trim(), ...(token === undefined ? {} : { token }) };
     await entering.connect(signalUrl(place.home, roomId.value), who);
     handOver();
@@ -130,11 +136,24 @@ export async function join(): Promise<void> {
   } catch (error) {
     const { code } = toRoundtableError(error, "sdk/socket");
     // Whoever stopped waiting knows why.
-    problem.value = code === "sdk/closed" ? "" : roomProblem(code);
+    problem.value = code === "sdk/closed" ? "" : entryProblem(code);
   } finally {
     joining.value = false;
     knocking.value = false;
   }
+}
+
+/** Why one is not let in; who has signed in with what is no good any more does so again. */
+function entryProblem(code: RoundtableErrorCode): string {
+  if (code.startsWith("token/")) signOut(roomId.value);
+  return code.startsWith("token/") && canSignIn() && options.invite === null
+    ? text.signInFirst
+    : roomProblem(code);
+}
+
+/** Whoever has signed in goes by the name of that. */
+function takeName(): void {
+  name.value = loginFor(roomId.value)?.name ?? name.value;
 }
 
 /** Waits no longer to be let in. */

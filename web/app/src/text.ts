@@ -17,6 +17,14 @@ export const text = {
   join: "Join",
   joinWithout: "Join without camera and microphone",
   joining: "Joining…",
+  signIn: "Sign in",
+  signingIn: "Signing in…",
+  signInWith: (provider: string) => `Sign in with ${provider}`,
+  signInFirst: "Sign in to enter this room, or open the link of an invitation that you were sent.",
+  signedInAs: (name: string) => `Signed in as ${name}.`,
+  signOut: "Sign out",
+  userName: "User name",
+  password: "Password",
   knocking: "Somebody inside is asked to let you in.",
   retryDevices: "Try devices again",
   camera: "Camera",
@@ -237,6 +245,24 @@ export function roomProblem(code: RoundtableErrorCode): string {
       return "The server cannot be reached. Check your connection and try again.";
     default:
       return `Something went wrong (${code}). Try again.`;
+  }
+}
+
+/** Why one is not signed in, and what to do about it. */
+export function loginProblem(code: string, waitMs?: number): string {
+  switch (code) {
+    case "login/refused":
+      return "The name or the password is wrong.";
+    case "login/rate":
+      return `Too many wrong passwords. Try again in ${Math.max(1, Math.ceil((waitMs ?? 0) / 1000))} s.`;
+    case "login/room":
+      return "You may not enter this room. Ask whoever runs it.";
+    case "login/provider":
+      return "The identity provider did not let you in, or cannot be reached. Try again.";
+    case "login/stale":
+      return "This took too long, or was begun in another window. Sign in again.";
+    default:
+      return roomProblem(code as RoundtableErrorCode);
   }
 }
 

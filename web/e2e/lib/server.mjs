@@ -7,7 +7,8 @@ import { networkInterfaces } from "node:os";
 import { fileURLToPath } from "node:url";
 import { startProcess } from "./process.mjs";
 
-const BINARY =
+/** The program under test. */
+export const BINARY =
   process.env.ROUNDTABLE_BIN ?? fileURLToPath(new URL("../../../target/release/roundtable", import.meta.url));
 
 /**
@@ -42,7 +43,7 @@ export function machineAddress() {
 }
 
 /** A free port at the time of asking. */
-async function freePort() {
+export async function freePort() {
   const probe = createServer();
   await new Promise((resolve) => probe.listen(0, "127.0.0.1", () => resolve(undefined)));
   const address = probe.address();

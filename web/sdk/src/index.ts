@@ -24,6 +24,7 @@ export {
 export { followInvite, type Invitation } from "./invite.ts";
 export { isRoomId, MAX_CHAT_BYTES, MAX_NAME_CHARS, MAX_SEATS } from "./limits.ts";
 export { type Attributes, LocalParticipant } from "./local.ts";
+export { type Login, type LoginWays, logIn, loginWays, providerUrl, redeemLogin } from "./login.ts";
 export type { PageWish } from "./members.ts";
 export type { Place } from "./place.ts";
 export {

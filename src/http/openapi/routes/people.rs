@@ -12,7 +12,9 @@ use super::*;
 use crate::auth::InviteWish;
 use crate::http::calls::{Answer as CallDecision, NewCall};
 use crate::http::invites::{Exchanged, Guest, Link, Links, Ticket};
+use crate::http::login::{Credentials, LoggedIn, LoginWays};
 use crate::http::moderation::{BanList, KnockList};
+use crate::http::oidc::LoginTicket;
 
 const BAD_LIMIT: (u16, &[&str]) = (422, &["limit/bad"]);
 const NO_KEY: (u16, &[&str]) = (409, &["invite/no-key"]);
@@ -133,6 +135,54 @@ pub(super) const ROUTES: &[Route] = &[
             (503, &["server/overloaded"]),
         ],
         ..at("post", "/api/v1/invites/{code}", Needs::Nothing, "Exchanges an invitation for a token")
+    },
+    Route {
+        answers: &[ok!(200, "The ways.", LoginWays)],
+        ..at("get", "/api/v1/login", Needs::Nothing, "How one can log in at this server")
+    },
+    Route {
+        body: body!(Credentials),
+        answers: &[ok!(200, "A token for the room.", LoggedIn)],
+        problems: &[
+            (403, &["login/refused", "login/room"]),
+            (404, &["http/not-found"]),
+            NO_KEY,
+            (429, &["login/rate"]),
+            (503, &["server/overloaded"]),
+        ],
+        ..at("post", "/api/v1/login", Needs::Nothing, "Exchanges a name and a password for a token")
+    },
+    Route {
+        query: &[query("room", "The room to log in for.")],
+        answers: &[ok!(303, "To the provider, or back to the room's page with `#login-error=` and a code.")],
+        problems: &[
+            (400, &["http/query", "room/bad-id"]),
+            (404, &["http/not-found"]),
+            (429, &["hello/rate"]),
+            (503, &["server/overloaded"]),
+        ],
+        ..at("get", "/login/oidc", Needs::Nothing, "Begins a login at the identity provider, for browsers")
+    },
+    Route {
+        query: &[
+            query("state", "The word of the login."),
+            query("code", "What the provider vouches with."),
+            query("iss", "The provider."),
+        ],
+        answers: &[ok!(303, "To the room's page, with `#login=` and a ticket or `#login-error=` and a code.")],
+        problems: &[(400, &["http/query"]), (404, &["http/not-found"])],
+        ..at("get", "/login/oidc/callback", Needs::Nothing, "Where the identity provider sends browsers back to")
+    },
+    Route {
+        body: body!(LoginTicket),
+        answers: &[ok!(200, "A token for the room.", LoggedIn)],
+        problems: &[(403, &["login/stale", "login/room"]), (404, &["http/not-found"]), NO_KEY],
+        ..at(
+            "post",
+            "/api/v1/login/oidc",
+            Needs::Nothing,
+            "Exchanges the ticket of a login for a token, in its browser",
+        )
     },
     Route {
         answers: &[ok!(200, "A ticket for what the token allows.", Ticket)],

@@ -3,11 +3,15 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { randomRoomId, suggestRoomId } from "../address.ts";
 import { camera, microphone, opening, prepare, release } from "../devices.ts";
+import { loginFor } from "../login.ts";
 import { problem } from "../said.ts";
-import { isRoomGiven, join, joining, knocking, name, roomId, stopWaiting } from "../state.ts";
+import { isRoomGiven, join, joining, knocking, name, options, roomId, stopWaiting } from "../state.ts";
 import { text } from "../text.ts";
 import { DeviceControls } from "./DeviceControls.tsx";
 import { Preview } from "./Preview.tsx";
+import { SignIn } from "./SignIn.tsx";
+
+const JOIN_BUTTON = "join";
 
 export function Lobby() {
   const typedRoom = useSignal(roomId.value || randomRoomId());
@@ -16,9 +20,9 @@ export function Lobby() {
     return release;
   }, []);
 
+  const id = isRoomGiven ? roomId.value : suggestRoomId(typedRoom.value);
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
-    const id = isRoomGiven ? roomId.value : suggestRoomId(typedRoom.value);
     if (id === "" || name.value.trim() === "") return;
     roomId.value = id;
     void join();
@@ -30,6 +34,7 @@ export function Lobby() {
   return (
     <main class="lobby">
       <h1>{isRoomGiven ? roomId.value : text.title}</h1>
+      {options.invite === null && <SignIn room={id} joinButton={JOIN_BUTTON} />}
       <form class="lobby-form" onSubmit={submit}>
         <Preview track={camera.value.track} />
         <DeviceControls />
@@ -46,19 +51,21 @@ export function Lobby() {
             {text.retryDevices}
           </button>
         )}
-        <label>
-          <span>{text.yourName}</span>
-          <input
-            name="name"
-            required
-            maxLength={64}
-            autoComplete="name"
-            value={name.value}
-            onInput={(event) => {
-              name.value = event.currentTarget.value;
-            }}
-          />
-        </label>
+        {loginFor(id) === null && (
+          <label>
+            <span>{text.yourName}</span>
+            <input
+              name="name"
+              required
+              maxLength={64}
+              autoComplete="name"
+              value={name.value}
+              onInput={(event) => {
+                name.value = event.currentTarget.value;
+              }}
+            />
+          </label>
+        )}
         {!isRoomGiven && (
           <label>
             <span>{text.roomName}</span>
@@ -76,7 +83,7 @@ export function Lobby() {
             <small id="room-hint">{text.roomHint}</small>
           </label>
         )}
-        <button type="submit" class="primary" disabled={joining.value}>
+        <button id={JOIN_BUTTON} type="submit" class="primary" disabled={joining.value}>
           {joining.value ? text.joining : hasDevice || opening.value ? text.join : text.joinWithout}
         </button>
       </form>
