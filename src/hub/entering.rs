@@ -31,6 +31,7 @@ impl Hub {
         let ticket = request.token.as_deref().filter(|token| token.starts_with(tickets::PREFIX));
         let mut newcomer = Newcomer::from(request.name.clone());
         let by_key;
+        let mut connection = None;
         let grants = match ticket {
             None => {
                 let Authorised { grants, identity, name, metadata, attributes, key, .. } =
@@ -47,6 +48,7 @@ impl Hub {
                 origin = ticket.origin;
                 newcomer = ticket.newcomer;
                 by_key = ticket.key;
+                connection = ticket.connection.filter(|_| request.media);
                 ticket.grants
             }
         };
@@ -70,7 +72,7 @@ impl Hub {
             return Err(JoinError::Locked);
         }
         let waits = settings.lobby.unwrap_or(self.0.config.lobby) && !is_expected;
-        Ok(Pass { newcomer, grants, origin, waits, key: by_key })
+        Ok(Pass { newcomer, grants, origin, waits, connection, key: by_key })
     }
 
     /// Lets somebody into a room, opening it if need be, who has a pass and has waited if it says so.
@@ -174,6 +176,7 @@ impl Hub {
             max_members: self.0.config.max_members_per_room.min(usize::try_from(most).unwrap_or(usize::MAX)),
             voice_slots: self.0.config.voice_slots,
             resume_within: self.0.config.resume_within,
+            connection: pass.connection,
             outbox: request.outbox.clone(),
             reply: sender,
         };

@@ -9,7 +9,7 @@ use super::asking::HubError;
 use super::authorize::Denied;
 use super::membership::Membership;
 use crate::room::member::Newcomer;
-use crate::shard::deed::Origin;
+use crate::shard::deed::{Kept, Origin};
 use crate::shard::inbox::{Joined, Outbox, ResumeSecret, Returned};
 
 /// A wish to enter a room.
@@ -23,6 +23,8 @@ pub struct JoinRequest {
     pub address: Option<IpAddr>,
     /// Most seats the client wants.
     pub max_seats: u16,
+    /// Whether the client still has the peer connection it had in the room that it was moved from.
+    pub media: bool,
     /// Where the member's session listens.
     pub outbox: Outbox,
 }
@@ -34,6 +36,8 @@ pub struct Pass {
     pub(super) grants: Grants,
     pub(super) origin: Origin,
     pub(super) waits: bool,
+    /// The peer connection to go on with, if the client wants that.
+    pub(super) connection: Option<Kept>,
     /// Whose room it is if this opens it.
     pub(super) key: Option<String>,
 }

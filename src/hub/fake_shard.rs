@@ -195,6 +195,7 @@ impl Thread {
                 voice_slots: 0,
                 session: 0,
                 secret: ResumeSecret([0; 16]),
+                media: false,
                 journal,
                 seq: 0,
             }))

@@ -267,10 +267,11 @@ impl Hub {
         let key = self.0.rooms.key_of(room).map(|key| key.to_string());
         let MemberInfo { name, metadata, attributes, .. } = info;
         let newcomer = Newcomer { name, identity: origin.identity.clone(), metadata, attributes };
-        let ticket = Ticket { code: code.clone(), room: target.clone(), newcomer, grants, origin, key };
+        let ticket =
+            Ticket { code: code.clone(), room: target.clone(), newcomer, grants, origin, key, connection: None };
         self.0.tickets.issue(Instant::now(), ticket);
         let expires_in_s = u32::try_from(tickets::LIFE.as_secs()).unwrap_or(u32::MAX);
-        let before = Some(ServerMessage::Move { room: target, ticket: code, expires_in_s });
+        let before = Some(ServerMessage::Move { room: target, ticket: code, expires_in_s, media: false });
         let message = "a moderator sent you on to another room".into();
         let out = PutOut { member, before, code: ErrorCode::Moved, message, reason: LeaveReason::Moved };
         self.count(room, by, Deed::PutOut(Box::new(out))).await

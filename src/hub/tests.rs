@@ -31,7 +31,14 @@ impl House {
 
     async fn join(&self, room: &str, name: &str) -> Result<(Admission, OutboxReceiver), JoinError> {
         let (outbox, receiver) = outbox();
-        let request = JoinRequest { name: name.into(), token: Some("t".into()), address: None, max_seats: 4, outbox };
+        let request = JoinRequest {
+            name: name.into(),
+            token: Some("t".into()),
+            address: None,
+            max_seats: 4,
+            media: false,
+            outbox,
+        };
         let pass = self.hub.check(&id(room), &request).await?;
         let admission = self.hub.enter_with(&id(room), request, pass).await?;
         Ok((admission, receiver))
@@ -155,7 +162,8 @@ impl Authorize for KeyAsToken {
 
 async fn enter_by(house: &House, room: &str, key: &str) -> Result<Admission, ErrorCode> {
     let (outbox, _receiver) = outbox();
-    let request = JoinRequest { name: "Ann".into(), token: Some(key.into()), address: None, max_seats: 4, outbox };
+    let request =
+        JoinRequest { name: "Ann".into(), token: Some(key.into()), address: None, max_seats: 4, media: false, outbox };
     let pass = house.hub.check(&id(room), &request).await.map_err(|error| error.code())?;
     house.hub.enter_with(&id(room), request, pass).await.map_err(|error| error.code())
 }
@@ -370,6 +378,7 @@ async fn an_answer_that_nobody_waits_for_any_more_takes_the_member_out_again() {
         max_members: 10,
         voice_slots: 3,
         resume_within: Duration::ZERO,
+        connection: None,
         outbox,
         reply: sender,
     };

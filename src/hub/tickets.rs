@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use roundtable_protocol::{Grants, RoomId};
 
 use crate::room::member::Newcomer;
-use crate::shard::deed::Origin;
+use crate::shard::deed::{Kept, Origin};
 
 /// What a ticket begins with, by which it is told from a token.
 pub(super) const PREFIX: &str = "move_";
@@ -41,6 +41,8 @@ pub(super) struct Ticket {
     pub(super) origin: Origin,
     /// Whose room it is if they open it: that of the room they come from.
     pub(super) key: Option<String>,
+    /// Their peer connection, if that is kept for them.
+    pub(super) connection: Option<Kept>,
 }
 
 impl Tickets {
@@ -84,6 +86,7 @@ mod tests {
             grants: Grants::ALL,
             origin: Origin::default(),
             key: None,
+            connection: None,
         }
     }
 

@@ -47,7 +47,8 @@ impl Core {
         let journal = home.journal.clone();
         self.apply_effects(now.instant, key);
         let seq = journal.last_numbered();
-        Some((key, Joined { member, seats: FIRST_SEATS.min(max_seats), voice_slots, session, secret, journal, seq }))
+        let seats = FIRST_SEATS.min(max_seats);
+        Some((key, Joined { member, seats, voice_slots, session, secret, media: false, journal, seq }))
     }
 
     /// Obeys one request of a member; what is refused is told with its code.

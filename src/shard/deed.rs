@@ -19,6 +19,15 @@ pub struct Origin {
     pub address: Option<IpAddr>,
 }
 
+/// A peer connection without a member: that of somebody who is on the way to another room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// The shard that has it.
+    pub shard: u8,
+    /// By what it is found there. No secret: clients never see it.
+    pub number: u64,
+}
+
 /// A member as a moderator's action needs to know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {

@@ -112,6 +112,7 @@ mod tests {
             max_members: 10,
             voice_slots: 3,
             resume_within: Duration::from_secs(60),
+            connection: None,
             outbox,
             reply,
         };

@@ -21,7 +21,7 @@ use crate::journal::Journal;
 use crate::room::chat::Change;
 use crate::room::member::Newcomer;
 use crate::room::record::MemberRecord;
-use crate::shard::deed::{Audience, Deed, DeedRefused, Done, Origin};
+use crate::shard::deed::{Audience, Deed, DeedRefused, Done, Kept, Origin};
 use crate::shard::load::Load;
 use crate::shard::stats::ShardStats;
 
@@ -226,6 +226,8 @@ pub struct Join {
     pub voice_slots: u16,
     /// For how long the place of a member is kept whose socket is lost; zero for not at all.
     pub resume_within: Duration,
+    /// The peer connection to go on with.
+    pub connection: Option<Kept>,
     /// Where the member's session listens.
     pub outbox: Outbox,
     /// Where the outcome goes. A caller that went away meanwhile is taken out again.
@@ -308,6 +310,8 @@ pub struct Joined {
     pub session: u64,
     /// With what it comes back if its socket is lost.
     pub secret: ResumeSecret,
+    /// Whether the peer connection it came with goes on.
+    pub media: bool,
     /// The journal of the room; its state includes the member's `joined` …
     pub journal: Arc<Journal>,
     /// … once this event is shown.

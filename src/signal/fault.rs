@@ -15,6 +15,8 @@ pub struct JoinWish {
     pub max_seats: u16,
     /// What to go on with, if that is still there.
     pub resume: Option<ResumeWish>,
+    /// Whether it wants to go on with the peer connection it had in the room before.
+    pub media: bool,
 }
 
 /// What a client that comes back says of itself.

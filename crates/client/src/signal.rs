@@ -58,6 +58,7 @@ impl Signal {
             max_seats: Some(options.max_seats),
             resume,
             accept: options.accept.clone(),
+            media: false,
         };
         signal.send(&hello).await?;
         let entry = tokio::time::timeout(ANSWER_TIME, signal.entry()).await.map_err(|_| ClientError::Timeout)??;

@@ -96,6 +96,7 @@ impl Conversation {
             max_seats: Some(max_seats),
             resume: None,
             accept: Vec::new(),
+            media: false,
         })?;
         loop {
             match conversation.receive()? {

@@ -45,6 +45,10 @@ pub enum ClientMessage {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         #[ts(optional, as = "Option<Vec<String>>")]
         accept: Vec<String>,
+        /// Whether this client still has the peer connection that `move.media` said is kept, and wants to go on with it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[ts(optional, as = "Option<bool>")]
+        media: bool,
     },
     /// An SDP offer: to connect, to publish, to grow seats, to restart ICE. Answered by `answer` or `error` with the same id.
     Offer {
@@ -522,6 +526,10 @@ pub enum ServerMessage {
         ticket: String,
         /// For how many seconds.
         expires_in_s: u32,
+        /// Whether the peer connection is kept for as long: the client that still has it says so in `hello.media`.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[ts(optional, as = "Option<bool>")]
+        media: bool,
     },
     /// Answers `call` and `answerCall`.
     Called {
@@ -608,6 +616,12 @@ pub struct Welcome {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[ts(optional, as = "Option<Vec<Packing>>")]
     pub accepted: Vec<Packing>,
+    /// Whether the peer connection that the client had in the room before goes on in this one: nothing is published on it
+    /// and its receiving m-lines carry nothing yet, but they are the client's, as they are. What is to be published is said
+    /// by an offer, which is not `fresh`. If not, make another one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(optional, as = "Option<bool>")]
+    pub media: bool,
 }
 
 /// The answer to a hello with `resume`.

@@ -82,9 +82,9 @@ impl Session {
         match message {
             ClientMessage::Ping { nonce } => self.send(ServerMessage::Pong { nonce }),
             ClientMessage::Leave {} => self.leave(),
-            ClientMessage::Hello { version, name, token, max_seats, resume, accept } => match self.phase {
+            ClientMessage::Hello { version, name, token, max_seats, resume, accept, media } => match self.phase {
                 Phase::ExpectingHello { .. } => {
-                    self.handle_hello(hello::check(version, &name, token, max_seats, resume), &accept);
+                    self.handle_hello(hello::check(version, &name, token, max_seats, (resume, media)), &accept);
                 }
                 Phase::Joining | Phase::InRoom => self.out_of_order(None, "hello was said already"),
                 Phase::Ending => {}

@@ -15,7 +15,7 @@ pub(super) fn check(
     name: &str,
     token: Option<String>,
     max_seats: Option<u16>,
-    resume: Option<Resume>,
+    (resume, media): (Option<Resume>, bool),
 ) -> Result<JoinWish, Fault> {
     if version != PROTOCOL_VERSION {
         return Err(wrong_version(version.into()));
@@ -30,7 +30,8 @@ pub(super) fn check(
         let (member, secret) = ticket::read(&resume.token)?;
         Some(ResumeWish { epoch: resume.epoch, seq: resume.seq, member, secret })
     });
-    Ok(JoinWish { name: name.to_owned(), token, max_seats: max_seats.unwrap_or(MAX_SEATS).min(MAX_SEATS), resume })
+    let max_seats = max_seats.unwrap_or(MAX_SEATS).min(MAX_SEATS);
+    Ok(JoinWish { name: name.to_owned(), token, max_seats, resume, media })
 }
 
 /// Finds the version of a hello whose other fields this version cannot read.

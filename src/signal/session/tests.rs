@@ -66,6 +66,7 @@ fn welcome() -> Welcome {
         silence_timeout_s: 30,
         resume: None,
         accepted: vec![],
+        media: false,
     }
 }
 

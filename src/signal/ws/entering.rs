@@ -17,7 +17,7 @@ use crate::shard::inbox::{OutboxReceiver, Request, outbox};
 impl Conversation {
     pub(super) async fn join(&mut self, wish: JoinWish) {
         let (sender, outbox) = outbox();
-        let JoinWish { name, token, max_seats, resume } = wish;
+        let JoinWish { name, token, max_seats, resume, media } = wish;
         if let Some(wish) = resume {
             let ResumeWish { epoch, seq, member, secret } = wish;
             let request = ResumeRequest { epoch, member, secret, outbox: sender.clone() };
@@ -28,7 +28,7 @@ impl Conversation {
             }
         }
         let token = token.or_else(|| self.arrival.token.take());
-        let request = JoinRequest { name, token, address: self.arrival.address, max_seats, outbox: sender };
+        let request = JoinRequest { name, token, address: self.arrival.address, max_seats, media, outbox: sender };
         match self.hub.check(&self.arrival.room, &request).await {
             Ok(pass) if pass.waits() => self.enter_lobby(request, pass, outbox),
             Ok(pass) => self.enter_with(request, pass, outbox).await,
@@ -85,6 +85,7 @@ impl Conversation {
             silence_timeout_s: seconds(self.config.timers.silence),
             resume: (within_s > 0).then_some(ResumeTicket { token, within_s }),
             accepted: self.session.accepted().to_vec(),
+            media: joined.media,
         };
         self.session.handle_welcome(Instant::now(), welcome);
     }

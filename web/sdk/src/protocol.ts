@@ -1429,7 +1429,13 @@ resume?: ResumeTicket,
 /**
  * What of `hello.accept` is used, from this message on.
  */
-accepted?: Array<Packing>, };
+accepted?: Array<Packing>, 
+/**
+ * Whether the peer connection that the client had in the room before goes on in this one: nothing is published on it
+ * and its receiving m-lines carry nothing yet, but they are the client's, as they are. What is to be published is said
+ * by an offer, which is not `fresh`. If not, make another one.
+ */
+media?: boolean, };
 export type Resumed = { 
 /**
  * Who the client is: as before.
@@ -1486,7 +1492,11 @@ resume?: Resume,
  * Ways in which messages may come besides one in a text frame, such as `batch` and `deflate` (`Packing`). What the
  * server does not know it passes over; which of them it uses it says in its answer, and that may come so already.
  */
-accept?: Array<string>, } | { "type": "offer", 
+accept?: Array<string>, 
+/**
+ * Whether this client still has the peer connection that `move.media` said is kept, and wants to go on with it.
+ */
+media?: boolean, } | { "type": "offer", 
 /**
  * Chosen by the client; the answer repeats it.
  */
@@ -1900,7 +1910,11 @@ ticket: string,
 /**
  * For how many seconds.
  */
-expiresInS: number, } | { "type": "called", 
+expiresInS: number, 
+/**
+ * Whether the peer connection is kept for as long: the client that still has it says so in `hello.media`.
+ */
+media?: boolean, } | { "type": "called", 
 /**
  * The number of the request.
  */

@@ -44,6 +44,7 @@ impl Wire {
             max_seats: Some(0),
             resume: None,
             accept: Vec::new(),
+            media: false,
         })?;
         let welcome = wire.wait_for(|message| match message {
             ServerMessage::Welcome(welcome) => Some(welcome),

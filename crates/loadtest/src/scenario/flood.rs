@@ -99,7 +99,8 @@ fn attempt(url: &Url, address: u32) -> io::Result<End> {
 fn say_hello(mut socket: WebSocket<TcpStream>) -> io::Result<End> {
     let (name, token) = ("flood".to_owned(), Some(WRONG_TOKEN.to_owned()));
     let (max_seats, resume, accept) = (None, None, Vec::new());
-    let hello = ClientMessage::Hello { version: PROTOCOL_VERSION, name, token, max_seats, resume, accept };
+    let hello =
+        ClientMessage::Hello { version: PROTOCOL_VERSION, name, token, max_seats, resume, accept, media: false };
     socket.send(Message::text(serde_json::to_string(&hello)?)).map_err(io::Error::other)?;
     loop {
         match socket.read().map_err(io::Error::other)? {
