@@ -120,6 +120,7 @@ async fn enter(http: SocketAddr, room: &str, token: Option<&str>) -> Socket {
         max_seats: None,
         resume: None,
         accept: Vec::new(),
+        media: false,
     };
     socket.send(Message::text(serde_json::to_string(&hello).unwrap())).await.unwrap();
     socket
