@@ -9,7 +9,7 @@ use super::asking::HubError;
 use super::authorize::Denied;
 use super::membership::Membership;
 use crate::room::member::Newcomer;
-use crate::shard::deed::{Kept, Origin};
+use crate::shard::deed::{KeptConnection, Origin};
 use crate::shard::inbox::{Joined, Outbox, ResumeSecret, Returned};
 
 /// A wish to enter a room.
@@ -37,7 +37,7 @@ pub struct Pass {
     pub(super) origin: Origin,
     pub(super) waits: bool,
     /// The peer connection to go on with, if the client wants that.
-    pub(super) connection: Option<Kept>,
+    pub(super) connection: Option<KeptConnection>,
     /// Whose room it is if this opens it.
     pub(super) key: Option<String>,
 }

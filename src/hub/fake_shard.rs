@@ -217,7 +217,7 @@ impl Thread {
                 let (name, _) = room.members.get(&member).ok_or(DeedRefused::NoMember)?;
                 let (grants, origin) = room.grants.get(&member).cloned().ok_or(DeedRefused::NoMember)?;
                 let info = MemberInfo::guest(member, name.clone());
-                Ok(Done::Person(Box::new(Person { info, grants, origin })))
+                Ok(Done::Person(Box::new(Person { info, grants, origin, shard: None })))
             }
             Deed::Update(member, _, change) => {
                 let (name, _) = room.members.get_mut(&member).ok_or(DeedRefused::NoMember)?;

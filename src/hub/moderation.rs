@@ -15,14 +15,14 @@ use roundtable_protocol::{ErrorCode, MemberId, RoomId, ServerMessage};
 use serde::{Deserialize, Serialize};
 
 use super::bans::{BanError, BanRecord};
-use super::secret::secret;
+use super::secret::{number, secret};
 use super::settings::{Expect, SettingsError, SettingsRecord};
 use super::tickets::{self, Ticket};
 use super::{Hub, HubError, now};
 use crate::room::lobby::LobbyError;
 use crate::room::member::Newcomer;
 use crate::room::moderation::HostMute;
-use crate::shard::deed::{Audience, Deed, DeedRefused, Done, Person, PutOut};
+use crate::shard::deed::{Audience, Deed, DeedRefused, Done, KeptConnection, Person, PutOut};
 use crate::shard::inbox::Command;
 
 /// Why an action of a moderator was not done.
@@ -99,7 +99,7 @@ impl Hub {
             ModerationAction::Kick { member, message } => {
                 let message = sentence(message, "a moderator put you out")?;
                 let (before, code, reason) = (None, ErrorCode::Kicked, LeaveReason::Kicked);
-                let out = PutOut { member, before, code, message, reason };
+                let out = PutOut { member, before, code, message, reason, keep: None };
                 self.count(room, by, Deed::PutOut(Box::new(out))).await
             }
             ModerationAction::Ban { member, seconds, message } => self.ban(room, by, member, seconds, message).await,
@@ -246,7 +246,7 @@ impl Hub {
         let ban = self.0.bans.add(at, room, id, (&info.name, &origin), until)?;
         self.keep_bans(room);
         let (before, code, reason) = (None, ErrorCode::Banned, LeaveReason::Kicked);
-        let out = PutOut { member, before, code, message, reason };
+        let out = PutOut { member, before, code, message, reason, keep: None };
         match self.deed(room, by, Deed::PutOut(Box::new(out))).await {
             // Gone by itself meanwhile: banned all the same.
             Ok(_) | Err(ModerationError::Refused(DeedRefused::NoMember | DeedRefused::NoRoom)) => {}
@@ -262,18 +262,21 @@ impl Hub {
         if by.is_some() && self.0.authorise.as_ref().is_some_and(|hook| !hook.may_send_on(room, &target)) {
             return Err(ModerationError::OtherRoom);
         }
-        let Person { info, grants, origin } = self.person(room, by, &member).await?;
+        let Person { info, grants, origin, shard } = self.person(room, by, &member).await?;
         let code = secret(tickets::PREFIX).ok_or(HubError::Failed)?;
+        let number = number().ok_or(HubError::Failed)?;
+        let connection = shard.map(|shard| KeptConnection { shard, number });
         let key = self.0.rooms.key_of(room).map(|key| key.to_string());
         let MemberInfo { name, metadata, attributes, .. } = info;
         let newcomer = Newcomer { name, identity: origin.identity.clone(), metadata, attributes };
-        let ticket =
-            Ticket { code: code.clone(), room: target.clone(), newcomer, grants, origin, key, connection: None };
+        let ticket = Ticket { code: code.clone(), room: target.clone(), newcomer, grants, origin, key, connection };
         self.0.tickets.issue(Instant::now(), ticket);
         let expires_in_s = u32::try_from(tickets::LIFE.as_secs()).unwrap_or(u32::MAX);
-        let before = Some(ServerMessage::Move { room: target, ticket: code, expires_in_s, media: false });
+        let before =
+            Some(ServerMessage::Move { room: target, ticket: code, expires_in_s, media: connection.is_some() });
         let message = "a moderator sent you on to another room".into();
-        let out = PutOut { member, before, code: ErrorCode::Moved, message, reason: LeaveReason::Moved };
+        let (code, reason, keep) = (ErrorCode::Moved, LeaveReason::Moved, connection.map(|kept| kept.number));
+        let out = PutOut { member, before, code, message, reason, keep };
         self.count(room, by, Deed::PutOut(Box::new(out))).await
     }
 

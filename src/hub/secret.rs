@@ -7,6 +7,13 @@ pub(super) fn secret(prefix: &str) -> Option<String> {
     Some(format!("{prefix}{:032x}", u128::from_be_bytes(bytes)))
 }
 
+/// A number that no other is equal to, for what is found by it inside of the process.
+pub(super) fn number() -> Option<u64> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(u64::from_ne_bytes(bytes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

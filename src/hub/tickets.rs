@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use roundtable_protocol::{Grants, RoomId};
 
 use crate::room::member::Newcomer;
-use crate::shard::deed::{Kept, Origin};
+use crate::shard::deed::{KeptConnection, Origin};
 
 /// What a ticket begins with, by which it is told from a token.
 pub(super) const PREFIX: &str = "move_";
@@ -42,7 +42,7 @@ pub(super) struct Ticket {
     /// Whose room it is if they open it: that of the room they come from.
     pub(super) key: Option<String>,
     /// Their peer connection, if that is kept for them.
-    pub(super) connection: Option<Kept>,
+    pub(super) connection: Option<KeptConnection>,
 }
 
 impl Tickets {

@@ -313,6 +313,7 @@ impl Core {
         }
         let Some(home) = self.home(key) else { return };
         match report {
+            Report::Adopted { member, seats } => home.room.add_seats(&member, seats),
             Report::Answered(answered) => self.handle_answered(now, key, shard, *answered),
             Report::Tell { member, message } => home.tell(&member, message),
             Report::Ended { member, code, message } => {
@@ -392,12 +393,29 @@ impl Core {
 
     /// Takes a member and everything of it out. A second call changes nothing.
     pub(super) fn remove_member(&mut self, now: Instant, key: usize, member: &MemberId, reason: LeaveReason) {
+        self.remove_member_keeping(now, key, member, reason, None);
+    }
+
+    /// The same; its peer connection is kept under the number, if there is one.
+    pub(super) fn remove_member_keeping(
+        &mut self,
+        now: Instant,
+        key: usize,
+        member: &MemberId,
+        reason: LeaveReason,
+        keep: Option<u64>,
+    ) {
         let Some(home) = self.home(key) else { return };
         let Some(presence) = home.members.remove(member) else { return };
         home.forgotten.push(presence.proof);
         home.room.leave(clocks(now), member, reason);
         let Some(shard) = presence.shard else { return };
-        self.command(now, key, shard, StageCommand::Remove { member: member.clone() });
+        let member = member.clone();
+        let command = match keep {
+            Some(number) => StageCommand::Park { member, number },
+            None => StageCommand::Remove { member },
+        };
+        self.command(now, key, shard, command);
         self.close_branch_if_empty(now, key, shard);
     }
 }

@@ -19,6 +19,7 @@ use super::fanout::Fanout;
 use super::inbox::Command;
 use super::lane::{Item, Lanes, Route};
 use super::load::Load;
+use super::moving::Parking;
 use super::rooms::OpenRoom;
 use super::spread::Spread;
 use super::steering::Steering;
@@ -33,6 +34,8 @@ use crate::store::Store;
 pub(super) enum Alarm {
     Endpoint(usize),
     Room(usize),
+    /// A peer connection that is kept for nobody any more.
+    Parked(u64),
 }
 
 /// What ties a shard to the others.
@@ -62,6 +65,8 @@ pub struct Core {
     /// … and by what tells one from an earlier or later one of that name.
     pub(super) lives: HashMap<u64, usize>,
     pub(super) endpoints: Slab<Endpoint>,
+    /// Peer connections of those who are on the way from one room to another.
+    pub(super) parked: Parking,
     pub(super) demux: Demux<usize>,
     /// The ways to the other shards.
     pub(super) lanes: Lanes,
@@ -108,6 +113,7 @@ impl Core {
             names: HashMap::new(),
             lives: HashMap::new(),
             endpoints: Slab::new(),
+            parked: Parking::default(),
             demux: Demux::new(shard, shards),
             lanes,
             shares_port,
@@ -311,6 +317,7 @@ impl Core {
                     }
                 }
                 Alarm::Room(key) => self.room_timeout(now, key),
+                Alarm::Parked(number) => self.end_parked(now, number),
             }
         }
         self.settle(now);

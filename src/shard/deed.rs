@@ -21,7 +21,7 @@ pub struct Origin {
 
 /// A peer connection without a member: that of somebody who is on the way to another room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kept {
+pub struct KeptConnection {
     /// The shard that has it.
     pub shard: u8,
     /// By what it is found there. No secret: clients never see it.
@@ -37,6 +37,8 @@ pub struct Person {
     pub grants: Grants,
     /// Where it comes from.
     pub origin: Origin,
+    /// The shard with its peer connection, if it has one.
+    pub shard: Option<u8>,
 }
 
 /// What is done in a room.
@@ -75,6 +77,8 @@ pub struct PutOut {
     pub message: String,
     /// What the others are told.
     pub reason: LeaveReason,
+    /// Its peer connection is kept under this number for the room it goes to.
+    pub keep: Option<u64>,
 }
 
 /// Who is told something.

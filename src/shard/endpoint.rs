@@ -26,7 +26,7 @@ pub struct Endpoint {
     pub ready: bool,
     /// Its key in the room's plane.
     pub plane: PeerKey,
-    /// Its room, by the shard's key.
+    /// Its room, by the shard's key, or [`Endpoint::PARKED`].
     pub room: usize,
     /// Whose it is.
     pub member: MemberId,
@@ -42,6 +42,17 @@ pub struct Endpoint {
     pub ufrags: Vec<String>,
     /// The earliest deadline that stands in the wheel for it.
     pub scheduled: Option<Instant>,
+}
+
+impl Endpoint {
+    /// The room of one that is in none: its member is on the way from one to another.
+    pub const PARKED: usize = usize::MAX;
+
+    /// Whether it is in no room.
+    #[must_use]
+    pub const fn is_parked(&self) -> bool {
+        self.room == Self::PARKED
+    }
 }
 
 /// Deadlines nearer to each other than this count as one.

@@ -12,6 +12,7 @@ use roundtable_protocol::event::{Event, EventBody, RoomCloseReason};
 use roundtable_protocol::{ErrorCode, MemberId};
 
 use super::core::{Core, clocks};
+use super::endpoint::Endpoint;
 use super::home::Home;
 use super::inbox::ToMember;
 use super::letter::{Body, Letter, Report, StageCommand};
@@ -39,7 +40,13 @@ impl Core {
 
     fn handle_panic(&mut self, panic: Box<dyn Any + Send>) {
         let now = Instant::now();
-        let failed = self.current.take().and_then(|key| Some((key, self.rooms.try_remove(key)?)));
+        let current = self.current.take();
+        if current == Some(Endpoint::PARKED) {
+            self.counters.panics += 1;
+            tracing::error!("a peer connection between two rooms has failed: all such are ended");
+            return self.end_all_parked(now);
+        }
+        let failed = current.and_then(|key| Some((key, self.rooms.try_remove(key)?)));
         let Some((key, open)) = failed else { resume_unwind(panic) };
         self.counters.panics += 1;
         let said = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));

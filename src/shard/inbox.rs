@@ -21,7 +21,7 @@ use crate::journal::Journal;
 use crate::room::chat::Change;
 use crate::room::member::Newcomer;
 use crate::room::record::MemberRecord;
-use crate::shard::deed::{Audience, Deed, DeedRefused, Done, Kept, Origin};
+use crate::shard::deed::{Audience, Deed, DeedRefused, Done, KeptConnection, Origin};
 use crate::shard::load::Load;
 use crate::shard::stats::ShardStats;
 
@@ -227,7 +227,7 @@ pub struct Join {
     /// For how long the place of a member is kept whose socket is lost; zero for not at all.
     pub resume_within: Duration,
     /// The peer connection to go on with.
-    pub connection: Option<Kept>,
+    pub connection: Option<KeptConnection>,
     /// Where the member's session listens.
     pub outbox: Outbox,
     /// Where the outcome goes. A caller that went away meanwhile is taken out again.

@@ -68,6 +68,15 @@ pub enum StageCommand {
         /// Who.
         member: MemberId,
     },
+    /// A member is on its way to another room, and its peer connection is kept for that.
+    Park {
+        /// Who.
+        member: MemberId,
+        /// By what it is found.
+        number: u64,
+    },
+    /// A member has come with a peer connection that was kept.
+    Adopt(Box<Adoption>),
     /// A slot of a member gets another track, or none.
     Assign {
         /// Whose.
@@ -238,6 +247,21 @@ pub struct MemberOffer {
     pub topics: Arc<Topics>,
 }
 
+/// A member that comes with the peer connection it had in another room.
+#[derive(Debug, Clone)]
+pub struct Adoption {
+    /// Who.
+    pub member: MemberId,
+    /// By what the connection is found.
+    pub number: u64,
+    /// What the member may receive and publish.
+    pub limits: MemberLimits,
+    /// Whether it may receive at all.
+    pub may_subscribe: bool,
+    /// The topics of data that it follows.
+    pub topics: Arc<Topics>,
+}
+
 /// A track, and where it comes from.
 #[derive(Debug, Clone)]
 pub struct Publication {
@@ -254,6 +278,13 @@ pub struct Publication {
 pub enum Report {
     /// An offer is answered.
     Answered(Box<Answered>),
+    /// A member goes on with the peer connection it had in another room.
+    Adopted {
+        /// Who.
+        member: MemberId,
+        /// The seats that are on it: mids of audio and video.
+        seats: Vec<(Option<String>, Option<String>)>,
+    },
     /// For a member's session.
     Tell {
         /// Whose.

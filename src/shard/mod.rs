@@ -23,6 +23,7 @@ mod lane;
 mod letter;
 pub mod load;
 mod moderating;
+mod moving;
 mod negotiate;
 mod opening;
 mod peers;

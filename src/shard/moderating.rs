@@ -37,7 +37,8 @@ impl Core {
             Deed::Find(member) => {
                 let (grants, info) = home.room.person(&member).ok_or(DeedRefused::NoMember)?;
                 let presence = home.members.get(&member).ok_or(DeedRefused::NoMember)?;
-                Ok(Done::Person(Box::new(Person { info: info.clone(), grants, origin: presence.origin.clone() })))
+                let (info, origin, shard) = (info.clone(), presence.origin.clone(), presence.shard);
+                Ok(Done::Person(Box::new(Person { info, grants, origin, shard })))
             }
             Deed::Update(member, expect, change) => {
                 Ok(Done::Member(Box::new(home.room.update(clocks, &member, expect, &change)?)))
@@ -68,13 +69,13 @@ impl Core {
     }
 
     fn put_out(&mut self, now: Instant, key: usize, out: PutOut) -> Result<Done, DeedRefused> {
-        let PutOut { member, before, code, message, reason } = out;
+        let PutOut { member, before, code, message, reason, keep } = out;
         let home = self.home(key).filter(|home| home.members.contains_key(&member)).ok_or(DeedRefused::NoMember)?;
         if let Some(before) = before {
             home.say(&member, before);
         }
         home.tell(&member, ToMember::Close { code, message, reconnect_after_ms: None });
-        self.remove_member(now, key, &member, reason);
+        self.remove_member_keeping(now, key, &member, reason, keep);
         Ok(Done::Plain)
     }
 

@@ -177,6 +177,34 @@ impl Negotiation {
             }
         }
     }
+
+    /// Notes that nothing is published any more: every line can carry another track.
+    pub fn unpublish_all(&mut self) {
+        for line in &mut self.lines {
+            if let Line::Uplink { published, .. } = line {
+                *published = false;
+            }
+        }
+    }
+
+    /// All receiving lines as seats, as [`Plan::seats`] told them one by one: what belongs together has one stream.
+    #[must_use]
+    pub fn seats(&self) -> Vec<(Option<String>, Option<String>)> {
+        let mut seats: Vec<(&str, (Option<String>, Option<String>))> = Vec::new();
+        for line in &self.lines {
+            let Line::Slot { mid, kind, line } = line else { continue };
+            let at = seats.iter().position(|(stream, _)| *stream == line.msid_stream).unwrap_or_else(|| {
+                seats.push((&line.msid_stream, (None, None)));
+                seats.len() - 1
+            });
+            let half = match kind {
+                MediaKind::Audio => &mut seats[at].1.0,
+                MediaKind::Video => &mut seats[at].1.1,
+            };
+            *half = Some(mid.clone());
+        }
+        seats.into_iter().map(|(_, seat)| seat).collect()
+    }
 }
 
 /// New receiving lines, paired in the order they stand: the k-th new audio with the k-th new video.

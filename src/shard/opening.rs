@@ -31,7 +31,7 @@ struct Opening {
 impl Core {
     pub(super) fn join(&mut self, now: Instant, join: Join) {
         let Join { room, journal, newcomer, grants, origin, settings, max_seats, max_members, .. } = join;
-        let Join { opened_by, voice_slots, resume_within, outbox, reply, .. } = join;
+        let Join { opened_by, voice_slots, resume_within, connection, outbox, reply, .. } = join;
         let clocks = clocks(now);
         let opening = Opening { journal, opened_by, max_members, voice_slots, resume_within };
         let outcome = self.enter(clocks, room, opening).and_then(|key| {
@@ -39,7 +39,9 @@ impl Core {
                 home.room.set_settings(clocks, settings);
             }
             let admitted = self.admit(clocks, key, newcomer, grants, max_seats, (outbox, origin));
-            admitted.ok_or(JoinRefused::JournalClosed)
+            let (key, mut joined) = admitted.ok_or(JoinRefused::JournalClosed)?;
+            joined.media = connection.is_some_and(|kept| self.bring(now, key, &joined.member.id, kept));
+            Ok((key, joined))
         });
         match outcome {
             Err(refused) => {

@@ -60,6 +60,8 @@ impl Core {
                     self.remove_endpoint(now, on_stage.endpoint);
                 }
             }
+            StageCommand::Park { member, number } => self.park(now, key, &member, number),
+            StageCommand::Adopt(adoption) => self.adopt(now, key, *adoption),
             StageCommand::Assign { member, assignment, hints } => {
                 if let Some(report) = stage.assign(now, member, &assignment, hints) {
                     self.report(now, key, report);

@@ -213,6 +213,24 @@ impl Stage {
         on_stage.slots.insert(mid, key);
     }
 
+    /// Takes a member in that comes with slots; those whose m-line stands alone are voice slots.
+    pub fn adopt(
+        &mut self,
+        member: MemberId,
+        (endpoint, peer): (usize, PeerKey),
+        slots: Vec<(String, SlotKey)>,
+        voices: &[String],
+        (limits, topics): (MemberLimits, Arc<Topics>),
+    ) {
+        self.set_peer(peer, Some(endpoint));
+        for (mid, slot) in &slots {
+            self.slots.insert(*slot, (member.clone(), mid.clone()));
+        }
+        let voices = slots.iter().filter(|(mid, _)| voices.contains(mid)).map(|(_, slot)| *slot).collect();
+        let (tracks, slots) = (Vec::new(), slots.into_iter().collect());
+        self.members.insert(member, OnStage { endpoint, peer, tracks, slots, voices, limits, topics });
+    }
+
     /// The tracks that a member publishes.
     #[must_use]
     pub fn published(&self, member: &MemberId) -> Vec<PublishedTrack> {

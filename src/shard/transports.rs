@@ -78,6 +78,7 @@ impl Core {
             }
             PeerEvent::Oversized { channel, bytes } => self.oversized_message(now, key, channel, bytes),
             PeerEvent::ChannelWritable { .. } => self.data_channel_writable(now, key),
+            PeerEvent::Closed(_) if endpoint.is_parked() => self.end_parked_endpoint(now, key),
             PeerEvent::Closed(reason) => {
                 let (room, member) = (endpoint.room, endpoint.member.clone());
                 let code = match ErrorCode::from_word(reason.code()) {

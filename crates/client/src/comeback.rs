@@ -6,8 +6,9 @@ use std::sync::Arc;
 use roundtable_protocol::message::{Resume, Resumed};
 
 use crate::media::Media;
+use crate::options::Options;
 use crate::signal::{Entry, Signal};
-use crate::{Client, ClientError, lock};
+use crate::{Client, ClientError, Shared, lock};
 
 /// How a client came back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl Client {
         let ticket = self.welcome.resume.clone().ok_or(ClientError::Ended)?;
         let (epoch, seq) = (lock(&self.shared.state).epoch, lock(&self.shared.heard).all_to);
         let resume = Resume { token: ticket.token, epoch, seq };
-        let (signal, entry) = Signal::come_back(&self.options, Some(resume)).await?;
+        let (signal, entry) = Signal::come_back(&self.options, Some(resume), false).await?;
         let Entry::Resumed(resumed) = entry else { return Err(ClientError::Ended) };
         let Resumed { media: is_kept, slots, state, .. } = *resumed;
         if let Some(state) = state {
@@ -76,6 +77,28 @@ impl Client {
         client.enter(&before, true).await?;
         client.media.start_sending();
         Ok((client, Return::Reconnected))
+    }
+
+    /// Goes on to another room, as a `move` told, with the same peer connection: what was published is published there.
+    ///
+    /// # Errors
+    /// [`ClientError`] when the server cannot be reached or refuses; [`ClientError::Ended`] when it has not kept the peer
+    /// connection.
+    pub async fn follow(mut self, room: &str, ticket: &str) -> Result<Self, ClientError> {
+        self.drop_socket().await;
+        let options = Options { room: room.to_owned(), token: Some(ticket.to_owned()), ..self.options.clone() };
+        let (signal, entry) = Signal::come_back(&options, None, true).await?;
+        let Entry::Welcome(welcome) = entry else { return Err(ClientError::Ended) };
+        if !welcome.media {
+            return Err(ClientError::Ended);
+        }
+        self.media.reopen_channels().await?;
+        let shared = Arc::new(Shared::new(&welcome));
+        let client = Self::run(options, *welcome, shared, self.media.clone(), signal, false);
+        let turn = client.negotiator.turn.lock().await;
+        client.negotiator.offer().await?;
+        drop(turn);
+        Ok(client)
     }
 
     /// Loses the socket without a word; media goes on.

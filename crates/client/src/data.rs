@@ -70,6 +70,12 @@ impl DataWays {
         Ok(Self { reliable, lossy, arrivals: Arc::new(tokio::sync::Mutex::new(receiver)), held })
     }
 
+    /// Closes both channels.
+    pub(crate) async fn close(&self) -> Result<(), ClientError> {
+        self.reliable.channel.close().await?;
+        Ok(self.lossy.channel.close().await?)
+    }
+
     pub(crate) fn arrivals(&self) -> Arrivals {
         self.arrivals.clone()
     }

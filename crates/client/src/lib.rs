@@ -119,6 +119,28 @@ struct Shared {
     ended: watch::Sender<Option<String>>,
 }
 
+impl Shared {
+    fn new(welcome: &Welcome) -> Self {
+        Self {
+            state: Mutex::new(welcome.state.clone()),
+            slots: Mutex::default(),
+            chat: Mutex::default(),
+            history: Mutex::default(),
+            heard: Mutex::new(Heard::new(welcome.state.seq)),
+            data: Mutex::default(),
+            errors: Mutex::default(),
+            tracks: Mutex::default(),
+            nonce: AtomicU32::new(1),
+            offers: AtomicU32::new(0),
+            growths: AtomicU32::new(0),
+            fresh: AtomicBool::new(false),
+            changed: watch::channel(0).0,
+            messages: broadcast::channel(OBSERVER_CAPACITY).0,
+            ended: watch::channel(None).0,
+        }
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -142,23 +164,7 @@ impl Client {
     /// [`ClientError`] when the server refuses, does not answer, or the media cannot connect.
     pub async fn join(options: Options) -> Result<Self, ClientError> {
         let (signal, welcome) = Signal::connect(&options).await?;
-        let shared = Arc::new(Shared {
-            state: Mutex::new(welcome.state.clone()),
-            slots: Mutex::default(),
-            chat: Mutex::default(),
-            history: Mutex::default(),
-            heard: Mutex::new(Heard::new(welcome.state.seq)),
-            data: Mutex::default(),
-            errors: Mutex::default(),
-            tracks: Mutex::default(),
-            nonce: AtomicU32::new(1),
-            offers: AtomicU32::new(0),
-            growths: AtomicU32::new(0),
-            fresh: AtomicBool::new(false),
-            changed: watch::channel(0).0,
-            messages: broadcast::channel(OBSERVER_CAPACITY).0,
-            ended: watch::channel(None).0,
-        });
+        let shared = Arc::new(Shared::new(&welcome));
         let media = Arc::new(Media::new(welcome.member.id.clone(), &options).await?);
         let client = Self::run(options, welcome, shared, media, signal, false);
         let entered = client.enter(&[], false);
@@ -403,6 +409,14 @@ impl Client {
     #[must_use]
     pub fn sent(&self, source: TrackSource) -> u32 {
         self.media.sent(source)
+    }
+
+    /// What tells the peer connection from another: the certificate and the ICE user name of the server.
+    ///
+    /// # Errors
+    /// [`ClientError`] when it has ended.
+    pub async fn path(&self) -> Result<String, ClientError> {
+        self.media.path().await
     }
 
     /// Offers made so far.

@@ -50,16 +50,32 @@ struct Uplink {
 /// What comes over the chat channel, for one task at a time.
 pub(crate) type ChatMessages = Arc<tokio::sync::Mutex<mpsc::Receiver<ServerMessage>>>;
 
+/// The chat channel.
+#[derive(Clone)]
+struct Chat {
+    channel: Arc<dyn DataChannel>,
+    open: Arc<AtomicBool>,
+    incoming: ChatMessages,
+}
+
+impl Chat {
+    async fn begin(connection: &dyn PeerConnection) -> Result<Self, ClientError> {
+        let channel = connection.create_data_channel(CHAT_CHANNEL_LABEL, None).await?;
+        let open = Arc::new(AtomicBool::new(false));
+        let (messages, incoming) = mpsc::channel(256);
+        tokio::spawn(listen(channel.clone(), open.clone(), messages));
+        Ok(Self { channel, open, incoming: Arc::new(tokio::sync::Mutex::new(incoming)) })
+    }
+}
+
 /// The media half of a client.
 pub(crate) struct Media {
     member: MemberId,
     audio: AudioShape,
     video: VideoShape,
     connection: Arc<dyn PeerConnection>,
-    chat: Arc<dyn DataChannel>,
-    chat_open: Arc<AtomicBool>,
-    incoming: ChatMessages,
-    data: DataWays,
+    chat: Mutex<Chat>,
+    data: Mutex<Arc<DataWays>>,
     uplinks: Mutex<Vec<Uplink>>,
     seats: Mutex<u16>,
     counters: Arc<Counters>,
@@ -138,19 +154,14 @@ impl Media {
                 .build()
                 .await?,
         );
-        let chat = connection.create_data_channel(CHAT_CHANNEL_LABEL, None).await?;
-        let data = DataWays::new(&*connection).await?;
-        let chat_open = Arc::new(AtomicBool::new(false));
-        let (chat_messages, incoming) = mpsc::channel(256);
-        tokio::spawn(listen(chat.clone(), chat_open.clone(), chat_messages));
+        let chat = Mutex::new(Chat::begin(&*connection).await?);
+        let data = Mutex::new(Arc::new(DataWays::new(&*connection).await?));
         Ok(Self {
             member,
             audio: options.audio,
             video: options.video,
             connection,
             chat,
-            chat_open,
-            incoming: Arc::new(tokio::sync::Mutex::new(incoming)),
             data,
             uplinks: Mutex::default(),
             seats: Mutex::new(0),
@@ -296,7 +307,7 @@ impl Media {
 
     /// What comes over the chat channel.
     pub(crate) fn chat_messages(&self) -> ChatMessages {
-        self.incoming.clone()
+        lock(&self.chat).incoming.clone()
     }
 
     /// What is published.
@@ -306,18 +317,38 @@ impl Media {
 
     /// Whether the chat channel is open.
     pub(crate) fn chat_is_open(&self) -> bool {
-        self.chat_open.load(Ordering::Acquire)
+        lock(&self.chat).open.load(Ordering::Acquire)
     }
 
     /// Sends over the chat channel; says whether that was possible.
     pub(crate) async fn send_chat(&self, message: &ClientMessage) -> bool {
         let Ok(text) = serde_json::to_string(message) else { return false };
-        self.chat_open.load(Ordering::Acquire) && self.chat.send_text(&text).await.is_ok()
+        let Chat { channel, open, .. } = lock(&self.chat).clone();
+        open.load(Ordering::Acquire) && channel.send_text(&text).await.is_ok()
     }
 
     /// The channels for data.
-    pub(crate) fn data(&self) -> &DataWays {
-        &self.data
+    pub(crate) fn data(&self) -> Arc<DataWays> {
+        lock(&self.data).clone()
+    }
+
+    /// Opens other channels in place of those there are.
+    pub(crate) async fn reopen_channels(&self) -> Result<(), ClientError> {
+        let before = lock(&self.chat).channel.clone();
+        before.close().await?;
+        self.data().close().await?;
+        let (chat, data) = (Chat::begin(&*self.connection).await?, DataWays::new(&*self.connection).await?);
+        *lock(&self.chat) = chat;
+        *lock(&self.data) = Arc::new(data);
+        Ok(())
+    }
+
+    /// What identifies the connection: the certificate of the server, and the pair of addresses in use.
+    pub(crate) async fn path(&self) -> Result<String, ClientError> {
+        let description = self.connection.remote_description().await;
+        let sdp = description.map(|description| description.sdp).unwrap_or_default();
+        let told = ["a=fingerprint:", "a=ice-ufrag:"].map(|name| sdp.lines().find(|line| line.starts_with(name)));
+        Ok(told.map(Option::unwrap_or_default).join(" "))
     }
 
     /// Waits for the media connection.

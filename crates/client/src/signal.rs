@@ -37,17 +37,22 @@ impl Signal {
     /// # Errors
     /// [`ClientError`] when the socket fails or the server refuses.
     pub(crate) async fn connect(options: &Options) -> Result<(Self, Welcome), ClientError> {
-        match Self::come_back(options, None).await? {
+        match Self::come_back(options, None, false).await? {
             (signal, Entry::Welcome(welcome)) => Ok((signal, *welcome)),
             (signal, Entry::Resumed(_)) => Err(ClientError::Socket(signal.close_reason())),
         }
     }
 
-    /// Connects and says hello, as one who was there before.
+    /// Connects and says hello, as one who was there before, or with `media` as one who has the peer connection of another
+    /// room.
     ///
     /// # Errors
     /// [`ClientError`] when the socket fails or the server refuses.
-    pub(crate) async fn come_back(options: &Options, resume: Option<Resume>) -> Result<(Self, Entry), ClientError> {
+    pub(crate) async fn come_back(
+        options: &Options,
+        resume: Option<Resume>,
+        media: bool,
+    ) -> Result<(Self, Entry), ClientError> {
         let url = format!("{}?room={}", options.url, options.room);
         let (socket, _) = connect_async(url).await.map_err(|e| ClientError::Socket(e.to_string()))?;
         let mut signal = Self { socket, received: VecDeque::new(), goodbye: None };
@@ -58,7 +63,7 @@ impl Signal {
             max_seats: Some(options.max_seats),
             resume,
             accept: options.accept.clone(),
-            media: false,
+            media,
         };
         signal.send(&hello).await?;
         let entry = tokio::time::timeout(ANSWER_TIME, signal.entry()).await.map_err(|_| ClientError::Timeout)??;
