@@ -118,7 +118,8 @@ async fn somebody_is_moved_and_back(config: Config) {
     let has_come = |client: &Client| client.chat_log().iter().any(|line| line.message.text == "hello from the plenum");
     assert!(cy.client.wait_for(SOON, has_come).await);
     cy.client.chat("welcome").await.expect("he may");
-    let over_channel = |client: &Client| client.chat_log().iter().any(|l| l.over_channel && l.message.text == "welcome");
+    let over_channel =
+        |client: &Client| client.chat_log().iter().any(|l| l.over_channel && l.message.text == "welcome");
     assert!(ann.client.wait_for(SOON, over_channel).await);
     let header = DataHeader { topic: "t".into(), id: None, to: None };
     cy.client.publish_data(&header, b"bytes", false).await.expect("its channel is open");

@@ -184,6 +184,24 @@ async fn how_a_room_is_set_up_and_who_is_banned_survives_as_well() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_settings_that_was_answered_is_on_the_disk() {
+    let directory = Directory::new("answered");
+    let mut server = Process::start_with(&directory.arguments());
+    let place = server.place;
+    let path = "/api/v1/rooms/daily/settings";
+    for round in 0..5 {
+        let change = json!({"metadata": format!("round {round}")});
+        let answer = http::send(place.http, "PATCH", path, "", Some(&change)).await;
+        server.kill();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        server = Process::start_at(place, &directory.arguments());
+        listens(place).await;
+        let after = http::send(place.http, "GET", path, "", None).await;
+        assert_eq!((after.header("etag"), &after.body), (answer.header("etag"), &answer.body));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_members_show_of_themselves_survives_as_well() {
     let directory = Directory::new("shown");
     let mut server = Process::start_with(&directory.arguments());

@@ -43,12 +43,12 @@ pub(super) async fn show(
 
 /// Replaces the settings: what the body leaves out is as the server has it.
 pub(super) async fn replace(state: State<HttpState>, writing: Writing) -> Result<Tagged<RoomSettings>, Problem> {
-    write(&state, &writing, true)
+    write(&state, &writing, true).await
 }
 
 /// Changes some settings: what the body leaves out stays, null takes away.
 pub(super) async fn change(state: State<HttpState>, writing: Writing) -> Result<Tagged<RoomSettings>, Problem> {
-    write(&state, &writing, false)
+    write(&state, &writing, false).await
 }
 
 /// Sets a room up that is not set up and not open.
@@ -63,6 +63,7 @@ pub(super) async fn create(
         return Err(SettingsError::Exists.into());
     }
     let settings = state.hub.change_settings(&room, operator.key(), Expect::Nothing, (true, &settings))?;
+    state.hub.until_kept().await;
     // An id is a path segment as it stands.
     let place = HeaderValue::try_from(format!("{}/api/v1/rooms/{room}/settings", request_id::current_prefix()));
     let mut response = (StatusCode::CREATED, tagged(settings)).into_response();
@@ -79,7 +80,9 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, Problem> {
     let (room, expect) = (room_in_path(path)?, expected(&headers)?);
     operator.of_room(&room)?;
-    if state.hub.delete_room(&room, expect)? { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::room_unknown(&room)) }
+    let was_there = state.hub.delete_room(&room, expect)?;
+    state.hub.until_kept().await;
+    if was_there { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::room_unknown(&room)) }
 }
 
 /// What a `PUT` and a `PATCH` of settings bring, read and allowed.
@@ -104,9 +107,11 @@ impl FromRequest<HttpState> for Writing {
     }
 }
 
-fn write(state: &HttpState, writing: &Writing, afresh: bool) -> Result<Tagged<RoomSettings>, Problem> {
+async fn write(state: &HttpState, writing: &Writing, afresh: bool) -> Result<Tagged<RoomSettings>, Problem> {
     let Writing { operator, room, expect, change } = writing;
-    Ok(tagged(state.hub.change_settings(room, operator.key(), *expect, (afresh, change))?))
+    let settings = state.hub.change_settings(room, operator.key(), *expect, (afresh, change))?;
+    state.hub.until_kept().await;
+    Ok(tagged(settings))
 }
 
 impl From<SettingsError> for Problem {

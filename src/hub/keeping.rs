@@ -9,6 +9,7 @@ use roundtable_protocol::RoomId;
 use roundtable_protocol::settings::RoomSettings;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use super::Hub;
 use super::bans::BanRecord;
@@ -56,6 +57,20 @@ impl Hub {
             let _ = store.delete_record(BANS, room.as_str(), forget());
         } else {
             put(store, BANS, room, &bans);
+        }
+    }
+
+    /// Waits until what was put down so far is on the disk, so that whoever is answered then can rely on it. A disk that
+    /// is slow delays nobody for ever.
+    pub async fn until_kept(&self) {
+        let Some(store) = &self.0.store else { return };
+        let (sender, done) = oneshot::channel();
+        let then = Box::new(move |_| {
+            // Whoever asked may have gone.
+            let _ = sender.send(());
+        });
+        if store.tell_when_done(then).is_ok() {
+            let _ = tokio::time::timeout(self.0.config.reply_timeout, done).await;
         }
     }
 

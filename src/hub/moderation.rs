@@ -106,6 +106,7 @@ impl Hub {
             ModerationAction::Unban { ban } => {
                 self.0.bans.lift(now().unix_ms, room, &ban)?;
                 self.keep_bans(room);
+                self.until_kept().await;
                 Ok(ModerationOutcome::default())
             }
             ModerationAction::ListBans {} => {
@@ -114,11 +115,13 @@ impl Hub {
             ModerationAction::Lock { locked } => {
                 let changes = SettingsChange { locked: Some(locked), ..SettingsChange::default() };
                 self.change_settings(room, None, Expect::Anything, (false, &changes))?;
+                self.until_kept().await;
                 Ok(ModerationOutcome::default())
             }
             ModerationAction::SetSettings { changes, version } => {
                 let expect = version.map_or(Expect::Anything, Expect::Version);
                 self.change_settings(room, None, expect, (false, &changes))?;
+                self.until_kept().await;
                 Ok(ModerationOutcome::default())
             }
             ModerationAction::Close { message } => {
@@ -252,6 +255,7 @@ impl Hub {
             Ok(_) | Err(ModerationError::Refused(DeedRefused::NoMember | DeedRefused::NoRoom)) => {}
             Err(error) => return Err(error),
         }
+        self.until_kept().await;
         Ok(ModerationOutcome { bans: Some(vec![ban]), ..ModerationOutcome::default() })
     }
 

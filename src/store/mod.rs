@@ -253,6 +253,14 @@ impl Store {
         self.push(Work::Prune { now }, then)
     }
 
+    /// Tells when everything that was asked for before is done.
+    ///
+    /// # Errors
+    /// [`Refused`] when too much waits, or the store was closed; then nobody is told.
+    pub fn tell_when_done(&self, then: Then) -> Result<(), Refused> {
+        self.push(Work::Flush, then)
+    }
+
     /// Waits until everything that was asked for before is done; not to be called in a callback of the store.
     ///
     /// # Errors
