@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use roundtable_protocol::{Grants, RoomId};
 
 use crate::room::member::Newcomer;
-use crate::shard::deed::{KeptConnection, Origin};
+use crate::shard::deed::{KeptConnection, MOVE_WITHIN, Origin};
 
 /// What a ticket begins with, by which it is told from a token.
 pub(super) const PREFIX: &str = "move_";
 /// How long a ticket lives.
-pub(super) const LIFE: Duration = Duration::from_secs(30);
+pub(super) const LIFE: Duration = MOVE_WITHIN;
 /// Tickets out at once; the oldest gives way.
 pub(super) const MAX_TICKETS: usize = 1_000;
 

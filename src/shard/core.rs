@@ -19,7 +19,7 @@ use super::fanout::Fanout;
 use super::inbox::Command;
 use super::lane::{Item, Lanes, Route};
 use super::load::Load;
-use super::moving::Parking;
+use super::parking::Parking;
 use super::rooms::OpenRoom;
 use super::spread::Spread;
 use super::steering::Steering;

@@ -1,6 +1,7 @@
 //! What moderators do to a room, and what comes of it, as words between the hub and the room's home.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use roundtable_protocol::event::{LeaveReason, MemberInfo, TrackSource};
 use roundtable_protocol::member::MemberChange;
@@ -18,6 +19,9 @@ pub struct Origin {
     /// Its address, unless that says nothing of it.
     pub address: Option<IpAddr>,
 }
+
+/// For how long somebody who is moved has a place in the other room, and its peer connection is kept for that.
+pub const MOVE_WITHIN: Duration = Duration::from_secs(30);
 
 /// A peer connection without a member: that of somebody who is on the way to another room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -26,6 +26,7 @@ mod moderating;
 mod moving;
 mod negotiate;
 mod opening;
+mod parking;
 mod peers;
 mod ports;
 mod post;

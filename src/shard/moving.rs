@@ -4,33 +4,16 @@
 //! The stage of the room they come to, on the same shard, adopts it. Between the two it belongs to nobody, and for no
 //! longer than a ticket to the other room is good.
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use roundtable_media::Detached;
 use roundtable_protocol::{ErrorCode, MemberId};
 
 use super::core::{Alarm, Core};
-use super::deed::KeptConnection;
+use super::deed::{KeptConnection, MOVE_WITHIN};
 use super::endpoint::Endpoint;
 use super::letter::{Adoption, Report, StageCommand};
+use super::parking::{MAX_PARKED, Parked};
 use super::quality;
-
-/// For how long a peer connection is kept that nobody comes with: as long as a ticket is good.
-const KEPT: Duration = Duration::from_secs(30);
-/// Peer connections without a room on one shard; the connection of one more member who is moved ends, and it makes
-/// another one in the other room.
-const MAX_PARKED: usize = 256;
-
-/// What of a peer connection is kept outside of its endpoint.
-#[derive(Debug)]
-pub struct Parked {
-    endpoint: usize,
-    media: Detached,
-}
-
-/// Peer connections by the numbers that they are kept under, at most [`MAX_PARKED`].
-pub type Parking = HashMap<u64, Parked>;
 
 impl Core {
     /// Takes a member off its stage and keeps its peer connection.
@@ -49,7 +32,7 @@ impl Core {
         // What is still under way on them is of the room that is left; the client opens others in the next one.
         (endpoint.chat, endpoint.data) = (None, None);
         self.parked.insert(number, Parked { endpoint: on_stage.endpoint, media });
-        self.wheel.schedule(now + KEPT, Alarm::Parked(number));
+        self.wheel.schedule(now + MOVE_WITHIN, Alarm::Parked(number));
     }
 
     /// Has a member of a room that lives here go on with a peer connection that was kept; says whether that is tried.
