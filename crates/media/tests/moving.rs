@@ -59,15 +59,18 @@ impl Rooms {
         }
     }
 
+    /// A frame of each source, and 20 ms.
+    fn step(&mut self, at: usize, sources: &mut [&mut Source], key: bool) {
+        for source in sources {
+            self.rooms[at].frame(source, key);
+        }
+        self.gather();
+        self.advance(20);
+    }
+
     /// A frame of each source each 20 ms, the first one with a keyframe.
     fn run(&mut self, at: usize, sources: &mut [&mut Source], count: usize) {
-        for n in 0..count {
-            for source in &mut *sources {
-                self.rooms[at].frame(source, n == 0);
-            }
-            self.gather();
-            self.advance(20);
-        }
+        (0..count).for_each(|n| self.step(at, sources, n == 0));
     }
 
     /// Takes a peer from one room to the other, with `ms` in between.
@@ -90,6 +93,27 @@ impl Rooms {
         let is_on = |entry: &&(u64, Sent)| entry.1.ssrc == ssrc;
         let last = self.seen[..before].iter().rev().find(is_on).expect("sent before");
         [last, self.seen[before..].iter().find(is_on).expect("sent since")]
+    }
+}
+
+/// Answers a subscriber's packets by transport-wide feedback.
+#[derive(Default)]
+struct Answers {
+    from: usize,
+    count: u8,
+}
+
+impl Answers {
+    /// Tells that all has come that was sent since the last time.
+    fn tell(&mut self, rooms: &mut Rooms, at: usize, peer: PeerKey) {
+        let new: Vec<_> = rooms.seen[self.from..].iter().map(|(micros, sent)| (*micros, sent.transport_sequence)).collect();
+        self.from = rooms.seen.len();
+        let Some(base) = new.first().and_then(|(_, number)| *number) else { return };
+        let arrivals: Vec<_> = new.iter().map(|(micros, _)| Some(micros + 15_000)).collect();
+        let mut written = 0;
+        let count = self.count;
+        rooms.rooms[at].rtcp(peer, |writer| written = writer.twcc(1, VIDEO, count, base, &arrivals));
+        self.count = self.count.wrapping_add(written);
     }
 }
 
@@ -130,7 +154,12 @@ fn every_stream_to_a_subscriber_goes_on_in_another_room() {
         old.plane.set_voice_slot(old.now, slots[2]);
         old.assign(slots[0], there[0][0].track, 1);
         old.assign(slots[1], there[0][1].track, 1);
-        rooms.run(0, &mut there[0].iter_mut().collect::<Vec<_>>(), 300);
+        let mut answers = Answers::default();
+        for n in 0..300 {
+            let [video, sound, voice] = &mut there[0];
+            rooms.step(0, &mut [video, sound, voice], n == 0);
+            answers.tell(&mut rooms, 0, viewer);
+        }
         let lost = rooms.seen_on(VIDEO).last().unwrap().sequence();
         nack(&mut rooms.rooms[0], viewer, VIDEO, lost);
         rooms.advance(7);
@@ -160,13 +189,17 @@ fn every_stream_to_a_subscriber_goes_on_in_another_room() {
             let [(left, last), (came, first)] = rooms.seam(ssrc, before);
             let ticks = i64::from(first.timestamp.wrapping_sub(last.timestamp));
             let off = ticks * 1000 / rate - (came - left) as i64 / 1000;
-            assert!(off.abs() <= 3, "{ssrc}: the clock runs on, but for {off} ms");
+            // On a voice slot speech begins with the 60 ms before it was known to be one.
+            let onset = if ssrc == VOICE { 60 } else { 0 };
+            assert!((off + onset).abs() <= 3, "{ssrc}: the clock runs on, but for {off} ms");
             let since = rooms.seen[before..].iter().filter(|(_, sent)| sent.ssrc == ssrc);
             assert!(since.take(30).all(|(_, sent)| sent.mid.is_some()), "{ssrc}: as after a switch");
         }
         let repeats = rooms.seen_on(VIDEO + 1);
-        assert_eq!(repeats.iter().map(|sent| sent.repeated().0).collect::<Vec<_>>(), [lost, again]);
-        assert_continuous(&repeats);
+        assert!(repeats.windows(2).all(|pair| pair[1].index == pair[0].index + 1), "they count on by themselves");
+        // Some were sent for probes, and some of those are nothing but padding.
+        let numbers: Vec<_> = { repeats.iter() }.filter(|sent| !sent.payload.is_empty()).map(|s| s.repeated().0).collect();
+        assert!(numbers.contains(&lost) && numbers.contains(&again), "{numbers:?}");
         let numbers: Vec<_> = rooms.seen.iter().map(|(_, sent)| sent.transport_sequence.expect("a number")).collect();
         assert!(numbers.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)), "{numbers:?}");
     }
@@ -226,27 +259,6 @@ fn owner(sent: &Sent) -> u32 {
     u32::from_be_bytes(sent.content()[1..5].try_into().unwrap())
 }
 
-/// Answers a subscriber's packets by transport-wide feedback.
-#[derive(Default)]
-struct Answers {
-    from: usize,
-    count: u8,
-}
-
-impl Answers {
-    /// Tells that all has come that was sent since the last time.
-    fn tell(&mut self, rooms: &mut Rooms, at: usize, peer: PeerKey) {
-        let new: Vec<_> = rooms.seen[self.from..].iter().map(|(micros, sent)| (*micros, sent.transport_sequence)).collect();
-        self.from = rooms.seen.len();
-        let Some(base) = new.first().and_then(|(_, number)| *number) else { return };
-        let arrivals: Vec<_> = new.iter().map(|(micros, _)| Some(micros + 15_000)).collect();
-        let mut written = 0;
-        let count = self.count;
-        rooms.rooms[at].rtcp(peer, |writer| written = writer.twcc(1, VIDEO, count, base, &arrivals));
-        self.count = self.count.wrapping_add(written);
-    }
-}
-
 #[test]
 fn what_was_learnt_of_the_path_is_not_forgotten_on_the_way() {
     let mut rooms = Rooms::new(LATER[0]);
@@ -259,10 +271,7 @@ fn what_was_learnt_of_the_path_is_not_forgotten_on_the_way() {
         (source.packets_per_frame, source.payload_len) = (6, 1000);
     }
     for n in 0..300 {
-        rooms.run(0, &mut [&mut first], 1);
-        if n == 0 {
-            first.frames = 1;
-        }
+        rooms.step(0, &mut [&mut first], n == 0);
         answers.tell(&mut rooms, 0, viewer);
     }
     let target = |rooms: &Rooms, at: usize, peer| rooms.rooms[at].plane.send_stats(peer).unwrap().target;
@@ -277,8 +286,8 @@ fn what_was_learnt_of_the_path_is_not_forgotten_on_the_way() {
     answers.from = rooms.seen.len();
     rooms.rooms[1].assign(slots[0].1, second.track, 1);
     let mut lowest = before;
-    for _ in 0..150 {
-        rooms.run(1, &mut [&mut second], 1);
+    for n in 0..150 {
+        rooms.step(1, &mut [&mut second], n == 0);
         answers.tell(&mut rooms, 1, viewer);
         lowest = lowest.min(target(&rooms, 1, viewer));
     }
@@ -305,8 +314,9 @@ impl Camera {
         let peer = room.peer();
         let track = room.plane.add_track(room.now, peer, camera_config(&RIDS));
         let mut layers = [10, 20, 30].map(|ssrc| source(room, peer, track, Kind::Video, ssrc));
-        for (layer, rid) in layers.iter_mut().zip(RIDS) {
+        for ((layer, rid), len) in layers.iter_mut().zip(RIDS).zip([100, 300, 900]) {
             layer.extensions = vec![(MID, b"cam".to_vec()), (RID, rid.as_bytes().to_vec())];
+            layer.payload_len = len;
         }
         (peer, Self { layers, number: 65_000 })
     }
@@ -384,9 +394,10 @@ fn a_publisher_that_names_its_encodings_no_more_is_forwarded_in_another_room_at_
         let live: Vec<_> = new.plane.layer_stats(new.now, track).map(|layer| layer.is_live).collect();
         assert_eq!(live, [true; 3], "all three, with their first packets");
         assert!(new.take(VIDEO).iter().all(|sent| sent.payload_type == OUT_VP8));
-        for n in 0..30 {
+        for _ in 0..100 {
             rooms.advance(20);
-            camera.send(&mut rooms.rooms[1], n == 10);
+            let key = !rooms.rooms[1].take_plis(peer).is_empty();
+            camera.send(&mut rooms.rooms[1], key);
         }
         rooms.gather();
         assert_eq!(owner(rooms.seen_on(VIDEO).last().unwrap()), 30, "the largest is the one it was");
@@ -399,7 +410,7 @@ fn a_publisher_that_names_its_encodings_no_more_is_forwarded_in_another_room_at_
         let repeat = layer.repeat(&lost[0]);
         new.deliver(layer, &[repeat]);
         assert_eq!(new.plane.counters().recovered_in, 1);
-        assert_eq!(new.plane.layer_stats(new.now, track).next().unwrap().packets, (21 * 3 - 1) + (31 * 3 + 2));
+        assert_eq!(new.plane.layer_stats(new.now, track).next().unwrap().packets, (21 * 3 - 1) + (102 * 3 - 1));
     }
 }
 
@@ -558,8 +569,8 @@ fn a_recording_with_a_move_can_be_replayed() {
     let slot = rooms.rooms[0].measured_slot(viewer, Kind::Video, VIDEO);
     rooms.rooms[0].assign(slot, first.track, 1);
     let mut answers = Answers::default();
-    for _ in 0..50 {
-        rooms.run(0, &mut [&mut first], 1);
+    for n in 0..50 {
+        rooms.step(0, &mut [&mut first], n == 0);
         answers.tell(&mut rooms, 0, viewer);
     }
     let (viewer, slots) = rooms.shift(0, viewer, 200);
@@ -568,12 +579,12 @@ fn a_recording_with_a_move_can_be_replayed() {
     rooms.rooms[1].assign(slots[0].1, second.track, 1);
     rooms.rooms[1].assign(later, second.track, 1);
     let before = rooms.seen.len();
-    for _ in 0..50 {
-        rooms.run(1, &mut [&mut second], 1);
+    for n in 0..50 {
+        rooms.step(1, &mut [&mut second], n == 0);
         answers.tell(&mut rooms, 1, viewer);
         let lost = rooms.seen_on(VIDEO).last().unwrap().sequence();
         nack(&mut rooms.rooms[1], viewer, VIDEO, lost);
-        rooms.run(0, &mut [&mut first], 1);
+        rooms.step(0, &mut [&mut first], false);
     }
     for (at, room) in rooms.rooms.iter_mut().enumerate() {
         let mut trace = Vec::new();
