@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use roundtable_media::bwe::Bitrate;
 use roundtable_media::replay::replay;
-use roundtable_media::{Detached, DropReason, Limits, PeerKey, PeerLimits, Plane, PlaneEvent, SlotKey, TrackConfig, TrackKey};
+use roundtable_media::{Detached, DropReason, Limits, PeerKey, PeerLimits, PlaneEvent, SlotKey, TrackConfig, TrackKey};
 use roundtable_wire::Kind;
 use roundtable_wire::rtcp::{Packet, ReportBlock, packets};
 
 use sim::{
     LEVEL, MID, OUT_VP8, RID, RRID, Report, Room, Sent, Source, UNIX_MICROS, Wire, assert_continuous, source,
-    track_config,
+    track_config, two_rooms,
 };
 
 const VIDEO: u32 = 1000;
@@ -31,15 +31,8 @@ struct Rooms {
 
 impl Rooms {
     fn new(later: i64) -> Self {
-        let origin = Instant::now(); // An origin to add to; no test waits for real time.
-        let middle = Duration::from_secs(100);
-        let room = |offset: i64, seed| {
-            let micros = (middle.as_micros() as i64 + offset) as u64;
-            let start = origin + Duration::from_micros(micros);
-            let plane = Plane::new(start, UNIX_MICROS + micros, seed);
-            Room { plane, start, now: origin + 2 * middle, wire: Wire::default() }
-        };
-        Self { rooms: [room(0, 7), room(later, 1234)], origin, seen: Vec::new() }
+        let (rooms, origin) = two_rooms(later);
+        Self { rooms, origin, seen: Vec::new() }
     }
 
     fn micros(&self) -> u64 {
