@@ -24,6 +24,8 @@ pub(crate) struct ArrivalLog {
     end: u64,
     pending: Option<Pending>,
     feedback_count: u8,
+    /// How far the clock it tells times by is ahead of the one it is told them by, in microseconds.
+    ahead: i64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +44,7 @@ pub(crate) struct Report {
 impl ArrivalLog {
     pub(crate) const fn new() -> Self {
         let unwrapper = Unwrapper16::new();
-        Self { unwrapper, arrivals: Vec::new(), begin: 0, end: 0, pending: None, feedback_count: 0 }
+        Self { unwrapper, arrivals: Vec::new(), begin: 0, end: 0, pending: None, feedback_count: 0, ahead: 0 }
     }
 
     /// Notes that the packet with transport-wide number `sequence` came; `micros` since any fixed instant.
@@ -65,9 +67,17 @@ impl ArrivalLog {
         if place.is_some_and(|(noted, _)| noted == number) {
             return; // A duplicate changes nothing.
         }
-        *place = Some((number, micros));
+        *place = Some((number, micros.saturating_add_signed(self.ahead)));
         let pending = self.pending.get_or_insert(Pending { since: now, packets: 0 });
         pending.packets += 1;
+    }
+
+    /// Goes on by another clock, which shows `shift` more than the one before, as if by the same. Packets that have come and
+    /// were not told of yet are not told of any more, nor are those that are missing up to the next one: nobody listened.
+    pub(crate) fn go_on(&mut self, shift: i64) {
+        self.ahead = self.ahead.saturating_sub(shift);
+        self.arrivals.clear();
+        (self.begin, self.end, self.pending) = (0, 0, None);
     }
 
     /// Moves what is due into `arrivals`, from the base sequence on; `None` if nothing is due.

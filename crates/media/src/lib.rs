@@ -35,4 +35,4 @@ pub use counters::{Counters, DropReason};
 pub use decision::{Decided, Decision, LayerChoice, WishCause};
 pub use event::{CannotDecode, Egress, PlaneEvent, Relayed};
 pub use key::{PeerKey, SlotKey, TrackKey};
-pub use plane::{LayerStats, Plane, SendStats, SlotStats};
+pub use plane::{Detached, LayerStats, Plane, SendStats, SlotStats};

@@ -226,6 +226,11 @@ impl<T> Pacer<T> {
         self.congested &= self.queue() > QUEUE_CALM;
     }
 
+    /// What waits.
+    pub fn waiting(&self) -> impl Iterator<Item = &T> {
+        self.retransmissions.iter().chain(&self.video).map(|waiting| &waiting.item)
+    }
+
     /// When [`Pacer::poll_transmit`] has something again.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {

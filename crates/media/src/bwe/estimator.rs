@@ -105,6 +105,15 @@ impl SendSideEstimator {
         self.combine(now);
     }
 
+    /// Goes on after a time in which feedback was not listened to: what was in flight tells nothing any more, neither that it
+    /// came nor that it is late.
+    pub fn handle_pause(&mut self, now: Instant) {
+        self.log.forget();
+        self.backoff = Backoff::new(now, self.rtt);
+        self.probes.give_up();
+        self.short = now;
+    }
+
     /// Changes the bound of the target.
     pub fn set_max(&mut self, now: Instant, max: Bitrate) {
         self.config.max = max.max(MIN_TARGET);

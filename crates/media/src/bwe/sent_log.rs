@@ -205,6 +205,13 @@ impl SentLog {
         }
     }
 
+    /// Forgets what is in flight; the numbers go on.
+    pub(crate) fn forget(&mut self) {
+        if let Some(newest) = self.newest {
+            self.forget_below(newest + 1);
+        }
+    }
+
     /// What was sent before the first packet a receiver ever got: its first message begins behind that, and no other one
     /// will tell that it is lost.
     fn skipped(&self, feedback: &Feedback<'_>) -> Range<u64> {

@@ -18,6 +18,8 @@ pub(crate) const MAX_TRIES: u8 = 20;
 pub(crate) struct Sources {
     known: Vec<Source>,
     strangers: Vec<Stranger>,
+    /// What was bound in another plane, at most [`MAX_SOURCES`]: browsers name an SSRC in its first packets only.
+    remembered: Vec<Remembered>,
 }
 
 /// What one SSRC carries.
@@ -43,6 +45,23 @@ pub(crate) struct Place {
 struct Stranger {
     ssrc: u32,
     tries: u8,
+}
+
+/// What an SSRC carried in another plane.
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    pub(crate) ssrc: u32,
+    pub(crate) name: Name,
+    pub(crate) is_repair: bool,
+    pub(crate) stats: ReceiveStats,
+}
+
+/// An encoding by what is negotiated of it.
+#[derive(Debug)]
+pub(crate) struct Name {
+    pub(crate) mid: String,
+    /// `None` without simulcast.
+    pub(crate) rid: Option<String>,
 }
 
 /// What became of a wish to bind an SSRC.
@@ -79,8 +98,23 @@ impl Sources {
             return Bound::Refused;
         }
         self.strangers.retain(|stranger| stranger.ssrc != ssrc);
+        self.remembered.retain(|remembered| remembered.ssrc != ssrc);
         self.known.push(Source { ssrc, place, stats: ReceiveStats::default(), unwrapper: Unwrapper16::new() });
         bound
+    }
+
+    /// What of it goes on in another plane: what each SSRC carries, by the name that `name` has for its place.
+    pub(crate) fn moved(self, name: impl Fn(Place) -> Option<Name>) -> Self {
+        let known = self.known.into_iter().filter_map(|Source { ssrc, place, stats, .. }| {
+            Some(Remembered { ssrc, name: name(place)?, is_repair: place.is_repair, stats: stats.moved() })
+        });
+        let remembered = known.chain(self.remembered).take(MAX_SOURCES).collect();
+        Self { remembered, ..Self::default() }
+    }
+
+    /// Takes out what is remembered of the m-line `mid`.
+    pub(crate) fn recall(&mut self, mid: &str) -> Vec<Remembered> {
+        self.remembered.extract_if(.., |remembered| remembered.name.mid == mid).collect()
     }
 
     /// Takes away the places of a track.

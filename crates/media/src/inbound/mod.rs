@@ -23,6 +23,7 @@ use crate::bwe::Bitrate;
 use crate::carried::CopiedIds;
 use crate::config::{MAX_LAYERS, TrackCodec, TrackConfig};
 use crate::frame::{FrameInfo, FrameReader, Piece};
+use crate::inbound::bind::{Name, Place};
 use crate::inbound::clock::Captures;
 use crate::inbound::compact::Compactor;
 use crate::inbound::demand::LayerDemand;
@@ -355,6 +356,24 @@ impl Track {
     pub(crate) fn is_microphone(&self) -> bool {
         let tells_level = self.config.extensions.id(roundtable_wire::Extension::AudioLevel).is_some();
         self.config.kind == Kind::Audio && self.class != Class::Screen && tells_level
+    }
+
+    /// The name of one of its encodings.
+    pub(crate) fn name_of(&self, layer: u8) -> Name {
+        Name { mid: self.config.mid.clone(), rid: self.config.rids.get(usize::from(layer)).cloned() }
+    }
+
+    /// The place of an SSRC that carried the encoding `name` in another plane; `None` if that is no more, or others were
+    /// declared.
+    pub(crate) fn place_of(&self, ssrc: u32, name: &Name, is_repair: bool) -> Option<Place> {
+        let TrackConfig { rids, ssrcs, fid, .. } = &self.config;
+        let place = |layer| Place { track: self.key, layer, is_repair };
+        let Some(rid) = &name.rid else {
+            let is_declared = ssrcs.contains(&ssrc) || fid.iter().any(|&(media, repair)| [media, repair].contains(&ssrc));
+            return (rids.is_empty() && (ssrcs.is_empty() || is_declared)).then(|| place(0));
+        };
+        // There are no more than MAX_LAYERS rids.
+        rids.iter().position(|known| known == rid).map(|layer| place(layer as u8))
     }
 
     /// Whether `payload_type` is one of retransmissions.

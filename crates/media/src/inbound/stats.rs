@@ -9,6 +9,8 @@ use roundtable_wire::NtpTime;
 pub(crate) struct ReceiveStats {
     base: Option<u64>,
     highest: u64,
+    /// What is added to the indexes it is told, modulo 2^64.
+    shift: u64,
     received: u64,
     /// `expected` and `received` when the last report was made.
     reported: (u64, u64),
@@ -33,17 +35,36 @@ pub(crate) struct Figures {
 impl ReceiveStats {
     /// Counts a packet that came by itself, not as a repair.
     pub(crate) fn handle_packet(&mut self, index: u64, timestamp: u32, arrival_ticks: u32) {
+        let transit = arrival_ticks.wrapping_sub(timestamp);
+        match self.transit.replace(transit) {
+            Some(last) => {
+                let difference = (transit.wrapping_sub(last) as i32).unsigned_abs();
+                // A leap of the publisher's timestamps is no jitter; ten seconds at 90 kHz.
+                if difference < 900_000 {
+                    self.jitter = self.jitter.saturating_add(difference) - ((self.jitter + 8) >> 4);
+                }
+            }
+            None => self.go_on_at(index),
+        }
+        let index = index.wrapping_add(self.shift);
         self.base = Some(self.base.map_or(index, |base| base.min(index)));
         self.received += 1;
         self.highest = self.highest.max(index);
-        let transit = arrival_ticks.wrapping_sub(timestamp);
-        if let Some(last) = self.transit.replace(transit) {
-            let difference = (transit.wrapping_sub(last) as i32).unsigned_abs();
-            // A leap of the publisher's timestamps is no jitter; ten seconds at 90 kHz.
-            if difference < 900_000 {
-                self.jitter = self.jitter.saturating_add(difference) - ((self.jitter + 8) >> 4);
-            }
-        }
+    }
+
+    /// The same for whoever counts the SSRC's packets by another clock and other indexes. Those up to the next one that
+    /// comes are not lost: nobody listened.
+    pub(crate) fn moved(self) -> Self {
+        Self { transit: None, ..self }
+    }
+
+    /// Goes on with the first packet after a move.
+    fn go_on_at(&mut self, index: u64) {
+        let Some(base) = self.base else { return };
+        let distance = (index as u16).wrapping_sub(self.highest as u16).cast_signed();
+        let at = self.highest.saturating_add_signed(i64::from(distance));
+        self.shift = at.wrapping_sub(index);
+        self.base = Some(base + at.saturating_sub(self.highest + 1));
     }
 
     /// Remembers the time in a sender report, to be returned in ours.

@@ -47,6 +47,12 @@ impl SlotClock {
         Self { rate, step, origin: ORIGIN + u64::from(timestamp), birth: now, last: None }
     }
 
+    /// The same by another clock of a plane, which shows `shift` microseconds more at any time.
+    pub(crate) fn moved(self, shift: i64) -> Self {
+        let last = self.last.map(|(last, at)| (last, at + shift));
+        Self { birth: self.birth + shift, last, ..self }
+    }
+
     /// The timestamp for an owner's first packet, which came at `now` and was captured at `capture` if that is known.
     pub(crate) fn begin(&self, now: i64, capture: Option<i64>) -> u32 {
         let wanted = self.at(capture.map_or(now, |capture| capture.min(now)));

@@ -3,6 +3,7 @@
 pub(crate) mod audio;
 pub(crate) mod clock;
 pub(crate) mod extmap;
+pub(crate) mod moving;
 pub(crate) mod rewrite;
 pub(crate) mod rtx;
 pub(crate) mod select;

@@ -331,6 +331,11 @@ impl Numbering {
         self.next
     }
 
+    /// The ids given out last.
+    pub(crate) const fn last(&self) -> Ids {
+        self.last
+    }
+
     fn open(&mut self, span: Span) {
         // Of a run that never had a packet nothing can be asked for.
         if self.spans.back().is_some_and(|last| last.first >= last.end) {

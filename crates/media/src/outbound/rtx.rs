@@ -79,6 +79,11 @@ impl Retransmitter {
         index
     }
 
+    /// The index of the next packet on the RTX SSRC.
+    pub(crate) const fn next(&self) -> u64 {
+        self.next
+    }
+
     fn repeated(&self, index: u64) -> Option<Repeat> {
         let at = self.repeats.binary_search_by_key(&index, |repeat| repeat.index).ok()?;
         self.repeats.get(at).copied()

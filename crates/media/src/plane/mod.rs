@@ -5,6 +5,7 @@ mod audio;
 mod cache;
 mod forward;
 mod limits;
+mod moving;
 mod pacing;
 mod peer;
 mod publishing;
@@ -41,6 +42,7 @@ use crate::key::{Arena, PeerKey, SlotKey, TrackKey};
 use crate::outbound::Slot;
 use crate::outbound::select::Bridge;
 use crate::plane::peer::Peer;
+pub use crate::plane::moving::Detached;
 pub use crate::plane::stats::{LayerStats, SendStats, SlotStats};
 use crate::plane::timers::{Timer, Timers};
 pub(crate) use crate::plane::watch::Watch;
@@ -124,12 +126,12 @@ impl Plane {
     /// Adds somebody. Nothing leaves for them before [`Plane::set_peer_ready`].
     pub fn add_peer(&mut self, now: Instant) -> PeerKey {
         self.recorder.note(now, || Call::AddPeer {});
-        self.insert_peer(now)
+        self.insert_peer(now, Peer::new(now))
     }
 
-    fn insert_peer(&mut self, now: Instant) -> PeerKey {
+    fn insert_peer(&mut self, now: Instant, peer: Peer) -> PeerKey {
         self.timers.schedule(Timer::ReceiverReports, Some(now + timeout::REPORT_INTERVAL));
-        self.peers.insert(Peer::new(now))
+        self.peers.insert(peer)
     }
 
     /// Removes somebody with their tracks and slots.
@@ -186,7 +188,9 @@ impl Plane {
             state.tracks.push(track);
             state.transport_sequence_id = state.transport_sequence_id.or(id);
             state.sources.forgive_strangers();
+            let remembered = self.tracks.get(track).map(|track| state.sources.recall(&track.config.mid));
             self.bind_declared(peer, track);
+            self.bind_remembered(peer, track, remembered.unwrap_or_default());
         }
         self.count_microphones();
         track
@@ -243,9 +247,11 @@ impl Plane {
     pub fn add_slot(&mut self, now: Instant, peer: PeerKey, config: SlotConfig) -> SlotKey {
         self.recorder.note(now, || Call::AddSlot { peer, config: config.clone() });
         let random = [self.random(), self.random()];
-        let ssrc = config.ssrc;
-        let slot = Slot::new(peer, config, self.micros(now), random);
-        let counts = slot.counts();
+        self.insert_slot(now, Slot::new(peer, config, self.micros(now), random))
+    }
+
+    fn insert_slot(&mut self, now: Instant, slot: Slot) -> SlotKey {
+        let (peer, ssrc, counts) = (slot.peer, slot.config.ssrc, slot.counts());
         let slot = self.slots.insert(slot);
         if let Some(state) = self.peers.get_mut(peer) {
             if counts {
@@ -358,10 +364,11 @@ impl Plane {
         }
     }
 
-    fn remove_slot(&mut self, slot: SlotKey) {
+    fn remove_slot(&mut self, slot: SlotKey) -> Option<Slot> {
         let before = slot_tracks(&self.slots, slot);
-        self.slots.remove(slot);
+        let removed = self.slots.remove(slot);
         self.resubscribe(slot, before);
+        removed
     }
 
     /// Brings the lists of tracks up to date after a slot was on the tracks `before`.

@@ -6,7 +6,7 @@ use roundtable_wire::NtpTime;
 
 use crate::config::PeerLimits;
 use crate::feedback::ArrivalLog;
-use crate::inbound::bind::Sources;
+use crate::inbound::bind::{Name, Place, Sources};
 use crate::inbound::clock::PublisherClock;
 use crate::key::{SlotKey, TrackKey};
 use crate::outbound::rtx::Budget;
@@ -93,6 +93,28 @@ impl Peer {
             rtcp_since: now,
             rtcp_count: 0,
         }
+    }
+
+    /// What of it goes on in another plane, without tracks and slots. `name` tells what is negotiated of a place.
+    pub(crate) fn moved(self, now: Instant, name: impl Fn(Place) -> Option<Name>) -> Self {
+        Self {
+            sources: self.sources.moved(name),
+            transport_sequence_id: self.transport_sequence_id,
+            arrivals: self.arrivals,
+            sending: self.sending.moved(now),
+            budget: self.budget,
+            rtt: self.rtt,
+            fir_sequence: self.fir_sequence,
+            rtcp_since: self.rtcp_since,
+            rtcp_count: self.rtcp_count,
+            ..Self::new(now)
+        }
+    }
+
+    /// Goes on in a plane whose clock shows `shift` microseconds more than that of the old one.
+    pub(crate) fn resume(&mut self, now: Instant, shift: i64) {
+        self.arrivals.go_on(shift);
+        self.sending.resume(now, self.limits.receive.max_bitrate);
     }
 
     /// Counts an RTCP packet; returns whether it is to be read.

@@ -16,13 +16,14 @@ use crate::inbound::keyframe::Urgency;
 use crate::inbound::relay::Relay;
 use crate::key::{PeerKey, TrackKey};
 use crate::plane::Plane;
+use crate::plane::peer::Peer;
 
 impl Plane {
     /// Adds the stand-in for a publisher that is with another plane. Nothing is ever sent to it: what is wanted of it is
     /// told by [`PlaneEvent::KeyframeWanted`](crate::PlaneEvent::KeyframeWanted) and
     /// [`PlaneEvent::LayersWanted`](crate::PlaneEvent::LayersWanted).
     pub fn add_relayed_peer(&mut self, now: Instant) -> PeerKey {
-        let peer = self.insert_peer(now);
+        let peer = self.insert_peer(now, Peer::new(now));
         if let Some(state) = self.peers.get_mut(peer) {
             state.is_relayed = true;
         }

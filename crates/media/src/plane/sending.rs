@@ -145,6 +145,31 @@ impl Sending {
         }
     }
 
+    /// What of it goes on in another plane: what was learnt of the path, and the numbers of its packets.
+    pub(crate) fn moved(self, now: Instant) -> Self {
+        let Self { path, repeated, sequence, .. } = self;
+        let silent = match self.silent {
+            Silent::Waiting { .. } => Silent::Unknown, // What it tells meanwhile is not heard.
+            known @ (Silent::Unknown | Silent::No | Silent::Yes) => known,
+        };
+        Self { path, silent, repeated, sequence, ..Self::new(now) }
+    }
+
+    /// Goes on in another plane; `max` bounds what is sent from now on.
+    pub(crate) fn resume(&mut self, now: Instant, max: Bitrate) {
+        if let Path::Measured(estimator) = &mut self.path {
+            estimator.handle_pause(now);
+        }
+        self.set_demand(Demand::default());
+        self.pacer = Pacer::new(now, UNMEASURED);
+        self.set_max(now, max);
+    }
+
+    /// The packets that wait to be sent for the first time: the slot and the index of each.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = (SlotKey, u64)> {
+        self.pacer.waiting().filter(|item| !item.is_repeat).map(|item| (item.slot, item.index))
+    }
+
     /// Measures the path from now on; `max` bounds what is sent on it.
     pub(crate) fn measure(&mut self, now: Instant, max: Bitrate) {
         if matches!(self.path, Path::Unmeasured(_)) && !matches!(self.silent, Silent::Yes) {

@@ -15,13 +15,16 @@ use crate::plane::Plane;
 use crate::replay::{Summary, replay};
 
 /// Calls of a plane that change it and are not recorded, with the reason.
-const NOT_RECORDED: [&str; 9] = [
+const NOT_RECORDED: [&str; 11] = [
     // A server that records has one shard, and so no relays.
     "add_relayed_peer",
     "add_relayed_track",
     "set_relay",
     "handle_relay_wish",
     "handle_relayed",
+    // Recorded as what they are to who stays: a peer that is removed, and one that is added with its slots.
+    "detach_peer",
+    "attach_peer",
     "poll_event",     // Takes out what the room is to hear; the plane looks at it nowhere.
     "record",         // Recording itself.
     "take_recorded",  // Likewise.

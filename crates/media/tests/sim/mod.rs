@@ -152,6 +152,19 @@ impl Default for Room {
     }
 }
 
+/// Two rooms at the same time, of which the second began `later` microseconds after the first; and a moment before both.
+pub(crate) fn two_rooms(later: i64) -> ([Room; 2], Instant) {
+    let origin = Instant::now(); // An origin to add to; no test waits for real time.
+    let middle = Duration::from_secs(100);
+    let room = |offset: i64, seed| {
+        let micros = (middle.as_micros() as i64 + offset) as u64;
+        let start = origin + Duration::from_micros(micros);
+        let plane = Plane::new(start, UNIX_MICROS + micros, seed);
+        Room { plane, start, now: origin + 2 * middle, wire: Wire::default() }
+    };
+    ([room(0, 7), room(later, 1234)], origin)
+}
+
 impl Room {
     /// Moves the clock, doing on the way what is due.
     pub(crate) fn advance(&mut self, ms: u64) {

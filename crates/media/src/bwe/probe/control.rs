@@ -157,6 +157,11 @@ impl ProbeControl {
         self.fall = None;
     }
 
+    /// Gives up the probe in flight, of which nothing will be told; an initial one is made again.
+    pub(crate) fn give_up(&mut self) {
+        self.active = None;
+    }
+
     pub(crate) fn handle_sent(&mut self, now: Instant, packet: &SentPacket) {
         self.meter.handle_sent(now, packet.size, packet.filler);
         if let Some(active) = &mut self.active {
