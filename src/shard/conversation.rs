@@ -314,6 +314,7 @@ impl Core {
         let Some(home) = self.home(key) else { return };
         match report {
             Report::Adopted { member, seats } => home.room.add_seats(&member, seats),
+            Report::NotAdopted { member } => self.handle_not_adopted(now, key, shard, &member),
             Report::Answered(answered) => self.handle_answered(now, key, shard, *answered),
             Report::Tell { member, message } => home.tell(&member, message),
             Report::Ended { member, code, message } => {

@@ -285,6 +285,11 @@ pub enum Report {
         /// The seats that are on it: mids of audio and video.
         seats: Vec<(Option<String>, Option<String>)>,
     },
+    /// The peer connection that a member came with is there no more.
+    NotAdopted {
+        /// Who.
+        member: MemberId,
+    },
     /// For a member's session.
     Tell {
         /// Whose.

@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use roundtable_protocol::{ErrorCode, MemberId};
+use roundtable_protocol::{ErrorCode, MemberId, ServerMessage};
 
 use super::core::{Alarm, Core};
 use super::deed::{KeptConnection, MOVE_WITHIN};
@@ -59,8 +59,7 @@ impl Core {
         let parked = self.parked.remove(&number);
         let known = parked.and_then(|parked| Some((self.endpoints.get_mut(parked.endpoint)?, parked)));
         let (Some((endpoint, parked)), Some(open)) = (known, self.rooms.get_mut(key)) else {
-            let message = "the media connection of the room before is gone".to_owned();
-            return self.report(now, key, Report::Ended { member, code: ErrorCode::IceConsent, message });
+            return self.report(now, key, Report::NotAdopted { member });
         };
         let stage = &mut open.stage;
         let (peer, slots) = stage.plane.attach_peer(now, parked.media);
@@ -77,6 +76,16 @@ impl Core {
         }
         self.stale.push(parked.endpoint);
         self.report(now, key, Report::Adopted { member, seats });
+    }
+
+    /// A member came with a peer connection that is there no more: it makes another one.
+    pub(super) fn handle_not_adopted(&mut self, now: Instant, key: usize, shard: u8, member: &MemberId) {
+        let Some(home) = self.home(key) else { return };
+        if home.members.get(member).is_some_and(|known| known.shard == Some(shard)) {
+            let message = "the media connection of the room before is gone".to_owned();
+            home.say(member, ServerMessage::MediaLost { code: ErrorCode::IceConsent, message });
+            self.drop_media(now, key, member);
+        }
     }
 
     /// Nobody came for a peer connection.

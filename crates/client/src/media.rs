@@ -334,13 +334,12 @@ impl Media {
 
     /// Opens other channels in place of those there are.
     pub(crate) async fn reopen_channels(&self) -> Result<(), ClientError> {
-        let before = lock(&self.chat).channel.clone();
-        before.close().await?;
-        self.data().close().await?;
+        // The new ones first: a number is not free before both ends know that its channel is closed.
         let (chat, data) = (Chat::begin(&*self.connection).await?, DataWays::new(&*self.connection).await?);
-        *lock(&self.chat) = chat;
-        *lock(&self.data) = Arc::new(data);
-        Ok(())
+        let chat = std::mem::replace(&mut *lock(&self.chat), chat);
+        let data = std::mem::replace(&mut *lock(&self.data), Arc::new(data));
+        chat.channel.close().await?;
+        data.close().await
     }
 
     /// What identifies the connection: the certificate of the server, and the pair of addresses in use.

@@ -99,7 +99,8 @@ struct Answers {
 impl Answers {
     /// Tells that all has come that was sent since the last time.
     fn tell(&mut self, rooms: &mut Rooms, at: usize, peer: PeerKey) {
-        let new: Vec<_> = rooms.seen[self.from..].iter().map(|(micros, sent)| (*micros, sent.transport_sequence)).collect();
+        let new: Vec<_> =
+            rooms.seen[self.from..].iter().map(|(micros, sent)| (*micros, sent.transport_sequence)).collect();
         self.from = rooms.seen.len();
         let Some(base) = new.first().and_then(|(_, number)| *number) else { return };
         let arrivals: Vec<_> = new.iter().map(|(micros, _)| Some(micros + 15_000)).collect();
@@ -191,7 +192,8 @@ fn every_stream_to_a_subscriber_goes_on_in_another_room() {
         let repeats = rooms.seen_on(VIDEO + 1);
         assert!(repeats.windows(2).all(|pair| pair[1].index == pair[0].index + 1), "they count on by themselves");
         // Some were sent for probes, and some of those are nothing but padding.
-        let numbers: Vec<_> = { repeats.iter() }.filter(|sent| !sent.payload.is_empty()).map(|s| s.repeated().0).collect();
+        let numbers: Vec<_> =
+            { repeats.iter() }.filter(|sent| !sent.payload.is_empty()).map(|s| s.repeated().0).collect();
         assert!(numbers.contains(&lost) && numbers.contains(&again), "{numbers:?}");
         let numbers: Vec<_> = rooms.seen.iter().map(|(_, sent)| sent.transport_sequence.expect("a number")).collect();
         assert!(numbers.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)), "{numbers:?}");
