@@ -369,7 +369,8 @@ impl Track {
         let TrackConfig { rids, ssrcs, fid, .. } = &self.config;
         let place = |layer| Place { track: self.key, layer, is_repair };
         let Some(rid) = &name.rid else {
-            let is_declared = ssrcs.contains(&ssrc) || fid.iter().any(|&(media, repair)| [media, repair].contains(&ssrc));
+            let is_declared =
+                ssrcs.contains(&ssrc) || fid.iter().any(|&(media, repair)| [media, repair].contains(&ssrc));
             return (rids.is_empty() && (ssrcs.is_empty() || is_declared)).then(|| place(0));
         };
         // There are no more than MAX_LAYERS rids.
