@@ -227,10 +227,9 @@ fn numbers_go_on_across_their_rollover_and_reports_count_on() {
     assert!(reported > packets && reported <= all.len() as u32, "{reported}");
 }
 
-#[test]
-fn what_waits_when_a_subscriber_goes_leaves_no_hole() {
-    let mut rooms = Rooms::new(LATER[1]);
-    let [mut first, mut second] = [0, 1].map(|at| rooms.rooms[at].publish(Kind::Video, 10 + 10 * at as u32));
+/// A subscriber in the first room for whom much waits, and a publisher in the second.
+fn with_a_queue(rooms: &mut Rooms) -> (PeerKey, Source) {
+    let [mut first, second] = [0, 1].map(|at| rooms.rooms[at].publish(Kind::Video, 10 + 10 * at as u32));
     let viewer = rooms.rooms[0].peer();
     let slot = rooms.rooms[0].measured_slot(viewer, Kind::Video, VIDEO);
     rooms.rooms[0].assign(slot, first.track, 1);
@@ -241,6 +240,31 @@ fn what_waits_when_a_subscriber_goes_leaves_no_hole() {
     }
     let queue = rooms.rooms[0].plane.send_stats(viewer).unwrap().queue;
     assert!(queue > Duration::from_millis(200), "much waits: {queue:?}");
+    (viewer, second)
+}
+
+#[test]
+fn what_was_sent_again_before_it_was_sent_keeps_its_number() {
+    let mut rooms = Rooms::new(LATER[1]);
+    let (viewer, mut second) = with_a_queue(&mut rooms);
+    let ahead = rooms.seen_on(VIDEO).last().unwrap().index + 10;
+    nack(&mut rooms.rooms[0], viewer, VIDEO, ahead as u16);
+    rooms.advance(20);
+    let repeats = rooms.seen_on(VIDEO + 1);
+    let is_ahead = |sent: &Sent| !sent.payload.is_empty() && sent.repeated().0 == ahead as u16;
+    assert!(repeats.iter().any(is_ahead) && rooms.seen_on(VIDEO).last().unwrap().index < ahead);
+    let before = rooms.seen.len();
+    let (_, slots) = rooms.shift(0, viewer, 40);
+    rooms.rooms[1].assign(slots[0].1, second.track, 1);
+    rooms.run(1, &mut [&mut second], 20);
+    let [_, (_, first)] = rooms.seam(VIDEO, before);
+    assert_eq!(first.index, ahead + 1, "the subscriber would take it for one it has");
+}
+
+#[test]
+fn what_waits_when_a_subscriber_goes_leaves_no_hole() {
+    let mut rooms = Rooms::new(LATER[1]);
+    let (viewer, mut second) = with_a_queue(&mut rooms);
     let (_, slots) = rooms.shift(0, viewer, 40);
     rooms.rooms[1].assign(slots[0].1, second.track, 1);
     rooms.run(1, &mut [&mut second], 20);
@@ -278,6 +302,8 @@ fn what_was_learnt_of_the_path_is_not_forgotten_on_the_way() {
 
     let (viewer, slots) = rooms.shift(0, viewer, 700);
     assert_eq!(target(&rooms, 1, viewer), before);
+    let state = rooms.rooms[1].plane.send_stats(viewer).unwrap().estimator.expect("it is measured");
+    assert_eq!(state.in_flight, 0, "nobody will tell of it");
     answers.from = rooms.seen.len();
     rooms.rooms[1].assign(slots[0].1, second.track, 1);
     let mut lowest = before;
@@ -289,6 +315,71 @@ fn what_was_learnt_of_the_path_is_not_forgotten_on_the_way() {
     assert!(lowest >= before.scale(0.95), "{before:?} fell to {lowest:?}");
     let state = rooms.rooms[1].plane.send_stats(viewer).unwrap().estimator.expect("it is measured");
     assert!(state.loss_share < 0.01, "what was on its way is not lost: {state:?}");
+}
+
+/// A report of a subscriber on the slot, without feedback.
+fn report(room: &mut Room, peer: PeerKey) {
+    let block = ReportBlock {
+        ssrc: VIDEO,
+        fraction_lost: 0,
+        cumulative_lost: 0,
+        highest_sequence: 0,
+        jitter: 0,
+        last_sender_report: 0,
+        delay_since_last: 0,
+    };
+    room.rtcp(peer, |writer| {
+        writer.receiver_report(1, &[block]);
+    });
+}
+
+#[test]
+fn who_gives_no_feedback_is_known_in_another_room_and_who_was_not_heard_is_not_blamed() {
+    for (reports, is_measured) in [(3, false), (2, true)] {
+        let mut rooms = Rooms::new(LATER[0]);
+        let [mut first, mut second] = [0, 1].map(|at| rooms.rooms[at].publish(Kind::Video, 10 + 10 * at as u32));
+        let viewer = rooms.rooms[0].peer();
+        let slot = rooms.rooms[0].measured_slot(viewer, Kind::Video, VIDEO);
+        rooms.rooms[0].assign(slot, first.track, 1);
+        rooms.run(0, &mut [&mut first], 150);
+        (0..reports).for_each(|_| report(&mut rooms.rooms[0], viewer));
+        let (viewer, slots) = rooms.shift(0, viewer, 5000);
+        rooms.rooms[1].assign(slots[0].1, second.track, 1);
+        rooms.run(1, &mut [&mut second], 10);
+        report(&mut rooms.rooms[1], viewer);
+        let stats = rooms.rooms[1].plane.send_stats(viewer).unwrap();
+        assert_eq!(stats.estimator.is_some(), is_measured, "after {reports} reports");
+    }
+}
+
+#[test]
+fn commands_to_make_a_keyframe_are_counted_on() {
+    let mut rooms = Rooms::new(LATER[0]);
+    let mut config = track_config(Kind::Video, "m10");
+    config.codecs[0].pli = false;
+    config.ssrcs = vec![10];
+    let mut peer = rooms.rooms[0].peer();
+    let mut numbers = Vec::new();
+    for at in [0, 1] {
+        let room = &mut rooms.rooms[at];
+        let viewer = room.peer();
+        let slot = room.slot(viewer, Kind::Video, VIDEO);
+        let track = room.plane.add_track(room.now, peer, config.clone());
+        let mut camera = source(room, peer, track, Kind::Video, 10);
+        room.assign(slot, track, 1);
+        for _ in 0..30 {
+            rooms.rooms[at].frame(&mut camera, false);
+            rooms.advance(20);
+        }
+        let reports = rooms.rooms[at].take_rtcp(peer).into_iter();
+        numbers
+            .extend(reports.filter_map(|report| if let Report::Fir(_, number) = report { Some(number) } else { None }));
+        if at == 0 {
+            (peer, _) = rooms.shift(0, peer, 20);
+        }
+    }
+    assert!(numbers.len() >= 4, "{numbers:?}");
+    assert!(numbers.iter().zip(1..).all(|(&number, count)| number == count), "{numbers:?}");
 }
 
 /// A camera of three encodings, which name themselves in their first packets only.

@@ -170,6 +170,16 @@ mod tests {
         assert_eq!(sources.bind(99, place(99)), Bound::Refused);
         assert!(sources.find_mut(99).is_none());
 
+        for mid in ["a", "b"] {
+            sources = sources.moved(|_| Some(Name { mid: mid.to_owned(), rid: None }));
+            for n in 0..MAX_SOURCES as u8 - 1 {
+                sources.bind(100 + u32::from(n), place(n));
+            }
+        }
+        sources = sources.moved(|_| Some(Name { mid: "c".to_owned(), rid: None }));
+        let remembered = ["c", "b", "a"].map(|mid| sources.recall(mid).len());
+        assert_eq!(remembered, [MAX_SOURCES - 1, 0, 1], "what was heard last is remembered first");
+
         let searched = (0..100).filter(|_| sources.try_stranger(7)).count();
         assert_eq!(searched, usize::from(MAX_TRIES));
         for ssrc in 0..100 {

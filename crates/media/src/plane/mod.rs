@@ -188,6 +188,7 @@ impl Plane {
             state.tracks.push(track);
             state.transport_sequence_id = state.transport_sequence_id.or(id);
             state.sources.forgive_strangers();
+            // Taken out first, as what is bound is remembered no longer.
             let remembered = self.tracks.get(track).map(|track| state.sources.recall(&track.config.mid));
             self.bind_declared(peer, track);
             self.bind_remembered(peer, track, remembered.unwrap_or_default());

@@ -127,7 +127,7 @@ fn what_a_subscriber_takes_is_bounded() {
     use std::mem::size_of;
     let sizes = [
         ("slot", size_of::<Slot>(), 632),
-        ("peer", size_of::<Peer>(), 1120),
+        ("peer", size_of::<Peer>(), 1152),
         ("path", size_of::<crate::plane::sending::Sending>(), 640),
         ("pacer", size_of::<crate::pacer::Pacer<crate::plane::sending::Paced>>(), 200),
         ("estimator", size_of::<crate::bwe::SendSideEstimator>(), 1472),
