@@ -180,7 +180,7 @@ impl Hub {
             outbox: request.outbox.clone(),
             reply: sender,
         };
-        if let Err(error) = self.send(inbox, Command::Join(join)) {
+        if let Err(error) = self.send(inbox, Command::Join(Box::new(join))) {
             claim.settle();
             return Err(error.into());
         }

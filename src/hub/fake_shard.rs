@@ -108,7 +108,7 @@ impl Thread {
     fn run(mut self, commands: &Receiver<Command>) {
         for command in commands {
             match command {
-                Command::Join(join) => self.join(join),
+                Command::Join(join) => self.join(*join),
                 Command::Member { room, member, request, .. } => self.request(&room, &member, request),
                 // It keeps nobody's place.
                 Command::Resume(resume) => drop(resume.reply.send(None)),

@@ -383,7 +383,7 @@ async fn an_answer_that_nobody_waits_for_any_more_takes_the_member_out_again() {
         reply: sender,
     };
     let reply = Reply::new(receiver, house.shard.inbox.clone(), id("r"));
-    house.shard.inbox.send(Command::Join(join)).unwrap();
+    house.shard.inbox.send(Command::Join(Box::new(join))).unwrap();
     house.hub.stats().await.unwrap();
     assert_eq!(house.shard.members("r"), 1, "the answer is there");
     drop(reply);

@@ -146,7 +146,7 @@ impl Core {
     /// Obeys the control side. Returns whether the shard goes on.
     pub fn handle_command(&mut self, now: Instant, command: Command) -> bool {
         match command {
-            Command::Join(join) => self.join(now, join),
+            Command::Join(join) => self.join(now, *join),
             Command::Member { room, member, session, request } => {
                 if let Some(&key) = self.names.get(&room) {
                     self.handle_request(now, key, (&member, session), request);

@@ -123,7 +123,7 @@ mod tests {
             outbox,
             reply,
         };
-        inbox.send(Command::Join(join)).unwrap();
+        inbox.send(Command::Join(Box::new(join))).unwrap();
         (joined.blocking_recv().unwrap().unwrap(), receiver)
     }
 

@@ -113,7 +113,7 @@ impl OutboxReceiver {
 #[derive(Debug)]
 pub enum Command {
     /// Lets somebody into a room, opening it if need be.
-    Join(Join),
+    Join(Box<Join>),
     /// Something a member says.
     Member {
         /// The room.

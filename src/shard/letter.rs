@@ -18,6 +18,7 @@ use roundtable_protocol::{ErrorCode, MemberId, RoomId, TrackId};
 use roundtable_transport::sdp::Offer;
 
 use super::inbox::ToMember;
+use super::negotiate::Seat;
 use crate::room::slot::Assignment;
 use crate::room::topic::Topics;
 use crate::room::{Allowance, PublishError};
@@ -283,7 +284,7 @@ pub enum Report {
         /// Who.
         member: MemberId,
         /// The seats that are on it: mids of audio and video.
-        seats: Vec<(Option<String>, Option<String>)>,
+        seats: Vec<Seat>,
     },
     /// The peer connection that a member came with is there no more.
     NotAdopted {
@@ -399,7 +400,7 @@ pub struct Answered {
     /// Tracks that have ended.
     pub ended: Vec<TrackId>,
     /// New seats.
-    pub seats: Vec<(Option<String>, Option<String>)>,
+    pub seats: Vec<Seat>,
 }
 
 /// What a stage wants of the origin of a track.

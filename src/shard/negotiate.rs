@@ -89,6 +89,9 @@ pub struct NewSlot {
     pub line: SendLine,
 }
 
+/// A seat or voice slot: the mids of audio and video.
+pub type Seat = (Option<String>, Option<String>);
+
 /// What an offer comes to.
 #[derive(Debug)]
 pub struct Plan {
@@ -102,7 +105,7 @@ pub struct Plan {
     /// Slots that are new.
     pub slots: Vec<NewSlot>,
     /// The new slots as seats: mids of audio and video.
-    pub seats: Vec<(Option<String>, Option<String>)>,
+    pub seats: Vec<Seat>,
 }
 
 /// The m-lines of one peer connection.
@@ -189,8 +192,8 @@ impl Negotiation {
 
     /// All receiving lines as seats, as [`Plan::seats`] told them one by one: what belongs together has one stream.
     #[must_use]
-    pub fn seats(&self) -> Vec<(Option<String>, Option<String>)> {
-        let mut seats: Vec<(&str, (Option<String>, Option<String>))> = Vec::new();
+    pub fn seats(&self) -> Vec<Seat> {
+        let mut seats: Vec<(&str, Seat)> = Vec::new();
         for line in &self.lines {
             let Line::Slot { mid, kind, line } = line else { continue };
             let at = seats.iter().position(|(stream, _)| *stream == line.msid_stream).unwrap_or_else(|| {
@@ -209,7 +212,7 @@ impl Negotiation {
 
 /// New receiving lines, paired in the order they stand: the k-th new audio with the k-th new video.
 struct Seating {
-    pairs: Vec<(Option<String>, Option<String>)>,
+    pairs: Vec<Seat>,
     first_seat: usize,
     first_voice: usize,
 }

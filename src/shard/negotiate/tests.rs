@@ -167,3 +167,27 @@ fn the_cap_on_seats_holds() {
     assert_eq!(plan_of(48), Ok(48));
     assert_eq!(plan_of(49), Err(NegotiateError::TooMany));
 }
+
+#[test]
+fn all_seats_are_told_once_more_as_they_were_and_all_lines_can_carry_tracks_again() {
+    let mut negotiation = fresh();
+    let lines = [CAMERA, MICROPHONE, SEAT[0], SEAT[1], ("audio", "5", "recvonly"), ("video", "6", "recvonly")];
+    let requests = [publish("0", TrackSource::Camera), publish("1", TrackSource::Microphone)];
+    let mut told = Vec::new();
+    let grown = [&lines[..], &[("audio", "7", "recvonly"), ("audio", "8", "recvonly"), ("video", "9", "recvonly")]];
+    for lines in [&lines[..4], &lines, &grown.concat()] {
+        let plan = negotiation.plan(&offer(lines), &requests).unwrap();
+        told.extend(plan.seats.clone());
+        negotiation.commit(&plan);
+    }
+    let seat = |audio: &str, video: Option<&str>| (Some(audio.to_owned()), video.map(str::to_owned));
+    let expected = [seat("3", Some("4")), seat("5", Some("6")), seat("7", Some("9")), seat("8", None)];
+    assert_eq!((&told[..], &negotiation.seats()[..]), (&expected[..], &expected[..]));
+
+    let plan = negotiation.plan(&offer(&grown.concat()), &requests).unwrap();
+    assert!(plan.publish.is_empty(), "they go on");
+    negotiation.unpublish_all();
+    let plan = negotiation.plan(&offer(&grown.concat()), &requests).unwrap();
+    assert_eq!(plan.publish.iter().map(|track| track.mid.as_str()).collect::<Vec<_>>(), ["0", "1"]);
+    assert!(plan.unpublish.is_empty() && plan.slots.is_empty(), "nothing else changes");
+}
