@@ -44,7 +44,7 @@ impl Talker {
     }
 
     /// Is moved by the server's operator, and goes along.
-    async fn is_moved(self, server: &Running, from: &str, to: &str) -> Self {
+    async fn goes_along(self, server: &Running, from: &str, to: &str) -> Self {
         let Self { client, marks } = self;
         let (ticket, media) = moved(server, &client, from, to).await;
         assert!(media, "the connection is kept");
@@ -93,7 +93,7 @@ async fn somebody_is_moved_and_back(config: Config) {
     let (before, _) = ann.numbers();
     let known = peers(&server).await;
 
-    let ann = ann.is_moved(&server, "plenum", "group").await;
+    let ann = ann.goes_along(&server, "plenum", "group").await;
     assert_eq!(ann.client.path().await.expect("it stands"), path, "the same certificate and the same ICE session");
     cy.hears(&ann).await;
     ann.hears(&cy).await;
@@ -127,7 +127,7 @@ async fn somebody_is_moved_and_back(config: Config) {
     ann.client.mute(Camera, true).await.expect("she may");
     ann.client.mute(Camera, false).await.expect("she may");
 
-    let ann = ann.is_moved(&server, "group", "plenum").await;
+    let ann = ann.goes_along(&server, "group", "plenum").await;
     bob.hears(&ann).await;
     ann.hears(&bob).await;
     assert_eq!(ann.client.path().await.expect("it stands"), path, "and back");
