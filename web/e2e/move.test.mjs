@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launchChromium } from "./lib/browsers.mjs";
+import { COUNT_DEVICES, devicesAsked } from "./lib/devices.mjs";
 import { expectMediaFlows } from "./lib/guest.mjs";
 import { startServer } from "./lib/server.mjs";
 import { COUNT_CONNECTIONS, encodingsOf, trafficOf, transportOf } from "./lib/transport.mjs";
@@ -12,6 +13,8 @@ import { until } from "./lib/wait.mjs";
 /** Large enough for two encodings. */
 const CAMERA = "?w=640&fps=10";
 const PATIENT = { timeout: 40_000 };
+/** Rooms through which one is sent. Closed channels count for a second, and the server takes 16, three in each room. */
+const HOPS = 3;
 const CHAT = "roundtable.chat";
 /** The tiles are so small that the lower encoding does. */
 const SMALL = { width: 300, height: 210 };
@@ -27,6 +30,8 @@ let mover;
 let stayer;
 /** Who waits in the other. @type {Guest} */
 let watcher;
+/** How often the mover asked for devices. @type {number} */
+let asked;
 /** What the mover had at first. @type {Awaited<ReturnType<typeof transportOf>>} */
 let first;
 
@@ -45,7 +50,7 @@ after(async () => {
 
 /** @param {string} name @param {string} room @param {{ width: number, height: number }} size */
 async function enter(name, room, size) {
-  const guest = await chromium.guest(name, COUNT_CONNECTIONS);
+  const guest = await chromium.guest(name, COUNT_CONNECTIONS + COUNT_DEVICES);
   await chromium.context.pages().at(-1)?.setViewportSize(size);
   await guest.enter(new URL(`r/${room}${CAMERA}`, server.url).href);
   await guest.press("Chat");
@@ -131,6 +136,7 @@ test("a camera of two encodings is seen in a room, where the larger one is switc
   );
   await expectChat(stayer, "home");
   first = await transportOf(mover);
+  asked = await devicesAsked(mover);
   assert.deepEqual([first.made, first.isLast, first.dtlsState], [1, true, "connected"]);
   assert.ok(first.pair !== "" && first.local !== "" && first.remote !== "", JSON.stringify(first));
   assert.ok(first.ssrcs.length >= 3, "sound and two encodings");
@@ -191,5 +197,14 @@ test("sent back with a silent microphone, it is silent there, and heard when it 
   await expectChat(stayer, "home");
   assert.deepEqual(await transportOf(mover), first);
   await until("the other room is empty of it", async () => (await watcher.tiles()).length === 1, PATIENT);
+});
+
+test("sent through many rooms in quick succession, it has the same connection and the same devices in the last", async () => {
+  const rooms = ["home", ...Array.from({ length: HOPS }, (_, index) => `hop-${index}`), "away"];
+  for (const [index, to] of rooms.slice(1).entries()) await send(rooms[index] ?? "", to);
+  await expectMediaFlows([mover, watcher], { seconds: 4 });
+  await expectChat(watcher, "away");
+  assert.deepEqual(await transportOf(mover), first);
+  assert.equal(await devicesAsked(mover), asked);
   for (const guest of [mover, stayer, watcher]) assert.deepEqual(guest.faults, []);
 });
