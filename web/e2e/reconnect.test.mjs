@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { launchChromium } from "./lib/browsers.mjs";
+import { COUNT_DEVICES, devicesAsked } from "./lib/devices.mjs";
 import { expectMediaFlows } from "./lib/guest.mjs";
 import { startDatagramProxy, startProxy, startServer } from "./lib/server.mjs";
 import { sleep, until } from "./lib/wait.mjs";
@@ -38,17 +39,6 @@ after(async () => {
   await rm(data, { recursive: true, force: true });
 });
 
-/** Counts how often a page asks for devices. */
-const COUNT_DEVICES = `if (navigator.mediaDevices) {
-  const { mediaDevices } = navigator;
-  const ask = mediaDevices.getUserMedia.bind(mediaDevices);
-  window.devicesAsked = 0;
-  mediaDevices.getUserMedia = (constraints) => {
-    window.devicesAsked += 1;
-    return ask(constraints);
-  };
-}`;
-
 /** Two people in a call with open chats, the second behind the proxies. @param {string} id */
 async function meet(id) {
   proxy.restore();
@@ -75,11 +65,6 @@ async function meet(id) {
 /** @param {Guest} guest */
 function seen(guest) {
   return guest.evaluate(() => window.seen);
-}
-
-/** @param {Guest} guest */
-function devicesAsked(guest) {
-  return guest.evaluate(() => window.devicesAsked);
 }
 
 /** @param {Guest} guest @param {string} member */

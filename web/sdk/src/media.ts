@@ -44,7 +44,7 @@ export interface MediaHost {
   /** Nothing comes: perhaps the whole network is gone. */
   onDoubt(): void;
   /** It does not work any more: make another. */
-  onFailed(error: RoundtableError): void;
+  onFailed(media: Media, error: RoundtableError): void;
 }
 
 /** What a peer connection begins with. */
@@ -52,16 +52,25 @@ export interface MediaOptions {
   readonly configuration: RTCConfiguration;
   /** Whether this member had another connection before, whose tracks go on with this one. */
   readonly fresh: boolean;
+}
+
+/** What is offered on entering a room. */
+export interface Beginning {
+  readonly publications: readonly LocalTrackPublication[];
   readonly seats: number;
   readonly voiceSlots: number;
 }
 
-/** From the first offer to the end. It is never mended beyond an ICE restart, but replaced by another. */
+/**
+ * From the first offer to the end, in one room after the other. It is never mended beyond an ICE restart, but replaced by
+ * another.
+ */
 export class Media {
   readonly connection: RTCPeerConnection;
   readonly #platform: Platform;
   readonly #options: MediaOptions;
-  readonly #host: MediaHost;
+  /** The room it is in; null between two rooms. */
+  #host: MediaHost | null;
   readonly #lines: SendingLines;
   readonly #seats: Seats;
   readonly #negotiation: Negotiation;
@@ -70,6 +79,11 @@ export class Media {
   #restart: TimerHandle = null;
   #isAlive = true;
   #isAnswered = false;
+  /** Whether there is a way to the server. */
+  #hasWay = true;
+  /** Whether it carries what the room is to get, and offers of it may be made. */
+  #isLaden = false;
+  #isReady = false;
 
   constructor(platform: Platform, options: MediaOptions, host: MediaHost) {
     this.#platform = platform;
@@ -82,7 +96,7 @@ export class Media {
     this.#negotiation = new Negotiation(connection, {
       prepare: () => this.#seats.grow(),
       describe: () => this.#lines.describe(this.#isNews),
-      exchange: (sdp, tracks) => host.offer(sdp, tracks, this.#isNews),
+      exchange: (sdp, tracks) => this.#host?.offer(sdp, tracks, this.#isNews) ?? Promise.reject(closed()),
       answered: (tracks, offer) => this.#handleAnswered(tracks, offer),
     });
     connection.onconnectionstatechange = () => this.#handleState(connection.connectionState);
@@ -93,9 +107,14 @@ export class Media {
     return this.#isAlive;
   }
 
-  /** Whether the server ever answered. */
+  /** Whether the server ever answered, in this room or one before. */
   get isAnswered(): boolean {
     return this.#isAnswered;
+  }
+
+  /** Whether what it began with in this room is in force. */
+  get isReady(): boolean {
+    return this.#isReady;
   }
 
   /** Whether chat can go this way. */
@@ -103,32 +122,50 @@ export class Media {
     return this.#isAlive && this.#channel?.isOpen === true;
   }
 
-  /** Makes the first offer, with these tracks; resolves when its answer is in force. */
-  async begin(publications: Iterable<LocalTrackPublication>): Promise<void> {
-    for (const publication of publications) await this.#lines.add(publication);
-    const channel = this.connection.createDataChannel(CHAT_CHANNEL_LABEL, { ordered: true });
-    this.#channel = new MessageChannel(channel, {
-      onMessage: (message) => this.#host.onMessage(message),
-      onWritable: () => this.#host.onWritable(),
-    });
-    this.#data = new DataWays(this.connection, {
-      onData: (stamp, payload, lossy) => this.#host.onData(stamp, payload, lossy),
-      onMessage: (message) => this.#host.onMessage(message),
-      onWritable: () => this.#host.onDataWritable(),
-    });
-    this.#seats.want(this.#options.seats);
-    this.#seats.wantVoices(this.#options.voiceSlots);
-    await this.#negotiation.negotiate();
+  /** Makes the first offer in a room, with these tracks and no others; resolves when its answer is in force. */
+  async begin({ publications, seats, voiceSlots }: Beginning): Promise<void> {
+    const host = this.#host;
+    await this.#lines.carry(publications);
+    // Sent on to another room already, which begins for itself.
+    if (host === null || host !== this.#host || !this.#isAlive) throw closed();
+    this.#openChannels(host);
+    this.#seats.want(seats);
+    this.#seats.wantVoices(voiceSlots);
+    const answered = this.#negotiation.negotiate();
+    this.#isLaden = true;
+    if (this.#hasWay) this.#negotiation.resume();
+    await answered;
+    if (host === this.#host) this.#isReady = true;
+  }
+
+  /**
+   * Leaves its room, and is in none until {@link enter}. Nothing of that room is heard or said from now on, and offers wait;
+   * what was on its way over the channels is lost.
+   */
+  leave(): void {
+    this.#host = null;
+    this.#isReady = false;
+    this.#isLaden = false;
+    this.#negotiation.hold();
+    this.#closeChannels();
+  }
+
+  /** Goes on in another room, over a way that stands; {@link begin} follows. */
+  enter(host: MediaHost): void {
+    this.#host = host;
+    this.#hasWay = true;
   }
 
   /** The way to the server is lost: what goes on goes on, offers wait. */
   hold(): void {
+    this.#hasWay = false;
     this.#negotiation.hold();
   }
 
   /** There is a way again. */
   resume(): void {
-    this.#negotiation.resume();
+    this.#hasWay = true;
+    if (this.#isLaden) this.#negotiation.resume();
   }
 
   async publish(publication: LocalTrackPublication): Promise<void> {
@@ -195,8 +232,7 @@ export class Media {
   /** Ends it. */
   close(): void {
     this.giveUp();
-    this.#channel?.close();
-    this.#data?.close();
+    this.#closeChannels();
     this.connection.close();
   }
 
@@ -205,12 +241,35 @@ export class Media {
     return this.#options.fresh && !this.#isAnswered;
   }
 
+  #openChannels(host: MediaHost): void {
+    const channel = this.connection.createDataChannel(CHAT_CHANNEL_LABEL, { ordered: true });
+    this.#channel = new MessageChannel(channel, {
+      onMessage: (message) => host.onMessage(message),
+      onWritable: () => host.onWritable(),
+    });
+    this.#data = new DataWays(this.connection, {
+      onData: (stamp, payload, lossy) => host.onData(stamp, payload, lossy),
+      onMessage: (message) => host.onMessage(message),
+      onWritable: () => host.onDataWritable(),
+    });
+  }
+
+  #closeChannels(): void {
+    this.#channel?.close();
+    this.#data?.close();
+    this.#channel = null;
+    this.#data = null;
+  }
+
   #handleAnswered(tracks: PublishedTrack[], offer: string): void {
     this.#isAnswered = true;
     this.#seats.measure(offer);
+    const host = this.#host;
+    // Its tracks ended with the stay in the room that answered.
+    if (host === null) return;
     const { unpublish, mute } = this.#lines.handlePublished(tracks);
-    for (const track of unpublish) this.#host.unpublish(track);
-    for (const publication of mute) this.#host.mute(publication);
+    for (const track of unpublish) host.unpublish(track);
+    for (const publication of mute) host.mute(publication);
   }
 
   #handleState(state: RTCPeerConnectionState): void {
@@ -219,7 +278,7 @@ export class Media {
       this.#fail(new RoundtableError("sdk/media-failed", "Sound and pictures could not get through."));
     } else if (state === "disconnected") {
       this.#restart = this.#platform.clock.set(() => this.restartIce(), ICE_RESTART_AFTER_MS);
-      this.#host.onDoubt();
+      this.#host?.onDoubt();
     }
   }
 
@@ -231,8 +290,14 @@ export class Media {
   }
 
   #fail(error: RoundtableError): void {
-    if (this.#isAlive) this.#host.onFailed(error);
+    if (!this.#isAlive) return;
+    if (this.#host === null) this.giveUp();
+    else this.#host.onFailed(this, error);
   }
+}
+
+function closed(): RoundtableError {
+  return new RoundtableError("sdk/closed", "The connection is closed.");
 }
 
 /** A refused growth leaves everything as it was; that the two ends do not agree any more does not. */

@@ -84,7 +84,10 @@ export class Negotiation {
   async #run(): Promise<void> {
     this.#running = true;
     while (this.#waiting !== null && !this.#closed) {
-      const round = this.#waiting;
+      // All that is asked for meanwhile becomes one offer.
+      await this.#awaitWay();
+      const round: Round | null = this.#waiting;
+      if (round === null) break;
       this.#waiting = null;
       try {
         await this.#offer(round.iceRestart);
@@ -98,7 +101,6 @@ export class Negotiation {
   }
 
   async #offer(iceRestart: boolean): Promise<void> {
-    await this.#held?.done;
     if (this.#closed) throw new RoundtableError("sdk/closed", "The connection is closed.");
     const connection = this.#connection;
     this.#host.prepare();
@@ -115,7 +117,7 @@ export class Negotiation {
 
   async #exchange(offer: string): Promise<{ sdp: string; tracks: PublishedTrack[] }> {
     for (;;) {
-      await this.#held?.done;
+      await this.#awaitWay();
       const losses = this.#losses;
       try {
         return await this.#host.exchange(offer, this.#host.describe());
@@ -123,6 +125,11 @@ export class Negotiation {
         if (this.#losses === losses || this.#closed) throw error;
       }
     }
+  }
+
+  /** Resolves when offers can be sent. */
+  async #awaitWay(): Promise<void> {
+    while (this.#held !== null) await this.#held.done;
   }
 
   async #rollBack(): Promise<void> {

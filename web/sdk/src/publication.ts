@@ -102,6 +102,23 @@ export class SendingLines {
     this.#platform = platform;
   }
 
+  /**
+   * Carries these publications and no others, with all their encodings: what a room before wanted or ended says nothing about
+   * the next. Resolves when nothing else is sent.
+   */
+  async carry(publications: readonly LocalTrackPublication[]): Promise<void> {
+    this.#early.clear();
+    const changes = this.#lines.map(async (line) => {
+      if (line.publication !== null && !publications.includes(line.publication)) line.publication = null;
+      const { sender } = line.transceiver;
+      const track = line.publication?.track ?? null;
+      const isOn = line.encodings.handleWishes([]);
+      if (sender.track !== track) await sender.replaceTrack(track);
+      await isOn;
+    });
+    await Promise.all([...changes, ...publications.map((publication) => this.add(publication))]);
+  }
+
   /** Gives a publication an m-line; it is sent once an offer is answered. */
   async add(publication: LocalTrackPublication): Promise<void> {
     if (this.#lineOf(publication) !== undefined) return;

@@ -11,6 +11,7 @@ import { Emitter } from "./emitter.ts";
 import { RoundtableError, type RoundtableErrorCode } from "./errors.ts";
 import { MAX_SEATS } from "./limits.ts";
 import { LocalParticipant } from "./local.ts";
+import type { Media } from "./media.ts";
 import { fetchMembers, type PageWish } from "./members.ts";
 import { Moderation, type ModerationChange } from "./moderation.ts";
 import { browserPlatform, type NetworkChange, type Platform, type TimerHandle } from "./platform.ts";
@@ -211,7 +212,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#phase = "connecting";
     this.#attempt = 0;
     this.#offNetwork = this.#platform.onNetworkChange((change) => this.#handleNetworkChange(change));
-    this.#session = this.#createSession(this.#entry);
+    this.#session = this.#createSession(this.#entry, null);
     return new Promise((resolve, reject) => {
       this.#first = { resolve, reject };
       this.#session?.open();
@@ -353,7 +354,7 @@ export class Room extends Emitter<RoomEvents> {
     return connection === null ? null : collectStats(connection, this.#subscriptions.owners);
   }
 
-  /** The connection under it, for those who know what they do. It is another after reconnecting. */
+  /** The connection under it, for those who know what they do. It may be another after reconnecting. */
   get peerConnection(): RTCPeerConnection | null {
     return this.#session?.connection ?? null;
   }
@@ -363,7 +364,11 @@ export class Room extends Emitter<RoomEvents> {
     return this.#id;
   }
 
-  #createSession(entry: { url: string; name: string; token: string | undefined }): Session {
+  /** `media` is the peer connection that the room before gave, if any. */
+  #createSession(
+    entry: { url: string; name: string; token: string | undefined },
+    media: Media | null,
+  ): Session {
     const options = {
       ...entry,
       // Under which name one comes back, should the server not know one any more.
@@ -372,6 +377,7 @@ export class Room extends Emitter<RoomEvents> {
       maxSeats: this.#options.maxSeats ?? MAX_SEATS,
       transports: this.#transports,
       publications: () => this.localParticipant.publications.values(),
+      media,
     };
     const session: Session = new Session(this.#platform, () => this.#nextId(), options, {
       onWelcome: (welcome) => this.#handleWelcome(welcome),
@@ -623,7 +629,8 @@ export class Room extends Emitter<RoomEvents> {
   #handleLost(error: RoundtableError): void {
     this.data.hub.handleLost();
     this.#chatPages.handleLost();
-    if (error.code === "room/moved" && this.#destination !== null) {
+    // Whatever ended the socket then, one is not in the room before any more.
+    if (this.#destination !== null) {
       this.#goTo(this.#destination);
       return;
     }
@@ -648,7 +655,10 @@ export class Room extends Emitter<RoomEvents> {
     this.emit("reconnecting", { attempt: this.#attempt, delayMs, code: error.code });
   }
 
-  /** Enters another room as a moderator wishes, with the same tracks. The ticket is good once. */
+  /**
+   * Enters another room as a moderator wishes, with the same tracks, and with the same peer connection if the server keeps it.
+   * The ticket is good once.
+   */
   #goTo({ room, ticket }: { room: RoomId; ticket: string }): void {
     if (this.#entry === null) return;
     this.#destination = null;
@@ -657,13 +667,13 @@ export class Room extends Emitter<RoomEvents> {
     // The ticket is good for the name that others see, which may be that of a token.
     const name = this.localParticipant.name || this.#entry.name;
     this.#entry = { url: url.href, name, token: ticket };
-    this.#session?.close();
+    const media = this.#session?.release() ?? null;
     this.#wished.clear();
     this.chat.setTransmit(null);
     this.chat.handleMoved();
     this.#chatPages.handleMoved();
     this.#subscriptions.releaseAll();
-    this.#session = this.#createSession(this.#entry);
+    this.#session = this.#createSession(this.#entry, media);
     this.#phase = "reconnecting";
     this.#attempt = 0;
     this.emit("moved", room);

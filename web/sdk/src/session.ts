@@ -3,7 +3,7 @@ import { fromBase64, toBase64 } from "./data/frame.ts";
 import { RoundtableError, toRoundtableError } from "./errors.ts";
 import { Heard } from "./heard.ts";
 import { MAX_SEATS } from "./limits.ts";
-import { Media } from "./media.ts";
+import { Media, type MediaHost } from "./media.ts";
 import type { NetworkChange, Platform } from "./platform.ts";
 import type {
   ClientMessage,
@@ -65,6 +65,8 @@ export interface SessionOptions {
   readonly transports: Transports;
   /** The own tracks of now. */
   readonly publications: () => Iterable<LocalTrackPublication>;
+  /** What {@link Session.release} of the room before gave. */
+  readonly media: Media | null;
 }
 
 /** What is known of a membership, and survives the loss of its socket. */
@@ -80,7 +82,7 @@ interface Membership {
 /**
  * Socket and peer connection are lost and found apart. Whatever is lost, another socket is opened, which also brings the
  * events and the chat that were missed; the peer connection stays if both ends still have it, else another one carries on
- * with the same tracks.
+ * with the same tracks. Who is sent to another room has another session there, which may get the peer connection of this one.
  */
 export class Session {
   readonly #platform: Platform;
@@ -97,6 +99,22 @@ export class Session {
   #media: Media | null = null;
   /** A broken peer connection that the server may still know. */
   #former: Media | null = null;
+  /** A peer connection that is in no room: the server took it out of this one, or is to take it into it. */
+  #between: Media | null;
+  /** What a peer connection has to do with this session. */
+  readonly #mediaHost: MediaHost = {
+    offer: (sdp, tracks, isNews) =>
+      this.#signal?.offer(sdp, tracks, isNews) ??
+      Promise.reject(new RoundtableError("sdk/closed", "The connection is closed.")),
+    unpublish: (track) => this.#unpublish(track),
+    mute: (publication) => this.mute(publication),
+    onMessage: (message) => this.#handleMessage(message),
+    onWritable: () => this.#handlers.onWritable(),
+    onDoubt: () => this.#signal?.probe(),
+    onData: (stamp, payload, lossy) => this.#handleData(stamp, payload, lossy),
+    onDataWritable: () => this.#handlers.onDataWritable(),
+    onFailed: (media, error) => this.#loseMedia(media, error),
+  };
   /** Whether the server may have sent chat into a peer connection that was broken. */
   #mayMissChat = false;
   #isClosed = false;
@@ -107,11 +125,12 @@ export class Session {
     this.#nextId = nextId;
     this.#options = options;
     this.#handlers = handlers;
+    this.#between = options.media;
   }
 
-  /** The peer connection; null before `welcome`. */
+  /** The peer connection; null before `welcome`, unless it comes from another room. */
   get connection(): RTCPeerConnection | null {
-    return this.#media?.connection ?? null;
+    return (this.#media ?? this.#between)?.connection ?? null;
   }
 
   /** Opens a socket and enters the room with it, as the same member if the server still knows it. */
@@ -135,6 +154,7 @@ export class Session {
       name: name(),
       maxSeats: Math.min(maxSeats, MAX_SEATS),
       ...(token === undefined ? {} : { token }),
+      ...(this.#between?.isAlive === true ? { media: true } : {}),
       ...resume,
     });
   }
@@ -245,7 +265,7 @@ export class Session {
   /** The network changed: the socket is probed, and the media gets another path. */
   handleNetworkChange(change: NetworkChange): void {
     this.#signal?.probe();
-    if (change === "online" || change === "changed") this.#media?.restartIce();
+    if (change === "online" || change === "changed") (this.#media ?? this.#between)?.restartIce();
   }
 
   /** Leaves; nothing follows. */
@@ -255,6 +275,15 @@ export class Session {
     this.#signal?.close(true);
     this.#signal = null;
     this.#closeMedia();
+    this.#closeBetween();
+  }
+
+  /** Leaves, as {@link close} does, and gives the peer connection that the server keeps for another room, if there is one. */
+  release(): Media | null {
+    const media = this.#between;
+    this.#between = null;
+    this.close();
+    return media;
   }
 
   #handleSignal(message: ServerMessage): void {
@@ -265,19 +294,25 @@ export class Session {
 
   #handleWelcome(welcome: Welcome): void {
     const { grants, iceServers, resume, state } = welcome;
+    if (welcome.media !== true) this.#closeBetween();
     this.#closeMedia();
     this.#unconfirmed.clear();
-    this.#membership = {
-      welcome,
-      ticket: resume,
-      epoch: state.epoch,
-      heard: new Heard(state.seq),
-      grants,
-      iceServers,
-    };
+    const heard = new Heard(state.seq);
+    const membership = { welcome, ticket: resume, epoch: state.epoch, heard, grants, iceServers };
+    this.#membership = membership;
     this.#isEntered = true;
     this.#handlers.onWelcome(welcome);
-    void this.#connect(this.#membership, false);
+    // Whoever was told may have left.
+    if (this.#isClosed) return;
+    const kept = this.#between;
+    this.#between = null;
+    if (kept?.isAlive === true) {
+      void this.#connect(membership, () => this.#goOnWith(kept));
+      return;
+    }
+    // The server has it, and learns by the offer of another that it is broken.
+    this.#former = kept;
+    void this.#connect(membership, () => this.#createMedia(membership, kept !== null));
   }
 
   #handleResumed(resumed: Resumed): void {
@@ -298,20 +333,22 @@ export class Session {
     if (media?.isAlive === true && (isKept || !media.isAnswered)) {
       this.#handlers.onMessage({ type: "slots", changes: slots });
       media.resume();
-      if (media.isAnswered) this.#settle();
+      if (media.isReady) this.#settle();
       return;
     }
     this.#mayMissChat = isKept;
-    void this.#connect(membership, true);
+    void this.#connect(membership, () => this.#createMedia(membership, true));
   }
 
-  /** Makes a peer connection, in place of one before if this member had one. */
-  async #connect(membership: Membership, fresh: boolean): Promise<void> {
+  /** Makes the first offer of the peer connection that `take` gives. */
+  async #connect(membership: Membership, take: () => Media): Promise<void> {
     let media: Media | null = null;
     try {
-      media = this.#createMedia(membership, fresh);
-      const publications = [...this.#options.publications()];
-      await media.begin(publications.filter((publication) => mayPublish(membership.grants, publication)));
+      media = take();
+      const { seats, voiceSlots } = membership.welcome;
+      const all = [...this.#options.publications()];
+      const publications = all.filter((publication) => mayPublish(membership.grants, publication));
+      await media.begin({ publications, seats, voiceSlots });
     } catch (error) {
       // Whatever ended it before the answer has been told already.
       if (media === null || (media === this.#media && media.isAlive)) {
@@ -334,7 +371,8 @@ export class Session {
     this.#handlers.onReady();
   }
 
-  #createMedia({ welcome, iceServers }: Membership, fresh: boolean): Media {
+  /** Makes a peer connection; `fresh` in place of one before, if this member had one. */
+  #createMedia({ iceServers }: Membership, fresh: boolean): Media {
     const before = this.#media;
     const wasAlive = before?.isAlive === true;
     before?.giveUp();
@@ -342,29 +380,23 @@ export class Session {
     if (before?.isAnswered === true) this.#former = before;
     else before?.close();
     const configuration = { iceServers, ...this.#options.configuration };
-    const { seats, voiceSlots } = welcome;
-    const media: Media = new Media(
-      this.#platform,
-      { configuration, fresh, seats, voiceSlots },
-      {
-        offer: (sdp, tracks, isNews) =>
-          this.#signal?.offer(sdp, tracks, isNews) ??
-          Promise.reject(new RoundtableError("sdk/closed", "The connection is closed.")),
-        unpublish: (track) => this.#unpublish(track),
-        mute: (publication) => this.mute(publication),
-        onMessage: (message) => this.#handleMessage(message),
-        onWritable: () => this.#handlers.onWritable(),
-        onDoubt: () => this.#signal?.probe(),
-        onData: (stamp, payload, lossy) => this.#handleData(stamp, payload, lossy),
-        onDataWritable: () => this.#handlers.onDataWritable(),
-        onFailed: (error) => this.#loseMedia(media, error),
-      },
-    );
+    const media = new Media(this.#platform, { configuration, fresh }, this.#mediaHost);
+    this.#setMedia(media);
+    if (wasAlive) this.#handlers.onChatLost();
+    return media;
+  }
+
+  /** Takes the peer connection of the room before. */
+  #goOnWith(kept: Media): Media {
+    kept.enter(this.#mediaHost);
+    this.#setMedia(kept);
+    return kept;
+  }
+
+  #setMedia(media: Media): void {
     this.#media = media;
     this.#mediaSince = this.#platform.clock.now();
     this.#handlers.onMedia();
-    if (wasAlive) this.#handlers.onChatLost();
-    return media;
   }
 
   #handleMessage(message: ServerMessage): void {
@@ -401,6 +433,9 @@ export class Session {
       case "layers":
         this.#media?.handleLayers(message.track, message.encodings);
         break;
+      case "move":
+        if (message.media === true) this.#handMediaOver();
+        break;
       case "mediaLost":
         // Before the answer it is the one before that is meant.
         if (this.#media?.isAnswered === true) {
@@ -409,6 +444,17 @@ export class Session {
         return;
     }
     this.#handlers.onMessage(message);
+  }
+
+  /** The server has taken the peer connection out of this room, and keeps it for the next. */
+  #handMediaOver(): void {
+    const media = this.#media;
+    // One that was never answered is not the one that the server has.
+    if (media?.isAlive !== true || !media.isAnswered) return;
+    media.leave();
+    this.#media = null;
+    this.#between = media;
+    this.#handlers.onMedia();
   }
 
   #handleData(stamp: DataStamp, payload: Uint8Array, lossy: boolean): void {
@@ -442,6 +488,11 @@ export class Session {
     if (this.#chatBySocket.size === 0) return;
     this.#chatBySocket.clear();
     this.#handlers.onChatLost();
+  }
+
+  #closeBetween(): void {
+    this.#between?.close();
+    this.#between = null;
   }
 
   #closeMedia(): void {
