@@ -23,6 +23,8 @@ declare global {
     packing: { text: number; binary: number; arrays: number; sentText: number; sentBinary: number };
     /** What the room of a page told of others and of its connection. */
     seen: string[];
+    /** Everything a page was told, by its socket and its channels; see private.test.mjs. */
+    told: string[];
     /** How often a page asked for camera or microphone. */
     devicesAsked: number;
     /** Ties a document to the room; see lib/yjs_page.mjs. */
