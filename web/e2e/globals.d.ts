@@ -25,6 +25,8 @@ declare global {
     seen: string[];
     /** Peer connections that a page made; see lib/transport.mjs. */
     connections: RTCPeerConnection[];
+    /** Everything a page was told, by its socket and its channels; see private.test.mjs. */
+    told: string[];
     /** How often a page asked for camera or microphone. */
     devicesAsked: number;
     /** Ties a document to the room; see lib/yjs_page.mjs. */

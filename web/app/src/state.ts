@@ -17,6 +17,7 @@ import { chosenDevices, handOver, openTracks } from "./devices.ts";
 import { tokenFor } from "./entry.ts";
 import { beginLogin, canSignIn, loginFor, signOut } from "./login.ts";
 import { followModeration, notice } from "./moderation.ts";
+import { followReceiver, type Receiver, writeTo } from "./receiver.ts";
 import { announcement, problem } from "./said.ts";
 import { deviceProblem, roomProblem, text } from "./text.ts";
 
@@ -65,6 +66,8 @@ if (options.invite === null) void beginLogin(home, roomId.value, location.hash).
 export const people = signal<readonly Person[]>([]);
 /** Whether one may change one's name here. */
 export const mayRename = signal(false);
+/** Whether one may write here. */
+export const mayChat = signal(false);
 /** How many others are here who are not among the people: a large room lists those only who do something. */
 export const viewers = signal(0);
 /** Everybody in a large room, as far as one has turned the pages; null before the first. */
@@ -120,6 +123,7 @@ export async function join(): Promise<void> {
   room = entering;
   follow(entering);
   followModeration(entering);
+  followReceiver(entering);
   expose(entering);
   try {
     const local = entering.localParticipant;
@@ -206,6 +210,12 @@ export function togglePanel(which: "chat" | "people"): void {
   });
 }
 
+/** Opens the chat to write to one person alone. */
+export function writePrivately(chosen: Receiver): void {
+  writeTo(chosen);
+  if (panel.value !== "chat") togglePanel("chat");
+}
+
 /** Tells the server how a picture is shown, until what is returned is called. */
 export function watch(publication: RemoteTrackPublication, element: Element): () => void {
   return room?.watch(publication, element) ?? (() => {});
@@ -240,10 +250,10 @@ export async function rename(wanted: string): Promise<boolean> {
   }
 }
 
-/** Writes to everybody; gives the reason when the text cannot be sent. */
-export function write(message: string): RoundtableErrorCode | null {
+/** Writes to everybody, or to one person alone; gives the reason when the text cannot be sent. */
+export function write(message: string, to: Receiver | null): RoundtableErrorCode | null {
   try {
-    room?.sendChatMessage(message);
+    room?.sendChatMessage(message, to === null ? {} : { to: [to.id] });
     return null;
   } catch (error) {
     return toRoundtableError(error, "chat/empty").code;
@@ -342,8 +352,9 @@ function follow(joined: Room): void {
   });
   joined.on("participantListed", refresh);
   joined.on("participantUpdated", refresh);
-  joined.on("grantsChanged", ({ updateOwnMetadata }) => {
+  joined.on("grantsChanged", ({ updateOwnMetadata, chat }) => {
     mayRename.value = updateOwnMetadata;
+    mayChat.value = chat;
   });
   joined.on("participantUnlisted", refresh);
   joined.on("audienceChanged", (count) => {
@@ -375,9 +386,11 @@ function follow(joined: Room): void {
   joined.on("moved", () => {
     hasEarlier.value = true;
   });
-  joined.on("chatMessage", () => {
-    if (panel.value !== "chat") unread.value += 1;
-  });
+  for (const event of ["chatMessage", "privateChatMessage"] as const) {
+    joined.on(event, () => {
+      if (panel.value !== "chat") unread.value += 1;
+    });
+  }
   joined.on("typing", (member, typing) => {
     const name = joined.remoteParticipants.get(member)?.name;
     const others = [...typists.value].filter(([other]) => other !== member);

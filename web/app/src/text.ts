@@ -59,6 +59,18 @@ export const text = {
   speaking: "speaking",
   alone: "Nobody else is here yet. Copy the link and send it to somebody.",
   write: "Write to everybody",
+  writePrivately: "Write privately",
+  writePrivatelyTo: (name: string) => `Write privately to ${name}`,
+  to: "To",
+  everybody: "everybody",
+  privatelyTo: (names: readonly string[]) => `Privately to ${listed(names)}`,
+  privatelyFrom: (name: string, others: readonly string[]) =>
+    `${name}, privately to ${listed(["you", ...others])}`,
+  somebody: "somebody",
+  receiverLeft: (name: string) => `${name} is not here any more. Choose who shall have what you write.`,
+  notSentReceiverLeft: (name: string) =>
+    `Not sent: ${name} is not here any more. Choose who shall have it, or write to everybody.`,
+  writeToEverybody: "To everybody",
   send: "Send",
   sending: "sending…",
   waiting: "waiting for the connection…",
@@ -137,6 +149,11 @@ export const text = {
   moved: (room: string) => `A moderator sent you to ${room}.`,
   badRoom: "The link names no valid room.",
 } as const;
+
+/** Names as they are spoken: “Ann, Bob and Cy”. */
+function listed(names: readonly string[]): string {
+  return names.length < 2 ? names.join() : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+}
 
 /** The beginning of a message, to tell one button from another. */
 function excerpt(said: string): string {
@@ -275,8 +292,14 @@ export function chatProblem(code: RoundtableErrorCode | undefined): string {
       return "Not sent: too many messages at once.";
     case "chat/forbidden":
       return "You may not write here.";
+    case "chat/bad-recipients":
+      return "Not sent: it cannot go to so many, or to nobody.";
+    case "member/unknown":
+      return "Not sent: they are not here any more, and nobody else got it.";
     case "sdk/chat-queue-full":
       return "Too many messages wait already.";
+    case "sdk/chat-unconfirmed":
+      return "The connection was lost: perhaps it arrived, perhaps not.";
     default:
       return "Not sent.";
   }

@@ -136,7 +136,17 @@ export class Guest {
     }, text);
   }
 
-  /** What the chat panel shows as taken by the server. */
+  /** What the chat panel shows as said to a few: the line above, without the time, and the words. */
+  readPrivate() {
+    return this.evaluate(() =>
+      [...document.querySelectorAll(".message.private:not(.queued, .sent, .failed)")].map((line) => {
+        const [author, text] = [line.querySelector(".author"), line.querySelector(".text")];
+        return `${author?.textContent ?? ""}: ${text?.textContent ?? ""}`;
+      }),
+    );
+  }
+
+  /** What the chat panel shows as taken by the server, and for everybody. */
   readChat() {
     return this.evaluate(() =>
       [...document.querySelectorAll(".message[data-seq] .text")].map((line) => line.textContent ?? ""),

@@ -17,6 +17,8 @@ export type LocalErrorCode =
   | "sdk/negotiation"
   /** More chat messages wait than may. */
   | "sdk/chat-queue-full"
+  /** The place in the room was lost before the server said whether it took a private message. */
+  | "sdk/chat-unconfirmed"
   /** More data waits than may. */
   | "sdk/data-queue-full"
   /** The other member has no such method. */

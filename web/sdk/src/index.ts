@@ -1,5 +1,6 @@
 // The public face of the SDK.
-export { Chat, type ChatLine, type OutgoingChat } from "./chat.ts";
+export { Chat, type OutgoingChat, type SendChatOptions } from "./chat.ts";
+export type { ChatLine, PrivateLine, PublicLine } from "./chat_log.ts";
 export { DocProvider, type SharedDoc } from "./data/doc.ts";
 export {
   type DataHub,
@@ -22,7 +23,7 @@ export {
   toRoundtableError,
 } from "./errors.ts";
 export { followInvite, type Invitation } from "./invite.ts";
-export { isRoomId, MAX_CHAT_BYTES, MAX_NAME_CHARS, MAX_SEATS } from "./limits.ts";
+export { isRoomId, MAX_CHAT_BYTES, MAX_NAME_CHARS, MAX_PRIVATE_TO, MAX_SEATS } from "./limits.ts";
 export { type Attributes, LocalParticipant } from "./local.ts";
 export { type Login, type LoginWays, logIn, loginWays, providerUrl, redeemLogin } from "./login.ts";
 export type { PageWish } from "./members.ts";
@@ -49,6 +50,7 @@ export type {
   MemberStats,
   ModerationAction,
   ModerationOutcome,
+  PrivateMessage,
   Role,
   RoomSettings,
   RosterPage,

@@ -4,6 +4,8 @@
 export const MAX_SDP_BYTES = 64 * 1024;
 /** Longest chat text, in UTF-8 bytes. */
 export const MAX_CHAT_BYTES = 16 * 1024;
+/** Most people a private message goes to. */
+export const MAX_PRIVATE_TO = 20;
 /** Longest name, in characters. */
 export const MAX_NAME_CHARS = 64;
 /** Most seats this client asks for: with more, the offer of a browser would pass {@link MAX_SDP_BYTES}. */
@@ -26,4 +28,9 @@ export const MAX_EARLIER_CHAT = 20_000;
 /** The rule of room ids: 1–64 of `A–Z a–z 0–9 - _ . ~`, not dots alone. */
 export function isRoomId(text: string): boolean {
   return /^[A-Za-z0-9\-_.~]{1,64}$/.test(text) && !/^\.+$/.test(text);
+}
+
+/** The rule of members' ids, which is the same. */
+export function isMemberId(text: string): boolean {
+  return isRoomId(text);
 }

@@ -1,5 +1,5 @@
 // The façade: a room as an application sees it.
-import { Chat } from "./chat.ts";
+import { Chat, type SendChatOptions } from "./chat.ts";
 import { ChatPages } from "./chat_pages.ts";
 import type { DataMessage, PublishDataOptions } from "./data/hub.ts";
 import type { OutgoingStream } from "./data/outgoing.ts";
@@ -114,12 +114,12 @@ export class Room extends Emitter<RoomEvents> {
       this.#platform.clock,
       (changes) => this.#session?.send({ type: "view", changes }) ?? false,
     );
-    this.chat = new Chat(
-      this.#platform.clock,
-      () => this.#nextId(),
-      (member) => this.#roster.isOwn(member),
-    );
+    this.chat = new Chat(this.#platform.clock, () => this.#nextId(), {
+      isOwn: (member) => this.#roster.isOwn(member),
+      nameOf: (member) => this.#nameOf(member),
+    });
     this.chat.on("message", (message) => this.emit("chatMessage", message));
+    this.chat.on("privateMessage", (message) => this.emit("privateChatMessage", message));
     this.chat.on("changed", () => this.emit("chatChanged"));
     this.#chatPages = new ChatPages(this.chat, () => this.#nextId());
     this.data = new RoomData(this.#platform.clock, {
@@ -277,9 +277,9 @@ export class Room extends Emitter<RoomEvents> {
     return fetchMembers((page, init) => this.#platform.fetch(page, init), entry.url, wish, entry.token);
   }
 
-  /** Writes to everybody; see {@link Chat.send}. */
-  sendChatMessage(text: string): number {
-    return this.chat.send(text);
+  /** Writes to everybody, or with `to` to a few alone; see {@link Chat.send}. */
+  sendChatMessage(text: string, options?: SendChatOptions): number {
+    return this.chat.send(text, options);
   }
 
   /**
@@ -364,6 +364,11 @@ export class Room extends Emitter<RoomEvents> {
     return this.#id;
   }
 
+  #nameOf(member: MemberId): string | null {
+    if (this.#roster.isOwn(member)) return this.localParticipant.name;
+    return this.#roster.participants.get(member)?.name ?? null;
+  }
+
   /** `media` is the peer connection that the room before gave, if any. */
   #createSession(
     entry: { url: string; name: string; token: string | undefined },
@@ -399,7 +404,7 @@ export class Room extends Emitter<RoomEvents> {
     // What was lost on the way may be in the history, which is not here yet.
     this.chat.setTransmit(null);
     this.localParticipant.handleWelcome(welcome.member);
-    this.chat.handleEpoch(welcome.state.epoch);
+    this.chat.handleWelcome(welcome.state.epoch);
     this.#tell(this.#roster.handleState(welcome.member.id, welcome.state));
     this.#views.sayAgain();
     this.#sayWanted((publication) => !publication.wanted);
@@ -480,6 +485,9 @@ export class Room extends Emitter<RoomEvents> {
         break;
       case "chat":
         this.chat.handleMessage(message.message, message.nonce);
+        break;
+      case "privateChat":
+        this.chat.handlePrivate(message.message, message.nonce);
         break;
       case "chatHistory":
         this.chat.handleHistory(message.messages);
@@ -706,6 +714,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#wished.clear();
     this.#destination = null;
     this.chat.setTransmit(null);
+    this.chat.handleLeft();
     this.#chatPages.handleLost();
     this.#subscriptions.releaseAll();
     this.#phase = "disconnected";

@@ -1,5 +1,5 @@
 // What a room tells.
-import type { ChatLine } from "./chat.ts";
+import type { PrivateLine, PublicLine } from "./chat_log.ts";
 import type { DataMessage } from "./data/hub.ts";
 import type { RoundtableError, RoundtableErrorCode } from "./errors.ts";
 import type { LocalParticipant } from "./local.ts";
@@ -39,8 +39,10 @@ export interface RoomEvents {
   activeSpeakers: [readonly MemberId[]];
   /** Another one leads the conversation, perhaps oneself; null while nobody does. */
   dominantSpeakerChanged: [MemberId | null];
-  /** Somebody wrote, or a message of one's own was taken. */
-  chatMessage: [ChatLine];
+  /** Somebody wrote to everybody, or a message of one's own was taken. */
+  chatMessage: [PublicLine];
+  /** Somebody wrote to oneself and perhaps a few others, or a message of one's own to a few was taken. */
+  privateChatMessage: [PrivateLine];
   /** Somebody writes, or does not any more. */
   typing: [member: MemberId, typing: boolean];
   /** The list of messages, or the state of own ones, changed; see `Room.chat`. */
@@ -90,6 +92,7 @@ export const RoomEvent = {
   ActiveSpeakers: "activeSpeakers",
   DominantSpeakerChanged: "dominantSpeakerChanged",
   ChatMessage: "chatMessage",
+  PrivateChatMessage: "privateChatMessage",
   Typing: "typing",
   ChatChanged: "chatChanged",
   Data: "data",

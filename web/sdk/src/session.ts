@@ -415,6 +415,9 @@ export class Session {
         if (!isNews && nonce === undefined) return;
         break;
       }
+      case "privateChat":
+        if (message.nonce !== undefined) this.#chatBySocket.delete(message.nonce);
+        break;
       case "error":
         if (message.id !== undefined) this.#chatBySocket.delete(message.id);
         break;

@@ -15,7 +15,7 @@ function setUp() {
       nonce += 1;
       return nonce;
     },
-    (member) => member.startsWith("me"),
+    { isOwn: (member) => member.startsWith("me"), nameOf: () => null },
   );
   const sent: Sent[] = [];
   const open = () => chat.setTransmit((message) => sent.push(message) > 0);

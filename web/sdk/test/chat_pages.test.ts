@@ -15,11 +15,7 @@ function range(from: number, to: number): ChatEntry[] {
 
 function make() {
   let id = 0;
-  const chat = new Chat(
-    new FakeClock(),
-    () => 0,
-    () => false,
-  );
+  const chat = new Chat(new FakeClock(), () => 0, { isOwn: () => false, nameOf: () => null });
   chat.handleEpoch(7);
   const pages = new ChatPages(chat, () => ++id);
   const sent: ClientMessage[] = [];

@@ -1,7 +1,7 @@
-// What was written, what is on its way, and a place to write.
+// What was written, and what is on its way.
 
 import { useSignal } from "@preact/signals";
-import type { ChatLine, OutgoingChat } from "@roundtable/sdk";
+import type { OutgoingChat, PrivateLine, PublicLine } from "@roundtable/sdk";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { isHost } from "../moderation.ts";
 import {
@@ -11,7 +11,6 @@ import {
   hasEarlier,
   isOwn,
   messages,
-  noteTyping,
   outgoing,
   react,
   retryAt,
@@ -19,9 +18,9 @@ import {
   showEarlier,
   togglePanel,
   typists,
-  write,
 } from "../state.ts";
 import { chatProblem, text } from "../text.ts";
+import { Composer } from "./Composer.tsx";
 
 /** So many messages come to whoever enters; with fewer there are no earlier ones. */
 const FIRST_MESSAGES = 50;
@@ -62,9 +61,13 @@ export function ChatPanel() {
         )}
         <ol>
           {count === 0 && <li class="quiet">{text.noMessages}</li>}
-          {messages.value.map((message) => (
-            <Message key={`${message.at} ${message.id}`} message={message} />
-          ))}
+          {messages.value.map((message) =>
+            message.to === undefined ? (
+              <Message key={`${message.at} ${message.id}`} message={message} />
+            ) : (
+              <PrivateMessage key={`${message.at} ${message.id}`} message={message} />
+            ),
+          )}
           {outgoing.value.map((entry) => (
             <Outgoing key={entry.nonce} entry={entry} />
           ))}
@@ -78,7 +81,7 @@ export function ChatPanel() {
   );
 }
 
-function Message({ message }: { message: ChatLine }) {
+function Message({ message }: { message: PublicLine }) {
   const isEdited = useSignal(false);
   const own = isOwn(message);
   const { id, name, at, seq, deleted, editedAt } = message;
@@ -132,7 +135,21 @@ function Message({ message }: { message: ChatLine }) {
   );
 }
 
-function Reactions({ message: { id, text: said, reactions = [] } }: { message: ChatLine }) {
+/** A message to a few: nobody edits, deletes or answers it by a sign. */
+function PrivateMessage({ message }: { message: PrivateLine }) {
+  const { name, at, to, toNames } = message;
+  const own = isOwn(message);
+  const others = to.flatMap((member, index) => (isOwn({ member }) ? [] : [toNames[index] ?? text.somebody]));
+  return (
+    <li class={own ? "message private own" : "message private"}>
+      <span class="author">{own ? text.privatelyTo(others) : text.privatelyFrom(name, others)}</span>{" "}
+      <time>{time.format(at)}</time>
+      <p class="text">{message.text}</p>
+    </li>
+  );
+}
+
+function Reactions({ message: { id, text: said, reactions = [] } }: { message: PublicLine }) {
   const known = reactions.some(({ reaction }) => reaction === THUMB);
   const shown = known ? reactions : [...reactions, { reaction: THUMB, members: [] }];
   return (
@@ -155,8 +172,8 @@ function Reactions({ message: { id, text: said, reactions = [] } }: { message: C
   );
 }
 
-function Editor({ message, onDone }: { message: ChatLine; onDone: () => void }) {
-  const draft = useSignal(message.text);
+function Editor({ message, onDone }: { message: PublicLine; onDone: () => void }) {
+  const edited = useSignal(message.text);
   const field = useRef<HTMLTextAreaElement>(null);
   useEffect(() => field.current?.focus(), []);
   return (
@@ -164,7 +181,7 @@ function Editor({ message, onDone }: { message: ChatLine; onDone: () => void }) 
       class="editor"
       onSubmit={(event) => {
         event.preventDefault();
-        const said = draft.value.trim();
+        const said = edited.value.trim();
         if (said !== "" && said !== message.text) editMessage(message.id, said);
         onDone();
       }}
@@ -176,9 +193,9 @@ function Editor({ message, onDone }: { message: ChatLine; onDone: () => void }) 
         ref={field}
         rows={2}
         aria-label={text.editMessage(message.text)}
-        value={draft.value}
+        value={edited.value}
         onInput={(event) => {
-          draft.value = event.currentTarget.value;
+          edited.value = event.currentTarget.value;
         }}
       />
       <button type="submit">{text.save}</button>{" "}
@@ -190,15 +207,22 @@ function Editor({ message, onDone }: { message: ChatLine; onDone: () => void }) 
 }
 
 function Outgoing({ entry }: { entry: OutgoingChat }) {
+  const isPrivate = entry.to !== undefined;
+  // Who left does not come back under the same id.
+  const mayRetry = !isPrivate || entry.code !== "member/unknown";
+  const names = (entry.toNames ?? []).map((name) => name ?? text.somebody);
   return (
-    <li class={`message own ${entry.state}`}>
+    <li class={`message own ${entry.state} ${isPrivate ? "private" : ""}`}>
+      {isPrivate && <span class="author">{text.privatelyTo(names)}</span>}
       <p class="text">{entry.text}</p>
       {entry.state === "failed" ? (
         <p class="problem">
           {chatProblem(entry.code)}{" "}
-          <button type="button" onClick={() => retryMessage(entry.nonce)}>
-            {text.retry}
-          </button>{" "}
+          {mayRetry && (
+            <button type="button" onClick={() => retryMessage(entry.nonce)}>
+              {text.retry}
+            </button>
+          )}{" "}
           <button type="button" onClick={() => discardMessage(entry.nonce)}>
             {text.discard}
           </button>
@@ -207,55 +231,5 @@ function Outgoing({ entry }: { entry: OutgoingChat }) {
         <p class="quiet">{retryAt.value === null ? text.sending : text.waiting}</p>
       )}
     </li>
-  );
-}
-
-function Composer() {
-  const draft = useSignal("");
-  const refused = useSignal("");
-  const field = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => field.current?.focus(), []);
-  const send = () => {
-    if (draft.value.trim() === "") return;
-    const code = write(draft.value);
-    refused.value = code === null ? "" : chatProblem(code);
-    if (code !== null) return;
-    draft.value = "";
-    noteTyping(false);
-  };
-  return (
-    <form
-      class="composer"
-      onSubmit={(event) => {
-        event.preventDefault();
-        send();
-      }}
-    >
-      {refused.value !== "" && (
-        <p class="problem" role="alert">
-          {refused.value}
-        </p>
-      )}
-      <textarea
-        ref={field}
-        rows={2}
-        aria-label={text.write}
-        placeholder={text.write}
-        value={draft.value}
-        onInput={(event) => {
-          draft.value = event.currentTarget.value;
-          noteTyping(draft.value !== "");
-        }}
-        onKeyDown={(event) => {
-          // While an input method composes a word, Enter belongs to it.
-          if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-          event.preventDefault();
-          send();
-        }}
-      />
-      <button type="submit" class="primary">
-        {text.send}
-      </button>
-    </form>
   );
 }

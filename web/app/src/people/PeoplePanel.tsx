@@ -1,7 +1,16 @@
 // Everybody as a list; in a large room those who do something, and the others on demand.
 import { Icon } from "../icons.tsx";
 import { isHost } from "../moderation.ts";
-import { everybody, people, speakers, togglePanel, turnPage, viewers } from "../state.ts";
+import {
+  everybody,
+  mayChat,
+  people,
+  speakers,
+  togglePanel,
+  turnPage,
+  viewers,
+  writePrivately,
+} from "../state.ts";
 import { text } from "../text.ts";
 import { HostPanel } from "./HostPanel.tsx";
 import { OwnName } from "./OwnName.tsx";
@@ -24,6 +33,16 @@ export function PeoplePanel() {
             {person.isSelf ? <OwnName name={person.name} /> : <span class="name">{person.name}</span>}
             {person.muted && <span class="hidden">, {text.muted}</span>}
             {speakers.value.has(person.id) && <span class="quiet">{text.speaking}</span>}
+            {mayChat.value && !person.isSelf && (
+              <button
+                type="button"
+                class="write"
+                aria-label={text.writePrivatelyTo(person.name)}
+                onClick={() => writePrivately({ id: person.id, name: person.name })}
+              >
+                {text.writePrivately}
+              </button>
+            )}
             {isHost.value && !person.isSelf && <PersonActions person={person} />}
           </li>
         ))}
