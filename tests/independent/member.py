@@ -19,6 +19,7 @@ class Member:
         self.seq = 0
         self.welcome = None
         self.state = None
+        self.events = []
         self.chat = {}
         self.slots = {}
         self.errors = []
@@ -113,6 +114,11 @@ class Member:
         message = await self.until("event", lambda m: m["event"]["type"] == kind and where(m["event"]))
         return message["event"]
 
+    async def until_told(self, kind):
+        """Such an event, of those that came already or the next that comes."""
+        told = [event for event in self.events if event["type"] == kind]
+        return told[0] if told else await self.until_event(kind)
+
     async def until_state(self, holds):
         """Takes messages in until that is true of the room."""
         async with asyncio.timeout(SOON_S):
@@ -130,6 +136,7 @@ class Member:
                     self._begin(message["state"])
             case "event":
                 self._count(message["event"]["seq"])
+                self.events.append(message["event"])
                 fold(self.state, message["event"])
             case "chat":
                 self._take_chat(message["message"])

@@ -9,7 +9,7 @@ use crate::{Failure, capture, run};
 struct Tool {
     names: &'static [&'static str],
     package: &'static str,
-    /// What it is asked, under its first name, where being there is not enough.
+    /// What it is asked where being there is not enough.
     probe: &'static [&'static str],
 }
 
@@ -19,12 +19,13 @@ impl Tool {
     }
 
     fn is_there(&self) -> bool {
-        let works = |name: &&str| {
-            let mut probe = Command::new(name);
-            probe.args(self.probe);
-            self.probe.is_empty() || capture(probe).is_ok()
-        };
-        self.names.iter().any(|name| is_on_path(name)) && self.names.first().is_some_and(works)
+        self.names.iter().any(|name| is_on_path(name) && self.answers(name))
+    }
+
+    fn answers(&self, name: &str) -> bool {
+        let mut probe = Command::new(name);
+        probe.args(self.probe);
+        self.probe.is_empty() || capture(probe).is_ok()
     }
 }
 
