@@ -33,8 +33,9 @@ class Door:
 
     async def open(self):
         """Opens a socket."""
-        # Compression is the protocol's own; the library's would be another one.
-        socket = await websockets.connect(self._place, compression=None, max_size=MAX_FRAME_BYTES)
+        # Compression is the protocol's own; the library's would be another one. Frames wait without a bound for those who
+        # do not listen for a while, since the library would hear no answer to its close behind them.
+        socket = await websockets.connect(self._place, compression=None, max_size=MAX_FRAME_BYTES, max_queue=None)
         self._sockets.append(socket)
         return Connection(socket, self.schema)
 

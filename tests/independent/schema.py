@@ -22,8 +22,8 @@ class NotInTheSchema(AssertionError):
 class Schema:
     """Judges messages.
 
-    The protocol lets both sides add fields, so that the schema as it is passes over what it does not know. Here the server and
-    we ourselves are to say nothing but what is published: a field that it does not name is an error.
+    The protocol lets both sides add fields, so that the schema as it is passes over what it does not know. Here the server
+    and we ourselves are to say nothing but what is published: a field that it does not name is an error.
     """
 
     def __init__(self, path=DOCS / "protocol.schema.json"):
@@ -31,33 +31,45 @@ class Schema:
         jsonschema.Draft202012Validator.check_schema(published)
         self.version = published["x-protocol-version"]
         definitions = {name: closed_inside(definition) for name, definition in published["$defs"].items()}
-        self._client = validator("ClientMessage", definitions)
-        self._server = validator("ServerMessage", definitions)
-        self._state = validator("RoomState", definitions)
+        self._client = judges(definitions["ClientMessage"], definitions)
+        self._server = judges(definitions["ServerMessage"], definitions)
+        self._state = judge(definitions["RoomState"], definitions)
 
     def check_client(self, message):
         """What a client says."""
-        check(self._client, message)
+        check_message(self._client, message)
 
     def check_server(self, message):
         """What the server says."""
-        check(self._server, message)
+        check_message(self._server, message)
 
     def check_state(self, state):
         """A room as a client knows it."""
         check(self._state, state)
 
 
-def validator(name, definitions):
-    whole = {"$defs": definitions, "$ref": f"#/$defs/{name}", "unevaluatedProperties": False}
-    return jsonschema.Draft202012Validator(whole)
+def judges(messages, definitions):
+    """A judge for each type of message: to try all of them in turn takes long."""
+    kinds = {part["properties"]["type"]["const"]: part for part in messages["oneOf"]}
+    assert len(kinds) == len(messages["oneOf"]), "each type is told of once"
+    return {kind: judge(part, definitions) for kind, part in kinds.items()}
 
 
-def check(judge, message):
+def judge(schema, definitions):
+    return jsonschema.Draft202012Validator({"$defs": definitions, **schema, "unevaluatedProperties": False})
+
+
+def check_message(known, message):
     kind = message.get("type") if isinstance(message, dict) else None
-    error = jsonschema.exceptions.best_match(judge.iter_errors(message))
+    if kind not in known:
+        raise NotInTheSchema(f"no message of this protocol: {json.dumps(message)[:2000]}")
+    check(known[kind], message)
+
+
+def check(judge, value):
+    error = jsonschema.exceptions.best_match(judge.iter_errors(value))
     if error is not None:
-        raise NotInTheSchema(f"{kind}: {error.message} at {error.json_path}\n{json.dumps(message)[:2000]}")
+        raise NotInTheSchema(f"{error.message} at {error.json_path}\n{json.dumps(value)[:2000]}")
 
 
 def closed_inside(schema):

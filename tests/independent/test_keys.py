@@ -121,8 +121,8 @@ class Keys(unittest.IsolatedAsyncioTestCase):
         waiting = []
         for name in ("Bob", "Cid"):
             connection = await self.door.open()
-            given = token(self.room, name.lower())
-            await connection.say({"type": "hello", "version": SCHEMA.version, "name": name, "token": given, "accept": ACCEPT})
+            hello = {"type": "hello", "version": SCHEMA.version, "name": name, "accept": ACCEPT}
+            await connection.say({**hello, "token": token(self.room, name.lower())})
             self.assertEqual((await connection.hear()), {"type": "waiting", "accepted": ACCEPT})
             waiting.append((connection, (await ann.until("knock"))["knock"]))
         (bob, bobs_knock), (cid, cids_knock) = waiting
@@ -132,8 +132,8 @@ class Keys(unittest.IsolatedAsyncioTestCase):
         await self.moderate(ann, "deny", knock=cids_knock["id"], message="another time")
         said, code = await cid.closed()
         self.assertEqual(([m["code"] for m in said], code), (["lobby/denied"], 4403))
-        ends = ann.connection.heard["knockEnded"]
-        self.assertEqual(ends + len([await ann.until("knockEnded") for _ in range(2 - ends)]), 2)
+        while ann.connection.heard["knockEnded"] < 2:
+            await ann.hear()
 
     async def test_one_calls_another(self):
         ann = await self.enter("ann")

@@ -73,6 +73,12 @@ class Media(unittest.IsolatedAsyncioTestCase):
         await bob.say("mute", track=bobs_call.track, muted=False)
         await ann.until_event("muted", lambda event: not event["muted"])
 
+        for wanted in (False, True):
+            await ann.say("subscribe", changes=[{"track": bobs_call.track, "wanted": wanted}])
+            carried = lambda: [(slot.get("track") or {}).get("id") for slot in ann.slots.values()]
+            await self.until(ann, lambda: (bobs_call.track in carried()) == wanted)
+        await ann.say("view", changes=[{"track": bobs_call.track, "visible": False}])
+
         stats = await ann.ask("getStats")
         self.assertEqual(stats["type"], "stats")
         await bob.say("unpublish", tracks=[bobs_call.track])

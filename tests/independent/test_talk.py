@@ -14,6 +14,8 @@ from schema import NotInTheSchema, Schema
 
 URL = os.environ.get("ROUNDTABLE_URL", "ws://127.0.0.1:7880/ws")
 SCHEMA = Schema()
+# People who come at once.
+CROWD = 20
 
 
 class Talk:
@@ -224,8 +226,8 @@ class Packed(Talk, unittest.IsolatedAsyncioTestCase):
 
     async def test_frames_are_packed(self):
         ann = await self.enter("Ann")
-        crowd = await asyncio.gather(*(self.enter(f"Guest {number}") for number in range(30)))
-        await ann.until_state(lambda state: len(state["members"]) == 31)
+        crowd = await asyncio.gather(*(self.enter(f"Guest {number}") for number in range(CROWD)))
+        await ann.until_state(lambda state: len(state["members"]) == CROWD + 1)
         late = await self.enter("Late")
         self.assertGreater(ann.connection.frames["batches"], 0, ann.connection.frames)
         self.assertGreater(late.connection.frames["binary"], 0, "a welcome to a full room is compressed")
