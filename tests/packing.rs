@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use common::http;
 use common::server::Running;
-use common::socket::{Frames, Heard, RawSocket};
+use common::socket::{Heard, RawSocket};
 use common::{eventually, heard, join};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
@@ -51,10 +51,6 @@ async fn let_in_a_crowd(running: &Running) -> Vec<RawSocket> {
     crowd
 }
 
-fn since(before: Frames, after: Frames) -> Frames {
-    Frames { text: after.text - before.text, binary: after.binary - before.binary, bytes: after.bytes - before.bytes }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_of_joins_comes_in_few_frames_and_whole() {
     let running = Running::start().await;
@@ -76,7 +72,7 @@ async fn a_burst_of_joins_comes_in_few_frames_and_whole() {
     assert_eq!(seen, seen_packed, "both see the same");
     assert!(seen.iter().copied().eq((first[0] + 1..).take(CROWD)), "in order, without a gap: {seen:?}");
 
-    let (plain, packs) = (since(before_plain, plain.frames), since(before_packs, packs.frames));
+    let (plain, packs) = (plain.frames.since(before_plain), packs.frames.since(before_packs));
     eprintln!("{CROWD} joins: plain {plain:?}, packed {packs:?} in {ticks} ticks");
     assert!(plain.text >= CROWD && plain.binary == 0, "{plain:?}");
     let frames = packs.text + packs.binary;

@@ -47,6 +47,29 @@ pub struct Frames {
     pub binary: usize,
     /// In all, as they came.
     pub bytes: usize,
+    /// The same with the heads of the frames.
+    pub wire: usize,
+}
+
+impl Frames {
+    /// Those that came after `before`.
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            text: self.text - before.text,
+            binary: self.binary - before.binary,
+            bytes: self.bytes - before.bytes,
+            wire: self.wire - before.wire,
+        }
+    }
+}
+
+/// Bytes before those of a frame from the server, which is not masked (RFC 6455, 5.2).
+fn head_bytes(bytes: usize) -> usize {
+    match bytes {
+        ..=125 => 2,
+        126..=0xffff => 4,
+        _ => 10,
+    }
 }
 
 impl RawSocket {
@@ -174,6 +197,7 @@ impl RawSocket {
 
     fn take(&mut self, text: &[u8], bytes: usize) {
         self.frames.bytes += bytes;
+        self.frames.wire += bytes + head_bytes(bytes);
         match serde_json::from_slice(text).expect("the server speaks JSON") {
             Value::Array(messages) => {
                 assert!(messages.len() > 1, "a lone message has no array around it");

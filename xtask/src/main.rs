@@ -1,9 +1,10 @@
-//! The project's own commands: `cargo xtask test`, `fuzz`, `peers`, `profile`, `cost`, `instructions`, `miri`, `protocol`, `web`.
+//! The project's own commands: `cargo xtask test`, `fuzz`, `peers`, `profile`, `cost`, `instructions`, `independent`, `miri`, `protocol`, `web`.
 #![allow(clippy::print_stdout)] // A command talks.
 
 mod bench;
 mod cost;
 mod fuzz;
+mod independent;
 mod instructions;
 mod peers;
 mod profile;
@@ -30,6 +31,8 @@ cargo xtask COMMAND
   cost      whether a forwarded packet costs at most twice what the bare loop takes for it
   instructions
             [record] instructions of the hot functions under valgrind, against those in git or in their place
+  independent
+            a client in Python that knows the published schema and docs/PROTOCOL.md only meets the server
   miri      the unsafe crate under Miri (needs a nightly toolchain with the component miri)
   protocol  writes web/sdk/src/protocol.ts and docs/protocol.schema.json from crates/protocol
   web       builds web/app/dist, the page that is built into the binary";
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         ["cost"] => bench::build().and_then(|()| cost::guard()),
         ["instructions"] => instructions::count(false),
         ["instructions", "record"] => instructions::count(true),
+        ["independent"] => independent::play(),
         ["miri"] => miri(),
         ["protocol"] => protocol(),
         ["web"] => web(),

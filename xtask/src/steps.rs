@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Failure, capture, cargo, cost, git, instructions, npm, run, scenarios, tools};
+use crate::{Failure, capture, cargo, cost, git, independent, instructions, npm, run, scenarios, tools};
 
 /// One thing that must hold.
 struct Step {
@@ -21,6 +21,7 @@ const STEPS: &[Step] = &[
         run: || run(cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
     },
     Step { name: "tests", needs: &[], run: || run(cargo(&["test", "--workspace"])) },
+    Step { name: "other client", needs: &["tools"], run: independent::play },
     Step { name: "documentation", needs: &[], run: documentation },
     Step { name: "web packages", needs: &[], run: || run(npm(&["ci"])) },
     Step { name: "web lints", needs: &["web packages"], run: || run(npm(&["run", "lint"])) },

@@ -1,4 +1,4 @@
-//! The programs that the tests need beside Rust: browsers, a TURN server, OpenSSL, valgrind, Node.
+//! The programs that the tests need beside Rust: browsers, a TURN server, OpenSSL, valgrind, Node, Python.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,16 +9,38 @@ use crate::{Failure, capture, run};
 struct Tool {
     names: &'static [&'static str],
     package: &'static str,
+    /// What it is asked where being there is not enough.
+    probe: &'static [&'static str],
 }
 
+impl Tool {
+    const fn new(names: &'static [&'static str], package: &'static str) -> Self {
+        Self { names, package, probe: &[] }
+    }
+
+    fn is_there(&self) -> bool {
+        self.names.iter().any(|name| is_on_path(name) && self.answers(name))
+    }
+
+    fn answers(&self, name: &str) -> bool {
+        let mut probe = Command::new(name);
+        probe.args(self.probe);
+        self.probe.is_empty() || capture(probe).is_ok()
+    }
+}
+
+/// Debian has Python's own environments in a package beside it.
+const PYTHON_PROBE: &[&str] = &["-c", "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))"];
+
 const TOOLS: &[Tool] = &[
-    Tool { names: &["chromium", "chromium-browser", "google-chrome"], package: "chromium" },
-    Tool { names: &["firefox-esr", "firefox"], package: "firefox-esr" },
-    Tool { names: &["turnserver"], package: "coturn" },
-    Tool { names: &["openssl"], package: "openssl" },
-    Tool { names: &["valgrind"], package: "valgrind" },
-    Tool { names: &["node"], package: "nodejs" },
-    Tool { names: &["npm"], package: "npm" },
+    Tool::new(&["chromium", "chromium-browser", "google-chrome"], "chromium"),
+    Tool::new(&["firefox-esr", "firefox"], "firefox-esr"),
+    Tool::new(&["turnserver"], "coturn"),
+    Tool::new(&["openssl"], "openssl"),
+    Tool::new(&["valgrind"], "valgrind"),
+    Tool::new(&["node"], "nodejs"),
+    Tool::new(&["npm"], "npm"),
+    Tool { names: &["python3"], package: "python3-venv", probe: PYTHON_PROBE },
 ];
 
 /// Finds every tool; on Debian and as root, installs what is missing.
@@ -40,8 +62,16 @@ pub(crate) fn provide() -> Result<(), Failure> {
     }
 }
 
+/// Whether a tool is there, or how to get it.
+pub(crate) fn require(name: &str) -> Result<(), Failure> {
+    match missing().iter().find(|tool| tool.names.contains(&name)) {
+        Some(tool) => Err(format!("missing: {}\n{}", tool.package, how(&[tool.package]))),
+        None => Ok(()),
+    }
+}
+
 fn missing() -> Vec<&'static Tool> {
-    TOOLS.iter().filter(|tool| !tool.names.iter().any(|name| is_on_path(name))).collect()
+    TOOLS.iter().filter(|tool| !tool.is_there()).collect()
 }
 
 fn is_on_path(name: &str) -> bool {

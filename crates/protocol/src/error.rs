@@ -37,7 +37,7 @@ codes! {
     BadJson = "message/bad-json",
     /// The JSON is no message of this protocol: unknown type, missing or ill-typed field.
     BadMessage = "message/unknown",
-    /// The message is not allowed now, such as anything before hello.
+    /// The message is not allowed now, such as anything but `ping` and `leave` before hello.
     OutOfOrder = "message/out-of-order",
     /// Too many messages a second; the socket is closed.
     MessageRate = "message/rate",

@@ -342,7 +342,7 @@ pub struct ViewChange {
     pub priority: Option<u8>,
 }
 
-/// What the server says.
+/// What the server says. Over the WebSocket each frame is one of these, or with `batch` an array of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[ts(optional_fields)]
