@@ -1,7 +1,7 @@
 //! Who may enter, and who may use the API: over real sockets, as clients and applications meet it.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use common::http::{self, Answer};
+use common::scratch::Scratch;
 use common::server::{Process, Running};
 use common::socket::{Heard, RawSocket};
 use common::token::{TestKey, now};
@@ -45,27 +46,6 @@ trait Code {
 impl Code for Answer {
     fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or("")
-    }
-}
-
-/// A file that is gone when the test is over.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("roundtable-auth-{}-{name}", std::process::id()));
-        std::fs::write(&path, text).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
     }
 }
 
@@ -365,17 +345,17 @@ async fn keys_are_changed_while_calls_go_on() {
     };
 
     // First both keys, so that nobody is left out, then the new one alone.
-    std::fs::write(&file.0, KEY.in_file() + &OTHER.in_file()).unwrap();
+    std::fs::write(file.path(), KEY.in_file() + &OTHER.in_file()).unwrap();
     reload();
     eventually("the new key is known", async || enter(at, "daily", Some(&new)).await.is_ok()).await;
     enter(at, "daily", Some(&old)).await.unwrap();
-    std::fs::write(&file.0, OTHER.in_file()).unwrap();
+    std::fs::write(file.path(), OTHER.in_file()).unwrap();
     reload();
     eventually("the old key is forgotten", async || enter(at, "daily", Some(&old)).await.is_err()).await;
     enter(at, "daily", Some(&new)).await.unwrap();
 
     // A file that is broken changes nothing, and who was in is in.
-    std::fs::write(&file.0, "keys = 1").unwrap();
+    std::fs::write(file.path(), "keys = 1").unwrap();
     reload();
     tokio::time::sleep(Duration::from_millis(300)).await;
     enter(at, "daily", Some(&new)).await.unwrap();
@@ -460,7 +440,7 @@ async fn tokens_of_another_authority_are_verified_by_its_jwks() {
     let jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": "idp", "x": text(pair.public_key().as_ref())});
     let file = Scratch::new("jwks.json", &json!({"keys": [jwk]}).to_string());
     let mut config = Config::default();
-    config.auth.keys.jwks_file = Some(file.0.clone());
+    config.auth.keys.jwks_file = Some(file.path().into());
     let server = Running::start_with(config).await;
     let header = text(br#"{"alg":"EdDSA","kid":"idp"}"#);
     let claims = json!({"iss": "https://id.example", "sub": "ann", "exp": now() + 60, "role": "host", "video": {"room": "daily"}});
@@ -541,7 +521,7 @@ async fn a_key_and_a_token_made_on_the_command_line_open_a_room() {
     let checked = roundtable(&["keys", "check", file.path()]);
     assert_eq!(checked.status.code(), Some(0));
     assert!(String::from_utf8(checked.stdout).unwrap().contains("HS256"));
-    assert_ne!(roundtable(&["keys", "new"]).stdout, std::fs::read(&file.0).unwrap(), "each is another one");
+    assert_ne!(roundtable(&["keys", "new"]).stdout, std::fs::read(file.path()).unwrap(), "each is another one");
     assert_eq!(roundtable(&["keys", "check", "Cargo.toml"]).status.code(), Some(78));
 
     let arguments = ["token", "--keys-file", file.path(), "--room", "daily", "--identity", "ann", "--role", "host"];

@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use serde_json::{Value, json};
 
 use common::eventually;
 use common::http::{self, Answer};
+use common::scratch::Scratch;
 use common::server::{Process, Running};
 use common::socket::RawSocket;
 use common::token::TestKey;
@@ -21,27 +21,6 @@ use common::token::TestKey;
 mod common;
 
 const KEY: TestKey = TestKey { id: "first", secret: "the first secret, of 32 bytes or more" };
-
-/// A file that is gone when the test is over.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("roundtable-login-{}-{name}", std::process::id()));
-        std::fs::write(&path, text).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
 
 /// A user as another program writes one, with a hash that is little work.
 fn user(name: &str, password: &str, more: &str) -> String {
@@ -55,7 +34,7 @@ fn user(name: &str, password: &str, more: &str) -> String {
 fn with_users(file: &Scratch) -> Config {
     let api_key = Some(ApiKey { id: KEY.id.into(), secret: KEY.secret.into() });
     let keys = KeySources { api_key, ..KeySources::default() };
-    let auth = AuthConfig { keys, users_file: Some(file.0.clone()), ..AuthConfig::default() };
+    let auth = AuthConfig { keys, users_file: Some(file.path().into()), ..AuthConfig::default() };
     let mut config = Config { auth, ..Config::default() };
     config.http.trusted_proxies = vec![[127, 0, 0, 1].into()];
     config
@@ -190,7 +169,7 @@ async fn users_are_added_on_the_command_line_while_the_server_runs() {
     let add = |name: &str, line: &str| roundtable(&["users", "add", "--users-file", users.path(), name], line);
     let (status, said) = add("ann", "correct horse\n");
     assert_eq!(status, Some(0), "{said}");
-    assert!(!std::fs::read_to_string(&users.0).unwrap().contains("correct horse"));
+    assert!(!std::fs::read_to_string(users.path()).unwrap().contains("correct horse"));
     let arguments = ["--keys-file", keys.path(), "--users-file", users.path()];
     let server = Process::start_with(&arguments);
     let at = server.place.http;
@@ -211,7 +190,7 @@ async fn users_are_added_on_the_command_line_while_the_server_runs() {
 
     let (status, said) = roundtable(&["--users-file", users.path(), "--udp-port", "0"], "");
     assert!(status == Some(78) && said.contains("keys new"), "without a key there are no tokens: {said}");
-    std::fs::write(&users.0, "users = 1").unwrap();
+    std::fs::write(users.path(), "users = 1").unwrap();
     let (status, said) = roundtable(&[&arguments[..], &["--udp-port", "0"]].concat(), "");
     assert!(status == Some(78) && said.contains("users-file") && said.contains("no list of users"), "{said}");
 }

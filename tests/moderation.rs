@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::events::EventReader;
 use common::http::send;
+use common::race::{CHANGES, count_in_metadata};
 use common::server::{Place, Running};
 use common::socket::{Heard, RawSocket};
 use common::{SOON, eventually, heard, join, marks_within};
@@ -495,32 +496,9 @@ async fn of_a_thousand_racing_changes_over_http_none_is_lost() {
     let made = send(address, "POST", "/api/v1/rooms", "", Some(&new)).await;
     assert_eq!((made.status, made.header("location")), (201, Some("/api/v1/rooms/r/settings")));
     let path = "/api/v1/rooms/r/settings";
-    let writers = (0..8).map(|_| {
-        tokio::spawn(async move {
-            let mut versions = Vec::new();
-            while versions.len() < 125 {
-                let seen = send(address, "GET", path, "", None).await;
-                let tag = seen.header("etag").expect("a tag").to_owned();
-                let count: u32 = seen.body["metadata"].as_str().expect("text").parse().expect("a number");
-                let next = json!({"metadata": (count + 1).to_string()});
-                let answer = send(address, "PATCH", path, &format!("If-Match: {tag}\r\n"), Some(&next)).await;
-                match answer.status {
-                    200 => versions.push(answer.body["version"].as_u64().expect("a number")),
-                    412 => assert_eq!(answer.body["code"], "room/changed"),
-                    _ => panic!("{answer:?}"),
-                }
-            }
-            assert!(versions.is_sorted_by(|one, next| one < next));
-            versions
-        })
-    });
-    let mut all = Vec::new();
-    for writer in writers.collect::<Vec<_>>() {
-        all.extend(writer.await.expect("it does not panic"));
-    }
-    all.sort_unstable();
+    let mut all = count_in_metadata(address, path, "room/changed").await;
     all.dedup();
-    assert_eq!(all.len(), 1_000, "each change has a version of its own");
+    assert_eq!(all.len(), CHANGES, "each change has a version of its own");
     let last = send(address, "GET", path, "", None).await;
     assert_eq!((&last.body["metadata"], &last.body["version"]), (&json!("1000"), &json!(all[999])));
     server.stop().await;

@@ -157,7 +157,7 @@ pub struct Settings {
         help_heading = "Access"
     )]
     pub dev: Option<bool>,
-    /// Issuer of the OpenID Connect provider where people may log in, to the letter, such as https://login.example.org/realm
+    /// Issuer of the OpenID Connect provider where people may log in, to the letter, such as `https://login.example.org/realm`
     #[arg(long, env = "ROUNDTABLE_OIDC_ISSUER", value_name = "URL", help_heading = "Identity provider")]
     pub oidc_issuer: Option<String>,
     /// The id that this server has there

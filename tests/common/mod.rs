@@ -7,6 +7,8 @@ pub mod events;
 pub mod gaps;
 pub mod http;
 pub mod proxy;
+pub mod race;
+pub mod scratch;
 pub mod server;
 pub mod socket;
 pub mod token;
