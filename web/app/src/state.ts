@@ -126,6 +126,8 @@ effect(() => {
   const isIn = view.value === "call";
   // Whoever was invited is nobody who could be called.
   const isWanted = isReachable.value && options.invite === null && !isIn;
+  // It is to ring by this name at the next visit too.
+  if (isWanted && reachAs.value !== null && anyLogin() === null) remember("name", settledName.value);
   listenAs(place.home, isWanted ? reachAs.value : null, !isIn);
 });
 
