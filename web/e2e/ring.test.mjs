@@ -9,7 +9,7 @@ import { after, before, test } from "node:test";
 import { launchChromium, launchFirefox } from "./lib/browsers.mjs";
 import { COUNT_DEVICES, devicesAsked } from "./lib/devices.mjs";
 import { expectMediaFlows } from "./lib/guest.mjs";
-import { BINARY, startServer } from "./lib/server.mjs";
+import { BINARY, startProxy, startServer } from "./lib/server.mjs";
 import { sleep, until } from "./lib/wait.mjs";
 
 /** @typedef {import("./lib/guest.mjs").Guest} Guest */
@@ -35,12 +35,22 @@ const PATIENT = { timeout: 40_000 };
 /** A machine that does nothing else takes a fiftieth of that. */
 const RINGS_WITHIN_MS = 5_000;
 
+/** Counts what is played; a script for a page. */
+const COUNT_TONES = `{
+  window.tones = 0;
+  const start = OscillatorNode.prototype.start;
+  OscillatorNode.prototype.start = function (...given) {
+    window.tones += 1;
+    return start.apply(this, given);
+  };
+}`;
+
 before(async () => {
   server = await startServer();
   [chromium, other, firefox] = await Promise.all([launchChromium(), launchChromium(), launchFirefox()]);
   ann = await chromium.guest("Ann");
   bob = await firefox.guest("Bob");
-  desk = await other.guest("Bob");
+  desk = await other.guest("Bob", COUNT_TONES);
   reader = await listen(new URL("api/v1/users/Bob/events", server.url));
 });
 
@@ -85,9 +95,9 @@ function write(guest, field, words) {
   );
 }
 
-/** Opens the start page and lets it ring there. @param {Guest} guest */
-async function waitForCalls(guest) {
-  await guest.open(new URL("?w=320&fps=10", server.url).href);
+/** Opens the start page and lets it ring there. @param {Guest} guest @param {URL} [base] */
+async function waitForCalls(guest, base = server.url) {
+  await guest.open(new URL("?w=320&fps=10", base).href);
   await write(guest, "name", guest.name);
   await guest.evaluate(() =>
     /** @type {HTMLInputElement | null} */ (document.querySelector("input[name=reachable]"))?.click(),
@@ -213,6 +223,12 @@ test("it rings on the start page wherever one waits, and who accepts is in the r
   for (const key of ["Enter", "Space", "Escape", "Escape"]) await keyboard(other).press(key);
   await sleep(300);
   assert.ok(await ringing(desk), "what one typed anyway is no answer");
+  const tones = () => desk.evaluate(() => window.tones);
+  await until("there is something to hear", async () => (await tones()) > 0);
+  await desk.press("Ring tone");
+  const heard = await tones();
+  await sleep(3_000);
+  assert.equal(await tones(), heard, "and nothing more when that was turned off");
 
   await bob.press("Accept");
   await until("Bob is in the call", () => bob.isInCall(), PATIENT);
@@ -274,6 +290,30 @@ test("who calls can give up, and it is missed", async () => {
   await ringsNoMore(desk);
   assert.equal((await missed(desk)).length, 1);
   await told(reader.names, 6, ["ringing", "cancelled"]);
+});
+
+test("whoever lost the connection is told what still rings, and not twice", async () => {
+  const proxy = await startProxy(server.url);
+  try {
+    const eve = await other.guest("Eve");
+    await waitForCalls(eve, proxy.url);
+    await ann.evaluate(() => void window.roundtable.room.call("Eve", { timeoutS: 20 }));
+    await rings(eve);
+    proxy.cut();
+    await until("she knows", async () => /nobody can call you now/.test(await eve.text()), PATIENT);
+    await ann.evaluate(() => void window.roundtable.room.call("Eve", { timeoutS: 60 }));
+    await ann.press("Cancel the call to Eve");
+    proxy.restore();
+    // The first has ended meanwhile, which nobody told: it counts as missed.
+    await until("one is missed", async () => (await missed(eve)).length === 1, PATIENT);
+    assert.equal((await rings(eve)).hint, "Into the room daily.");
+    await eve.press("Decline");
+    await ringsNoMore(eve);
+    assert.equal(await outcome("declined"), "Eve declined");
+    await eve.driver.close();
+  } finally {
+    proxy.stop();
+  }
 });
 
 test("who is in another room is taken along with the same devices, and muted if muted", async () => {

@@ -2,9 +2,6 @@
 
 import { batch, computed, effect, signal } from "@preact/signals";
 import {
-  answerCall,
-  type Call,
-  type CallAnswer,
   type ChatLine,
   type MemberInfo,
   type OutgoingChat,
@@ -23,10 +20,10 @@ import { recall, remember } from "./kept.ts";
 import { anyLogin, beginLogin, canSignIn, identityOf, loginFor, signOut } from "./login.ts";
 import { followModeration, notice } from "./moderation.ts";
 import { followReceiver, type Receiver, writeTo } from "./receiver.ts";
-import { answering, dialled, endIncoming, followCalls, noteDialled, ringProblem } from "./ring/calls.ts";
+import { endOwnCalls, followCalls } from "./ring/calls.ts";
 import { isReachable, listenAs } from "./ring/reach.ts";
 import { announcement, problem } from "./said.ts";
-import { callProblem, deviceProblem, roomProblem, text } from "./text.ts";
+import { deviceProblem, roomProblem, text } from "./text.ts";
 
 /** Something seen: own tracks have no publication to wait for. */
 export interface Picture {
@@ -224,89 +221,27 @@ export function leave(): void {
   room?.disconnect();
 }
 
-/** Calls somebody into this room; whether it rings. */
-export async function callPerson(to: string): Promise<boolean> {
-  if (room === null) return false;
-  try {
-    noteDialled(await room.call(to), "ringing");
-    announcement.value = text.outcome(to, "ringing");
-    return true;
-  } catch (error) {
-    problem.value = callProblem(toRoundtableError(error, "sdk/socket").code);
-    return false;
-  }
-}
-
-/** Calls no longer. */
-export async function cancelCall({ id }: Call): Promise<void> {
-  try {
-    await room?.answerCall(id, "cancel");
-  } catch (error) {
-    problem.value = callProblem(toRoundtableError(error, "sdk/socket").code);
-  }
-}
-
-/** Comes: leaves the room that one is in, and enters the caller's with the same devices. */
-export async function acceptCall(call: Call): Promise<void> {
-  const isTold = await answer(call, "accept");
-  if (isTold === null) return;
-  endIncoming(call.id);
-  if (isInCall() && roomId.value === call.room) return;
-  await goTo(call, isTold);
-  if (isTold || !isInCall()) return;
-  // Whoever else rings for this person stops only now.
-  await room?.answerCall(call.id, "accept").catch(() => {});
-}
-
-/** Does not come. */
-export async function declineCall(call: Call): Promise<void> {
-  const isTold = await answer(call, "decline");
-  if (isTold === null) return;
-  endIncoming(call.id);
-  if (!isTold) problem.value = text.notDeclined(call.from ?? text.operator);
-}
-
-/**
- * Tells the server; false where only who is in a room may tell it, null when it did not go through, of which one then reads.
- */
-async function answer(call: Call, what: CallAnswer): Promise<boolean | null> {
-  if (answering.value) return null;
-  answering.value = true;
-  ringProblem.value = "";
-  try {
-    const by = { ...reachAs.value, identity: call.to };
-    if (isInCall() && room?.phase === "connected") await room.answerCall(call.id, what);
-    else await answerCall(place.home, call.id, what, by);
-    return true;
-  } catch (error) {
-    const { code } = toRoundtableError(error, "sdk/socket");
-    if (code.startsWith("token/")) return false;
-    if (code === "call/unknown") {
-      endIncoming(call.id);
-      problem.value = callProblem(code);
-    } else {
-      ringProblem.value = callProblem(code);
-    }
-    return null;
-  } finally {
-    answering.value = false;
-  }
-}
-
-function isInCall(): boolean {
+/** Whether one is in a room, or on the way from one to another. */
+export function isInCall(): boolean {
   return view.value === "call" && room !== null && room.phase !== "disconnected";
 }
 
-/** Enters the room of a call, from wherever one is. */
-async function goTo(call: Call, isTold: boolean): Promise<void> {
+/** The room that one is in, enters or was in last. */
+export function currentRoom(): Room | null {
+  return room;
+}
+
+/** Enters a room from wherever one is; from outside by another name, unless one has signed in. */
+export async function goTo(to: string, as: string): Promise<void> {
   const wasIn = isInCall();
-  if (wasIn) leaveBehind();
-  else if (joining.value) room?.disconnect({ keepDevices: true });
+  if (joining.value) {
+    room?.disconnect({ keepDevices: true });
+    await entering;
+  }
+  if (isInCall()) leaveBehind();
   else if (view.value === "left") await reopen();
-  await entering;
-  // By the name that was called one is known there. Who is in a room already, or had to prove who they are, keeps theirs.
-  if (isTold && !wasIn && anyLogin() === null) name.value = call.to;
-  roomId.value = call.room;
+  if (!wasIn && anyLogin() === null) name.value = as;
+  roomId.value = to;
   await join();
 }
 
@@ -333,13 +268,6 @@ function leaveBehind(): void {
     typists.value = new Map();
     screenOn.value = false;
   });
-}
-
-/** Whom one called into a room that one leaves is not to find it empty. */
-function endOwnCalls(left: Room): void {
-  for (const { call, state } of dialled.value) {
-    if (state === "ringing") left.answerCall(call.id, "cancel").catch(() => {});
-  }
 }
 
 /** What became of a call stands in the list of people, if one looks at that. */
@@ -681,4 +609,4 @@ function isBadLink(): boolean {
   return place.room === null && /\/r\/[^/]+\/?$/.test(location.pathname);
 }
 
-addEventListener("pagehide", () => room?.disconnect());
+addEventListener("pagehide", leave);

@@ -1,8 +1,8 @@
 // Calling somebody into the room, and what becomes of it.
 import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
+import { callPerson, cancelCall } from "../ring/answer.ts";
 import { type Dialled, dialled, forgetDialled } from "../ring/calls.ts";
-import { callPerson, cancelCall } from "../state.ts";
 import { text } from "../text.ts";
 
 /** Longest identity, in characters: twice a name. */

@@ -1,8 +1,9 @@
 // Somebody calls: wherever one is in the page, one says whether one comes.
 import type { Call } from "@roundtable/sdk";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { acceptCall, declineCall, view } from "../state.ts";
+import { view } from "../state.ts";
 import { text } from "../text.ts";
+import { acceptCall, declineCall } from "./answer.ts";
 import { answering, incoming, ringProblem } from "./calls.ts";
 import { isToneOn, setTone } from "./reach.ts";
 import { startTone } from "./tone.ts";

@@ -101,6 +101,13 @@ export function noteDialled(call: Call, state: Dialled["state"]): void {
   }
 }
 
+/** Whoever is called into a room that one leaves is not to find it empty. */
+export function endOwnCalls(left: Pick<Room, "answerCall">): void {
+  for (const { call, state } of dialled.value) {
+    if (state === "ringing") left.answerCall(call.id, "cancel").catch(() => {});
+  }
+}
+
 /** One knows what became of it. */
 export function forgetDialled(id: string): void {
   dialled.value = dialled.value.filter(({ call }) => call.id !== id);
