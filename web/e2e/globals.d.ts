@@ -27,6 +27,11 @@ declare global {
     connections: RTCPeerConnection[];
     /** Everything a page was told, by its socket and its channels; see private.test.mjs. */
     told: string[];
+    /** When a page began to ring, by `Date.now()`, and the steps of calls that its room told; see ring.test.mjs. */
+    rangAt: number;
+    steps: string[];
+    /** Tones that a page began to play. */
+    tones: number;
     /** How often a page asked for camera or microphone. */
     devicesAsked: number;
     /** Ties a document to the room; see lib/yjs_page.mjs. */

@@ -5,6 +5,7 @@ import { ChatPanel } from "./chat/ChatPanel.tsx";
 import { Controls } from "./controls/Controls.tsx";
 import { notice } from "./moderation.ts";
 import { PeoplePanel } from "./people/PeoplePanel.tsx";
+import { MissedCalls } from "./ring/MissedCalls.tsx";
 import { announcement, problem } from "./said.ts";
 import { Stage } from "./stage/Stage.tsx";
 import { playAll, Sounds } from "./stage/Video.tsx";
@@ -37,6 +38,7 @@ export function Call() {
             </div>
           )}
         </div>
+        <MissedCalls />
         {soundBlocked.value && (
           <div class="banner" role="alert">
             {text.playBlocked}{" "}

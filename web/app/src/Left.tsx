@@ -1,4 +1,5 @@
 // After the call.
+import { MissedCalls } from "./ring/MissedCalls.tsx";
 import { problem } from "./said.ts";
 import { frontPage, rejoin } from "./state.ts";
 import { text } from "./text.ts";
@@ -13,6 +14,7 @@ export function Left() {
         </button>{" "}
         <a href={frontPage()}>{text.otherRoom}</a>
       </p>
+      <MissedCalls />
     </main>
   );
 }

@@ -94,6 +94,22 @@ export function handOver(): void {
   });
 }
 
+/** These were the call's, and are open still. */
+export function takeBack(tracks: Record<DeviceKind, MediaStreamTrack | null>): void {
+  batch(() => {
+    update("camera", { track: tracks.camera });
+    update("microphone", { track: tracks.microphone });
+  });
+}
+
+/** Opens what one wants of what is not open, as before the last call. */
+export async function reopen(): Promise<void> {
+  for (const kind of ["camera", "microphone"] as const) {
+    const { track, wanted } = of(kind).value;
+    if (track === null && wanted) await open(kind);
+  }
+}
+
 async function open(kind: DeviceKind): Promise<void> {
   opening.value = true;
   of(kind).value.track?.stop();

@@ -30,6 +30,23 @@ export function loginFor(room: string): Login | null {
   return found !== null && found.expiresAt > Date.now() / 1000 + MARGIN_S ? found : null;
 }
 
+/** Who one has signed in as, for whichever room; null for nobody. */
+export function anyLogin(): Login | null {
+  return login.value === null ? null : loginFor(login.value.room);
+}
+
+/** To whom calls are: the subject of the token. Null of one that cannot be read. */
+export function identityOf({ token }: Pick<Login, "token">): string | null {
+  try {
+    const claims = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
+    const bytes = Uint8Array.from(atob(claims), (letter) => letter.charCodeAt(0));
+    const { sub } = JSON.parse(new TextDecoder().decode(bytes)) as { sub?: unknown };
+    return typeof sub === "string" ? sub : null;
+  } catch {
+    return null;
+  }
+}
+
 /** Finds out how one can sign in, and whether one has: in this tab before, or at the provider just now. */
 export async function beginLogin(home: URL, room: string, hash: string): Promise<void> {
   login.value = recall(room);

@@ -4,13 +4,26 @@ import { useEffect } from "preact/hooks";
 import { Call } from "./Call.tsx";
 import { Left } from "./Left.tsx";
 import { Lobby } from "./lobby/Lobby.tsx";
+import { incoming } from "./ring/calls.ts";
+import { IncomingCall } from "./ring/IncomingCall.tsx";
 import { roomId, view } from "./state.ts";
 import { text } from "./text.ts";
 
 function App() {
+  const [caller] = incoming.value.map(({ from }) => from ?? text.operator);
   useEffect(() => {
-    document.title = roomId.value === "" ? text.title : `${roomId.value} · ${text.title}`;
-  }, [roomId.value]);
+    const what = caller === undefined ? roomId.value : text.ringingTitle(caller);
+    document.title = what === "" ? text.title : `${what} · ${text.title}`;
+  }, [roomId.value, caller]);
+  return (
+    <>
+      <View />
+      <IncomingCall />
+    </>
+  );
+}
+
+function View() {
   switch (view.value) {
     case "lobby":
       return <Lobby />;

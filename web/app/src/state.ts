@@ -1,10 +1,11 @@
 // What the page shows, as signals that follow the room's events. Views read these and call the functions below.
 
-import { batch, computed, signal } from "@preact/signals";
+import { batch, computed, effect, signal } from "@preact/signals";
 import {
   type ChatLine,
   type MemberInfo,
   type OutgoingChat,
+  type Reachable,
   type RemoteTrackPublication,
   Room,
   type RoundtableErrorCode,
@@ -13,11 +14,14 @@ import {
   toRoundtableError,
 } from "@roundtable/sdk";
 import { locate, readOptions, roomLink } from "./address.ts";
-import { chosenDevices, handOver, openTracks } from "./devices.ts";
+import { chosenDevices, handOver, openTracks, reopen, takeBack } from "./devices.ts";
 import { tokenFor } from "./entry.ts";
-import { beginLogin, canSignIn, loginFor, signOut } from "./login.ts";
+import { recall, remember } from "./kept.ts";
+import { anyLogin, beginLogin, canSignIn, identityOf, loginFor, signOut } from "./login.ts";
 import { followModeration, notice } from "./moderation.ts";
 import { followReceiver, type Receiver, writeTo } from "./receiver.ts";
+import { endOwnCalls, followCalls } from "./ring/calls.ts";
+import { isReachable, listenAs } from "./ring/reach.ts";
 import { announcement, problem } from "./said.ts";
 import { deviceProblem, roomProblem, text } from "./text.ts";
 
@@ -106,6 +110,29 @@ const SAID_MS = 4_000;
 
 let room: Room | null = null;
 
+/** The name as it was when one had written it: nobody is to be called by half of it. */
+const settledName = signal(name.value);
+/** As whom one can be called while one is in no room; null for nobody. */
+export const reachAs = computed<Reachable | null>(() => {
+  const login = anyLogin();
+  const identity = login === null ? settledName.value.trim() : identityOf(login);
+  if (identity === null || identity === "") return null;
+  return login === null ? { identity } : { identity, token: login.token };
+});
+effect(() => {
+  const isIn = view.value === "call";
+  // Whoever was invited is nobody who could be called.
+  const isWanted = isReachable.value && options.invite === null && !isIn;
+  // It is to ring by this name at the next visit too.
+  if (isWanted && reachAs.value !== null && anyLogin() === null) remember("name", settledName.value);
+  listenAs(place.home, isWanted ? reachAs.value : null, !isIn);
+});
+
+/** One has written one's name. */
+export function settleName(): void {
+  settledName.value = name.value;
+}
+
 /** Whether a message is one's own, from this or an earlier membership. */
 export function isOwn({ member }: { member: string }): boolean {
   return member === room?.localParticipant.id || ownMembers.has(member);
@@ -113,38 +140,55 @@ export function isOwn({ member }: { member: string }): boolean {
 
 const ownMembers = new Set<string>();
 
+/** The attempt to enter that is under way, or was last. */
+let entering: Promise<void> = Promise.resolve();
+
 /** Enters the room with what the lobby prepared. */
-export async function join(): Promise<void> {
-  if (joining.value) return;
+export function join(): Promise<void> {
+  if (!joining.value) entering = enter();
+  return entering;
+}
+
+async function enter(): Promise<void> {
   problem.value = "";
   joining.value = true;
+  settleName();
   remember("name", name.value);
-  const entering = new Room(options.relay ? { configuration: { iceTransportPolicy: "relay" } } : {});
-  room = entering;
-  follow(entering);
-  followModeration(entering);
-  followReceiver(entering);
-  expose(entering);
+  const joined = new Room(options.relay ? { configuration: { iceTransportPolicy: "relay" } } : {});
+  room = joined;
+  follow(joined);
+  followModeration(joined);
+  followReceiver(joined);
+  followCalls(joined, tellOfCall);
+  expose(joined);
   try {
-    const local = entering.localParticipant;
+    const local = joined.localParticipant;
     const devices = openTracks();
     if (devices.microphone !== null) await local.publishTrack(devices.microphone, "microphone");
     if (devices.camera !== null) await local.publishTrack(devices.camera, "camera");
     const login = loginFor(roomId.value);
-    const token = login?.token ?? (await tokenFor(place.home, options.invite, name.value.trim()));
+    const token = login?.token ?? (await tokenFor(place.home, inviteTo(roomId.value), name.value.trim()));
     const who = { name: name.value.trim(), ...(token === undefined ? {} : { token }) };
-    await entering.connect(signalUrl(place.home, roomId.value), who);
+    await joined.connect(signalUrl(place.home, roomId.value), who);
     handOver();
-    if (!isRoomGiven) history.replaceState(null, "", `${link.value}${location.search}`);
+    showAddress();
     view.value = "call";
   } catch (error) {
     const { code } = toRoundtableError(error, "sdk/socket");
+    view.value = "lobby";
     // Whoever stopped waiting knows why.
     problem.value = code === "sdk/closed" ? "" : entryProblem(code);
   } finally {
     joining.value = false;
     knocking.value = false;
   }
+}
+
+/** The address names the room; what it says of an invitation is of another. */
+function showAddress(): void {
+  const isOther = roomId.value !== locate(location.href, place.home.href).room;
+  if (isOther)
+    history.replaceState(null, "", options.invite === null ? `${link.value}${location.search}` : link.value);
 }
 
 /** Why one is not let in; who has signed in with what is no good any more does so again. */
@@ -155,9 +199,15 @@ function entryProblem(code: RoundtableErrorCode): string {
     : roomProblem(code);
 }
 
+/** The invitation that one came with is to one room. */
+function inviteTo(room: string): string | null {
+  return room === place.room ? options.invite : null;
+}
+
 /** Whoever has signed in goes by the name of that. */
 function takeName(): void {
   name.value = loginFor(roomId.value)?.name ?? name.value;
+  settleName();
 }
 
 /** Waits no longer to be let in. */
@@ -167,7 +217,63 @@ export function stopWaiting(): void {
 
 /** Leaves for good. */
 export function leave(): void {
+  if (room !== null) endOwnCalls(room);
   room?.disconnect();
+}
+
+/** Whether one is in a room, or on the way from one to another. */
+export function isInCall(): boolean {
+  return view.value === "call" && room !== null && room.phase !== "disconnected";
+}
+
+/** The room that one is in, enters or was in last. */
+export function currentRoom(): Room | null {
+  return room;
+}
+
+/** Enters a room from wherever one is; from outside by another name, unless one has signed in. */
+export async function goTo(to: string, as: string): Promise<void> {
+  const wasIn = isInCall();
+  if (joining.value) {
+    room?.disconnect({ keepDevices: true });
+    await entering;
+  }
+  if (isInCall()) leaveBehind();
+  else if (view.value === "left") await reopen();
+  if (!wasIn && anyLogin() === null) name.value = as;
+  roomId.value = to;
+  await join();
+}
+
+/** Leaves for another room. Devices that are on stay open; what is muted stays off there, too. */
+function leaveBehind(): void {
+  const left = room;
+  if (left === null) return;
+  endOwnCalls(left);
+  // What it still tells is of no interest.
+  room = null;
+  const { publications, isCameraEnabled, isMicrophoneEnabled } = left.localParticipant;
+  const camera = isCameraEnabled ? (publications.get("camera")?.track ?? null) : null;
+  const microphone = isMicrophoneEnabled ? (publications.get("microphone")?.track ?? null) : null;
+  for (const { track } of publications.values()) {
+    if (track !== camera && track !== microphone) track?.stop();
+  }
+  left.disconnect({ keepDevices: true });
+  batch(() => {
+    takeBack({ camera, microphone });
+    for (const list of [messages, outgoing, people]) list.value = [];
+    everybody.value = null;
+    unread.value = 0;
+    viewers.value = 0;
+    typists.value = new Map();
+    screenOn.value = false;
+  });
+}
+
+/** What became of a call stands in the list of people, if one looks at that. */
+function tellOfCall(sentence: string): void {
+  if (panel.value === "people") announcement.value = sentence;
+  else notice.value = sentence;
 }
 
 /** Back to the lobby, devices and all. */
@@ -398,6 +504,7 @@ function follow(joined: Room): void {
   });
   joined.on("waiting", () => {
     knocking.value = true;
+    view.value = "lobby";
   });
   joined.on("publishingEnded", () => {
     notice.value = text.publishingEnded;
@@ -431,7 +538,7 @@ function follow(joined: Room): void {
     problem.value = roomProblem(warning.code);
   });
   joined.on("disconnected", (code) => {
-    if (view.value !== "call") return;
+    if (view.value !== "call" || joined !== room || joining.value) return;
     batch(() => {
       view.value = "left";
       retryAt.value = null;
@@ -502,20 +609,4 @@ function isBadLink(): boolean {
   return place.room === null && /\/r\/[^/]+\/?$/.test(location.pathname);
 }
 
-function recall(key: string): string {
-  try {
-    return localStorage.getItem(`roundtable.${key}`) ?? "";
-  } catch {
-    return "";
-  }
-}
-
-function remember(key: string, value: string): void {
-  try {
-    localStorage.setItem(`roundtable.${key}`, value);
-  } catch {
-    // A browser that keeps nothing asks again next time.
-  }
-}
-
-addEventListener("pagehide", () => room?.disconnect());
+addEventListener("pagehide", leave);

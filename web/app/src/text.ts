@@ -1,5 +1,5 @@
 // Every sentence the page shows.
-import type { Role, RoundtableErrorCode } from "@roundtable/sdk";
+import type { CallState, Role, RoundtableErrorCode } from "@roundtable/sdk";
 
 const ROLE: Record<Role, string> = {
   host: "host",
@@ -148,7 +148,42 @@ export const text = {
   banned: (name: string) => `${name} was banned`,
   moved: (room: string) => `A moderator sent you to ${room}.`,
   badRoom: "The link names no valid room.",
+  callSomebody: "Call somebody…",
+  callHint: "Their name here; where people sign in, their user name.",
+  call: "Call",
+  cancel: "Cancel",
+  cancelCall: (to: string) => `Cancel the call to ${to}`,
+  dismiss: "Dismiss",
+  dismissCall: (to: string) => `Dismiss the call to ${to}`,
+  dismissMissed: "Dismiss missed calls",
+  outcome: (to: string, state: CallState | "lost") => OUTCOME[state](to),
+  calls: (from: string) => `${from} calls`,
+  ringingTitle: (from: string) => `☎ ${from} calls`,
+  operator: "The operator",
+  comeTo: (room: string, isElsewhere: boolean) =>
+    isElsewhere ? `Into the room ${room}. To accept takes you there.` : `Into the room ${room}.`,
+  moreCall: (count: number) => (count === 1 ? "1 more calls." : `${count} more call.`),
+  accept: "Accept",
+  decline: "Decline",
+  tone: "Ring tone",
+  missedCalls: "Missed calls",
+  missed: (from: string, at: string) => `${from} called, ${at}`,
+  reach: "Ring here when somebody calls",
+  reachNeedsName: "Say your name, so that you can be called by it.",
+  reachedAs: (identity: string) => `You can be called as ${identity} while this page is open.`,
+  reaching: "Connecting…",
+  notDeclined: (from: string) =>
+    `${from} is not told that you do not come: on this server one declines within a room only.`,
 } as const;
+
+const OUTCOME: Record<CallState | "lost", (to: string) => string> = {
+  ringing: (to) => `Calling ${to}…`,
+  accepted: (to) => `${to} comes`,
+  declined: (to) => `${to} declined`,
+  cancelled: (to) => `The call to ${to} was cancelled`,
+  timedOut: (to) => `${to} did not answer`,
+  lost: (to) => `The call to ${to} ended while the connection was lost`,
+};
 
 /** Names as they are spoken: “Ann, Bob and Cy”. */
 function listed(names: readonly string[]): string {
@@ -262,6 +297,39 @@ export function roomProblem(code: RoundtableErrorCode): string {
       return "The server cannot be reached. Check your connection and try again.";
     default:
       return `Something went wrong (${code}). Try again.`;
+  }
+}
+
+/** Why somebody is not called, or a call not answered. */
+export function callProblem(code: RoundtableErrorCode): string {
+  switch (code) {
+    case "call/unknown":
+      return "The call is over.";
+    case "call/too-many":
+      return "As many calls ring as may. Wait until one has ended.";
+    case "call/bad":
+      return "This is nobody who can be called, or yourself.";
+    case "call/forbidden":
+      return "This call is not yours to answer.";
+    default:
+      return roomProblem(code);
+  }
+}
+
+/** Why it does not ring here. */
+export function reachProblemOf(code: RoundtableErrorCode): string {
+  switch (code) {
+    case "token/missing":
+      return "On this server only those can be called who have signed in.";
+    case "token/expired":
+    case "token/invalid":
+      return "Sign in again, so that you can be called.";
+    case "token/grant":
+    case "token/room":
+    case "call/bad":
+      return "On this server you cannot be called.";
+    default:
+      return "The server cannot be reached: nobody can call you now.";
   }
 }
 

@@ -1,4 +1,6 @@
 // The public face of the SDK.
+export type { CallDirection, RingingCall } from "./calls/call_log.ts";
+export { answerCall, type CallHandlers, listenForCalls, type Reachable } from "./calls/listen.ts";
 export { Chat, type OutgoingChat, type SendChatOptions } from "./chat.ts";
 export type { ChatLine, PrivateLine, PublicLine } from "./chat_log.ts";
 export { DocProvider, type SharedDoc } from "./data/doc.ts";
@@ -37,6 +39,10 @@ export {
   type StreamLike,
 } from "./platform.ts";
 export type {
+  Call,
+  CallAnswer,
+  CallEvent,
+  CallState,
   ChatMessage,
   ClientMessage,
   ErrorCode,

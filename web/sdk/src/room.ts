@@ -1,4 +1,5 @@
 // The façade: a room as an application sees it.
+import { type CallDirection, CallLog, type RingingCall } from "./calls/call_log.ts";
 import { Chat, type SendChatOptions } from "./chat.ts";
 import { ChatPages } from "./chat_pages.ts";
 import type { DataMessage, PublishDataOptions } from "./data/hub.ts";
@@ -16,6 +17,8 @@ import { fetchMembers, type PageWish } from "./members.ts";
 import { Moderation, type ModerationChange } from "./moderation.ts";
 import { browserPlatform, type NetworkChange, type Platform, type TimerHandle } from "./platform.ts";
 import type {
+  Call,
+  CallAnswer,
   Event,
   Grants,
   Knock,
@@ -83,6 +86,7 @@ export class Room extends Emitter<RoomEvents> {
   readonly #views: Views;
   readonly #transports: Transports;
   readonly #moderation = new Moderation();
+  readonly #calls: CallLog;
   readonly #chatPages: ChatPages;
   #session: Session | null = null;
   #entry: { url: string; name: string; token: string | undefined } | null = null;
@@ -121,6 +125,10 @@ export class Room extends Emitter<RoomEvents> {
     this.chat.on("message", (message) => this.emit("chatMessage", message));
     this.chat.on("privateMessage", (message) => this.emit("privateChatMessage", message));
     this.chat.on("changed", () => this.emit("chatChanged"));
+    this.#calls = new CallLog(this.#platform.clock, {
+      onCall: (event, direction) => this.emit("call", event, direction),
+      onLost: (call, direction) => this.emit("callLost", call, direction),
+    });
     this.#chatPages = new ChatPages(this.chat, () => this.#nextId());
     this.data = new RoomData(this.#platform.clock, {
       sendData: (header, payload, lossy) => this.#session?.sendData(header, payload, lossy) ?? false,
@@ -172,6 +180,11 @@ export class Room extends Emitter<RoomEvents> {
   /** The roles of members that changed while one was here. */
   get roles(): ReadonlyMap<MemberId, Role> {
     return this.#moderation.roles;
+  }
+
+  /** Calls that ring, to oneself and from oneself, by the id of the call. */
+  get calls(): ReadonlyMap<string, RingingCall> {
+    return this.#calls.ringing;
   }
 
   get remoteParticipants(): ReadonlyMap<MemberId, RemoteParticipant> {
@@ -262,6 +275,25 @@ export class Room extends Emitter<RoomEvents> {
   moderate(action: ModerationAction): Promise<ModerationOutcome> {
     const closed = new RoundtableError("sdk/closed", "The room is not connected.");
     return this.#session?.moderate(action) ?? Promise.reject(closed);
+  }
+
+  /**
+   * Calls somebody into this room: it rings wherever they listen, 30 s or so many seconds (1 to 120). `to` is an identity: the
+   * `sub` of their token, or where nobody needs one, the name that others see. Resolves when it rings; what becomes of it is
+   * told by `call`. Rejects with the server's word, such as `call/too-many`.
+   */
+  call(to: string, options: { timeoutS?: number } = {}): Promise<Call> {
+    const closed = new RoundtableError("sdk/closed", "The room is not connected.");
+    return this.#session?.call(to, options.timeoutS) ?? Promise.reject(closed);
+  }
+
+  /**
+   * Accepts or declines a call to oneself, or cancels one's own. Of several answers the first counts, `call/unknown` comes for
+   * others. Who accepts then enters `call.room`.
+   */
+  answerCall(call: string, answer: CallAnswer): Promise<Call> {
+    const closed = new RoundtableError("sdk/closed", "The room is not connected.");
+    return this.#session?.answerCall(call, answer) ?? Promise.reject(closed);
   }
 
   /** What the server measured: what it sends, and what it could. */
@@ -364,6 +396,14 @@ export class Room extends Emitter<RoomEvents> {
     return this.#id;
   }
 
+  /** As the server has it: who has proven to be somebody goes by that, others by their name or their id. */
+  #directionOf({ from, to }: Call): CallDirection {
+    const { identity, id, name } = this.localParticipant;
+    if (identity !== undefined) return to === identity ? "incoming" : "outgoing";
+    if (from === id) return "outgoing";
+    return to === id || to === name ? "incoming" : "outgoing";
+  }
+
   #nameOf(member: MemberId): string | null {
     if (this.#roster.isOwn(member)) return this.localParticipant.name;
     return this.#roster.participants.get(member)?.name ?? null;
@@ -404,6 +444,7 @@ export class Room extends Emitter<RoomEvents> {
     // What was lost on the way may be in the history, which is not here yet.
     this.chat.setTransmit(null);
     this.localParticipant.handleWelcome(welcome.member);
+    this.#calls.handleReturn();
     this.chat.handleWelcome(welcome.state.epoch);
     this.#tell(this.#roster.handleState(welcome.member.id, welcome.state));
     this.#views.sayAgain();
@@ -415,6 +456,7 @@ export class Room extends Emitter<RoomEvents> {
   /** The server has what it was told; what was said last may be lost, and is said again. */
   #handleResumed({ member, state, grants }: Resumed): void {
     this.#handleMember(member);
+    this.#calls.handleReturn();
     this.#handleGrants(grants);
     if (grants.admin) void this.#askWhoKnocks();
     if (state !== undefined) {
@@ -474,6 +516,9 @@ export class Room extends Emitter<RoomEvents> {
         this.emit("notice", { text, ...(from === undefined ? {} : { from }) });
         break;
       }
+      case "callEvent":
+        this.#calls.handleEvent(message.event, this.#directionOf(message.event.call));
+        break;
       case "move":
         this.#destination = { room: message.room, ticket: message.ticket };
         break;
@@ -709,6 +754,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#timer = null;
     this.#offNetwork();
     this.data.handleClosed();
+    this.#calls.close();
     this.#session?.close();
     this.#session = null;
     this.#wished.clear();

@@ -1,9 +1,20 @@
 // What a room tells.
+import type { CallDirection } from "./calls/call_log.ts";
 import type { PrivateLine, PublicLine } from "./chat_log.ts";
 import type { DataMessage } from "./data/hub.ts";
 import type { RoundtableError, RoundtableErrorCode } from "./errors.ts";
 import type { LocalParticipant } from "./local.ts";
-import type { Grants, Knock, MemberId, Role, RoomId, RoomSettings, TrackSource } from "./protocol.ts";
+import type {
+  Call,
+  CallEvent,
+  Grants,
+  Knock,
+  MemberId,
+  Role,
+  RoomId,
+  RoomSettings,
+  TrackSource,
+} from "./protocol.ts";
 import type { RemoteParticipant, RemoteTrackPublication } from "./remote.ts";
 
 /** What a room tells; see `Room.on`. */
@@ -67,7 +78,14 @@ export interface RoomEvents {
   notice: [notice: { readonly from?: MemberId; readonly text: string }];
   /** A moderator sends one to another room, which is entered by itself: `reconnected` follows. */
   moved: [room: RoomId];
-  /** The server refused something that no call waits for. */
+  /**
+   * Somebody calls one into another room or is called by one, or a call ended: each step once, on all of both sides' devices.
+   * See `Room.call` and `Room.answerCall`.
+   */
+  call: [event: CallEvent, direction: CallDirection];
+  /** A call ended while the connection was away, and nobody knows how. */
+  callLost: [call: Call, direction: CallDirection];
+  /** The server refused something that no promise waits for. */
   warning: [RoundtableError];
 }
 
@@ -105,5 +123,7 @@ export const RoomEvent = {
   RoomUpdated: "roomUpdated",
   Notice: "notice",
   Moved: "moved",
+  Call: "call",
+  CallLost: "callLost",
   Warning: "warning",
 } as const satisfies Record<string, keyof RoomEvents>;

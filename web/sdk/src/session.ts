@@ -6,6 +6,8 @@ import { MAX_SEATS } from "./limits.ts";
 import { Media, type MediaHost } from "./media.ts";
 import type { NetworkChange, Platform } from "./platform.ts";
 import type {
+  Call,
+  CallAnswer,
   ClientMessage,
   DataHeader,
   DataStamp,
@@ -232,6 +234,18 @@ export class Session {
   moderate(action: ModerationAction): Promise<ModerationOutcome> {
     const closed = new RoundtableError("sdk/closed", "The room is not connected.");
     return (this.#isEntered ? this.#signal?.moderate(action) : undefined) ?? Promise.reject(closed);
+  }
+
+  /** Calls somebody into the room. */
+  call(to: string, timeoutS: number | undefined): Promise<Call> {
+    const closed = new RoundtableError("sdk/closed", "The room is not connected.");
+    return (this.#isEntered ? this.#signal?.call(to, timeoutS) : undefined) ?? Promise.reject(closed);
+  }
+
+  /** Accepts, declines or cancels a call. */
+  answerCall(call: string, answer: CallAnswer): Promise<Call> {
+    const closed = new RoundtableError("sdk/closed", "The room is not connected.");
+    return (this.#isEntered ? this.#signal?.answerCall(call, answer) : undefined) ?? Promise.reject(closed);
   }
 
   /** Changes what others see of this member. */

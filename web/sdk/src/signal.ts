@@ -4,6 +4,8 @@ import { RoundtableError, type RoundtableErrorCode } from "./errors.ts";
 import { InOrder, MIN_DEFLATE_CHARS } from "./packing.ts";
 import type { Platform, SocketLike, TimerHandle } from "./platform.ts";
 import {
+  type Call,
+  type CallAnswer,
   type ClientMessage,
   type MemberChange,
   type MemberInfo,
@@ -72,6 +74,7 @@ export class Signal extends Emitter<SignalEvents> {
   readonly #stats = new Map<number, Pending<MemberStats>>();
   readonly #moderations = new Map<number, Pending<ModerationOutcome>>();
   readonly #updates = new Map<number, Pending<MemberInfo>>();
+  readonly #calls = new Map<number, Pending<Call>>();
   /** Frames that came. */
   readonly #incoming = new InOrder(() =>
     this.#end(new RoundtableError("sdk/socket", "The server sent what cannot be read.")),
@@ -163,6 +166,17 @@ export class Signal extends Emitter<SignalEvents> {
   /** Changes what others see of this member. */
   update(change: MemberChange): Promise<MemberInfo> {
     return this.#ask(this.#updates, (id) => ({ type: "updateMember", id, ...change }));
+  }
+
+  /** Calls somebody into the room. */
+  call(to: string, timeoutS: number | undefined): Promise<Call> {
+    const patience = timeoutS === undefined ? {} : { timeoutS };
+    return this.#ask(this.#calls, (id) => ({ type: "call", id, to, ...patience }));
+  }
+
+  /** Accepts, declines or cancels a call. */
+  answerCall(call: string, answer: CallAnswer): Promise<Call> {
+    return this.#ask(this.#calls, (id) => ({ type: "answerCall", id, call, answer }));
   }
 
   /** Asks for a sign of life at once; without one the socket is given up. For changes of network. */
@@ -257,6 +271,9 @@ export class Signal extends Emitter<SignalEvents> {
       case "moderated":
         settle(this.#moderations, message.id, this.#platform)?.resolve(message.outcome);
         return;
+      case "called":
+        settle(this.#calls, message.id, this.#platform)?.resolve(message.call);
+        return;
       case "updated":
         // Its room is to know before whoever asked goes on.
         if (message.id !== undefined)
@@ -318,7 +335,7 @@ export class Signal extends Emitter<SignalEvents> {
 
   /** All questions that wait for an answer. */
   #waiting(): Map<number, Pending<unknown>>[] {
-    const waiting = [this.#answers, this.#stats, this.#moderations, this.#updates];
+    const waiting = [this.#answers, this.#stats, this.#moderations, this.#updates, this.#calls];
     return waiting as Map<number, Pending<unknown>>[];
   }
 

@@ -4,8 +4,20 @@ import { useEffect } from "preact/hooks";
 import { randomRoomId, suggestRoomId } from "../address.ts";
 import { camera, microphone, opening, prepare, release } from "../devices.ts";
 import { loginFor } from "../login.ts";
+import { MissedCalls } from "../ring/MissedCalls.tsx";
+import { ReachChoice } from "../ring/ReachChoice.tsx";
 import { problem } from "../said.ts";
-import { isRoomGiven, join, joining, knocking, name, options, roomId, stopWaiting } from "../state.ts";
+import {
+  isRoomGiven,
+  join,
+  joining,
+  knocking,
+  name,
+  options,
+  roomId,
+  settleName,
+  stopWaiting,
+} from "../state.ts";
 import { text } from "../text.ts";
 import { DeviceControls } from "./DeviceControls.tsx";
 import { Preview } from "./Preview.tsx";
@@ -16,9 +28,14 @@ const JOIN_BUTTON = "join";
 export function Lobby() {
   const typedRoom = useSignal(roomId.value || randomRoomId());
   useEffect(() => {
-    void prepare();
+    // Whoever comes from a call may have brought them.
+    const isOpen = [camera, microphone].some((device) => device.value.track?.readyState === "live");
+    if (!joining.value && !isOpen) void prepare();
     return release;
   }, []);
+  useEffect(() => {
+    if (roomId.value !== "") typedRoom.value = roomId.value;
+  }, [roomId.value]);
 
   const id = isRoomGiven ? roomId.value : suggestRoomId(typedRoom.value);
   const submit = (event: SubmitEvent) => {
@@ -34,6 +51,7 @@ export function Lobby() {
   return (
     <main class="lobby">
       <h1>{isRoomGiven ? roomId.value : text.title}</h1>
+      <MissedCalls />
       {options.invite === null && <SignIn room={id} joinButton={JOIN_BUTTON} />}
       <form class="lobby-form" onSubmit={submit}>
         <Preview track={camera.value.track} />
@@ -63,6 +81,7 @@ export function Lobby() {
               onInput={(event) => {
                 name.value = event.currentTarget.value;
               }}
+              onChange={settleName}
             />
           </label>
         )}
@@ -87,6 +106,7 @@ export function Lobby() {
           {joining.value ? text.joining : hasDevice || opening.value ? text.join : text.joinWithout}
         </button>
       </form>
+      {options.invite === null && <ReachChoice />}
     </main>
   );
 }

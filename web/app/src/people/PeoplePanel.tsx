@@ -12,6 +12,7 @@ import {
   writePrivately,
 } from "../state.ts";
 import { text } from "../text.ts";
+import { CallSomebody } from "./CallSomebody.tsx";
 import { HostPanel } from "./HostPanel.tsx";
 import { OwnName } from "./OwnName.tsx";
 import { PersonActions } from "./PersonActions.tsx";
@@ -26,6 +27,7 @@ export function PeoplePanel() {
         </button>
       </header>
       {isHost.value && <HostPanel />}
+      <CallSomebody />
       <ul class="people">
         {people.value.map((person) => (
           <li key={person.id}>
