@@ -9,7 +9,12 @@ use common::eventually;
 use common::http::send;
 use common::server::Running;
 use common::socket::{Heard, RawSocket};
+use common::token::TestKey;
+use roundtable::Config;
+use roundtable::config::{ApiKey, AuthConfig, KeySources};
 use serde_json::{Value, json};
+
+const KEY: TestKey = TestKey { id: "first", secret: "the first secret, of 32 bytes or more" };
 
 async fn listen(server: &Running, identity: &str) -> EventReader {
     let reader = EventReader::open_at(server.place.http, &format!("/api/v1/users/{identity}/events"), None).await;
@@ -103,6 +108,33 @@ async fn a_call_is_declined_cancelled_or_missed_and_both_sides_know() {
     }
     let late = answer(&server, &cancelled, json!({"answer": "accept"})).await;
     assert_eq!((late.status, &late.body["code"]), (404, &json!("call/unknown")));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_keys_each_answers_in_their_own_name_only() {
+    let api_key = Some(ApiKey { id: KEY.id.into(), secret: KEY.secret.into() });
+    let keys = KeySources { api_key, ..KeySources::default() };
+    let auth = AuthConfig { keys, ..AuthConfig::default() };
+    let server = Running::start_with(Config { auth, ..Config::default() }).await;
+    let post = async |path: &str, token: &str, body: Value| {
+        let head = format!("Authorization: Bearer {token}\r\n");
+        send(server.place.http, "POST", path, &head, Some(&body)).await
+    };
+    let call = post("/api/v1/calls", &KEY.operator(), json!({"from": "ann", "to": "bob", "room": "desk"})).await;
+    assert_eq!(call.status, 201, "{call:?}");
+    let path = format!("/api/v1/calls/{}/answer", call.body["id"].as_str().expect("an id"));
+    let [bob, cid] = ["bob", "cid"].map(|who| KEY.member("lounge", who, json!({})));
+    for (token, body) in [
+        (&cid, json!({"answer": "decline", "by": "bob"})),
+        (&bob, json!({"answer": "cancel", "by": "ann"})),
+        (&bob, json!({"answer": "decline"})),
+    ] {
+        let refused = post(&path, token, body.clone()).await;
+        assert_eq!((refused.status, &refused.body["code"]), (403, &json!("token/grant")), "{body}");
+    }
+    let declined = post(&path, &bob, json!({"answer": "decline", "by": "bob"})).await;
+    assert_eq!((declined.status, &declined.body["to"]), (200, &json!("bob")), "{declined:?}");
     server.stop().await;
 }
 

@@ -81,8 +81,12 @@ pub(super) async fn answer(
     path: Result<Path<String>, PathRejection>,
     answer: Result<Json<Answer>, JsonRejection>,
 ) -> Result<Fresh<Call>, Problem> {
-    operator.of_all()?;
-    let Answer { answer, by } = body(answer)?;
+    let answer = body(answer);
+    match answer.as_ref().ok().and_then(|answer| answer.by.as_deref()) {
+        Some(identity) => operator.of_person(identity)?,
+        None => operator.of_all()?,
+    }
+    let Answer { answer, by } = answer?;
     Ok(fresh(state.hub.answer_call(&word_in_path(path)?, by.as_deref(), answer)?))
 }
 

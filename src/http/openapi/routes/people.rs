@@ -204,7 +204,12 @@ pub(super) const ROUTES: &[Route] = &[
         body: body!(CallDecision),
         answers: &[ok!(200, "The call, which has ended with that.", Call)],
         problems: &[(403, &["call/forbidden"]), (404, &["call/unknown"]), (422, &["call/bad"])],
-        ..at("post", "/api/v1/calls/{call}/answer", Needs::All, "Accepts, declines or cancels a call")
+        ..at(
+            "post",
+            "/api/v1/calls/{call}/answer",
+            Needs::All,
+            "Accepts, declines or cancels a call; with `by` also for who has a token of that `sub`",
+        )
     },
     Route {
         answers: &[Answer { status: 200, about: "`CallEvent`s.", media: &[(STREAM, TEXT)] }],

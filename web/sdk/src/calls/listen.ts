@@ -50,8 +50,8 @@ export function listenForCalls(
 
 /**
  * Accepts or declines a call to `by.identity`, or cancels one from them, for who is in no room. Rejects with the server's
- * code: `call/unknown` for one that has ended, `call/forbidden`. A server with keys takes it of its operator only
- * (`token/grant`): there one enters the room, and answers by `Room.answerCall`.
+ * code: `call/unknown` for one that has ended, `call/forbidden`. A server with keys wants a token of that identity
+ * (`token/grant`); without one, enter the room and answer by `Room.answerCall`.
  */
 export function answerCall(
   base: string | URL,
