@@ -143,9 +143,11 @@ impl Core {
         let Some(shard) = self.stage_for(now, key, member) else { return };
         let Some(home) = self.home(key) else { return };
         let topics = home.topics_of(member);
+        let connection = home.members.get(member).map_or(0, |presence| presence.connection);
         let room = &mut home.room;
         let offer = MemberOffer {
             member: member.clone(),
+            connection,
             id,
             offer,
             allowance: room.publish_allowance(member),
@@ -166,7 +168,7 @@ impl Core {
         }
         let busy = self.loads.iter().map(super::load::Load::permille);
         let shard = self.spread.place(now, self.shard, &home.branches, busy);
-        home.members.get_mut(member)?.shard = Some(shard);
+        home.members.get_mut(member)?.connect(shard);
         if shard != self.shard && !home.branches.contains(&shard) {
             self.open_branch(now, key, shard);
         }
@@ -314,11 +316,13 @@ impl Core {
         let Some(home) = self.home(key) else { return };
         match report {
             Report::Adopted { member, seats } => home.room.add_seats(&member, seats),
-            Report::NotAdopted { member } => self.handle_not_adopted(now, key, shard, &member),
+            Report::NotAdopted { member, connection } => {
+                self.handle_not_adopted(now, key, (shard, connection), &member);
+            }
             Report::Answered(answered) => self.handle_answered(now, key, shard, *answered),
             Report::Tell { member, message } => home.tell(&member, message),
-            Report::Ended { member, code, message } => {
-                self.handle_media_ended(now, key, shard, &member, (code, message))
+            Report::Ended { member, connection, code, message } => {
+                self.handle_media_ended(now, key, (shard, connection), &member, (code, message))
             }
             Report::Chat { member, nonce, text, to } => {
                 let outcome = match to {
@@ -350,11 +354,12 @@ impl Core {
     }
 
     fn handle_answered(&mut self, now: Instant, key: usize, shard: u8, answered: Answered) {
-        let Answered { member, id, sdp, tracks, begun, ended, seats } = answered;
+        let Answered { member, connection, id, sdp, tracks, begun, ended, seats } = answered;
         let clocks = clocks(now);
         // What was under way when the peer connection ended says nothing any more.
-        let is_connected =
-            |home: &&mut Home| home.members.get(&member).is_some_and(|presence| presence.shard == Some(shard));
+        let is_connected = |home: &&mut Home| {
+            home.members.get(&member).is_some_and(|presence| presence.is_connected(shard, connection))
+        };
         let Some(home) = self.home(key).filter(is_connected) else { return };
         for track in &ended {
             // One that is not there has been ended by the member meanwhile.

@@ -8,8 +8,8 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Instant;
 
+use roundtable_protocol::ErrorCode;
 use roundtable_protocol::event::{Event, EventBody, RoomCloseReason};
-use roundtable_protocol::{ErrorCode, MemberId};
 
 use super::core::{Core, clocks};
 use super::endpoint::Endpoint;
@@ -61,10 +61,10 @@ impl Core {
         match &open.role {
             Role::Home(home) => self.end_failed_home(now, &open, home),
             Role::Branch { home } => {
-                let members: Vec<MemberId> = open.stage.members.keys().cloned().collect();
-                for member in members {
+                for (member, on_stage) in &open.stage.members {
+                    let (member, connection) = (member.clone(), on_stage.connection);
                     let message = "a fault of the server ended the media connection".to_owned();
-                    let ended = Report::Ended { member, code: ErrorCode::Internal, message };
+                    let ended = Report::Ended { member, connection, code: ErrorCode::Internal, message };
                     self.lanes.write(*home, Letter { life: open.life, body: Body::Report(ended) });
                 }
             }

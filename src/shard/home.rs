@@ -36,6 +36,8 @@ pub struct Presence {
     pub origin: Origin,
     /// The shard with its peer connection, from its first offer on.
     pub shard: Option<u8>,
+    /// Counts its peer connections, so that what comes late of one before is not taken for the present one's.
+    pub connection: u32,
     /// What it does with data, once it does anything.
     pub data: Option<Box<MemberData>>,
     /// Whether it was told that its session reads too slowly for data.
@@ -55,10 +57,24 @@ impl Presence {
             shown: Vec::new(),
             origin: Origin::default(),
             shard: None,
+            connection: 0,
             data: None,
             data_slow: false,
             whispers: Whispers::default(),
         }
+    }
+
+    /// Its peer connection is another one from now on, on `shard`. Returns its number.
+    pub fn connect(&mut self, shard: u8) -> u32 {
+        self.shard = Some(shard);
+        self.connection = self.connection.wrapping_add(1);
+        self.connection
+    }
+
+    /// Whether a stage on `shard` speaks of its present peer connection.
+    #[must_use]
+    pub fn is_connected(&self, shard: u8, connection: u32) -> bool {
+        self.shard == Some(shard) && self.connection == connection
     }
 
     /// Of each line only the last change counts.
@@ -262,5 +278,23 @@ impl Home {
                 retry_after_ms: None,
             },
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::inbox::ResumeSecret;
+
+    #[test]
+    fn what_is_said_of_a_connection_before_is_not_of_the_present_one() {
+        let mut presence = Presence::away(Proof::of(ResumeSecret([0; 16])));
+        assert!(!presence.is_connected(1, 0), "there is none");
+        let first = presence.connect(1);
+        assert!(presence.is_connected(1, first) && !presence.is_connected(0, first));
+        let second = presence.connect(1);
+        assert!(presence.is_connected(1, second) && !presence.is_connected(1, first));
+        presence.shard = None;
+        assert!(!presence.is_connected(1, second));
     }
 }

@@ -230,6 +230,8 @@ pub struct DataCopy {
 pub struct MemberOffer {
     /// Whose.
     pub member: MemberId,
+    /// Which of its peer connections it is for.
+    pub connection: u32,
     /// The client's number for it.
     pub id: u32,
     /// The offer.
@@ -253,7 +255,9 @@ pub struct MemberOffer {
 pub struct Adoption {
     /// Who.
     pub member: MemberId,
-    /// By what the connection is found.
+    /// Which of its peer connections this is for its home.
+    pub connection: u32,
+    /// By what it is found.
     pub number: u64,
     /// What the member may receive and publish.
     pub limits: MemberLimits,
@@ -290,6 +294,8 @@ pub enum Report {
     NotAdopted {
         /// Who.
         member: MemberId,
+        /// Which of its peer connections that is.
+        connection: u32,
     },
     /// For a member's session.
     Tell {
@@ -302,6 +308,8 @@ pub enum Report {
     Ended {
         /// Whose.
         member: MemberId,
+        /// Which of its peer connections.
+        connection: u32,
         /// The stable word.
         code: ErrorCode,
         /// A sentence.
@@ -389,6 +397,8 @@ pub enum Report {
 pub struct Answered {
     /// Whose.
     pub member: MemberId,
+    /// Which of its peer connections it is of.
+    pub connection: u32,
     /// The offer's number.
     pub id: u32,
     /// The SDP of the answer.

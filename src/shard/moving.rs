@@ -44,22 +44,22 @@ impl Core {
         let (limits, may_subscribe) = (home.room.limits(member), home.room.may_subscribe(member));
         let is_new = shard != own && !home.branches.contains(&shard);
         let Some(presence) = home.members.get_mut(member) else { return false };
-        presence.shard = Some(shard);
+        let connection = presence.connect(shard);
         if is_new {
             self.open_branch(now, key, shard);
         }
-        let adoption = Adoption { member: member.clone(), number, limits, may_subscribe, topics };
+        let adoption = Adoption { member: member.clone(), connection, number, limits, may_subscribe, topics };
         self.command(now, key, shard, StageCommand::Adopt(Box::new(adoption)));
         true
     }
 
     /// Puts a peer connection that was kept on the stage of a room, for the member who came with it.
     pub(super) fn adopt(&mut self, now: Instant, key: usize, adoption: Adoption) {
-        let Adoption { member, number, limits, may_subscribe, topics } = adoption;
+        let Adoption { member, connection, number, limits, may_subscribe, topics } = adoption;
         let parked = self.parked.remove(&number);
         let known = parked.and_then(|parked| Some((self.endpoints.get_mut(parked.endpoint)?, parked)));
         let (Some((endpoint, parked)), Some(open)) = (known, self.rooms.get_mut(key)) else {
-            return self.report(now, key, Report::NotAdopted { member });
+            return self.report(now, key, Report::NotAdopted { member, connection });
         };
         let stage = &mut open.stage;
         let (peer, slots) = stage.plane.attach_peer(now, parked.media);
@@ -69,7 +69,7 @@ impl Core {
         let (seats, is_ready) = (endpoint.negotiation.seats(), endpoint.ready);
         let voices: Vec<String> =
             seats.iter().filter(|(_, video)| video.is_none()).filter_map(|(audio, _)| audio.clone()).collect();
-        stage.adopt(member.clone(), (parked.endpoint, peer), slots, &voices, (limits, topics));
+        stage.adopt((member.clone(), connection), (parked.endpoint, peer), slots, &voices, (limits, topics));
         stage.hear(now, &member, may_subscribe);
         if is_ready {
             stage.plane.set_peer_ready(now, peer, true);
@@ -79,9 +79,15 @@ impl Core {
     }
 
     /// A member came with a peer connection that is there no more: it makes another one.
-    pub(super) fn handle_not_adopted(&mut self, now: Instant, key: usize, shard: u8, member: &MemberId) {
+    pub(super) fn handle_not_adopted(
+        &mut self,
+        now: Instant,
+        key: usize,
+        (shard, connection): (u8, u32),
+        member: &MemberId,
+    ) {
         let Some(home) = self.home(key) else { return };
-        if home.members.get(member).is_some_and(|known| known.shard == Some(shard)) {
+        if home.members.get(member).is_some_and(|known| known.is_connected(shard, connection)) {
             let message = "the media connection of the room before is gone".to_owned();
             home.say(member, ServerMessage::MediaLost { code: ErrorCode::IceConsent, message });
             self.drop_media(now, key, member);

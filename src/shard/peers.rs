@@ -181,9 +181,9 @@ impl Core {
             scheduled: None,
         });
         stage.set_peer(peer, Some(key));
-        let (limits, topics) = (offer.limits, offer.topics.clone());
+        let (limits, topics, connection) = (offer.limits, offer.topics.clone(), offer.connection);
         let (tracks, slots, voices) = (Vec::new(), HashMap::new(), Vec::new());
-        let on_stage = OnStage { endpoint: key, peer, tracks, slots, voices, limits, topics };
+        let on_stage = OnStage { endpoint: key, connection, peer, tracks, slots, voices, limits, topics };
         stage.members.insert(member, on_stage);
         self.demux.add_ufrag(ufrag, key);
         self.stale.push(key);
@@ -214,7 +214,7 @@ impl Core {
 
     /// Does what the plan says and answers.
     fn answer(&mut self, now: Instant, key: usize, endpoint_key: usize, offer: MemberOffer, plan: Plan) -> Answered {
-        let MemberOffer { member, id, offer, reserved, may_subscribe, .. } = offer;
+        let MemberOffer { member, connection, id, offer, reserved, may_subscribe, .. } = offer;
         // INVARIANT: the caller has just made or looked up both.
         let endpoint = &mut self.endpoints[endpoint_key];
         let stage = &mut self.rooms[key].stage;
@@ -239,7 +239,7 @@ impl Core {
             stage.begin_slot(now, &member, slot, is_voice, may_subscribe);
         }
         let tracks = stage.published(&member);
-        Answered { member, id, sdp, tracks, begun, ended, seats: plan.seats }
+        Answered { member, connection, id, sdp, tracks, begun, ended, seats: plan.seats }
     }
 
     pub(super) fn channel_opened(&mut self, key: usize, id: u16, label: &str) {

@@ -68,13 +68,12 @@ impl Core {
         &mut self,
         now: Instant,
         key: usize,
-        shard: u8,
+        (shard, connection): (u8, u32),
         member: &MemberId,
         (code, message): (ErrorCode, String),
     ) {
         let Some(home) = self.home(key) else { return };
-        let is_connected = |home: &Home| home.members.get(member).is_some_and(|known| known.shard == Some(shard));
-        if !is_connected(home) {
+        if !home.members.get(member).is_some_and(|known| known.is_connected(shard, connection)) {
             return;
         }
         if home.resume_within.is_zero() {

@@ -24,6 +24,8 @@ use crate::room::topic::Topics;
 pub struct OnStage {
     /// The peer connection.
     pub endpoint: usize,
+    /// Which one of the member's that is.
+    pub connection: u32,
     /// Its peer in the plane.
     pub peer: PeerKey,
     /// Its published tracks by m-line.
@@ -216,7 +218,7 @@ impl Stage {
     /// Takes a member in that comes with slots; those whose m-line stands alone are voice slots.
     pub fn adopt(
         &mut self,
-        member: MemberId,
+        (member, connection): (MemberId, u32),
         (endpoint, peer): (usize, PeerKey),
         slots: Vec<(String, SlotKey)>,
         voices: &[String],
@@ -228,7 +230,7 @@ impl Stage {
         }
         let voices = slots.iter().filter(|(mid, _)| voices.contains(mid)).map(|(_, slot)| *slot).collect();
         let (tracks, slots) = (Vec::new(), slots.into_iter().collect());
-        self.members.insert(member, OnStage { endpoint, peer, tracks, slots, voices, limits, topics });
+        self.members.insert(member, OnStage { endpoint, connection, peer, tracks, slots, voices, limits, topics });
     }
 
     /// The tracks that a member publishes.

@@ -87,7 +87,9 @@ impl Core {
                     None => ErrorCode::DtlsFailed,
                 };
                 let message = format!("the media connection ended: {reason:?}");
-                self.report(now, room, Report::Ended { member, code, message });
+                let on_stage = self.rooms.get(room).and_then(|open| open.stage.members.get(&member));
+                let connection = on_stage.map_or(0, |on_stage| on_stage.connection);
+                self.report(now, room, Report::Ended { member, connection, code, message });
                 self.look_after(now, room);
             }
         }
