@@ -411,11 +411,9 @@ impl Client {
         self.media.sent(source)
     }
 
-    /// What tells the peer connection from another: the certificate and the ICE user name of the server.
-    ///
-    /// # Errors
-    /// [`ClientError`] when it has ended.
-    pub async fn path(&self) -> Result<String, ClientError> {
+    /// What tells the peer connection from another: the certificate and the ICE user name of the server, as its last answer
+    /// said; of neither before the first one.
+    pub async fn path(&self) -> String {
         self.media.path().await
     }
 
