@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use roundtable::config::{ApiKey, AuthConfig, KeySources};
 use roundtable::protocol::ErrorCode;
 use roundtable::protocol::event::TrackSource;
 use roundtable::{Config, Server};
@@ -25,12 +24,6 @@ mod common;
 
 const KEY: TestKey = TestKey { id: "first", secret: "the first secret, of 32 bytes or more" };
 const OTHER: TestKey = TestKey { id: "second", secret: "the second secret, of 32 bytes or more" };
-
-fn with_key(key: TestKey) -> Config {
-    let api_key = Some(ApiKey { id: key.id.into(), secret: key.secret.into() });
-    let keys = KeySources { api_key, ..KeySources::default() };
-    Config { auth: AuthConfig { keys, ..AuthConfig::default() }, ..Config::default() }
-}
 
 /// Sends a request with a token, if there is one.
 async fn send(at: SocketAddr, method: &str, path: &str, token: Option<&str>, body: Option<&Value>) -> Answer {
@@ -77,7 +70,7 @@ async fn enter(server: SocketAddr, room: &str, token: Option<&str>) -> Result<(R
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_says_who_enters_and_what_they_may() {
-    let server = Running::start_with(with_key(KEY)).await;
+    let server = Running::start_with(KEY.config()).await;
     let claims = json!({
         "sub": "ann@example", "name": "Ann", "metadata": "{\"team\":1}", "role": "listener",
         "limits": {"lastN": 3}, "video": {"room": "daily", "roomJoin": true},
@@ -109,7 +102,7 @@ async fn a_token_says_who_enters_and_what_they_may() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_token_may_come_with_the_request() {
-    let server = Running::start_with(with_key(KEY)).await;
+    let server = Running::start_with(KEY.config()).await;
     let token = KEY.member("daily", "ann", json!({}));
     let room = format!("daily&access_token={token}");
     let (_ann, welcome) = enter(server.place.http, &room, None).await.unwrap();
@@ -134,7 +127,7 @@ async fn the_token_may_come_with_the_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_is_for_those_whose_token_says_so() {
-    let server = Running::start_with(with_key(KEY)).await;
+    let server = Running::start_with(KEY.config()).await;
     let at = server.place.http;
     let member = KEY.member("daily", "ann", json!({}));
     let host = KEY.member("daily", "hal", json!({"roomAdmin": true}));
@@ -187,7 +180,7 @@ async fn the_api_is_for_those_whose_token_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_opens_one_event_stream() {
-    let server = Running::start_with(with_key(KEY)).await;
+    let server = Running::start_with(KEY.config()).await;
     let at = server.place.http;
     let token = KEY.member("daily", "ann", json!({}));
     let (_ann, _) = enter(at, "daily", Some(&token)).await.unwrap();
@@ -218,7 +211,7 @@ async fn a_ticket_opens_one_event_stream() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invitation_is_exchanged_for_a_token_as_often_as_it_says() {
-    let server = Running::start_with(with_key(KEY)).await;
+    let server = Running::start_with(KEY.config()).await;
     let at = server.place.http;
     let host = KEY.member("daily", "hal", json!({"roomAdmin": true}));
     let member = KEY.member("daily", "ann", json!({}));
@@ -292,7 +285,7 @@ async fn a_server_without_keys_cannot_invite_and_is_open_otherwise() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn guests_are_let_in_beside_keys_where_the_settings_say_so() {
-    let mut config = with_key(KEY);
+    let mut config = KEY.config();
     config.auth.allow_guests = true;
     let server = Running::start_with(config).await;
     let at = server.place.http;
@@ -305,7 +298,7 @@ async fn guests_are_let_in_beside_keys_where_the_settings_say_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_wrong_tokens_keep_nobody_out() {
-    let server = Running::start_with(with_key(KEY)).await;
+    let server = Running::start_with(KEY.config()).await;
     let at = server.place.http;
     let wrong = TestKey { secret: OTHER.secret, ..KEY }.member("daily", "eve", json!({}));
     let flood = (0..20).map(|_| {
@@ -455,7 +448,7 @@ async fn tokens_of_another_authority_are_verified_by_its_jwks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_track_from_a_source_that_was_not_granted_is_refused() {
-    let server = Running::start_with(with_key(KEY)).await;
+    let server = Running::start_with(KEY.config()).await;
     let guest = |name: &str, video: Value| {
         let token = Some(KEY.member("daily", name, video));
         join(Options { token, ..server.place.guest("daily", name) })

@@ -10,8 +10,6 @@ use common::http::send;
 use common::server::Running;
 use common::socket::{Heard, RawSocket};
 use common::token::TestKey;
-use roundtable::Config;
-use roundtable::config::{ApiKey, AuthConfig, KeySources};
 use serde_json::{Value, json};
 
 const KEY: TestKey = TestKey { id: "first", secret: "the first secret, of 32 bytes or more" };
@@ -113,10 +111,7 @@ async fn a_call_is_declined_cancelled_or_missed_and_both_sides_know() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_keys_each_answers_in_their_own_name_only() {
-    let api_key = Some(ApiKey { id: KEY.id.into(), secret: KEY.secret.into() });
-    let keys = KeySources { api_key, ..KeySources::default() };
-    let auth = AuthConfig { keys, ..AuthConfig::default() };
-    let server = Running::start_with(Config { auth, ..Config::default() }).await;
+    let server = Running::start_with(KEY.config()).await;
     let post = async |path: &str, token: &str, body: Value| {
         let head = format!("Authorization: Bearer {token}\r\n");
         send(server.place.http, "POST", path, &head, Some(&body)).await

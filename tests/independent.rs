@@ -10,7 +10,6 @@ use std::process::Command;
 use common::server::Running;
 use common::token::TestKey;
 use roundtable::Config;
-use roundtable::config::{ApiKey, AuthConfig, KeySources};
 
 /// The Python with the packages, unless `ROUNDTABLE_PYTHON` names another one.
 const PYTHON: &str = "target/independent/bin/python";
@@ -52,7 +51,5 @@ async fn who_has_read_the_description_only_hears_and_is_heard() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "wants Python packages: cargo xtask independent"]
 async fn who_has_read_the_description_only_makes_tokens_moderates_and_calls() {
-    let api_key = Some(ApiKey { id: KEY.id.into(), secret: KEY.secret.into() });
-    let keys = KeySources { api_key, ..KeySources::default() };
-    play("test_keys", Config { auth: AuthConfig { keys, ..AuthConfig::default() }, ..Config::default() }).await;
+    play("test_keys", KEY.config()).await;
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use roundtable::Config;
-use roundtable::config::{ApiKey, AuthConfig, KeySources};
 use serde_json::{Value, json};
 
 use common::eventually;
@@ -32,10 +31,8 @@ fn user(name: &str, password: &str, more: &str) -> String {
 }
 
 fn with_users(file: &Scratch) -> Config {
-    let api_key = Some(ApiKey { id: KEY.id.into(), secret: KEY.secret.into() });
-    let keys = KeySources { api_key, ..KeySources::default() };
-    let auth = AuthConfig { keys, users_file: Some(file.path().into()), ..AuthConfig::default() };
-    let mut config = Config { auth, ..Config::default() };
+    let mut config = KEY.config();
+    config.auth.users_file = Some(file.path().into());
     config.http.trusted_proxies = vec![[127, 0, 0, 1].into()];
     config
 }

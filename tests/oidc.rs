@@ -14,8 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
-use roundtable::Config;
-use roundtable::config::{ApiKey, AuthConfig, KeySources, OidcConfig, ProviderUrl, RoomPatterns, Secret};
+use roundtable::config::{OidcConfig, ProviderUrl, RoomPatterns, Secret};
 use roundtable::protocol::Role;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -203,8 +202,8 @@ fn id_token(desk: &Desk, nonce: &str) -> String {
 
 /// A server that knows a provider by this issuer.
 async fn start(issuer: &str) -> Running {
-    let api_key = Some(ApiKey { id: KEY.id.into(), secret: KEY.secret.into() });
-    let oidc = OidcConfig {
+    let mut config = KEY.config();
+    config.auth.oidc = Some(OidcConfig {
         issuer: ProviderUrl::parse(issuer).unwrap(),
         client_id: CLIENT.into(),
         client_secret: Some(Secret::new(SECRET)),
@@ -213,10 +212,8 @@ async fn start(issuer: &str) -> Running {
         role: Role::Listener,
         role_claim: Some("realm_access.roles".into()),
         rooms: RoomPatterns::new(vec!["daily".into(), "team-*".into()]).unwrap(),
-    };
-    let keys = KeySources { api_key, ..KeySources::default() };
-    let auth = AuthConfig { keys, oidc: Some(oidc), ..AuthConfig::default() };
-    Running::start_with(Config { auth, ..Config::default() }).await
+    });
+    Running::start_with(config).await
 }
 
 /// A browser: what it has for a cookie.

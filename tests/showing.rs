@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use roundtable::Config;
-use roundtable::config::{ApiKey, AuthConfig, KeySources};
 use roundtable::protocol::limit::{MAX_ATTRIBUTES, MEMBER_UPDATES_BURST};
 use serde_json::{Value, json};
 
@@ -175,10 +174,7 @@ async fn of_a_thousand_racing_changes_of_a_member_none_is_lost() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_brings_attributes_and_only_who_moderates_changes_those_of_others() {
-    let api_key = Some(ApiKey { id: KEY.id.into(), secret: KEY.secret.into() });
-    let keys = KeySources { api_key, ..KeySources::default() };
-    let server =
-        Running::start_with(Config { auth: AuthConfig { keys, ..AuthConfig::default() }, ..Config::default() }).await;
+    let server = Running::start_with(KEY.config()).await;
     let place = server.place;
     let token = KEY.sign(json!({
         "sub": "ann@example", "name": "Ann", "attributes": {"team": "blue", "b": "", "a": "1"},

@@ -4,6 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use roundtable::Config;
+use roundtable::config::{ApiKey, AuthConfig, KeySources};
 use serde_json::{Value, json};
 
 /// A key that both sides know.
@@ -44,6 +46,13 @@ impl TestKey {
     /// Whoever runs the server.
     pub fn operator(&self) -> String {
         self.sign(json!({"video": {"roomAdmin": true, "roomList": true}}))
+    }
+
+    /// A server that knows this key.
+    pub fn config(&self) -> Config {
+        let api_key = Some(ApiKey { id: self.id.into(), secret: self.secret.into() });
+        let keys = KeySources { api_key, ..KeySources::default() };
+        Config { auth: AuthConfig { keys, ..AuthConfig::default() }, ..Config::default() }
     }
 
     /// The key as a part of a keys file.
