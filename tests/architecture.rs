@@ -224,6 +224,7 @@ fn what_has_one_home_is_found_elsewhere() {
     assert_eq!(lines("src/shard/mod.rs", "unsafe { libc::x() }"), [1]);
     assert_eq!(lines("tests/rooms.rs", "unsafe fn f() {}"), [1]);
     assert_eq!(lines("crates/udp/src/linux.rs", "unsafe { libc::x() }"), [] as [usize; 0]);
+    assert_eq!(lines("crates/prefetch/src/lib.rs", "unsafe { line() }"), [] as [usize; 0]);
     assert_eq!(lines("src/lib.rs", "#![forbid(unsafe_code)]"), [] as [usize; 0]);
 
     assert_eq!(lines("crates/transport/src/peer.rs", "use rtc_dtls::conn::DTLSConn;"), [1]);

@@ -22,8 +22,8 @@ const FULL_BYTES: usize = 128 * 1024;
 const MAX_PADDING: u32 = 1;
 /// The bit that says that a packet ends with padding (RFC 3550 5.1).
 const PADDED: u8 = 1 << 5;
-/// What grew beyond this gives its memory back after the flush.
-const KEEP_BYTES: usize = 256 * 1024;
+/// After so many flushes buffers give back what none of these has needed: a crowd that joins needs most.
+const FLUSHES: u16 = 1024;
 
 /// The packets of all peers that wait for the flush.
 #[derive(Debug, Default)]
@@ -33,6 +33,34 @@ pub struct Waiting {
     tails: Vec<u8>,
     /// Where the last tail lies.
     last: Place,
+    need: Need<3>,
+}
+
+/// The most that was needed of some buffers lately.
+#[derive(Debug)]
+struct Need<const N: usize> {
+    most: [usize; N],
+    flushes: u16,
+}
+
+impl<const N: usize> Need<N> {
+    /// Takes what a flush needed of each buffer; now and then returns the room that each is to keep.
+    fn handle_flush(&mut self, used: [usize; N]) -> Option<[usize; N]> {
+        if used.iter().all(|&used| used == 0) {
+            return None; // Most turns have nothing to send.
+        }
+        for (most, used) in self.most.iter_mut().zip(used) {
+            *most = (*most).max(used);
+        }
+        self.flushes += 1;
+        (self.flushes >= FLUSHES).then(|| std::mem::take(self).most)
+    }
+}
+
+impl<const N: usize> Default for Need<N> {
+    fn default() -> Self {
+        Self { most: [0; N], flushes: 0 }
+    }
 }
 
 /// The packets of one peer among those that wait, by the first and the last of a chain.
@@ -142,11 +170,14 @@ impl Waiting {
 
     /// Forgets everything; no queue is to be used any more.
     pub fn clear(&mut self) {
+        let used = [self.packets.len(), self.heads.len(), self.tails.len()];
         self.packets.clear();
-        self.packets.shrink_to(KEEP_BYTES / size_of::<Packet>());
-        for bytes in [&mut self.heads, &mut self.tails] {
-            bytes.clear();
-            bytes.shrink_to(KEEP_BYTES);
+        self.heads.clear();
+        self.tails.clear();
+        if let Some([packets, heads, tails]) = self.need.handle_flush(used) {
+            self.packets.shrink_to(packets);
+            self.heads.shrink_to(heads);
+            self.tails.shrink_to(tails);
         }
         self.last = Place::default();
     }
@@ -232,6 +263,7 @@ struct Run {
 pub struct Arena {
     bytes: Vec<u8>,
     runs: Vec<Run>,
+    need: Need<1>,
 }
 
 impl Arena {
@@ -296,9 +328,12 @@ impl Arena {
 
     /// Forgets what was sent.
     pub fn clear(&mut self) {
+        let used = self.bytes.len();
         self.runs.clear();
         self.bytes.clear();
-        self.bytes.shrink_to(KEEP_BYTES);
+        if let Some([bytes]) = self.need.handle_flush([used]) {
+            self.bytes.shrink_to(bytes);
+        }
     }
 }
 
@@ -416,6 +451,26 @@ mod tests {
             assert!(waiting.push(&mut queue, kind, &[first; 12], &vec![0; len]));
         }
         assert!(waiting.packets(queue).all(|(_, _, _, padding)| padding == 0));
+    }
+
+    #[test]
+    fn buffers_keep_what_was_needed_lately_and_give_the_rest_back() {
+        let mut need = Need::<2>::default();
+        let mut asked = |used: [usize; 2]| need.handle_flush(used);
+        assert_eq!(asked([9000, 70]), None);
+        assert_eq!((0..FLUSHES - 2).find_map(|_| asked([10, 80])), None);
+        assert_eq!((0..FLUSHES).find_map(|_| asked([0, 0])), None, "nothing was sent");
+        assert_eq!(asked([10, 60]), Some([9000, 80]));
+        assert_eq!((0..FLUSHES).find_map(|_| asked([10, 60])), Some([10, 60]), "the crowd is past");
+
+        let mut arena = Arena::default();
+        push(&mut arena, 50_000);
+        arena.clear();
+        for _ in 0..2 * FLUSHES {
+            push(&mut arena, 100);
+            arena.clear();
+        }
+        assert!((100..1000).contains(&arena.bytes.capacity()), "{}", arena.bytes.capacity());
     }
 
     #[test]

@@ -64,7 +64,8 @@ pub struct Core {
     pub(super) names: HashMap<RoomId, usize>,
     /// … and by what tells one from an earlier or later one of that name.
     pub(super) lives: HashMap<u64, usize>,
-    pub(super) endpoints: Slab<Endpoint>,
+    /// Each in a box, so that where one lies is known before it is looked at.
+    pub(super) endpoints: Slab<Box<Endpoint>>,
     /// Peer connections of those who are on the way from one room to another.
     pub(super) parked: Parking,
     pub(super) demux: Demux<usize>,

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use roundtable_media::PeerKey;
+use roundtable_prefetch::prefetch;
 use roundtable_protocol::MemberId;
 use roundtable_transport::path::Path;
 use roundtable_transport::peer::Peer;
@@ -47,6 +48,14 @@ pub struct Endpoint {
 impl Endpoint {
     /// The room of one that is in none: its member is on the way from one to another.
     pub const PARKED: usize = usize::MAX;
+
+    /// Has what a packet to it needs brought near.
+    pub fn prefetch(&self) {
+        prefetch(&self.queue);
+        prefetch(&self.path);
+        prefetch(&self.dirty);
+        self.transport.prefetch();
+    }
 
     /// Whether it is in no room.
     #[must_use]

@@ -26,7 +26,7 @@ pub struct FanoutCounters {
 #[derive(Debug)]
 pub struct Fanout<'a> {
     /// All endpoints of the shard.
-    pub endpoints: &'a mut Slab<Endpoint>,
+    pub endpoints: &'a mut Slab<Box<Endpoint>>,
     /// Which endpoint a peer of the room's plane is.
     pub peers: &'a [Option<usize>],
     /// The ways to stages on other shards, by the plane's numbers.
@@ -65,6 +65,13 @@ impl Egress for Fanout<'_> {
 
     fn rtcp(&mut self, peer: PeerKey, compound: &[u8]) {
         self.push(peer, Kind::Rtcp, compound, &[]);
+    }
+
+    fn expect(&self, peer: PeerKey) {
+        let key = self.peers.get(peer.index()).copied().flatten();
+        if let Some(endpoint) = key.and_then(|key| self.endpoints.get(key)) {
+            endpoint.prefetch();
+        }
     }
 
     fn relay(&mut self, to: u32, layer: u8, item: Relayed<'_>) {

@@ -14,11 +14,17 @@ pub struct SendOutcome {
     pub calls: u64,
 }
 
+/// So many peers before their turn their keys are brought near.
+const KEYS_AHEAD: usize = 4;
+
 impl Core {
     /// Seals everything that waits, some peers at a time, hands it to `send` and forgets it.
     pub fn flush(&mut self, mut send: impl FnMut(&[Outgoing<'_>]) -> SendOutcome) {
         let mut at = 0;
         while let Some(&key) = self.dirty.get(at) {
+            if let Some(ahead) = self.dirty.get(at + KEYS_AHEAD).and_then(|&key| self.endpoints.get(key)) {
+                ahead.transport.prefetch_sealer();
+            }
             self.seal(key);
             if self.arena.is_full() {
                 self.send_sealed(&mut send);

@@ -164,7 +164,7 @@ impl Core {
         let peer: PeerKey = stage.plane.add_peer(now);
         stage.plane.set_limits(now, peer, quality::peer_limits(&offer.limits));
         let member = offer.member.clone();
-        let key = self.endpoints.insert(Endpoint {
+        let key = self.endpoints.insert(Box::new(Endpoint {
             transport,
             queue: Queue::default(),
             path: None,
@@ -179,7 +179,7 @@ impl Core {
             paths: Vec::new(),
             ufrags: vec![ufrag.clone()],
             scheduled: None,
-        });
+        }));
         stage.set_peer(peer, Some(key));
         let (limits, topics, connection) = (offer.limits, offer.topics.clone(), offer.connection);
         let (tracks, slots, voices) = (Vec::new(), HashMap::new(), Vec::new());

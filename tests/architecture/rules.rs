@@ -32,8 +32,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("protocol", &[]),
     ("udp", &[]),
-    ("media", &["wire"]),
-    ("transport", &["wire"]),
+    ("prefetch", &[]),
+    ("media", &["wire", "prefetch"]),
+    ("transport", &["wire", "prefetch"]),
     ("client", &["wire", "protocol"]),
     ("linkemu", &[]),
     ("loadtest", &["wire", "protocol", "udp"]),
@@ -198,16 +199,16 @@ fn check_pure(path: &str, code: &str) -> Vec<Breach> {
     IMPURE.iter().flat_map(find).collect()
 }
 
-/// `unsafe` has one home.
+/// `unsafe` has two homes: system calls, and one instruction that the standard library does not give yet.
 fn check_unsafe(path: &str, code: &str) -> Vec<Breach> {
-    if path.starts_with("crates/udp/") {
+    if path.starts_with("crates/udp/") || path.starts_with("crates/prefetch/") {
         return Vec::new();
     }
     words(code, "unsafe")
         .map(|at| Breach {
             path: path.to_owned(),
             line: line_of(code, at),
-            what: "unsafe outside crates/udp".to_owned(),
+            what: "unsafe outside crates/udp and crates/prefetch".to_owned(),
         })
         .collect()
 }

@@ -88,6 +88,11 @@ pub trait Egress {
     /// One RTCP compound for one peer.
     fn rtcp(&mut self, peer: PeerKey, compound: &[u8]);
 
+    /// Packets for a peer are to follow soon: what is needed for them can be brought near.
+    fn expect(&self, peer: PeerKey) {
+        let _ = peer;
+    }
+
     /// Something of a layer of a track for another plane, by the way that [`Plane::set_relay`](crate::Plane::set_relay)
     /// named. Where tracks are not relayed it is never called.
     fn relay(&mut self, to: u32, layer: u8, item: Relayed<'_>) {

@@ -2,6 +2,8 @@
 
 use std::marker::PhantomData;
 
+use roundtable_prefetch::prefetch_start;
+
 /// Bits of a key that say where in the arena its value lives; the rest is the generation.
 const INDEX_BITS: u32 = 20;
 const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
@@ -75,10 +77,28 @@ pub(crate) struct Arena<K, V> {
     key: PhantomData<K>,
 }
 
+/// The generation comes first, so that what a packet needs lies together.
 #[derive(Debug)]
+#[repr(C)]
 struct Place<V> {
     generation: u32,
     value: Option<V>,
+}
+
+/// A value of which a packet needs no more than the beginning.
+pub(crate) trait HotStart {
+    /// How much of it that is, in bytes.
+    const HOT_BYTES: usize;
+}
+
+impl<K: Key, V: HotStart> Arena<K, V> {
+    /// Has what a packet needs of the value of `key` brought near.
+    #[inline]
+    pub(crate) fn prefetch(&self, key: K) {
+        if let Some(place) = self.places.get((key.raw() & INDEX_MASK) as usize) {
+            prefetch_start(place, std::mem::offset_of!(Place<V>, value) + V::HOT_BYTES);
+        }
+    }
 }
 
 impl<K: Key, V> Arena<K, V> {

@@ -43,6 +43,8 @@ const QUEUE_CONGESTED: Duration = Duration::from_millis(600);
 const QUEUE_CALM: Duration = Duration::from_millis(200);
 /// So many packets wait at most; a further one is refused.
 pub const MAX_QUEUED: usize = 2048;
+/// An empty queue keeps room for so many.
+const KEEP_QUEUED: usize = 16;
 /// A probe is sent in packets of at most so many bytes, …
 const FILLER_MAX: f64 = 1200.0;
 /// … at least so many.
@@ -164,6 +166,12 @@ impl<T> Pacer<T> {
         self.tokens = self.tokens.min(-self.capacity.bytes_in(DEBT));
     }
 
+    /// Whether a probe is being sent, for which all packets count.
+    #[must_use]
+    pub const fn is_probing(&self) -> bool {
+        self.probe.is_some()
+    }
+
     /// Begins a probe; one that is being sent is given up.
     pub fn handle_probe(&mut self, now: Instant, cluster: ProbeCluster) {
         self.probe = Some(Probe { cluster, began: now, packets: 0, bytes: 0 });
@@ -204,6 +212,10 @@ impl<T> Pacer<T> {
         let lags = self.probe_lags(now);
         let queue = if self.retransmissions.is_empty() { &mut self.video } else { &mut self.retransmissions };
         if let Some(packet) = queue.pop_front_if(|front| lags || self.tokens >= f64::from(front.size)) {
+            if queue.is_empty() && queue.capacity() > KEEP_QUEUED {
+                // What a keyframe needed while the path was new would else be kept for as long as the subscriber stays.
+                queue.shrink_to(KEEP_QUEUED);
+            }
             let size = packet.size;
             self.queued_bytes = (self.queued_bytes - f64::from(size)).max(0.0);
             self.congested &= self.queue() > QUEUE_CALM;

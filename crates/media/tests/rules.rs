@@ -4,6 +4,7 @@ mod sim;
 
 use roundtable_media::allocate::Hints;
 use roundtable_media::{CannotDecode, PlaneEvent};
+use roundtable_wire::rtcp::ReportBlock;
 use roundtable_wire::vp8::Descriptor;
 use roundtable_wire::{Codec, Kind};
 
@@ -695,4 +696,48 @@ fn rule_2_picture_ids_of_vp9_continue_too() {
         assert_eq!(id(&pair[1]) & 0x7fff, (id(&pair[0]) + 1) & 0x7fff);
         assert_eq!(pair[1].payload[4], pair[0].payload[4].wrapping_add(1));
     }
+}
+
+#[test]
+fn sound_takes_transport_wide_numbers_beside_pictures_for_probes_and_where_it_is_lost() {
+    const SOUND: u32 = 2000;
+    let mut room = Room::default();
+    let (mut sound, mut picture) = (room.publish(Kind::Audio, 10), room.publish(Kind::Video, 20));
+    let viewer = room.peer();
+    let ear = room.measured_slot(viewer, Kind::Audio, SOUND);
+    let eye = room.measured_slot(viewer, Kind::Video, SLOT);
+    room.assign(ear, sound.track, 1);
+    let report = |room: &mut Room, fraction_lost| {
+        let block = ReportBlock {
+            ssrc: SOUND,
+            fraction_lost,
+            cumulative_lost: 0,
+            highest_sequence: 0,
+            jitter: 0,
+            last_sender_report: 0,
+            delay_since_last: 0,
+        };
+        room.rtcp(viewer, |writer| {
+            writer.receiver_report(1, &[block]);
+        });
+    };
+    // A probe begins at once; without feedback it is given up after a second.
+    room.run(&mut [&mut sound], 20, 100);
+    assert!(room.take(SOUND).iter().any(|sent| sent.transport_sequence.is_some()), "the probe");
+    let mut numbered = |room: &mut Room, sources: &mut [&mut Source]| {
+        room.run(sources, 20, 50);
+        let sent = room.take(SOUND);
+        assert_eq!(sent.len(), 50, "sound flows all the while");
+        sent.iter().filter(|sent| sent.transport_sequence.is_some()).count()
+    };
+    assert_eq!(numbered(&mut room, &mut [&mut sound]), 0, "who only listens tells of nothing");
+    report(&mut room, 40);
+    assert_eq!(numbered(&mut room, &mut [&mut sound]), 50, "what is lost is to be learnt of");
+    (0..30).for_each(|_| report(&mut room, 0));
+    assert_eq!(numbered(&mut room, &mut [&mut sound]), 0);
+    room.assign(eye, picture.track, 1);
+    room.frame(&mut picture, true);
+    room.run(&mut [&mut sound, &mut picture], 20, 100);
+    room.take(SOUND);
+    assert_eq!(numbered(&mut room, &mut [&mut sound, &mut picture]), 50, "both go the same way");
 }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use roundtable_prefetch::prefetch;
 use roundtable_wire::packet_kind::{PacketKind, classify};
 
 use crate::certificate::Fingerprint;
@@ -339,6 +340,18 @@ impl Peer {
                 ChannelEvent::Ended(reason) => self.end(CloseReason::Sctp(reason)),
                 event => self.events.extend(translate(event)),
             }
+        }
+    }
+
+    /// Has what leads to the keys brought near.
+    pub fn prefetch(&self) {
+        prefetch(&self.session);
+    }
+
+    /// Has the keys of outgoing RTP brought near; for that it is looked at where they are.
+    pub fn prefetch_sealer(&self) {
+        if let Session::Connected(connected) = &self.session {
+            connected.sealer.prefetch();
         }
     }
 

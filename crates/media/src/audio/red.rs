@@ -54,6 +54,11 @@ impl Redundancy {
         self.unaffordable = MAX_DISTANCE - most;
     }
 
+    /// Whether there is loss against which redundancy helps, be there room for it or not.
+    pub(crate) const fn is_wanted(&self) -> bool {
+        self.distance > 0
+    }
+
     /// How many frames are repeated in a packet: the second only where somebody is heard.
     pub(crate) fn distance(&self, has_voice: bool) -> usize {
         let most = (MAX_DISTANCE - self.unaffordable).min(if has_voice { 2 } else { 1 });

@@ -60,6 +60,11 @@ impl Backoff {
         self.silence_due = in_flight.then(|| now + SILENCE_LIMIT);
     }
 
+    /// Notes that nothing is in flight any more of which feedback could tell: then its silence means nothing.
+    pub(crate) fn handle_nothing_in_flight(&mut self) {
+        (self.waiting, self.silence_due) = (None, None);
+    }
+
     /// Whether there has been no feedback for so long that the rate must not grow, nor probes be sent.
     pub(crate) fn is_silent(&self, now: Instant) -> bool {
         self.waiting.is_some_and(|since| now.saturating_duration_since(since) >= SILENCE_FREEZE)

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use roundtable_prefetch::prefetch;
 use roundtable_wire::twcc::Feedback;
 
 use super::acked::AckedRate;
@@ -124,6 +125,22 @@ impl SendSideEstimator {
     #[must_use]
     pub fn queue(&self) -> Duration {
         self.delay.queue()
+    }
+
+    /// Has what a packet that is sent changes brought near.
+    pub(crate) fn prefetch(&self) {
+        prefetch(&self.log);
+        prefetch(&self.alr);
+        prefetch(&self.probes);
+        prefetch(&self.backoff);
+        prefetch(&self.backlog);
+        prefetch(&self.sent);
+        prefetch(&self.target);
+    }
+
+    /// Has the places of the log brought near that a packet changes which is sent; for that the log is looked at.
+    pub(crate) fn prefetch_log(&self) {
+        self.log.prefetch();
     }
 
     /// Everything the estimator knows.
@@ -317,6 +334,9 @@ impl Estimator for SendSideEstimator {
 
     fn handle_timeout(&mut self, now: Instant) {
         self.probes.handle_timeout(now);
+        if self.log.expire(now) == 0 {
+            self.backoff.handle_nothing_in_flight();
+        }
         while let Some(fall) = self.backoff.poll_fall(now) {
             self.fall(now, fall);
         }

@@ -4,6 +4,7 @@ use std::num::NonZeroU16;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use roundtable_prefetch::prefetch;
 use roundtable_wire::Unwrapper16;
 use roundtable_wire::twcc::{Feedback, REFERENCE_MICROS};
 
@@ -161,6 +162,17 @@ impl SentLog {
         *self.slot(sequence) = entry;
     }
 
+    /// Has the place of the next packet brought near, and that of the oldest one.
+    pub(crate) fn prefetch(&self) {
+        let mask = self.ring.len().wrapping_sub(1);
+        for sequence in [self.newest.unwrap_or(0).wrapping_add(1), self.oldest] {
+            // The ring's length is a power of two; an empty one has no places.
+            if let Some(entry) = self.ring.get(sequence as usize & mask) {
+                prefetch(entry);
+            }
+        }
+    }
+
     /// Appends what a message newly tells, in the order of the numbers.
     ///
     /// Numbers that were not sent or are forgotten are ignored, and so is what is known already. A lost packet may
@@ -203,6 +215,13 @@ impl SentLog {
                 recovered: entry.state == State::Lost,
             });
         }
+    }
+
+    /// Forgets what is too old to be told of; returns the bytes that still are in flight.
+    pub(crate) fn expire(&mut self, now: Instant) -> u64 {
+        let now_micros = self.micros(now);
+        self.prune(now_micros);
+        self.in_flight_bytes
     }
 
     /// Forgets what is in flight; the numbers go on.

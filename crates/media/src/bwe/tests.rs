@@ -361,6 +361,19 @@ fn the_first_feedback_proves_the_target_and_a_growing_queue_cuts_it() {
 }
 
 #[test]
+fn a_few_packets_whose_feedback_was_lost_do_not_bring_the_target_down_for_ever() {
+    let mut drive = Drive::new();
+    drive.run(0, 200, |_| Some(20));
+    let before = drive.estimator.target();
+    drive.run(200, 201, |_| None);
+    for tick in 201..2000 {
+        drive.estimator.handle_timeout(drive.start + ms(tick * 10));
+    }
+    assert!(drive.estimator.target() >= before.scale(0.12), "{before} to {}", drive.estimator.target());
+    assert_eq!(drive.estimator.poll_timeout(), None, "nothing is waited for");
+}
+
+#[test]
 fn silence_brings_the_target_to_the_floor_and_no_lower() {
     let mut drive = Drive::new();
     drive.run(0, 200, |_| Some(20));

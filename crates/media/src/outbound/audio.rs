@@ -7,6 +7,7 @@ use roundtable_wire::Codec;
 
 use crate::audio::recent::{Recent, primary};
 use crate::audio::red::{Frame, Redundancy, build};
+use crate::config::TrackCodec;
 use crate::event::Egress;
 use crate::key::TrackKey;
 use crate::outbound::rewrite::{Epoch, Owner};
@@ -19,13 +20,22 @@ const RESUME_SLACK: i32 = 12_000;
 const RATE: i64 = 48_000;
 
 /// What an audio slot keeps.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SlotAudio {
     /// Whether the plane itself puts those on it who speak and have no seat.
     pub(crate) is_voice: bool,
     /// How the owner's numbers ran when its packets were last held back.
     pub(crate) resume: Option<Epoch>,
     pub(crate) redundancy: Redundancy,
+    /// The payload type of redundant audio, if the subscriber takes it.
+    red: Option<u8>,
+}
+
+impl SlotAudio {
+    pub(super) fn new(codecs: &[TrackCodec]) -> Self {
+        let red = codecs.iter().find(|entry| entry.codec == Codec::Red).map(|entry| entry.payload_type);
+        Self { is_voice: false, resume: None, redundancy: Redundancy::default(), red }
+    }
 }
 
 /// What an audio slot does with a packet.
@@ -113,7 +123,7 @@ impl Slot {
     ) -> usize {
         let Some(place) = self.numbering.place(epoch, packet.index) else { return 0 };
         let payload = primary(packet.codec, packet.payload).unwrap_or_default();
-        let red = self.config.codecs.iter().find(|entry| entry.codec == Codec::Red).map(|entry| entry.payload_type);
+        let red = self.audio.red;
         let distance = if red.is_some() { self.audio.redundancy.distance(has_voice) } else { 0 };
         let frame = Frame { index: packet.index, timestamp: packet.timestamp, primary: payload };
         let is_built = distance > 0 && build(recent, frame, (distance, epoch.first), epoch.payload_type, scratch);

@@ -43,8 +43,8 @@ pub(crate) struct SlotIds {
 pub(crate) struct Elements<'a> {
     /// The slot's mid while it is sent.
     pub(crate) mid: Option<Mid>,
-    /// The transport-wide number, if the peer counts.
-    pub(crate) transport_sequence: u16,
+    /// The transport-wide number, if the packet takes one.
+    pub(crate) transport_sequence: Option<u16>,
     pub(crate) now: NtpTime,
     pub(crate) carried: &'a Carried<'a>,
     /// The slot's frame number, where the publisher's stands.
@@ -80,7 +80,9 @@ impl SlotIds {
 
     /// Writes the elements that were negotiated; the writer leaves out those with id 0.
     pub(crate) fn write(&self, writer: &mut ExtensionWriter<'_>, elements: &Elements<'_>) {
-        writer.push(self.transport_sequence, &elements.transport_sequence.to_be_bytes());
+        if let Some(number) = elements.transport_sequence {
+            writer.push(self.transport_sequence, &number.to_be_bytes());
+        }
         if let Some(mid) = &elements.mid {
             writer.push(self.mid, mid.as_bytes());
         }
@@ -164,7 +166,7 @@ mod tests {
             let now = NtpTime(0);
             let elements = Elements {
                 mid: super::Mid::new("s1"),
-                transport_sequence: 7,
+                transport_sequence: Some(7),
                 now,
                 carried: &carried,
                 frame: 5,

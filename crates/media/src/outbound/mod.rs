@@ -19,7 +19,7 @@ use crate::descriptor::{Ids, MAX_LEN as MAX_DESCRIPTOR_LEN, red_primary};
 use crate::event::Egress;
 use crate::frame::{FrameInfo, FrameReader};
 use crate::inbound::Track;
-use crate::key::{PeerKey, TrackKey};
+use crate::key::{HotStart, PeerKey, TrackKey};
 use crate::outbound::audio::SlotAudio;
 use crate::outbound::clock::SlotClock;
 use crate::outbound::extmap::{Elements, Mid, SlotIds};
@@ -45,53 +45,66 @@ const MAX_WISHES: u8 = 3;
 const WISH_PERIOD: Duration = Duration::from_secs(10);
 
 /// One receiving m-line of a subscriber.
+///
+/// In this order, so that what a packet needs lies together: a subscriber's slot is met once for each packet, and by then
+/// has mostly left the cache.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Slot {
     pub(crate) peer: PeerKey,
-    pub(crate) config: SlotConfig,
-    ids: SlotIds,
+    /// The SSRC of its configuration, …
+    ssrc: u32,
     /// Who owns what the subscriber gets now.
     pub(crate) live: Option<Epoch>,
     /// Who is to take over with the next packet that can be decoded alone; never the track in `live`.
     pub(crate) wanted: Option<TrackKey>,
-    /// What the subscriber says of the picture.
-    pub(crate) hints: Hints,
-    /// Why the allocator chose last what it chose.
-    pub(crate) cause: Cause,
-    pub(crate) generation: u32,
-    /// Whether [`PlaneEvent::SlotLive`](crate::PlaneEvent::SlotLive) was told of this generation.
-    pub(crate) is_announced: bool,
-    /// The track the subscriber was found unable to decode, so that it is told once.
-    pub(crate) undecodable: Option<TrackKey>,
-    /// How much redundancy the subscriber needs, and whether the plane itself fills the slot.
-    pub(crate) audio: SlotAudio,
     numbering: Numbering,
-    /// Packets numbered below this are of no use: they are of an encoding that was left for another one.
-    stale_before: u64,
-    pub(crate) selector: Selector,
+    pub(crate) clock: SlotClock,
+    pub(crate) packets: u32,
+    pub(crate) octets: u32,
     /// The decode targets that were told to be fed, and how many frames are still to tell of it.
     active: u32,
     active_left: u8,
-    pub(crate) clock: SlotClock,
-    pub(crate) rtx: Retransmitter,
+    /// … and the kind.
+    pub(crate) kind: Kind,
+    /// Whether [`PlaneEvent::SlotLive`](crate::PlaneEvent::SlotLive) was told of this generation.
+    pub(crate) is_announced: bool,
+    ids: SlotIds,
     /// The mid if packets can carry it.
     mid: Option<Mid>,
     mid_left: u16,
     rtx_mid_left: u16,
-    pub(crate) packets: u32,
-    pub(crate) octets: u32,
-    pub(crate) reports: ReportSchedule,
+    /// Packets numbered below this are of no use: they are of an encoding that was left for another one.
+    stale_before: u64,
+    pub(crate) selector: Selector,
+    /// How much redundancy the subscriber needs, and whether the plane itself fills the slot.
+    pub(crate) audio: SlotAudio,
+    // From here on what a packet does not need.
+    pub(crate) config: SlotConfig,
+    pub(crate) generation: u32,
+    /// What the subscriber says of the picture.
+    pub(crate) hints: Hints,
+    /// Why the allocator chose last what it chose.
+    pub(crate) cause: Cause,
+    /// What the subscriber last said of its loss, in 1/256.
+    pub(crate) fraction_lost: u8,
     wishes: u8,
-    wishes_since: Option<Instant>,
     /// The subscriber takes no dependency descriptors and asked for keyframes in vain: it gets nothing that takes one to
     /// be put together.
     is_plain: bool,
+    /// The track the subscriber was found unable to decode, so that it is told once.
+    pub(crate) undecodable: Option<TrackKey>,
+    pub(crate) rtx: Retransmitter,
+    pub(crate) reports: ReportSchedule,
+    wishes_since: Option<Instant>,
     /// When the owner or encoding began.
     began: Option<Instant>,
     /// When it began to show its first owner.
     joined: Option<Instant>,
-    /// What the subscriber last said of its loss, in 1/256.
-    pub(crate) fraction_lost: u8,
+}
+
+impl HotStart for Slot {
+    const HOT_BYTES: usize = std::mem::offset_of!(Slot, config);
 }
 
 /// When the next sender reports are due.
@@ -130,8 +143,8 @@ pub(crate) struct Outlet {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Departure {
     pub(crate) ntp: NtpTime,
-    /// The peer's next transport-wide number.
-    pub(crate) transport_sequence: u16,
+    /// The peer's next transport-wide number, if the packet takes one.
+    pub(crate) transport_sequence: Option<u16>,
 }
 
 impl Slot {
@@ -143,6 +156,8 @@ impl Slot {
         let transport_cc = config.codecs.iter().any(|codec| codec.transport_cc);
         Self {
             peer,
+            ssrc: config.ssrc,
+            kind: config.kind,
             ids: SlotIds::new(&config.extensions, transport_cc),
             live: None,
             wanted: None,
@@ -151,7 +166,7 @@ impl Slot {
             generation: 0,
             is_announced: true,
             undecodable: None,
-            audio: SlotAudio::default(),
+            audio: SlotAudio::new(&config.codecs),
             // In the lower half, so that the first packets may be reordered without a doubt about the rollover.
             numbering: Numbering::new(1 + (numbers & 0x3fff), ids),
             selector: Selector::default(),
@@ -174,6 +189,11 @@ impl Slot {
             fraction_lost: 0,
             config,
         }
+    }
+
+    /// Has what a packet needs beside the slot itself brought near; for that the slot is looked at.
+    pub(crate) fn prefetch(&self) {
+        self.numbering.prefetch();
     }
 
     /// Whether a packet is of an encoding of the owner that is not shown, and none to begin with: of those that
@@ -220,7 +240,7 @@ impl Slot {
                 .place(epoch, packet.index)
                 .map_or(Decision::Skip, |at| Decision::Forward(*epoch, at));
         }
-        if self.config.kind == Kind::Video {
+        if self.kind == Kind::Video {
             match self.choose(track, packet) {
                 Choice::Forward => {}
                 Choice::LeaveOut => {
@@ -291,7 +311,7 @@ impl Slot {
     pub(crate) fn take_over(&self, track: &Track, packet: &Prepared<'_>) -> Decision {
         let Some(codec) = self.decodes(packet.codec) else { return Decision::Undecodable };
         let newest = track.layers.get(usize::from(packet.layer)).and_then(|layer| layer.newest);
-        let can_start = match self.config.kind {
+        let can_start = match self.kind {
             // What came before the newest packet is not sent, so starting with an older one would leave a hole.
             Kind::Audio => packet.is_newest,
             Kind::Video => {
@@ -346,7 +366,7 @@ impl Slot {
         // The old owner may change its layer while another one is still waited for.
         self.wanted = self.wanted.filter(|&wanted| wanted != owner.track);
         if let Some(layer) = track.layers.get(usize::from(owner.layer))
-            && self.config.kind == Kind::Video
+            && self.kind == Kind::Video
         {
             self.selector.begin(owner.layer, &layer.reader);
             self.handle_target(&layer.reader, self.selector.target().unwrap_or(0), packet);
@@ -390,13 +410,13 @@ impl Slot {
         };
         let ids = epoch.ids_out(packet.ids, *place);
         // Audio starts a talk spurt with its first packet (RFC 3551 4.1); a switch is one.
-        let starts_spurt = self.config.kind == Kind::Audio && packet.index == epoch.first;
+        let starts_spurt = self.kind == Kind::Audio && packet.index == epoch.first;
         let header = RtpHeader {
             marker: starts_spurt || place.ends_picture(packet),
             payload_type: epoch.payload_type,
             sequence: place.index as u16,
             timestamp: epoch.timestamp_at(packet.timestamp, *place),
-            ssrc: self.config.ssrc,
+            ssrc: self.ssrc,
             csrc: self.contributor(epoch),
         };
         let mid = self.media_mid();

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use roundtable_prefetch::prefetch;
 use roundtable_wire::{Codec, newer16};
 
 use crate::descriptor::Ids;
@@ -253,6 +254,13 @@ impl Numbering {
         let next = Span { first: index, end: span.end, first_out: span.first_out + (index - span.first), ..changed };
         span.end = index;
         self.open(next);
+    }
+
+    /// Has what the next packet's number comes from brought near.
+    pub(crate) fn prefetch(&self) {
+        if let Some(span) = self.spans.back() {
+            prefetch(span);
+        }
     }
 
     /// The number of the owner's packet `index`; `None` if its place was closed.

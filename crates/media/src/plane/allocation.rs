@@ -62,7 +62,7 @@ impl Plane {
         let (mut audio_slots, mut red) = (0, false);
         for &slot_key in &peer.slots {
             let Some(slot) = self.slots.get(slot_key) else { continue };
-            match (slot.config.kind, slot.subject()) {
+            match (slot.kind, slot.subject()) {
                 (_, None) => {}
                 (Kind::Audio, Some(_)) => {
                     audio_slots += 1;
@@ -73,7 +73,7 @@ impl Plane {
         }
         let (room, cost) = (peer.sending.target().scale(SOUND_SHARE), allocate::AUDIO.scale(f64::from(audio_slots)));
         for &slot_key in &peer.slots {
-            let sound = self.slots.get_mut(slot_key).filter(|slot| slot.config.kind == Kind::Audio);
+            let sound = self.slots.get_mut(slot_key).filter(|slot| slot.kind == Kind::Audio);
             if let Some(slot) = sound {
                 slot.audio.redundancy.set_room(room, cost);
             }
@@ -94,8 +94,9 @@ impl Plane {
         let budget = peer.sending.budget(now, audio_slots, red);
         let mut choices = std::mem::take(&mut peer.sending.choices);
         let demand = peer.sending.allocator.allocate(now, &budget, &candidates, &mut choices);
+        let has_pictures = candidates.iter().any(|track| !track.rungs.is_empty());
         self.scratch.candidates = recycled(candidates);
-        peer.sending.set_demand(demand);
+        peer.sending.set_demand(demand, has_pictures);
         let (mut awaits, mut squeezed) = (false, false);
         for (choice, &(slot_key, track_key)) in choices.iter().zip(&shown) {
             let (Some(slot), Some(track)) = (self.slots.get_mut(slot_key), self.tracks.get_mut(track_key)) else {

@@ -291,7 +291,7 @@ impl Plane {
     pub(super) fn handle_seated(&mut self, now: Instant, slot: SlotKey) {
         let Some(slot) = self.slots.get_mut(slot) else { return };
         slot.audio.resume = None;
-        if slot.config.kind == Kind::Audio && !slot.audio.is_voice {
+        if slot.kind == Kind::Audio && !slot.audio.is_voice {
             let peer = slot.peer;
             self.fit_voices(now, peer);
         }
@@ -369,7 +369,8 @@ impl Plane {
         let (micros, ntp) = (self.micros(now), self.ntp(now));
         let Some(track) = self.tracks.get(key) else { return };
         let capture = self.peers.get(track.peer).and_then(|peer| capture_time(micros, track, peer, voice.packet));
-        for &slot_key in &track.subscribers {
+        for (turn, &slot_key) in track.subscribers.iter().enumerate() {
+            self.look_ahead(track, 0, turn, out);
             let Some(slot) = self.slots.get_mut(slot_key) else { continue };
             let Some(peer) = self.peers.get_mut(slot.peer).filter(|peer| peer.is_ready) else { continue };
             let mut way = Way { now, micros, ntp, key: slot_key, sending: &mut peer.sending };
@@ -427,15 +428,18 @@ impl Way<'_> {
         scratch: &mut Vec<u8>,
         out: &mut impl Egress,
     ) -> usize {
+        // A number that nobody needs costs more than the packet, with what is to be said and learnt of it.
+        let counts = slot.counts() && (self.sending.measures_sound() || slot.audio.redundancy.is_wanted());
         let item = Paced { slot: self.key, index: 0, is_repeat: false, is_first: false };
         let size = (packet.0.len() + OVERHEAD) as u16;
         let outgoing = Outgoing { item, size, priority: Priority::Audio };
         let admission = self.sending.pacer.handle_packet(self.now, outgoing);
         let probe = if let Admission::Now(_, probe) = admission { probe } else { None };
-        let departure = Departure { ntp: self.ntp, transport_sequence: self.sending.sequence() };
+        let transport_sequence = counts.then_some(self.sending.sequence());
+        let departure = Departure { ntp: self.ntp, transport_sequence };
         let len = slot.send_audio(epoch, packet, recent, scratch, (self.micros, departure), out);
         if len > 0 {
-            self.sending.handle_sent(self.now, len, slot.counts(), probe, false);
+            self.sending.handle_sent(self.now, len, counts, probe, false);
         }
         len
     }

@@ -65,8 +65,9 @@ impl Plane {
         let capture = self.peers.get(track.peer).and_then(|peer| capture_time(micros, track, peer, packet));
         let mut left = std::mem::take(&mut self.scratch.left);
         let first = rotation.checked_rem(count).unwrap_or(0);
-        for at in (first..count).chain(0..first) {
+        for (turn, at) in (first..count).chain(0..first).enumerate() {
             let Some(track) = self.tracks.get(key) else { break };
+            self.look_ahead(track, first, turn, out);
             let Some(&slot_key) = track.subscribers.get(at) else { break };
             let Some(slot) = self.slots.get_mut(slot_key).filter(|slot| !slot.passes_over(key, packet)) else {
                 continue;
@@ -229,7 +230,7 @@ impl Service<'_> {
         match sending.pacer.handle_packet(*now, outgoing(item, slot, packet)) {
             Admission::Now(_, probe) => {
                 slot.commit(*micros, epoch, place, packet);
-                let departure = Departure { ntp: *ntp, transport_sequence: sending.sequence() };
+                let departure = Departure { ntp: *ntp, transport_sequence: Some(sending.sequence()) };
                 let len = slot.send(&Outlet { epoch: *epoch, place, orientation }, packet, departure, out);
                 sending.handle_sent(*now, len, slot.counts(), probe, false);
                 served.packets += 1;
@@ -251,7 +252,7 @@ fn outgoing(item: Paced, slot: &Slot, packet: &Prepared<'_>) -> Outgoing<Paced> 
     Outgoing {
         item,
         size: (packet.len() + OVERHEAD) as u16,
-        priority: if slot.config.kind == Kind::Audio { Priority::Audio } else { Priority::Video },
+        priority: if slot.kind == Kind::Audio { Priority::Audio } else { Priority::Video },
     }
 }
 

@@ -1,5 +1,6 @@
 //! The façade a shard drives: one room's peers, tracks and slots.
 
+mod ahead;
 mod allocation;
 mod audio;
 mod cache;

@@ -85,7 +85,7 @@ impl Plane {
         if !item.is_repeat && slot.rtx.has_sent(item.index) && !slot.is_stale(item.index) {
             return;
         }
-        let departure = Departure { ntp, transport_sequence: peer.sending.sequence() };
+        let departure = Departure { ntp, transport_sequence: Some(peer.sending.sequence()) };
         let len = if item.is_repeat {
             let stream = repair_stream(slot, &found).filter(|_| slot.needs(&found, &packet.frame) != Need::Nothing);
             let Some(stream) = stream else { return };
@@ -155,7 +155,7 @@ impl Plane {
         let can = |slot: &Slot| slot.counts() && padding_stream(slot).is_some();
         let at = { turns }.find(|&at| slots.get(peer.slots[at]).is_some_and(can))?;
         let slot = slots.get_mut(peer.slots[at])?;
-        let departure = Departure { ntp, transport_sequence: peer.sending.sequence() };
+        let departure = Departure { ntp, transport_sequence: Some(peer.sending.sequence()) };
         peer.sending.filler_at = at;
         peer.sending.filler_back += 1;
         let repeated = slot.next_index().checked_sub(peer.sending.filler_back);

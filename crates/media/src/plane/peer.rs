@@ -8,7 +8,7 @@ use crate::config::PeerLimits;
 use crate::feedback::ArrivalLog;
 use crate::inbound::bind::{Name, Place, Sources};
 use crate::inbound::clock::PublisherClock;
-use crate::key::{SlotKey, TrackKey};
+use crate::key::{HotStart, SlotKey, TrackKey};
 use crate::outbound::rtx::Budget;
 use crate::plane::publishing::Inflow;
 use crate::plane::sending::Sending;
@@ -23,12 +23,19 @@ const INITIAL_RTT: Duration = Duration::from_millis(100);
 const MAX_REFERENCES: usize = 8;
 
 /// One peer: a publisher, a subscriber or both.
+///
+/// In this order, so that what a packet to it needs lies together.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Peer {
     /// Whether packets may leave for it.
     pub(crate) is_ready: bool,
     /// Whether it only stands for a publisher that is with another plane: then nothing ever leaves for it.
     pub(crate) is_relayed: bool,
+    pub(crate) budget: Budget,
+    /// The path to it.
+    pub(crate) sending: Sending,
+    // From here on what a packet to it does not need.
     /// What policy allows it.
     pub(crate) limits: PeerLimits,
     pub(crate) tracks: Vec<TrackKey>,
@@ -38,24 +45,25 @@ pub(crate) struct Peer {
     /// Tracks it does not want to hear on its voice slots.
     pub(crate) unheard: Vec<TrackKey>,
     pub(crate) sources: Sources,
-    /// The id of transport-wide numbers on what it publishes.
-    pub(crate) transport_sequence_id: Option<u8>,
     pub(crate) arrivals: ArrivalLog,
     /// The media SSRC it was last heard on: feedback names it.
     pub(crate) live_ssrc: Option<u32>,
     pub(crate) clock: PublisherClock,
-    /// The path to it.
-    pub(crate) sending: Sending,
     /// What comes from it.
     pub(crate) inflow: Inflow,
-    pub(crate) budget: Budget,
     pub(crate) rtt: Duration,
     /// The reference times of its receivers that are to be answered.
     pub(crate) references: Vec<Reference>,
-    /// FIR commands sent.
-    pub(crate) fir_sequence: u8,
     rtcp_since: Instant,
     rtcp_count: u32,
+    /// The id of transport-wide numbers on what it publishes.
+    pub(crate) transport_sequence_id: Option<u8>,
+    /// FIR commands sent.
+    pub(crate) fir_sequence: u8,
+}
+
+impl HotStart for Peer {
+    const HOT_BYTES: usize = std::mem::offset_of!(Peer, sending) + Sending::HOT_BYTES;
 }
 
 /// A reference time report (RFC 3611 4.4) as it came.

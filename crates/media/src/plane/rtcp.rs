@@ -207,7 +207,7 @@ impl Plane {
         let Some(slot) = self.slots.get_mut(slot_key) else { return };
         let Some(peer) = self.peers.get(from) else { return };
         let way = UNDER_WAY + peer.rtt + peer.sending.queue();
-        if slot.config.kind == Kind::Audio || slot.has_just_begun(now, way) {
+        if slot.kind == Kind::Audio || slot.has_just_begun(now, way) {
             return;
         }
         let may_wish = slot.may_wish(now);

@@ -9,7 +9,7 @@ use crate::bwe::{
     Bitrate, Demand, Estimator, EstimatorConfig, NullEstimator, ProbeCluster, ProbeId, SendSideEstimator, SentPacket,
     Told,
 };
-use crate::key::SlotKey;
+use crate::key::{HotStart, SlotKey};
 use crate::pacer::Pacer;
 use crate::plane::earlier;
 
@@ -33,8 +33,10 @@ const BLANK: u16 = 80;
 const UNMEASURED: Bitrate = Bitrate::kbps(1_000_000);
 /// One who negotiated transport-wide feedback is taken to never give any after so many reports of what it received, …
 const REPORTS_WITHOUT: u8 = 3;
-/// … if packets with transport-wide numbers have been sent for so long.
+/// … if packets with transport-wide numbers have been sent for so long, …
 const FEEDBACK_WAIT: Duration = Duration::from_secs(2);
+/// … and so many of them: who only listens is sent a few for a probe and no more, and what it told of them may be lost.
+const PACKETS_WITHOUT: u16 = 50;
 /// What waits is looked at this often.
 pub(crate) const PACE_INTERVAL: Duration = Duration::from_millis(5);
 /// Probes are thought of this often while nothing is known of the path, …
@@ -58,17 +60,23 @@ pub(crate) struct Paced {
 }
 
 /// The path to one subscriber.
+///
+/// In this order, so that what a packet needs lies together.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Sending {
+    /// The next transport-wide number, on all slots.
+    sequence: u16,
+    /// Whether there is a picture that it could be sent.
+    has_pictures: bool,
     path: Path,
-    silent: Silent,
     pub(crate) pacer: Pacer<Paced>,
+    silent: Silent,
+    // From here on what a packet does not need.
     pub(crate) allocator: Allocator,
     pub(crate) choices: Vec<Choice>,
     pub(crate) demand: Demand,
     repeated: RateMeter,
-    /// The next transport-wide number, on all slots.
-    sequence: u16,
     /// The slot that gave the bytes for the last probe.
     pub(crate) filler_at: usize,
     /// How far back the last probe repeated packets.
@@ -87,6 +95,10 @@ pub(crate) struct Sending {
     pub(crate) due: Option<Instant>,
 }
 
+impl HotStart for Sending {
+    const HOT_BYTES: usize = std::mem::offset_of!(Sending, allocator);
+}
+
 /// How the target is found. A path is measured once the subscriber has a slot with transport-wide numbers.
 #[derive(Debug)]
 enum Path {
@@ -99,8 +111,9 @@ enum Path {
 enum Silent {
     /// Nothing was sent yet that it could tell of.
     Unknown,
-    /// It was sent packets since `since`, and has told how it receives them so many times, but not by feedback.
-    Waiting { since: Instant, reports: u8 },
+    /// It was sent so many numbered packets since `since`, and has told how it receives them so many times, but not by
+    /// feedback.
+    Waiting { since: Instant, packets: u16, reports: u8 },
     /// It does.
     No,
     /// It does not: its path is not measured.
@@ -132,6 +145,7 @@ impl Sending {
             allocator: Allocator::new(),
             choices: Vec::new(),
             demand: Demand::default(),
+            has_pictures: false,
             repeated: RateMeter::default(),
             sequence: 0,
             filler_at: 0,
@@ -160,7 +174,7 @@ impl Sending {
         if let Path::Measured(estimator) = &mut self.path {
             estimator.handle_pause(now);
         }
-        self.set_demand(Demand::default());
+        self.set_demand(Demand::default(), false);
         self.pacer = Pacer::new(now, UNMEASURED);
         self.set_max(now, max);
     }
@@ -224,6 +238,14 @@ impl Sending {
         });
     }
 
+    /// Whether sound takes transport-wide numbers.
+    ///
+    /// It is never held back, so what the path carries matters only for the pictures beside it, for a probe, and for
+    /// redundancy. Who only listens, and loses nothing, need not tell of each packet.
+    pub(crate) fn measures_sound(&self) -> bool {
+        self.has_pictures || self.pacer.is_probing()
+    }
+
     /// The transport-wide number for the next packet.
     pub(crate) const fn sequence(&self) -> u16 {
         self.sequence
@@ -235,8 +257,10 @@ impl Sending {
             return;
         }
         let size = (len + OVERHEAD).min(usize::from(u16::MAX)) as u16;
-        if let Silent::Unknown = self.silent {
-            self.silent = Silent::Waiting { since: now, reports: 0 };
+        match &mut self.silent {
+            Silent::Unknown => self.silent = Silent::Waiting { since: now, packets: 1, reports: 0 },
+            Silent::Waiting { packets, .. } => *packets = packets.saturating_add(1),
+            Silent::No | Silent::Yes => {}
         }
         if let Path::Measured(estimator) = &mut self.path {
             estimator.handle_sent(now, &SentPacket { sequence: self.sequence, size, probe, filler });
@@ -252,7 +276,10 @@ impl Sending {
     /// Takes a report on a slot. Who reports, but never with feedback, receives: its path is not measured any more, else
     /// it would be taken for one that carries nothing.
     pub(crate) fn handle_report(&mut self, now: Instant, max: Bitrate) {
-        let Silent::Waiting { since, reports } = &mut self.silent else { return };
+        let Silent::Waiting { since, packets, reports } = &mut self.silent else { return };
+        if *packets < PACKETS_WITHOUT {
+            return;
+        }
         *reports = reports.saturating_add(1);
         if *reports >= REPORTS_WITHOUT && now.saturating_duration_since(*since) >= FEEDBACK_WAIT {
             self.silent = Silent::Yes;
@@ -350,9 +377,10 @@ impl Sending {
         }
     }
 
-    /// Takes what the tracks could use.
-    pub(crate) fn set_demand(&mut self, demand: Demand) {
+    /// Takes what the tracks could use, and whether there are pictures among them.
+    pub(crate) fn set_demand(&mut self, demand: Demand, has_pictures: bool) {
         self.demand = demand;
+        self.has_pictures = has_pictures;
         self.pacer.set_used(demand.used);
         self.path.estimator_mut().set_demand(demand);
     }

@@ -127,8 +127,8 @@ fn what_a_subscriber_takes_is_bounded() {
     use std::mem::size_of;
     let sizes = [
         ("slot", size_of::<Slot>(), 632),
-        ("peer", size_of::<Peer>(), 1152),
-        ("path", size_of::<crate::plane::sending::Sending>(), 640),
+        ("peer", size_of::<Peer>(), 1168),
+        ("path", size_of::<crate::plane::sending::Sending>(), 656),
         ("pacer", size_of::<crate::pacer::Pacer<crate::plane::sending::Paced>>(), 200),
         ("estimator", size_of::<crate::bwe::SendSideEstimator>(), 1472),
         ("epoch", size_of::<crate::outbound::rewrite::Epoch>(), 40),
@@ -138,4 +138,14 @@ fn what_a_subscriber_takes_is_bounded() {
     for (what, bytes, most) in sizes {
         assert!(bytes <= most, "{what}: {bytes} bytes, not {most}");
     }
+}
+
+/// What a packet to a subscriber needs of its slot and its peer lies together, in no more than this: docs/PERFORMANCE.md
+/// lists it.
+#[test]
+fn what_a_packet_needs_of_a_subscriber_lies_together() {
+    use crate::key::HotStart;
+    let (slot, peer) = (Slot::HOT_BYTES, crate::plane::peer::Peer::HOT_BYTES);
+    assert!(slot <= 392, "{slot} bytes of a slot");
+    assert!(peer <= 336, "{peer} bytes of a peer");
 }

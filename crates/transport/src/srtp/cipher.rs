@@ -15,9 +15,13 @@ const CM_SALT_LEN: usize = 14;
 const SHA1_LEN: usize = 20;
 
 /// The session keys of one direction of RTP or of RTCP.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "behind a pointer the key would be one more wait for memory for each packet"
+)]
 pub(super) enum Cipher {
-    /// AES-128-GCM (RFC 7714).
-    Gcm { key: Box<LessSafeKey>, salt: [u8; GCM_SALT_LEN] },
+    /// AES-128-GCM (RFC 7714), as browsers choose.
+    Gcm { key: LessSafeKey, salt: [u8; GCM_SALT_LEN] },
     /// AES-128 in counter mode with HMAC-SHA1 cut to 80 bits (RFC 3711).
     Cm { stream: Box<dyn StreamCipher>, mac: Box<dyn Mac>, salt: [u8; CM_SALT_LEN] },
 }
@@ -50,7 +54,7 @@ impl Cipher {
                 let mut salt = [0; GCM_SALT_LEN];
                 keying.derive(crypto, salting, &mut salt).ok()?;
                 let key = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, &key).ok()?);
-                Some(Self::Gcm { key: Box::new(key), salt })
+                Some(Self::Gcm { key, salt })
             }
             Profile::Aes128CmHmacSha1_80 => {
                 let (mut salt, mut mac_key) = ([0; CM_SALT_LEN], [0; SHA1_LEN]);

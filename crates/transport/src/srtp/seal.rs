@@ -1,5 +1,7 @@
 //! The sending side.
 
+use roundtable_prefetch::prefetch;
+
 use super::cipher::{Cipher, Place, Purpose, cm_counter, cm_tag, gcm_nonce, gcm_seal};
 use super::keys::Keying;
 use super::{ENCRYPTED, Profile, RTCP_HEADER_LEN, RTCP_INDEX_LEN, read_u32};
@@ -23,6 +25,11 @@ impl SrtpSealer {
             rtcp: Cipher::new(keying, Purpose::Rtcp, provider.crypto())?,
             rtcp_index: 0,
         })
+    }
+
+    /// Has the key for RTP brought near.
+    pub(crate) fn prefetch(&self) {
+        prefetch(&self.rtp);
     }
 
     /// Seals the RTP packet in `packet[..len]`, whose first `header_len` bytes stay readable, and returns its new

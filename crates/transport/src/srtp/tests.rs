@@ -132,7 +132,7 @@ fn a_packet_is_sealed_as_in_rfc_7714_16_1_1() {
     assert_eq!(sealed, expected);
 
     let mut opener = opener(Profile::AeadAes128Gcm);
-    opener.rtp = Cipher::Gcm { key: Box::new(key), salt };
+    opener.rtp = Cipher::Gcm { key, salt };
     assert_eq!(open(&mut opener, &expected), Ok(plain));
 }
 
@@ -146,14 +146,14 @@ fn a_report_is_sealed_as_in_rfc_7714_17_1() {
          4ce09b4686303ded0bb9275bc84aa45896cf4d2fc5abf87245d9eade 800005d4");
     let key = || ring::aead::LessSafeKey::new(ring::aead::UnboundKey::new(&ring::aead::AES_128_GCM, &key).unwrap());
     let mut sealer = sealer(Profile::AeadAes128Gcm);
-    sealer.rtcp = Cipher::Gcm { key: Box::new(key()), salt };
+    sealer.rtcp = Cipher::Gcm { key: key(), salt };
     sealer.rtcp_index = 0x5d4;
     let mut sealed = plain.clone();
     assert!(sealer.seal_rtcp(&mut sealed));
     assert_eq!(sealed, expected);
 
     let mut opener = opener(Profile::AeadAes128Gcm);
-    opener.rtcp = Cipher::Gcm { key: Box::new(key()), salt };
+    opener.rtcp = Cipher::Gcm { key: key(), salt };
     let len = opener.open_rtcp(&mut sealed).unwrap();
     assert_eq!(sealed[..len], plain);
 }

@@ -1,0 +1,53 @@
+//! Looks ahead: what is known of those who are served next is brought into the processor's cache meanwhile.
+//!
+//! Of a subscriber a packet touches its slot, its peer, its estimator and what these point to, one found through the other.
+//! So each is asked for some subscribers before its turn, and what leads to it some before that.
+
+use crate::event::Egress;
+use crate::inbound::Track;
+use crate::plane::Plane;
+
+/// How many subscribers ahead slots are brought near, …
+const SLOTS: usize = 8;
+/// … the peers they name, with their ways out, …
+const PEERS: usize = 5;
+/// … and what peers and slots point to; …
+const BEHIND: usize = 3;
+/// … last the places in the estimator's log.
+const LOGS: usize = 1;
+
+impl Plane {
+    /// Looks ahead from the `turn`-th of a track's subscribers who are served from `first` on, in a circle.
+    #[inline]
+    pub(super) fn look_ahead(&self, track: &Track, first: usize, turn: usize, out: &impl Egress) {
+        let subscribers = track.subscribers.as_slice();
+        let count = subscribers.len();
+        let ahead = |by: usize| {
+            let at = first + turn + by;
+            let at = if at < count { at } else { at.wrapping_sub(count) };
+            subscribers.get(at).copied().filter(|_| turn + by < count)
+        };
+        if turn == 0 {
+            (0..SLOTS).filter_map(ahead).for_each(|slot| self.slots.prefetch(slot));
+        }
+        if let Some(slot) = ahead(SLOTS) {
+            self.slots.prefetch(slot);
+        }
+        if let Some(slot) = ahead(PEERS).and_then(|slot| self.slots.get(slot)) {
+            self.peers.prefetch(slot.peer);
+            out.expect(slot.peer);
+        }
+        // Of those who only listen the path is not measured.
+        let measured = |peer| self.peers.get(peer).filter(|peer| peer.sending.measures_sound())?.sending.estimator();
+        if let Some(slot) = ahead(BEHIND).and_then(|slot| self.slots.get(slot)) {
+            slot.prefetch();
+            if let Some(estimator) = measured(slot.peer) {
+                estimator.prefetch();
+            }
+        }
+        if let Some(estimator) = ahead(LOGS).and_then(|slot| self.slots.get(slot)).and_then(|slot| measured(slot.peer))
+        {
+            estimator.prefetch_log();
+        }
+    }
+}
