@@ -39,7 +39,7 @@ enum Judge {
 const SEGMENTED: &str = "floor, segmented";
 const PLAIN: &str = "floor, plain";
 const STR0M: &str = "str0m-sfu";
-const FAN_OUT: &[Judge] = &[Judge::Ratio(SEGMENTED, 1.5), Judge::Ratio(STR0M, 1.0 / 3.0), Judge::Calls(0.02)];
+const FAN_OUT: &[Judge] = &[Judge::Ratio(SEGMENTED, 1.5), Judge::Ratio(STR0M, 1.0 / 3.0), Judge::Calls(0.05)];
 
 const GOALS: &[Goal] = &[
     Goal { name: "p1-50", arguments: &["fan-out", "--subscribers", "50"], beside: Beside::All, judges: FAN_OUT },
@@ -76,7 +76,7 @@ const GOALS: &[Goal] = &[
     },
     Goal {
         name: "p8",
-        arguments: &["meetings", "--rooms", "20", "--members", "4", "--kbit", "300"],
+        arguments: &["meetings", "--rooms", "50", "--members", "4", "--kbit", "300"],
         beside: Beside::OneShard,
         judges: &[Judge::Scale(1.8)],
     },

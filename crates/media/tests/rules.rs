@@ -724,7 +724,7 @@ fn sound_takes_transport_wide_numbers_beside_pictures_for_probes_and_where_it_is
     // A probe begins at once; without feedback it is given up after a second.
     room.run(&mut [&mut sound], 20, 100);
     assert!(room.take(SOUND).iter().any(|sent| sent.transport_sequence.is_some()), "the probe");
-    let mut numbered = |room: &mut Room, sources: &mut [&mut Source]| {
+    let numbered = |room: &mut Room, sources: &mut [&mut Source]| {
         room.run(sources, 20, 50);
         let sent = room.take(SOUND);
         assert_eq!(sent.len(), 50, "sound flows all the while");

@@ -74,6 +74,8 @@ pub(crate) struct Track {
     pub(crate) relays: Vec<Relay>,
     /// Counts frames, so that the same subscriber is not always served last.
     pub(crate) rotation: usize,
+    /// When a packet was last forwarded.
+    pub(crate) forwarded: Option<Instant>,
     pub(crate) is_paused: bool,
     /// How far the publisher's clock is ahead of ours, in 2^-32 s, if its packets tell of their capture.
     pub(crate) ahead: Option<i64>,
@@ -179,6 +181,7 @@ impl Track {
             subscribers: Vec::new(),
             relays: Vec::new(),
             rotation: 0,
+            forwarded: None,
             is_paused: false,
             ahead: None,
             asked: None,

@@ -60,6 +60,8 @@ impl Plane {
         if packet.marker {
             track.rotation = track.rotation.wrapping_add(1);
         }
+        // Packets of one batch share their time: what the first one needed is still near when the others come.
+        let is_far = track.forwarded.replace(now) != Some(now);
         let (rotation, count) = (track.rotation, track.subscribers.len());
         let Some(track) = self.tracks.get(key) else { return };
         let capture = self.peers.get(track.peer).and_then(|peer| capture_time(micros, track, peer, packet));
@@ -67,7 +69,9 @@ impl Plane {
         let first = rotation.checked_rem(count).unwrap_or(0);
         for (turn, at) in (first..count).chain(0..first).enumerate() {
             let Some(track) = self.tracks.get(key) else { break };
-            self.look_ahead(track, first, turn, out);
+            if is_far {
+                self.look_ahead(track, first, turn, out);
+            }
             let Some(&slot_key) = track.subscribers.get(at) else { break };
             let Some(slot) = self.slots.get_mut(slot_key).filter(|slot| !slot.passes_over(key, packet)) else {
                 continue;

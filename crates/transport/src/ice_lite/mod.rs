@@ -131,7 +131,8 @@ impl IceLite {
     }
 
     pub(crate) fn is_proven(&self, path: Path) -> bool {
-        self.paths.contains(path)
+        // The one in use is one of them, and what comes by it need not wait for the list.
+        self.selected == Some(path) || self.paths.contains(path)
     }
 
     pub(crate) fn selected(&self) -> Option<Path> {
