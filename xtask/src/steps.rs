@@ -21,6 +21,12 @@ const STEPS: &[Step] = &[
         run: || run(cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
     },
     Step { name: "tests", needs: &[], run: || run(cargo(&["test", "--workspace"])) },
+    // Outside of the workspace, so that what it speaks of our protocol would go stale unseen.
+    Step {
+        name: "other server",
+        needs: &[],
+        run: || run(cargo(&["check", "--manifest-path", "benches/str0m-sfu/Cargo.toml"])),
+    },
     Step { name: "other client", needs: &["tools"], run: independent::play },
     Step { name: "documentation", needs: &[], run: documentation },
     Step { name: "web packages", needs: &[], run: || run(npm(&["ci"])) },

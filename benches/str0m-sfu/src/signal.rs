@@ -52,7 +52,7 @@ fn welcome(stream: TcpStream, number: u64, media: SocketAddr) -> io::Result<(Web
         let Message::Text(text) = socket.read().map_err(io::Error::other)? else { continue };
         let answer = match serde_json::from_str(&text)? {
             ClientMessage::Hello { name, max_seats, .. } => greeting(&room, name, max_seats.unwrap_or(0), number)?,
-            ClientMessage::Offer { id, sdp, tracks } => {
+            ClientMessage::Offer { id, sdp, tracks, fresh: _ } => {
                 let mut rtc = Rtc::builder().set_rtp_mode(true).set_ice_lite(true).build(Instant::now());
                 rtc.add_local_candidate(Candidate::host(media, "udp").map_err(io::Error::other)?);
                 let offer = SdpOffer::from_sdp_string(&sdp).map_err(io::Error::other)?;
@@ -85,6 +85,7 @@ fn greeting(room: &str, name: String, seats: u16, number: u64) -> io::Result<Ser
         silence_timeout_s: 3_600,
         resume: None,
         accepted: vec![],
+        media: false,
     })))
 }
 
