@@ -319,15 +319,7 @@ fn what_was_learnt_of_the_path_is_not_forgotten_on_the_way() {
 
 /// A report of a subscriber on the slot, without feedback.
 fn report(room: &mut Room, peer: PeerKey) {
-    let block = ReportBlock {
-        ssrc: VIDEO,
-        fraction_lost: 0,
-        cumulative_lost: 0,
-        highest_sequence: 0,
-        jitter: 0,
-        last_sender_report: 0,
-        delay_since_last: 0,
-    };
+    let block = ReportBlock { ssrc: VIDEO, ..ReportBlock::default() };
     room.rtcp(peer, |writer| {
         writer.receiver_report(1, &[block]);
     });

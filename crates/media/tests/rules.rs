@@ -708,15 +708,7 @@ fn sound_takes_transport_wide_numbers_beside_pictures_for_probes_and_where_it_is
     let eye = room.measured_slot(viewer, Kind::Video, SLOT);
     room.assign(ear, sound.track, 1);
     let report = |room: &mut Room, fraction_lost| {
-        let block = ReportBlock {
-            ssrc: SOUND,
-            fraction_lost,
-            cumulative_lost: 0,
-            highest_sequence: 0,
-            jitter: 0,
-            last_sender_report: 0,
-            delay_since_last: 0,
-        };
+        let block = ReportBlock { ssrc: SOUND, fraction_lost, ..ReportBlock::default() };
         room.rtcp(viewer, |writer| {
             writer.receiver_report(1, &[block]);
         });

@@ -9,7 +9,7 @@
 //! On Linux nothing is allocated per call. Elsewhere the same interface works one datagram at a time, and
 //! local addresses are neither told nor chosen.
 //!
-//! This is the only crate of the workspace that may hold `unsafe`. The pure parts (control messages, addresses,
+//! Beside `crates/prefetch` this is the only crate of the workspace that may hold `unsafe`. The pure parts (control messages, addresses,
 //! batching policy) are safe code; what is left are a handful of system calls and one zeroed structure.
 //!
 //! # Errors
