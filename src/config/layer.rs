@@ -52,6 +52,9 @@ pub struct Settings {
     /// How busy a shard may be, in percent of a core, before further members of its rooms are connected to others
     #[arg(long, env = "ROUNDTABLE_SPREAD_ABOVE", value_name = "PERCENT", help_heading = "Network")]
     pub spread_above: Option<u8>,
+    /// By how much a shard may be busier than the mean of all, in percent of a core, before whole rooms go from it to others
+    #[arg(long, env = "ROUNDTABLE_REBALANCE_ABOVE", value_name = "PERCENT", help_heading = "Network")]
+    pub rebalance_above: Option<u8>,
     /// Web origins besides the server's own that may open a WebSocket or read the API, such as `https://example.org`; `*` is every one. Repeatable
     #[arg(
         long,

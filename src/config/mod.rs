@@ -134,6 +134,8 @@ pub struct MediaConfig {
     pub sharing: Sharing,
     /// How busy a shard may be, in percent of a core, before further members of its rooms are connected to others.
     pub spread_above: u8,
+    /// By how much a shard may be busier than the mean, in percent of a core, before whole rooms go from it to others.
+    pub rebalance_above: u8,
 }
 
 impl Default for MediaConfig {
@@ -146,6 +148,7 @@ impl Default for MediaConfig {
             shards: None,
             sharing: Sharing::default(),
             spread_above: settings::DEFAULT_SPREAD_ABOVE,
+            rebalance_above: settings::DEFAULT_REBALANCE_ABOVE,
         }
     }
 }
@@ -381,7 +384,7 @@ impl Check<'_> {
                 return self.invalid("public-ip", format!("{address} is IPv6, which no-ipv6 leaves out"));
             }
         }
-        let Settings { udp_port, shards, udp_sharing, spread_above, .. } = self.settings;
+        let Settings { udp_port, shards, udp_sharing, spread_above, rebalance_above, .. } = self.settings;
         Ok(MediaConfig {
             udp_port: udp_port.unwrap_or(default.udp_port),
             udp_listen,
@@ -390,6 +393,11 @@ impl Check<'_> {
             shards: shards.map(|shards| self.within("shards", shards, 1..=MAX_SHARDS)).transpose()?,
             sharing: udp_sharing.unwrap_or(default.sharing),
             spread_above: self.within("spread-above", spread_above.unwrap_or(default.spread_above), 0..=100)?,
+            rebalance_above: self.within(
+                "rebalance-above",
+                rebalance_above.unwrap_or(default.rebalance_above),
+                0..=100,
+            )?,
         })
     }
 

@@ -18,6 +18,8 @@ pub const DEFAULT_HTTP_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4
 pub const DEFAULT_UDP_PORT: u16 = 7882;
 /// How busy a shard may be before its rooms spread unless told otherwise, in percent.
 pub const DEFAULT_SPREAD_ABOVE: u8 = 50;
+/// By how much a shard may be busier than the mean before rooms go from it to others, in percent of a core.
+pub const DEFAULT_REBALANCE_ABOVE: u8 = 3;
 /// Life of a TURN credential unless told otherwise.
 pub const DEFAULT_TURN_TTL: Duration = Duration::from_secs(4 * 60 * 60);
 /// What those are in rooms who log in at the identity provider unless told otherwise.
@@ -192,6 +194,7 @@ pub fn merge(given: &Given, file: &File) -> Merged {
         shards,
         udp_sharing,
         spread_above,
+        rebalance_above,
         allowed_origin,
         tls_cert,
         tls_key,
@@ -289,6 +292,7 @@ fn default_settings() -> Settings {
         no_ipv6: Some(false),
         udp_sharing: Some(Sharing::default()),
         spread_above: Some(DEFAULT_SPREAD_ABOVE),
+        rebalance_above: Some(DEFAULT_REBALANCE_ABOVE),
         allowed_origin: Some(Vec::new()),
         stun: Some(Vec::new()),
         turn: Some(Vec::new()),

@@ -29,13 +29,22 @@ pub struct Demux<K> {
     /// Shards that share the sockets.
     shards: u8,
     foreign: HashMap<Path, u8>,
+    /// Ufrags of peers that are not with the shard that their digits name any more.
+    passed: HashMap<Box<str>, u8>,
 }
 
 impl<K: Copy + PartialEq> Demux<K> {
     /// Nobody yet, on shard `own` of `shards` that share the sockets.
     #[must_use]
     pub fn new(own: u8, shards: u8) -> Self {
-        Self { paths: HashMap::new(), ufrags: HashMap::new(), own, shards, foreign: HashMap::new() }
+        Self {
+            paths: HashMap::new(),
+            ufrags: HashMap::new(),
+            own,
+            shards,
+            foreign: HashMap::new(),
+            passed: HashMap::new(),
+        }
     }
 
     /// Finds the owner by path, else, for STUN, by the receiver's ufrag in USERNAME (RFC 8445 §7.2.2), which begins with
@@ -53,8 +62,8 @@ impl<K: Copy + PartialEq> Demux<K> {
     }
 
     fn by_ufrag(&self, ufrag: &str) -> Owner<K> {
-        let shard = || ufrag.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
         let is_other = |shard: &u8| *shard != self.own && *shard < self.shards;
+        let shard = || self.passed.get(ufrag).copied().or_else(|| shard_of(ufrag));
         match self.ufrags.get(ufrag) {
             Some(peer) => Owner::Peer(*peer),
             None => shard().filter(is_other).map_or(Owner::UnknownUfrag, Owner::Shard),
@@ -83,6 +92,40 @@ impl<K: Copy + PartialEq> Demux<K> {
         if self.foreign.get(path) == Some(&shard) {
             self.foreign.remove(path);
         }
+    }
+
+    /// A peer is with another shard from now on: a path of it is.
+    pub fn pass_path(&mut self, path: Path, peer: K, shard: u8) {
+        if self.remove_path(&path, peer) {
+            self.foreign.insert(path, shard);
+        }
+    }
+
+    /// … and so is a ufrag of it.
+    pub fn pass_ufrag(&mut self, ufrag: &str, peer: K, shard: u8) {
+        self.remove_ufrag(ufrag, peer);
+        self.note_ufrag(ufrag, shard);
+    }
+
+    /// A ufrag is with this shard from now on; with the one that its digits name is where it is taken to be anyway.
+    pub fn note_ufrag(&mut self, ufrag: &str, shard: u8) {
+        if shard == self.own || shard_of(ufrag) == Some(shard) {
+            self.passed.remove(ufrag);
+        } else {
+            self.passed.insert(ufrag.into(), shard);
+        }
+    }
+
+    /// The other shard that has made a ufrag.
+    #[must_use]
+    pub fn made_by(&self, ufrag: &str) -> Option<u8> {
+        shard_of(ufrag).filter(|shard| *shard != self.own)
+    }
+
+    /// How many ufrags are known not to be where their digits say.
+    #[must_use]
+    pub fn passed_ufrags(&self) -> usize {
+        self.passed.len()
     }
 
     /// Routes STUN with this ufrag to a peer from now on.
@@ -117,6 +160,11 @@ impl<K: Copy + PartialEq> Demux<K> {
     pub fn paths(&self) -> usize {
         self.paths.len()
     }
+}
+
+/// The shard that a ufrag names.
+fn shard_of(ufrag: &str) -> Option<u8> {
+    ufrag.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok())
 }
 
 #[cfg(test)]
@@ -182,6 +230,34 @@ mod tests {
         assert_eq!(demux.owner(path(5), &rtp), Owner::Shard(0), "and is not taken from it by who had it before");
         demux.remove_foreign(&path(5), 0);
         assert_eq!(demux.owner(path(5), &rtp), Owner::UnknownPath);
+    }
+
+    #[test]
+    fn what_has_passed_to_another_shard_is_found_there_and_forgotten_with_it() {
+        let rtp = [0x80, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+        // Made by shard 1, it passes to 2; 0 looks on.
+        let [mut onlooker, mut old, mut new] = [0, 1, 2].map(|own| Demux::new(own, 3));
+        old.add_ufrag("01ann".into(), 7);
+        old.add_path(path(5), 7);
+        onlooker.add_foreign(path(5), 1);
+        old.pass_ufrag("01ann", 7, 2);
+        old.pass_path(path(5), 7, 2);
+        assert_eq!(old.owner(path(5), &binding("01ann")), Owner::Shard(2));
+        assert_eq!(old.owner(path(5), &rtp), Owner::Shard(2));
+        assert_eq!(onlooker.owner(path(5), &rtp), Owner::Shard(1), "it hands it on");
+        new.add_ufrag("01ann".into(), 8);
+        new.add_path(path(5), 8);
+        onlooker.note_ufrag("01ann", 2);
+        assert_eq!(onlooker.owner(path(6), &binding("01ann")), Owner::Shard(2));
+        assert_eq!(new.owner(path(6), &binding("01ann")), Owner::Peer(8));
+        // The peer ends there.
+        assert_eq!((new.made_by("01ann"), new.made_by("02bob")), (Some(1), None));
+        new.remove_ufrag("01ann", 8);
+        for (demux, expected) in [(&mut onlooker, Owner::Shard(1)), (&mut old, Owner::UnknownUfrag)] {
+            demux.note_ufrag("01ann", 1);
+            assert_eq!(demux.passed_ufrags(), 0);
+            assert_eq!(demux.owner(path(6), &binding("01ann")), expected, "as its digits say");
+        }
     }
 
     #[test]

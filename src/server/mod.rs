@@ -459,7 +459,8 @@ fn authority(config: &AuthConfig) -> Result<Option<Arc<Authority>>, KeyError> {
 }
 
 fn shard_config(config: &Config) -> ShardConfig {
-    let MediaConfig { udp_port, udp_listen, public_ips, ipv6, shards, sharing, spread_above } = &config.media;
+    let MediaConfig { udp_port, udp_listen, public_ips, ipv6, shards, sharing, spread_above, rebalance_above } =
+        &config.media;
     let mut addresses = udp_listen.clone();
     if addresses.is_empty() {
         addresses.push(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
@@ -476,6 +477,7 @@ fn shard_config(config: &Config) -> ShardConfig {
         shards: if config.record.is_some() { 1 } else { shards.unwrap_or_else(cores) },
         sharing: *sharing,
         spread_above: u32::from(*spread_above) * 10,
+        rebalance_above: u32::from(*rebalance_above) * 10,
         store: None,
     }
 }

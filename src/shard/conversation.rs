@@ -167,11 +167,15 @@ impl Core {
             return Some(shard);
         }
         let busy = self.loads.iter().map(super::load::Load::permille);
-        let shard = self.spread.place(now, self.shard, &home.branches, busy);
+        // A stage on its way stays the only one until it has arrived.
+        let shard = home.leaving.unwrap_or_else(|| {
+            let main = home.main_stage(self.shard);
+            let others = home.branches.iter().copied().chain(home.is_on_stage.then_some(self.shard));
+            let others: Vec<u8> = others.filter(|&shard| shard != main).collect();
+            self.spread.place(now, main, &others, busy)
+        });
         home.members.get_mut(member)?.connect(shard);
-        if shard != self.shard && !home.branches.contains(&shard) {
-            self.open_branch(now, key, shard);
-        }
+        self.open_stage_on(now, key, shard);
         Some(shard)
     }
 
@@ -309,12 +313,14 @@ impl Core {
 
     /// Hears what a stage on `shard` has to say.
     pub(super) fn handle_report(&mut self, now: Instant, key: usize, shard: u8, report: Report) {
-        let own = self.shard;
         if matches!(report, Report::Chat { .. }) {
             self.look_for_space(key);
         }
         let Some(home) = self.home(key) else { return };
         match report {
+            Report::Crowded { to } => self.handle_crowded(key, shard, to),
+            Report::Arrived => self.handle_arrived(now, key, shard),
+            Report::Failed => self.handle_stage_failed(key, shard),
             Report::Adopted { member, seats } => home.room.add_seats(&member, seats),
             Report::NotAdopted { member, connection } => {
                 self.handle_not_adopted(now, key, (shard, connection), &member);
@@ -341,11 +347,11 @@ impl Core {
             Report::Voice { member, mid, track, generation, rtp_timestamp } => {
                 home.handle_voice((member, mid), track, generation, rtp_timestamp);
             }
-            // Every stage hears all microphones; that of the home speaks for all.
-            Report::Speaking { track, speaking } if shard == own => {
+            // Every stage hears all microphones; one speaks for all.
+            Report::Speaking { track, speaking } if shard == home.ear => {
                 home.room.handle_speaking(clocks(now), &track, speaking);
             }
-            Report::Dominant { track } if shard == own => home.room.handle_dominant(clocks(now), track.as_ref()),
+            Report::Dominant { track } if shard == home.ear => home.room.handle_dominant(clocks(now), track.as_ref()),
             Report::Speaking { .. } | Report::Dominant { .. } => {}
             Report::Encodings { track, encodings } => home.tell_encodings(track, encodings),
             Report::OverLimit { track } => home.mute_over_limit(clocks(now), &track),

@@ -13,6 +13,7 @@ use roundtable_transport::peer::{Received, Transmit};
 use slab::Slab;
 
 use super::arena::{Arena, Waiting};
+use super::balance::Balance;
 use super::counters::Counters;
 use super::endpoint::Endpoint;
 use super::fanout::Fanout;
@@ -51,6 +52,8 @@ pub struct Among {
     pub loads: Vec<Load>,
     /// A room goes on to further shards when its own are busy for more than so many thousandths of the time.
     pub spread_above: u32,
+    /// A shard gives rooms to others when it is busier than the mean by more than so many thousandths of a core.
+    pub rebalance_above: u32,
 }
 
 /// Everything one shard owns but its sockets.
@@ -77,6 +80,9 @@ pub struct Core {
     /// How busy each shard is, and where members of rooms that outgrow theirs are connected.
     pub(super) loads: Vec<Load>,
     pub(super) spread: Spread,
+    pub(super) balance: Balance,
+    /// Stages that are to leave at the end of this turn, by the lives of their rooms, and the shards that they go to.
+    pub(super) departing: Vec<(u64, u8)>,
     pub(super) wheel: Wheel<Alarm>,
     alarms: Vec<Alarm>,
     /// Endpoints whose transport may have something to say.
@@ -102,7 +108,7 @@ impl Core {
     /// A shard without rooms. `candidates` is what answers tell members.
     #[must_use]
     pub fn new(now: Instant, identity: Arc<Identity>, candidates: Vec<Candidate>, among: Among) -> Self {
-        let Among { lanes, shares_port, steering, loads, spread_above } = among;
+        let Among { lanes, shares_port, steering, loads, spread_above, rebalance_above } = among;
         let shard = lanes.own();
         // With a port each there is nobody to hand anything to, so what names another shard is nobody's.
         let shards = if shares_port { u8::try_from(loads.len()).unwrap_or(u8::MAX) } else { 0 };
@@ -121,6 +127,8 @@ impl Core {
             steering,
             loads,
             spread: Spread::new(now, spread_above),
+            balance: Balance::new(now, rebalance_above),
+            departing: Vec::new(),
             wheel: Wheel::new(now),
             alarms: Vec::new(),
             stale: Vec::new(),
@@ -203,10 +211,11 @@ impl Core {
     }
 
     /// Follows what another shard says of a path.
-    fn handle_route(&mut self, from: u8, route: Route) {
+    fn handle_route(&mut self, from: u8, route: &Route) {
         match route {
-            Route::Add(path) => self.demux.add_foreign(path, from),
-            Route::Remove(path) => self.demux.remove_foreign(&path, from),
+            Route::Add(path) => self.demux.add_foreign(*path, from),
+            Route::Remove(path) => self.demux.remove_foreign(path, from),
+            Route::Ufrag(ufrag, shard) => self.demux.note_ufrag(ufrag, *shard),
         }
     }
 
@@ -214,18 +223,26 @@ impl Core {
     pub fn take_handed(&mut self, now: Instant) -> bool {
         let Some(mut batch) = self.lanes.next() else { return false };
         for route in batch.routes.drain(..) {
-            self.handle_route(batch.from, route);
-            self.note_route(batch.from, route);
+            self.handle_route(batch.from, &route);
+            self.note_route(batch.from, &route);
+        }
+        for relocated in batch.stages.drain(..) {
+            self.arrive(now, relocated);
         }
         for letter in batch.letters.drain(..) {
             self.handle_letter(now, batch.from, letter);
         }
         for item in batch.items() {
             match item {
-                Item::Datagram(path, datagram) => {
+                Item::Datagram { path, datagram, is_again } => {
                     self.counters.handed_in += 1;
-                    // Whose it was when it was handed over may have gone: then it is nobody's.
-                    let _ = self.find_owner(now, path, datagram);
+                    // Whose it is may have gone on to a third shard meanwhile; it is handed on once.
+                    if let Some(shard) = self.find_owner(now, path, datagram)
+                        && !is_again
+                        && !self.lanes.push_again(shard, path, datagram)
+                    {
+                        self.counters.full_lane += 1;
+                    }
                 }
                 Item::Relayed(to, layer, item) => self.handle_relayed(now, to, layer, item),
             }
@@ -328,7 +345,9 @@ impl Core {
     #[must_use]
     pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
         let steering = self.steering.as_ref().and_then(|steering| steering.poll_timeout(now));
-        self.wheel.next().into_iter().chain(steering).min()
+        let has_rooms = self.may_relocate() && !self.rooms.is_empty();
+        let balance = has_rooms.then(|| self.balance.poll_timeout());
+        self.wheel.next().into_iter().chain(steering).chain(balance).min()
     }
 
     /// Listens to transports and planes that may have something to say, until they are silent.

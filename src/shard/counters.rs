@@ -14,6 +14,7 @@ pub(super) struct Counters {
     pub(super) datagrams_out: u64,
     pub(super) handed_in: u64,
     pub(super) relayed_in: u64,
+    pub(super) stages_left: u64,
     pub(super) send_drops: u64,
     pub(super) send_calls: u64,
     pub(super) rtp_in: u64,

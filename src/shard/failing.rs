@@ -54,13 +54,11 @@ impl Core {
         let endpoints: Vec<usize> =
             self.endpoints.iter().filter(|(_, endpoint)| endpoint.room == key).map(|(key, _)| key).collect();
         endpoints.into_iter().for_each(|endpoint| self.remove_endpoint(now, endpoint));
-        self.lives.remove(&open.life);
-        if self.names.get(&open.id) == Some(&key) {
-            self.names.remove(&open.id);
-        }
+        self.forget_names(key, open.life, &open.id);
         match &open.role {
             Role::Home(home) => self.end_failed_home(now, &open, home),
             Role::Branch { home } => {
+                self.lanes.write(*home, Letter { life: open.life, body: Body::Report(Report::Failed) });
                 for (member, on_stage) in &open.stage.members {
                     let (member, connection) = (member.clone(), on_stage.connection);
                     let message = "a fault of the server ended the media connection".to_owned();
@@ -152,6 +150,7 @@ mod tests {
             shards: 1,
             sharing: Sharing::OnePort,
             spread_above: 1_000,
+            rebalance_above: 1_000,
             store: None,
         };
         let mut shards = spawn(&config, None).unwrap();

@@ -13,13 +13,16 @@ use roundtable_protocol::{ErrorCode, MemberId, ServerMessage, TrackId};
 use super::data_line::MemberData;
 use super::deed::{Audience, Origin};
 use super::inbox::{Outbox, OutboxError, ToMember};
-use super::letter::{ChatCopies, Publication};
+use super::letter::{ChatCopies, Publication, StageCommand};
 use super::proof::Proof;
 use super::whispers::Whispers;
 use crate::journal::Journal;
 use crate::room::document::Docs;
 use crate::room::slot::Assignment;
 use crate::room::{Now, Room};
+
+/// What a home may have to say to a stage on its way, which takes as long as a turn of three shards; what is more is lost.
+const MAX_HELD: usize = 16_384;
 
 /// A member as its room knows it.
 #[derive(Debug)]
@@ -101,6 +104,14 @@ pub struct Home {
     pub published: HashMap<TrackId, Publication>,
     /// Other shards with a stage of the room.
     pub branches: Vec<u8>,
+    /// Whether the stage on the home's own shard shows anything: not while all of the media is on another one.
+    pub is_on_stage: bool,
+    /// The shard whose stage says who speaks: every stage hears all microphones.
+    pub ear: u8,
+    /// The shard whose stage is on its way to another one, …
+    pub leaving: Option<u8>,
+    /// … and what it is told when it has arrived, at most [`MAX_HELD`].
+    pub held_commands: Vec<StageCommand>,
     /// For how long the place of a member is kept whose socket is lost; zero for not at all.
     pub resume_within: Duration,
     /// What publishers were told last of their tracks.
@@ -122,9 +133,9 @@ pub struct Home {
 }
 
 impl Home {
-    /// A room without members. `seed` starts its ids.
+    /// A room without members that lives on shard `own`. `seed` starts its ids.
     #[must_use]
-    pub fn new(journal: Arc<Journal>, seed: u64, voice_slots: u16, resume_within: Duration) -> Self {
+    pub fn new(journal: Arc<Journal>, own: u8, seed: u64, voice_slots: u16, resume_within: Duration) -> Self {
         let mut room = Room::new(seed);
         room.set_epoch(journal.epoch());
         Self {
@@ -134,6 +145,10 @@ impl Home {
             members: HashMap::new(),
             published: HashMap::new(),
             branches: Vec::new(),
+            is_on_stage: true,
+            ear: own,
+            leaving: None,
+            held_commands: Vec::new(),
             resume_within,
             wishes: HashMap::new(),
             delivered: 0,
@@ -204,6 +219,64 @@ impl Home {
         }
         changes.clear();
         self.slot_changes = changes;
+    }
+
+    /// The shard with the only stage of the room, which is on its way nowhere; `own` is the home's.
+    #[must_use]
+    pub fn only_stage(&self, own: u8) -> Option<u8> {
+        match (self.is_on_stage, &self.branches[..], self.leaving) {
+            (true, [], None) => Some(own),
+            (false, [branch], None) => Some(*branch),
+            _ => None,
+        }
+    }
+
+    /// The stage where most members are connected: the home's own, of equals.
+    #[must_use]
+    pub fn main_stage(&self, own: u8) -> u8 {
+        let own_stage = self.is_on_stage.then_some(own);
+        let stages = self.branches.iter().copied().chain(own_stage);
+        stages.max_by_key(|&shard| (self.connected_to(shard), shard == own)).unwrap_or(own)
+    }
+
+    /// Keeps what is for a stage on its way; says whether there was room.
+    pub fn hold_command(&mut self, command: StageCommand) -> bool {
+        let has_room = self.held_commands.len() < MAX_HELD;
+        if has_room {
+            self.held_commands.push(command);
+        }
+        has_room
+    }
+
+    /// What was on shard `from` is on `to` from now on; `own` is the home's.
+    pub fn handle_relocated(&mut self, own: u8, from: u8, to: u8) {
+        for presence in self.members.values_mut().filter(|presence| presence.shard == Some(from)) {
+            presence.shard = Some(to);
+        }
+        for publication in self.published.values_mut().filter(|publication| publication.origin == from) {
+            publication.origin = to;
+        }
+        self.branches.retain(|branch| *branch != from);
+        if to != own {
+            self.branches.push(to);
+        }
+        if from == own || to == own {
+            self.is_on_stage = to == own;
+        }
+        if self.ear == from {
+            self.ear = to;
+        }
+    }
+
+    /// A stage has ended. If it was the one that said who speaks, another one begins to, and nobody does yet.
+    pub fn handle_stage_closed(&mut self, now: Now, own: u8, shard: u8) {
+        if self.ear != shard {
+            return;
+        }
+        self.ear = if self.is_on_stage { own } else { self.branches.first().copied().unwrap_or(own) };
+        let tracks: Vec<TrackId> = self.room.tracks().iter().map(|info| info.id.clone()).collect();
+        tracks.iter().for_each(|track| self.room.handle_speaking(now, track, false));
+        self.room.handle_dominant(now, None);
     }
 
     /// Members connected to a shard.

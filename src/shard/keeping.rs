@@ -92,7 +92,7 @@ impl Core {
         let clocks = clocks(now);
         let (seq, life) = (journal.last_seq(), random_u64());
         let records: Vec<_> = members.iter().map(|(record, _)| record.clone()).collect();
-        let mut home = Home::new(Arc::clone(&journal), random_u64(), voice_slots, resume_within);
+        let mut home = Home::new(Arc::clone(&journal), self.shard, random_u64(), voice_slots, resume_within);
         home.room = Room::restore(clocks, random_u64(), (journal.epoch(), seq), records, written);
         home.room.keep_records();
         home.delivered = seq;

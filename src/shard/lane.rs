@@ -8,7 +8,9 @@
 //! The same lanes carry what parts of one room on several shards have for each other: letters, and relayed packets.
 //!
 //! Nothing waits and nothing is allocated in the steady state: a full lane drops datagrams and packets (they are counted),
-//! and batches go back to where they came from. Routes and letters are never dropped: they wait for room in the lane.
+//! and batches go back to where they came from. Routes and letters wait for room in the lane. Letters with data of members
+//! are lost when many wait; the others never are: there are as many as members join, leave, offer and subscribe, and the
+//! server takes so much of that (`shard::inbox`) and so much a second from each (`rate`).
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -19,19 +21,25 @@ use roundtable_transport::path::Path;
 use roundtable_wire::NtpTime;
 
 use super::letter::{Destination, Letter};
+use super::relocated::Relocated;
 
 /// Batches that may wait for one shard, of all others together.
 const LANE_CAPACITY: usize = 256;
 /// Bytes of one batch; a datagram beyond begins another one.
 const BATCH_BYTES: usize = 64 * 1024;
 
+/// Letters that may wait for one shard when one with data is written; it is lost then.
+const MAX_BEFORE_DATA: usize = 4096;
+
 /// Whose a remote address is from now on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
     /// The shard's that tells it.
     Add(Path),
     /// No longer the shard's that tells it.
     Remove(Path),
+    /// STUN with this ufrag is for this shard, which need not be the one that its digits name.
+    Ufrag(Box<str>, u8),
 }
 
 /// What one shard hands to another in one turn.
@@ -41,6 +49,8 @@ pub struct Batch {
     pub from: u8,
     /// To be followed before the items are looked at.
     pub routes: Vec<Route>,
+    /// To be taken in before the letters are read.
+    pub stages: Vec<Relocated>,
     /// To be read before the items are looked at.
     pub letters: Vec<Letter>,
     bytes: Vec<u8>,
@@ -52,6 +62,8 @@ pub struct Batch {
 #[derive(Debug, Clone, Copy)]
 enum Head {
     Datagram(Path),
+    /// One that another shard has handed over already.
+    Again(Path),
     Packet(Destination, u8),
     Report(Destination, u8, NtpTime, u32),
 }
@@ -60,7 +72,14 @@ enum Head {
 #[derive(Debug)]
 pub enum Item<'a> {
     /// What has come to another shard's socket.
-    Datagram(Path, &'a mut [u8]),
+    Datagram {
+        /// How it came.
+        path: Path,
+        /// The whole of it.
+        datagram: &'a mut [u8],
+        /// Whether it had been handed over before.
+        is_again: bool,
+    },
     /// Something of a layer of a track whose origin is another shard.
     Relayed(Destination, u8, Relayed<'a>),
 }
@@ -73,7 +92,8 @@ impl Batch {
             let (bytes, after) = std::mem::take(&mut rest).split_at_mut(end - start);
             (rest, start) = (after, end);
             match head {
-                Head::Datagram(path) => Item::Datagram(path, bytes),
+                Head::Datagram(path) => Item::Datagram { path, datagram: bytes, is_again: false },
+                Head::Again(path) => Item::Datagram { path, datagram: bytes, is_again: true },
                 Head::Packet(to, layer) => Item::Relayed(to, layer, Relayed::Packet(bytes)),
                 Head::Report(to, layer, ntp, rtp_timestamp) => {
                     Item::Relayed(to, layer, Relayed::Report { ntp, rtp_timestamp })
@@ -83,11 +103,12 @@ impl Batch {
     }
 
     fn is_empty(&self) -> bool {
-        self.routes.is_empty() && self.letters.is_empty() && self.items.is_empty()
+        self.routes.is_empty() && self.stages.is_empty() && self.letters.is_empty() && self.items.is_empty()
     }
 
     fn clear(&mut self) {
         self.routes.clear();
+        self.stages.clear();
         self.letters.clear();
         self.forget_items();
     }
@@ -157,6 +178,11 @@ impl Lanes {
         self.push_item(shard, Head::Datagram(path), datagram)
     }
 
+    /// The same with one that another shard has handed over to this one.
+    pub fn push_again(&mut self, shard: u8, path: Path, datagram: &[u8]) -> bool {
+        self.push_item(shard, Head::Again(path), datagram)
+    }
+
     /// Adds something of a layer of a track to what is handed to `shard`. Returns whether there was room.
     pub fn relay(&mut self, shard: u8, to: Destination, layer: u8, item: Relayed<'_>) -> bool {
         match item {
@@ -179,12 +205,30 @@ impl Lanes {
         true
     }
 
-    /// Writes to the part of a room on another shard.
-    pub fn write(&mut self, shard: u8, letter: Letter) {
+    /// Writes to the part of a room on another shard. Returns whether it was taken: data is not where many letters wait.
+    pub fn write(&mut self, shard: u8, letter: Letter) -> bool {
+        let Some(at) = self.index(shard) else { return false };
+        // In bounds: just found.
+        let letters = &mut self.others[at].filling.letters;
+        let is_taken = letters.len() < MAX_BEFORE_DATA || !letter.body.is_data();
+        if is_taken {
+            letters.push(letter);
+        }
+        is_taken
+    }
+
+    /// Hands a stage over. It is taken in before what is written in the same turn is read.
+    pub fn send_stage(&mut self, shard: u8, stage: Relocated) {
         if let Some(at) = self.index(shard) {
             // In bounds: just found.
-            self.others[at].filling.letters.push(letter);
+            self.others[at].filling.stages.push(stage);
         }
+    }
+
+    /// Whether nothing waits for room in a lane.
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        self.others.iter().all(|other| other.filling.is_empty())
     }
 
     fn index(&self, shard: u8) -> Option<usize> {
@@ -194,8 +238,8 @@ impl Lanes {
     }
 
     /// Tells all others of a route.
-    pub fn tell(&mut self, route: Route) {
-        self.others.iter_mut().for_each(|other| other.filling.routes.push(route));
+    pub fn tell(&mut self, route: &Route) {
+        self.others.iter_mut().for_each(|other| other.filling.routes.push(route.clone()));
     }
 
     /// Hands over what was added; returns how many datagrams were lost because a lane was full.
@@ -244,7 +288,7 @@ mod tests {
     use roundtable_media::{Plane, TrackConfig, TrackKey};
 
     use super::*;
-    use crate::shard::letter::{Body, StageCommand};
+    use crate::shard::letter::{Body, Report, StageCommand};
 
     fn path(port: u16) -> Path {
         Path { remote: ([127, 0, 0, 1], port).into(), local: None }
@@ -278,7 +322,7 @@ mod tests {
 
     fn contents(batch: &mut Batch) -> Vec<(Path, Vec<u8>)> {
         let datagrams = batch.items().filter_map(|item| match item {
-            Item::Datagram(path, bytes) => Some((path, bytes.to_vec())),
+            Item::Datagram { path, datagram, .. } => Some((path, datagram.to_vec())),
             Item::Relayed(..) => None,
         });
         datagrams.collect()
@@ -290,7 +334,7 @@ mod tests {
         assert!(
             lanes[0].push(2, path(1), &[1, 2, 3]) && lanes[0].push(2, path(2), &[]) && lanes[0].push(2, path(3), &[4])
         );
-        lanes[0].tell(Route::Add(path(9)));
+        lanes[0].tell(&Route::Add(path(9)));
         assert_eq!(lanes[0].flush(), 0);
         let mut batch = lanes[2].next().unwrap();
         assert_eq!((batch.from, &batch.routes[..]), (0, &[Route::Add(path(9))][..]));
@@ -326,13 +370,51 @@ mod tests {
             assert_eq!(lanes[0].flush(), 0);
         }
         assert!(lanes[0].push(1, path(1), &[1]));
-        lanes[0].tell(Route::Remove(path(7)));
+        lanes[0].tell(&Route::Remove(path(7)));
         assert_eq!(lanes[0].flush(), 1);
         let first = lanes[1].next().unwrap();
         lanes[1].recycle(first);
         assert_eq!(lanes[0].flush(), 0);
         let batches: Vec<Batch> = std::iter::from_fn(|| lanes[1].next()).collect();
         assert_eq!(batches.last().map(|batch| &batch.routes[..]), Some(&[Route::Remove(path(7))][..]));
+    }
+
+    #[test]
+    fn data_is_lost_where_many_letters_wait_and_nothing_else_is() {
+        let (_poll, mut lanes) = lanes(2);
+        let member = roundtable_protocol::MemberId::new("m").unwrap();
+        let data = || {
+            let json = bytes::Bytes::new();
+            let message = crate::shard::inbox::ToMember::Written(json);
+            Letter { life: 9, body: Body::Report(Report::TellData { member: member.clone(), message }) }
+        };
+        let close = || Letter { life: 9, body: Body::Command(StageCommand::Close) };
+        for _ in 0..MAX_BEFORE_DATA {
+            assert!(lanes[0].write(1, data()));
+        }
+        assert!(!lanes[0].write(1, data()) && lanes[0].write(1, close()) && !lanes[0].write(1, data()));
+        lanes[0].flush();
+        assert_eq!(lanes[1].next().map(|batch| batch.letters.len()), Some(MAX_BEFORE_DATA + 1));
+        assert!(lanes[0].write(1, data()), "there is room again");
+        assert!(!lanes[0].write(0, close()), "there is no such lane");
+    }
+
+    #[test]
+    fn a_stage_is_first_in_its_lane_once_that_is_clear() {
+        let (_poll, mut lanes) = lanes(2);
+        assert!(lanes[0].is_clear());
+        lanes[0].write(1, Letter { life: 9, body: Body::Command(StageCommand::Close) });
+        assert!(!lanes[0].is_clear());
+        lanes[0].flush();
+        assert!(lanes[0].is_clear());
+        let now = crate::room::Now { instant: std::time::Instant::now(), unix_ms: 0 };
+        let stage = crate::shard::stage::Stage::new(now, 0, 3, (0, 0));
+        let room = roundtable_protocol::RoomId::new("r").unwrap();
+        lanes[0].send_stage(1, Relocated { life: 9, room, home: 0, stage, endpoints: Vec::new() });
+        assert!(!lanes[0].is_clear());
+        lanes[0].flush();
+        let batches: Vec<_> = std::iter::from_fn(|| lanes[1].next()).collect();
+        assert_eq!(batches.iter().map(|b| (b.letters.len(), b.stages.len())).collect::<Vec<_>>(), [(1, 0), (0, 1)]);
     }
 
     #[test]

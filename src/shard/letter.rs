@@ -43,6 +43,14 @@ pub enum Body {
     Wish(RelayWish),
 }
 
+impl Body {
+    /// Whether it is data of members, which goes on as quickly as they send it.
+    #[must_use]
+    pub const fn is_data(&self) -> bool {
+        matches!(self, Self::Command(StageCommand::Data(_)) | Self::Report(Report::Data(_) | Report::TellData { .. }))
+    }
+}
+
 /// What the home of a room wants of a stage.
 #[derive(Debug, Clone)]
 pub enum StageCommand {
@@ -55,6 +63,11 @@ pub enum StageCommand {
     },
     /// There is none any more.
     Close,
+    /// It goes to another shard, as it is.
+    Leave {
+        /// Which.
+        to: u8,
+    },
     /// A member offers. The first offer makes its peer connection.
     Offer(Box<MemberOffer>),
     /// Tracks of a member have ended at its wish: their m-lines are free.
@@ -281,6 +294,15 @@ pub struct Publication {
 /// What a stage tells the home.
 #[derive(Debug)]
 pub enum Report {
+    /// Its shard has more to do than others; it would be better on another one.
+    Crowded {
+        /// Which.
+        to: u8,
+    },
+    /// It has come from another shard.
+    Arrived,
+    /// A fault has ended it. What became of each member is told besides.
+    Failed,
     /// An offer is answered.
     Answered(Box<Answered>),
     /// A member goes on with the peer connection it had in another room.

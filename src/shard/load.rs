@@ -1,21 +1,54 @@
 //! How busy a shard is, for whoever places rooms.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The share is told anew this often.
 const PERIOD: Duration = Duration::from_millis(500);
 
+/// One that has told nothing for this long waits all the time.
+const ASLEEP: Duration = Duration::from_secs(2);
+
 /// The share of the last half second in which a shard did not wait, in thousandths; read by other threads.
-#[derive(Debug, Clone, Default)]
-pub struct Load(Arc<AtomicU32>);
+#[derive(Debug, Clone)]
+pub struct Load {
+    start: Instant,
+    told: Arc<Told>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    permille: AtomicU32,
+    /// When, in milliseconds since the start.
+    at_ms: AtomicU64,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self { start: Instant::now(), told: Arc::default() }
+    }
+}
 
 impl Load {
     /// Thousandths.
     #[must_use]
     pub fn permille(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
+        self.permille_at(Instant::now())
+    }
+
+    fn permille_at(&self, now: Instant) -> u32 {
+        let age = self.millis(now).saturating_sub(self.told.at_ms.load(Ordering::Relaxed));
+        if u128::from(age) > ASLEEP.as_millis() { 0 } else { self.told.permille.load(Ordering::Relaxed) }
+    }
+
+    fn tell(&self, now: Instant, permille: u32) {
+        self.told.permille.store(permille, Ordering::Relaxed);
+        self.told.at_ms.store(self.millis(now), Ordering::Relaxed);
+    }
+
+    fn millis(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -46,7 +79,7 @@ impl LoadMeter {
         let span = now.saturating_duration_since(self.began);
         if span >= PERIOD {
             let idle = (self.waited.as_secs_f64() / span.as_secs_f64()).min(1.0);
-            self.told.0.store(((1.0 - idle) * 1000.0) as u32, Ordering::Relaxed);
+            self.told.tell(now, ((1.0 - idle) * 1000.0) as u32);
             (self.began, self.waited) = (now, Duration::ZERO);
         }
     }
@@ -66,9 +99,10 @@ mod tests {
             meter.handle_wait(at(turn * 100 + 25));
             meter.handle_wake(at(turn * 100 + 100));
         }
-        assert_eq!(load.permille(), 250);
+        assert_eq!(load.permille_at(at(600)), 250);
         meter.handle_wait(at(600));
         meter.handle_wake(at(2000));
-        assert!(load.permille() < 100, "{}", load.permille());
+        assert!((1..100).contains(&load.permille_at(at(2000))), "{load:?}");
+        assert_eq!(load.permille_at(at(4500)), 0, "it sleeps: nothing wakes it");
     }
 }

@@ -5,6 +5,7 @@
 //! and members are answered through their bounded outboxes.
 
 mod arena;
+mod balance;
 mod conversation;
 mod core;
 mod counters;
@@ -32,6 +33,8 @@ mod ports;
 mod post;
 mod proof;
 mod quality;
+mod relocated;
+mod relocating;
 mod returning;
 mod rooms;
 mod spread;
@@ -99,6 +102,8 @@ pub struct ShardConfig {
     pub sharing: Sharing,
     /// A room goes on to further shards when its own are busy for more than so many thousandths of the time.
     pub spread_above: u32,
+    /// A shard gives rooms to others when it is busier than the mean by more than so many thousandths of a core.
+    pub rebalance_above: u32,
     /// Where rooms are kept that outlive the process.
     pub store: Option<Store>,
 }
@@ -183,6 +188,7 @@ pub fn spawn(config: &ShardConfig, mut tape: Option<Tape>) -> io::Result<Vec<Sha
             steering: steering.take(),
             loads: loads.clone(),
             spread_above: config.spread_above,
+            rebalance_above: config.rebalance_above,
         };
         let mut core = Core::new(Instant::now(), Arc::clone(&identity), candidates, among);
         core.set_tape(tape.take());
@@ -241,6 +247,7 @@ impl Loop {
             self.core.guarded(|core| core.deliver_kept(Instant::now()));
             let commands = self.obey();
             self.flush();
+            self.relocate();
             self.steer();
             match commands {
                 Commands::Drained => more_commands = false,
@@ -310,6 +317,13 @@ impl Loop {
         core.hand_over();
         // What was not sent because of a fault is sent without the room that made it.
         while core.guarded(|core| core.flush(|outgoing| send(sockets, outgoing))).is_none() {}
+    }
+
+    /// Lets rooms go that are better on another shard.
+    fn relocate(&mut self) {
+        if self.core.guarded(|core| core.relocate(Instant::now())).unwrap_or(true) {
+            self.flush();
+        }
     }
 
     /// Tells the kernel of new routes.

@@ -38,16 +38,14 @@ impl Core {
     /// Has a member of a room that lives here go on with a peer connection that was kept; says whether that is tried.
     pub(super) fn bring(&mut self, now: Instant, key: usize, member: &MemberId, kept: KeptConnection) -> bool {
         let KeptConnection { shard, number } = kept;
-        let (own, is_shard) = (self.shard, usize::from(shard) < self.loads.len());
-        let Some(home) = self.home(key).filter(|_| is_shard) else { return false };
+        let is_shard = usize::from(shard) < self.loads.len();
+        // While the only stage is on its way there is to be no other one.
+        let Some(home) = self.home(key).filter(|home| is_shard && home.leaving.is_none()) else { return false };
         let topics = home.topics_of(member);
         let (limits, may_subscribe) = (home.room.limits(member), home.room.may_subscribe(member));
-        let is_new = shard != own && !home.branches.contains(&shard);
         let Some(presence) = home.members.get_mut(member) else { return false };
         let connection = presence.connect(shard);
-        if is_new {
-            self.open_branch(now, key, shard);
-        }
+        self.open_stage_on(now, key, shard);
         let adoption = Adoption { member: member.clone(), connection, number, limits, may_subscribe, topics };
         self.command(now, key, shard, StageCommand::Adopt(Box::new(adoption)));
         true

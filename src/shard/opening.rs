@@ -81,7 +81,7 @@ impl Core {
         if let Some(tape) = &mut self.tape {
             tape.handle_opened(clocks.instant, key, &room, &mut stage.plane);
         }
-        let mut home = Box::new(Home::new(journal, random_u64(), voice_slots, resume_within));
+        let mut home = Box::new(Home::new(journal, self.shard, random_u64(), voice_slots, resume_within));
         if let Some(store) = &self.store {
             home.room.keep_records();
             // What is not taken is counted by the store; the room is not found again after a restart then.
@@ -198,10 +198,15 @@ impl Core {
                 tape.handle_closed(key, &mut open.stage.plane);
             }
             self.counters.closed.add(open.stage.plane.counters());
-            self.lives.remove(&open.life);
-            if self.names.get(&open.id) == Some(&key) {
-                self.names.remove(&open.id);
-            }
+            self.forget_names(key, open.life, &open.id);
+        }
+    }
+
+    /// Has a room, or its stage here, not found any more.
+    pub(super) fn forget_names(&mut self, key: usize, life: u64, room: &RoomId) {
+        self.lives.remove(&life);
+        if self.names.get(room) == Some(&key) {
+            self.names.remove(room);
         }
     }
 }

@@ -44,6 +44,7 @@ impl Core {
         match command {
             // Letters of that kind make and end stages; the home's own one lives as long as the home.
             StageCommand::Open { .. } | StageCommand::Close => {}
+            StageCommand::Leave { to } => self.departing.push((open.life, to)),
             StageCommand::Offer(offer) => self.handle_offer(now, key, *offer),
             StageCommand::Unpublish { member, tracks } => {
                 for track in tracks {
@@ -201,12 +202,12 @@ impl Core {
         if restart == roundtable_transport::peer::Restart::Restarted {
             let ufrag = endpoint.transport.local_credentials().ufrag.clone();
             // Of several restarts in a row only the last can still be answered.
-            if endpoint.ufrags.len() > 1 {
-                let abandoned = endpoint.ufrags.remove(1);
-                self.demux.remove_ufrag(&abandoned, key);
-            }
+            let abandoned = (endpoint.ufrags.len() > 1).then(|| endpoint.ufrags.remove(1));
             endpoint.ufrags.push(ufrag.clone());
             self.demux.add_ufrag(ufrag, key);
+            if let Some(abandoned) = abandoned {
+                self.remove_ufrag(&abandoned, key);
+            }
         }
         self.stale.push(key);
         Ok(())

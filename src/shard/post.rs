@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use roundtable_media::Relayed;
-use roundtable_protocol::MemberId;
+use roundtable_protocol::{MemberId, RoomId};
 
 use super::core::{Core, clocks, random_u64};
 use super::home::Home;
@@ -19,11 +19,19 @@ impl Core {
 
     /// Tells one stage of a room that lives here.
     pub(super) fn command(&mut self, now: Instant, key: usize, shard: u8, command: StageCommand) {
+        let Some(open) = self.rooms.get_mut(key) else { return };
+        let life = open.life;
+        if let Some(home) = open.home_mut().filter(|home| home.leaving == Some(shard)) {
+            if !home.hold_command(command) {
+                self.counters.full_lane += 1;
+            }
+            return;
+        }
         if shard == self.shard {
             return self.obey(now, key, command);
         }
-        let Some(life) = self.rooms.get(key).map(|open| open.life) else { return };
-        self.lanes.write(shard, Letter { life, body: Body::Command(command) });
+        let is_taken = self.lanes.write(shard, Letter { life, body: Body::Command(command) });
+        self.counters.data_dropped += u64::from(!is_taken);
     }
 
     /// Tells the stage of a member, if it has one.
@@ -46,25 +54,38 @@ impl Core {
             let Some(&branch) = self.home(key).and_then(|home| home.branches.get(at)) else { break };
             self.command(now, key, branch, command.clone());
         }
-        self.command(now, key, self.shard, command.clone());
+        if self.home(key).is_some_and(|home| home.is_on_stage) {
+            self.command(now, key, self.shard, command.clone());
+        }
     }
 
     /// Tells all stages but that of one shard.
     pub(super) fn command_others(&mut self, now: Instant, key: usize, but: u8, command: &StageCommand) {
-        let branches = self.home(key).map_or_else(Vec::new, |home| home.branches.clone());
-        for shard in branches.into_iter().chain([self.shard]).filter(|&shard| shard != but) {
+        let Some(home) = self.home(key) else { return };
+        let (branches, is_on_stage) = (home.branches.clone(), home.is_on_stage);
+        let own = is_on_stage.then_some(self.shard);
+        for shard in branches.into_iter().chain(own).filter(|&shard| shard != but) {
             self.command(now, key, shard, command.clone());
         }
     }
 
-    /// Makes a stage of a room that lives here on another shard.
-    pub(super) fn open_branch(&mut self, now: Instant, key: usize, shard: u8) {
+    /// Makes a stage of a room that lives here on a shard, unless there is one.
+    pub(super) fn open_stage_on(&mut self, now: Instant, key: usize, shard: u8) {
+        let own = self.shard;
         let Some(open) = self.rooms.get_mut(key) else { return };
         let room = open.id.clone();
         let Some(home) = open.home_mut() else { return };
+        if home.branches.contains(&shard) || shard == own && home.is_on_stage {
+            return;
+        }
         tracing::info!(%room, shard, members = home.members.len(), "a room spreads to another shard");
-        home.branches.push(shard);
-        let mut commands = vec![StageCommand::Open { room, voice_slots: home.voice_slots }];
+        let mut commands = Vec::new();
+        if shard == own {
+            home.is_on_stage = true;
+        } else {
+            home.branches.push(shard);
+            commands.push(StageCommand::Open { room, voice_slots: home.voice_slots });
+        }
         for info in home.room.tracks() {
             let Some(publication) = home.published.get(&info.id) else { continue };
             commands.push(StageCommand::Relay(Box::new(publication.clone())));
@@ -81,9 +102,14 @@ impl Core {
     pub(super) fn close_branch_if_empty(&mut self, now: Instant, key: usize, shard: u8) {
         let own = self.shard;
         let Some(home) = self.home(key) else { return };
-        if shard != own && home.connected_to(shard) == 0 {
+        if shard != own && home.connected_to(shard) == 0 && home.leaving != Some(shard) {
             home.branches.retain(|branch| *branch != shard);
+            home.handle_stage_closed(clocks(now), own, shard);
+            let is_last = home.branches.is_empty();
             self.command(now, key, shard, StageCommand::Close);
+            if is_last {
+                self.open_stage_on(now, key, own);
+            }
         }
     }
 
@@ -93,7 +119,8 @@ impl Core {
         match open.role {
             Role::Home(_) => self.handle_report(now, key, self.shard, report),
             Role::Branch { home } => {
-                self.lanes.write(home, Letter { life: open.life, body: Body::Report(report) });
+                let is_taken = self.lanes.write(home, Letter { life: open.life, body: Body::Report(report) });
+                self.counters.data_dropped += u64::from(!is_taken);
             }
         }
     }
@@ -117,8 +144,13 @@ impl Core {
         if let Body::Command(StageCommand::Open { room, voice_slots }) = body {
             return self.open_stage(now, from, life, room, voice_slots);
         }
-        // One for a room that has ended meanwhile says nothing to anybody.
-        let Some(&key) = self.lives.get(&life) else { return };
+        let Some(&key) = self.lives.get(&life) else {
+            // One for a room that has ended meanwhile says nothing to anybody, but its stage is to end, too.
+            if matches!(body, Body::Report(Report::Arrived)) {
+                self.lanes.write(from, Letter { life, body: Body::Command(StageCommand::Close) });
+            }
+            return;
+        };
         self.current = Some(key);
         match body {
             Body::Command(StageCommand::Close) => return self.close_stage(now, key),
@@ -141,11 +173,16 @@ impl Core {
         }
     }
 
-    fn open_stage(&mut self, now: Instant, home: u8, life: u64, room: roundtable_protocol::RoomId, voice_slots: u16) {
+    fn open_stage(&mut self, now: Instant, home: u8, life: u64, room: RoomId, voice_slots: u16) {
         let entry = self.rooms.vacant_entry();
         let key = entry.key();
         let stage = Stage::new(clocks(now), random_u64(), voice_slots, (key, random_u64()));
         entry.insert(OpenRoom::new(room.clone(), life, Role::Branch { home }, stage));
+        self.remember_names(key, life, room);
+    }
+
+    /// Has a stage of a room that lives elsewhere found.
+    pub(super) fn remember_names(&mut self, key: usize, life: u64, room: RoomId) {
         self.lives.insert(life, key);
         // The name may stand for a later room that lives here: that one is asked for by name.
         self.names.entry(room).or_insert(key);

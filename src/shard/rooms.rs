@@ -22,6 +22,10 @@ pub struct OpenRoom {
     pub touched: bool,
     /// The earliest deadline that stands in the wheel for it.
     pub scheduled: Option<Instant>,
+    /// When its stage came from another shard, if it did.
+    pub arrived: Option<Instant>,
+    /// Packets in and out when they were counted last.
+    counted: u64,
 }
 
 /// What a shard is to a room.
@@ -40,7 +44,34 @@ impl OpenRoom {
     /// A room without members.
     #[must_use]
     pub fn new(id: RoomId, life: u64, role: Role, stage: Stage) -> Self {
-        Self { id, life, role, stage, touched: false, scheduled: None }
+        Self { id, life, role, stage, touched: false, scheduled: None, arrived: None, counted: 0 }
+    }
+
+    /// Packets in and out of its stage since this was asked last.
+    pub fn packets_since(&mut self) -> u64 {
+        let counters = self.stage.plane.counters();
+        let packets = counters.packets_in + counters.packets_out;
+        // A stage that has come begins to count anew.
+        packets.saturating_sub(std::mem::replace(&mut self.counted, packets))
+    }
+
+    /// Whether the stage here, on shard `own`, is the only one of the room, as far as is known here, and has members.
+    #[must_use]
+    pub fn is_alone(&self, own: u8) -> bool {
+        let is_alone = match &self.role {
+            Role::Home(home) => home.only_stage(own) == Some(own),
+            Role::Branch { .. } => self.stage.relayed_tracks() == 0,
+        };
+        is_alone && !self.stage.members.is_empty()
+    }
+
+    /// The shard where it lives; `own` is this one.
+    #[must_use]
+    pub const fn home_shard(&self, own: u8) -> u8 {
+        match self.role {
+            Role::Home(_) => own,
+            Role::Branch { home } => home,
+        }
     }
 
     /// The room's people, if it lives here.

@@ -346,6 +346,30 @@ impl Stage {
         Some(Told::Origin(origin, RelayWish::Encodings { track, destination, layers }))
     }
 
+    /// Hands packets to no other stage any more.
+    pub fn end_outlets(&mut self, now: Instant) {
+        for (outlet, number) in self.outlets.iter_mut().zip(0..) {
+            if let Some(track) = outlet.track.take() {
+                self.plane.set_relay(now, track, number, 0);
+            }
+        }
+    }
+
+    /// The same in another place, where its endpoints have other keys: `endpoints` has the new one of each.
+    #[must_use]
+    pub fn settled(mut self, place: (usize, u64), endpoints: &HashMap<usize, usize>) -> Self {
+        self.place = place;
+        for peer in &mut self.peers {
+            *peer = peer.and_then(|endpoint| endpoints.get(&endpoint).copied());
+        }
+        self.members.retain(|_, on_stage| {
+            let endpoint = endpoints.get(&on_stage.endpoint);
+            on_stage.endpoint = endpoint.copied().unwrap_or(on_stage.endpoint);
+            endpoint.is_some()
+        });
+        self
+    }
+
     /// What origins are told when this stage ends.
     pub fn farewells(&self) -> Vec<Told> {
         self.origins.keys().filter_map(|&key| self.wish_encodings(key, 0)).collect()

@@ -22,6 +22,8 @@ pub struct ShardStats {
     pub paths: usize,
     /// 5-tuples known to be another shard's.
     pub foreign_paths: usize,
+    /// Ufrags that name a shard with which their peers are not any more.
+    pub passed_ufrags: usize,
     /// 5-tuples, of any shard, of which this one has told the kernel whose they are, as it would choose another one's socket.
     pub steered_paths: usize,
     /// Published tracks.
@@ -38,6 +40,8 @@ pub struct ShardStats {
     pub datagrams_in: u64,
     /// Of those received, what came to another shard's socket.
     pub handed_in: u64,
+    /// Stages of rooms that went to another shard, as this one had more to do.
+    pub stages_left: u64,
     /// Packets and reports of such tracks that have come, …
     pub relayed_in: u64,
     /// … and that were handed on to other shards.
@@ -75,6 +79,7 @@ impl AddAssign<&Self> for ShardStats {
         self.connected_peers += other.connected_peers;
         self.paths += other.paths;
         self.foreign_paths += other.foreign_paths;
+        self.passed_ufrags += other.passed_ufrags;
         self.steered_paths += other.steered_paths;
         self.tracks += other.tracks;
         self.relayed_tracks += other.relayed_tracks;
@@ -84,6 +89,7 @@ impl AddAssign<&Self> for ShardStats {
         self.datagrams_in += other.datagrams_in;
         self.datagrams_out += other.datagrams_out;
         self.handed_in += other.handed_in;
+        self.stages_left += other.stages_left;
         self.relayed_in += other.relayed_in;
         self.relayed_out += other.relayed_out;
         self.send_drops += other.send_drops;

@@ -51,13 +51,15 @@ impl Steering {
     }
 
     /// Notes what shard `owner` says of a path.
-    pub(super) fn handle_route(&mut self, owner: u8, route: Route) {
-        let changed = match route {
+    pub(super) fn handle_route(&mut self, owner: u8, route: &Route) {
+        let changed = match *route {
             Route::Add(path) if self.rule.usual(path.remote) == owner => self.wrong.remove(&path).is_some(),
             Route::Add(path) => self.wrong.insert(path, owner) != Some(owner),
             Route::Remove(path) if self.wrong.get(&path) == Some(&owner) => self.wrong.remove(&path).is_some(),
             // A third one's by now, or nobody's exception.
             Route::Remove(_) => false,
+            // The kernel does not look into datagrams.
+            Route::Ufrag(..) => false,
         };
         if let State::Told { open_at } = self.state
             && changed
@@ -140,16 +142,16 @@ mod tests {
         assert_eq!(steering.poll_timeout(start), Some(start), "the rule itself is to be told");
         steering.settle(start, Duration::ZERO, Ok(()));
         let port = firsts().next().unwrap();
-        steering.handle_route(0, Route::Add(path(port)));
+        steering.handle_route(0, &Route::Add(path(port)));
         assert_eq!((steering.exceptions(), steering.poll_timeout(start)), (0, None));
-        steering.handle_route(1, Route::Add(path(port)));
+        steering.handle_route(1, &Route::Add(path(port)));
         assert_eq!((steering.exceptions(), steering.poll_timeout(start)), (1, Some(start + MIN_PERIOD)));
         steering.settle(start + MIN_PERIOD, Duration::from_millis(1), Ok(()));
 
-        steering.handle_route(1, Route::Add(path(port)));
-        steering.handle_route(0, Route::Remove(path(port)));
+        steering.handle_route(1, &Route::Add(path(port)));
+        steering.handle_route(0, &Route::Remove(path(port)));
         assert_eq!(steering.poll_timeout(start), None, "nothing changed");
-        steering.handle_route(1, Route::Remove(path(port)));
+        steering.handle_route(1, &Route::Remove(path(port)));
         assert_eq!(steering.exceptions(), 0);
         let rested = start + MIN_PERIOD + Duration::from_millis(100);
         assert_eq!(steering.poll_timeout(start), Some(rested), "a hundred times as long as it took");
@@ -159,9 +161,9 @@ mod tests {
     fn who_passes_on_to_the_usual_shard_is_no_exception_any_more() {
         let mut steering = steering();
         let port = firsts().next().unwrap();
-        steering.handle_route(1, Route::Add(path(port)));
-        steering.handle_route(0, Route::Add(path(port)));
-        steering.handle_route(1, Route::Remove(path(port)));
+        steering.handle_route(1, &Route::Add(path(port)));
+        steering.handle_route(0, &Route::Add(path(port)));
+        steering.handle_route(1, &Route::Remove(path(port)));
         assert_eq!(steering.exceptions(), 0);
     }
 
@@ -170,7 +172,7 @@ mod tests {
         let now = Instant::now();
         let refusal = || Err(io::ErrorKind::OutOfMemory.into());
         let mut steering = steering();
-        firsts().take(3000).for_each(|port| steering.handle_route(1, Route::Add(path(port))));
+        firsts().take(3000).for_each(|port| steering.handle_route(1, &Route::Add(path(port))));
         assert_eq!(steering.exceptions(), MAX_EXCEPTIONS);
         steering.settle(now, Duration::ZERO, refusal());
         assert_eq!(steering.exceptions(), MAX_EXCEPTIONS / 2);
@@ -181,7 +183,7 @@ mod tests {
         });
         assert!(further.count() < 12);
         assert_eq!((steering.state, steering.exceptions()), (State::Refused, 0));
-        steering.handle_route(1, Route::Add(path(1)));
+        steering.handle_route(1, &Route::Add(path(1)));
         assert_eq!(steering.poll_timeout(now), None);
     }
 }

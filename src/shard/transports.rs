@@ -53,7 +53,7 @@ impl Core {
                 let (keep, old) = endpoint.ufrags.drain(..).partition(|u| *u == current);
                 endpoint.ufrags = keep;
                 let old: Vec<String> = old;
-                old.iter().for_each(|ufrag| self.demux.remove_ufrag(ufrag, key));
+                old.iter().for_each(|ufrag| self.remove_ufrag(ufrag, key));
             }
             PeerEvent::Connected { profile } => {
                 tracing::debug!(member = %endpoint.member, ?profile, "media connected");
@@ -104,7 +104,7 @@ impl Core {
         }
         let endpoint = self.endpoints.remove(key);
         endpoint.paths.iter().for_each(|&path| self.remove_path(path, key));
-        endpoint.ufrags.iter().for_each(|ufrag| self.demux.remove_ufrag(ufrag, key));
+        endpoint.ufrags.iter().for_each(|ufrag| self.remove_ufrag(ufrag, key));
         if let Some(open) = self.rooms.get_mut(endpoint.room) {
             open.stage.plane.remove_peer(now, endpoint.plane);
             open.stage.set_peer(endpoint.plane, None);
@@ -117,15 +117,24 @@ impl Core {
         }
     }
 
-    fn tell_route(&mut self, route: Route) {
+    /// Forgets a ufrag of a peer. Those that came from another shard are known to all.
+    pub(super) fn remove_ufrag(&mut self, ufrag: &str, key: usize) {
+        self.demux.remove_ufrag(ufrag, key);
+        if let Some(shard) = self.demux.made_by(ufrag) {
+            self.tell_route(Route::Ufrag(ufrag.into(), shard));
+        }
+    }
+
+    /// Tells all other shards of a route.
+    pub(super) fn tell_route(&mut self, route: Route) {
         if self.shares_port {
-            self.lanes.tell(route);
-            self.note_route(self.shard, route);
+            self.note_route(self.shard, &route);
+            self.lanes.tell(&route);
         }
     }
 
     /// Has the kernel told of a route of a shard.
-    pub(super) fn note_route(&mut self, shard: u8, route: Route) {
+    pub(super) fn note_route(&mut self, shard: u8, route: &Route) {
         if let Some(steering) = &mut self.steering {
             steering.handle_route(shard, route);
         }

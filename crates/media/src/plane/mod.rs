@@ -350,6 +350,11 @@ impl Plane {
         &self.counters
     }
 
+    /// The same, to be counted elsewhere from now on: it begins at zero again.
+    pub fn take_counters(&mut self) -> Counters {
+        std::mem::take(&mut self.counters)
+    }
+
     /// Binds the SSRCs the offer declares, before their first packets.
     fn bind_declared(&mut self, peer: PeerKey, key: TrackKey) {
         let Some(track) = self.tracks.get(key) else { return };

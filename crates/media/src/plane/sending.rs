@@ -39,7 +39,7 @@ const FEEDBACK_WAIT: Duration = Duration::from_secs(2);
 const PACKETS_WITHOUT: u16 = 50;
 /// What waits is looked at this often.
 pub(crate) const PACE_INTERVAL: Duration = Duration::from_millis(5);
-/// Probes are thought of this often while nothing is known of the path, …
+/// Probes are thought of this often while nothing is known of the path that pictures are to take, …
 const UNPROVEN_INTERVAL: Duration = Duration::from_millis(20);
 /// … and this often while a track could use more.
 const DEFICIENT_INTERVAL: Duration = Duration::from_millis(100);
@@ -347,7 +347,9 @@ impl Sending {
             return earlier(pacer, is_shown.then_some(now + IDLE_INTERVAL));
         };
         let interval = match (estimator.is_proven(), self.demand.next) {
-            (false, _) => UNPROVEN_INTERVAL,
+            (false, _) if self.has_pictures => UNPROVEN_INTERVAL,
+            // Who only listens may never prove it: the first probe's feedback was lost, and sound has no numbers.
+            (false, _) => DEFICIENT_INTERVAL,
             (true, Some(_)) => DEFICIENT_INTERVAL,
             (true, None) => IDLE_INTERVAL,
         };
