@@ -197,7 +197,7 @@ pub fn spawn(config: &ShardConfig, mut tape: Option<Tape>) -> io::Result<Vec<Sha
         let thread = std::thread::Builder::new()
             .name(format!("shard-{number}"))
             .stack_size(STACK_BYTES)
-            .spawn(move || Loop { poll, sockets, commands, core, batch, load }.run())?;
+            .spawn(move || Loop { poll, sockets, commands, core, batch, load, more_handed: false }.run())?;
         handles.push(ShardHandle { inbox, udp: addresses, thread });
     }
     Ok(handles)
@@ -211,6 +211,8 @@ struct Loop {
     core: Core,
     batch: ReceiveBatch,
     load: LoadMeter,
+    /// Whether more may wait of what other shards have handed over.
+    more_handed: bool,
 }
 
 impl Loop {
@@ -218,11 +220,11 @@ impl Loop {
         let mut events = Events::with_capacity(16);
         // Readiness is edge-triggered: what was not drained must be remembered.
         let mut ready = vec![true; self.sockets.len()];
-        let (mut more_commands, mut more_handed) = (false, false);
+        let mut more_commands = false;
         loop {
             let now = Instant::now();
             self.load.handle_wait(now);
-            let busy = more_commands || more_handed || ready.contains(&true);
+            let busy = more_commands || self.more_handed || ready.contains(&true);
             let wait = match busy {
                 true => Some(std::time::Duration::ZERO),
                 false => self.core.poll_timeout(now).map(|at| at.saturating_duration_since(now)),
@@ -233,8 +235,7 @@ impl Loop {
                 Err(error) => return tracing::error!(%error, "the shard cannot wait for its sockets"),
             }
             self.load.handle_wake(Instant::now());
-            // First, as they say whose the datagrams of the sockets are.
-            more_handed = self.take_handed();
+            self.take_handed();
             for event in &events {
                 if let Some(flag) = ready.get_mut(event.token().0) {
                     *flag = true;
@@ -271,6 +272,8 @@ impl Loop {
                     return false;
                 }
             }
+            // Whose these are was told before they were sent: a shard tells of a path, then answers what has proven it.
+            self.take_handed();
             let now = Instant::now();
             let batch = &mut self.batch;
             // What of a batch stands behind a packet that makes a room fail is lost.
@@ -290,16 +293,17 @@ impl Loop {
         true
     }
 
-    /// Takes what other shards have handed over; says whether more may wait.
-    fn take_handed(&mut self) -> bool {
+    /// Takes what other shards have handed over, and notes whether more may wait.
+    fn take_handed(&mut self) {
+        self.more_handed = true;
         for _ in 0..HANDED_PER_TURN {
             // After a fault there may be more.
             if !self.core.guarded(|core| core.take_handed(Instant::now())).unwrap_or(true) {
-                return false;
+                self.more_handed = false;
+                return;
             }
             self.flush();
         }
-        true
     }
 
     fn obey(&mut self) -> Commands {
