@@ -125,8 +125,22 @@ pub struct Memory {
     pub anonymous_kib_per_member: f64,
 }
 
-/// What the server holds at the start of churn and after it.
+/// How the server stands at one moment of churn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Moment {
+    /// Since it began.
+    pub seconds: u32,
+    /// Resident memory without pages of files.
+    pub anonymous_kib: u64,
+    /// Open descriptors.
+    pub descriptors: usize,
+    /// CPU of the server since the moment before, by delivered packet.
+    pub micros_per_packet: f64,
+}
+
+/// What the server holds at the start of churn and after it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Growth {
     /// Members that went and came.
@@ -141,6 +155,8 @@ pub struct Growth {
     pub start_descriptors: usize,
     /// See there.
     pub end_descriptors: usize,
+    /// After each tenth of churn but the last.
+    pub moments: Vec<Moment>,
 }
 
 /// Joins beside a flood, and before it.

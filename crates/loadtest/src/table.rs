@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::figures::{Figures, Flooded, Load, Spread};
+use crate::figures::{Figures, Flooded, Load, Moment, Spread};
 
 /// The lines of a run, or of the medians: a name and its value.
 pub(crate) fn table(figures: &Figures) -> String {
@@ -46,10 +46,16 @@ pub(crate) fn table(figures: &Figures) -> String {
     if !figures.priority_raised {
         rows.push(("priority", "not raised: other work may have disturbed".to_owned()));
     }
-    if let Some(growth) = figures.growth {
+    if let Some(growth) = &figures.growth {
         rows.push(("replaced", format!("{} members, {} joins failed", growth.replaced, growth.failed)));
         rows.push(("memory over churn", format!("{} → {} KiB", growth.start_rss_kib, growth.end_rss_kib)));
         rows.push(("descriptors", format!("{} → {}", growth.start_descriptors, growth.end_descriptors)));
+        for Moment { seconds, anonymous_kib, descriptors, micros_per_packet } in &growth.moments {
+            let text = format!(
+                "after {seconds} s {anonymous_kib} KiB without pages of files, {descriptors} descriptors, {micros_per_packet:.2} µs a packet"
+            );
+            rows.push(("", text));
+        }
     }
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let mut text = String::new();

@@ -19,6 +19,7 @@ mod descriptor;
 mod event;
 mod feedback;
 mod frame;
+mod grid;
 mod inbound;
 mod key;
 mod outbound;

@@ -278,6 +278,39 @@ fn rule_6_sender_reports_follow_the_switch_and_tell_the_capture_time_of_now() {
 }
 
 #[test]
+fn reports_to_many_who_listen_leave_at_few_moments() {
+    let mut room = Room::default();
+    let mut source = room.publish(Kind::Audio, 10);
+    let captured = room.now;
+    room.report(&source, captured, 1_000_000_000_000_000);
+    let mut listeners = Vec::new();
+    for n in 0..30 {
+        let (peer, ssrc) = (room.peer(), 2000 + n);
+        let slot = room.slot(peer, Kind::Audio, ssrc);
+        room.assign(slot, source.track, 1);
+        listeners.push((peer, ssrc));
+        room.frame(&mut source, true);
+        room.advance(13);
+    }
+    let mut moments = std::collections::BTreeMap::new();
+    for n in 0..400 {
+        if n % 2 == 0 {
+            room.frame(&mut source, true);
+        }
+        room.settle();
+        for &(peer, ssrc) in &listeners {
+            let told = sender_reports(&mut room, peer, ssrc).len();
+            if n >= 200 && told > 0 {
+                *moments.entry(n).or_insert(0) += told;
+            }
+        }
+        room.advance(10);
+    }
+    assert_eq!(moments.values().sum::<usize>(), 60, "each in each of two seconds");
+    assert!(moments.len() <= 20, "{moments:?}");
+}
+
+#[test]
 fn rule_6_sound_and_picture_of_a_publisher_share_one_offset() {
     let mut room = Room::default();
     let peer = room.peer();

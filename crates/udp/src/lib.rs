@@ -77,7 +77,7 @@ pub const MAX_SEGMENTS: usize = 64;
 /// Most bytes in one segmented message to the kernel: an IP packet's length less room for its headers.
 pub const MAX_RUN_BYTES: usize = 65_000;
 
-/// Messages that one system call receives or sends at most.
+/// Messages that one system call receives at most.
 ///
 /// Measured, 64 gain nothing over 32, and the headers of 32 fit a thread's stack without thought.
 pub const MESSAGES_PER_CALL: usize = 32;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::rooms::{Rooms, camera};
 use super::run::{Run, RunError, Stage, sleep_until};
 use crate::connect::JoinSpec;
-use crate::figures::{Expectation, Figures, Growth};
+use crate::figures::{Expectation, Figures, Growth, Moment};
 use crate::options::Churn;
 use crate::publish::{Sizes, TrackSpec};
 
@@ -26,7 +26,9 @@ pub(crate) fn run(run: &Run<'_>, options: &Churn) -> Result<Figures, RunError> {
     };
     let start = held();
     let turnover = Turnover::new(&stage, rooms.specs);
-    let mut figures = turnover.replace_while(options.rate, || run.measure(&stage, &Expectation::default(), |_| {}));
+    let mut moments = Moments::new(&stage, run.common.seconds);
+    let mut figures = turnover
+        .replace_while(options.rate, || run.measure(&stage, &Expectation::default(), |second| moments.note(second)));
     run.say(format!("churn is over; {} s to settle", run.common.warmup));
     std::thread::sleep(Duration::from_secs(u64::from(run.common.warmup)));
     figures.growth =
@@ -37,8 +39,51 @@ pub(crate) fn run(run: &Run<'_>, options: &Churn) -> Result<Figures, RunError> {
             end_rss_kib,
             start_descriptors,
             end_descriptors,
+            moments: moments.noted,
         });
     Ok(figures)
+}
+
+/// How the server stands after each tenth of the window.
+struct Moments<'a> {
+    stage: &'a Stage,
+    every: u32,
+    before: Option<(Duration, u64)>,
+    noted: Vec<Moment>,
+}
+
+impl<'a> Moments<'a> {
+    fn new(stage: &'a Stage, seconds: u32) -> Self {
+        Self { stage, every: (seconds / 10).max(1), before: None, noted: Vec::new() }
+    }
+
+    fn note(&mut self, second: u32) {
+        if second == 1 {
+            self.before = self.spent();
+        } else if second.is_multiple_of(self.every) {
+            let moment = self.moment(second);
+            self.noted.extend(moment);
+        }
+    }
+
+    /// CPU of the server so far, and what was delivered.
+    fn spent(&self) -> Option<(Duration, u64)> {
+        let cpu = self.stage.server.process?.cpu()?.total();
+        Some((cpu, self.stage.fleet.report().iter().map(|report| report.delivered).sum()))
+    }
+
+    fn moment(&mut self, seconds: u32) -> Option<Moment> {
+        let process = self.stage.server.process?;
+        let (cpu, delivered) = self.spent()?;
+        let (cpu_before, delivered_before) = self.before.replace((cpu, delivered))?;
+        let packets = delivered.saturating_sub(delivered_before).max(1);
+        Some(Moment {
+            seconds,
+            anonymous_kib: process.held()?.anonymous_kib,
+            descriptors: process.descriptors()?,
+            micros_per_packet: cpu.saturating_sub(cpu_before).as_secs_f64() * 1e6 / packets as f64,
+        })
+    }
 }
 
 /// What a member publishes: sound and a picture.

@@ -18,6 +18,7 @@ use crate::config::{SlotConfig, TrackCodec};
 use crate::descriptor::{Ids, MAX_LEN as MAX_DESCRIPTOR_LEN, red_primary};
 use crate::event::Egress;
 use crate::frame::{FrameInfo, FrameReader};
+use crate::grid::on_grid;
 use crate::inbound::Track;
 use crate::key::{HotStart, PeerKey, TrackKey};
 use crate::outbound::audio::SlotAudio;
@@ -638,11 +639,18 @@ impl ReportSchedule {
     const QUICK_REPORTS: u8 = 3;
     const QUICK: Duration = Duration::from_millis(250);
     const STEADY: Duration = Duration::from_secs(1);
+    /// Those of sound are then due at multiples of this after the plane's start: there are many who only listen. Those of
+    /// pictures are not, as round trips are measured by them, and who shares a path is not to learn of it in one moment.
+    const GRID: Duration = Duration::from_millis(100);
 
     /// Records that a report was sent at `now`.
-    pub(crate) fn handle_sent(&mut self, now: Instant) {
+    pub(crate) fn handle_sent(&mut self, kind: Kind, start: Instant, now: Instant) {
         self.sent = self.sent.saturating_add(1);
-        self.at = Some(now + if self.sent < Self::QUICK_REPORTS { Self::QUICK } else { Self::STEADY });
+        self.at = Some(match (self.sent < Self::QUICK_REPORTS, kind) {
+            (true, _) => now + Self::QUICK,
+            (false, Kind::Audio) => on_grid(start, now + Self::STEADY, Self::GRID),
+            (false, Kind::Video) => now + Self::STEADY,
+        });
     }
 
     /// Tries again soon: the publisher's clock is not known yet.

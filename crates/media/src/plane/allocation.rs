@@ -50,7 +50,7 @@ impl Plane {
     pub(super) fn allocate(&mut self, now: Instant, key: PeerKey) {
         self.choose(now, key);
         if let Some(peer) = self.peers.get_mut(key) {
-            peer.sending.due = peer.sending.poll_timeout(now);
+            peer.sending.due = peer.sending.poll_timeout(self.start, now);
             self.timers.schedule(Timer::Sending, peer.sending.due);
         }
     }

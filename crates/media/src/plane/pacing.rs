@@ -30,14 +30,17 @@ impl Plane {
     pub(super) fn send_due(&mut self, now: Instant, out: &mut impl Egress) -> Option<Instant> {
         let mut next = None;
         let mut due = std::mem::take(&mut self.scratch.due);
-        due.extend(self.peers.iter().filter(|(_, p)| p.sending.due.is_some_and(|at| at <= now)).map(|(key, _)| key));
+        for (key, peer) in self.peers.iter() {
+            match peer.sending.due {
+                Some(at) if at <= now => due.push(key),
+                later => next = earlier(next, later),
+            }
+        }
         for key in due.drain(..) {
+            // It is planned anew there.
             self.look_after(now, key, out);
         }
         self.scratch.due = due;
-        for (_, peer) in self.peers.iter() {
-            next = earlier(next, peer.sending.due);
-        }
         next
     }
 
@@ -55,7 +58,7 @@ impl Plane {
         self.join_from_cache(now, key, out);
         self.release(now, key, out);
         if let Some(peer) = self.peers.get_mut(key) {
-            peer.sending.due = peer.sending.poll_timeout(now);
+            peer.sending.due = peer.sending.poll_timeout(self.start, now);
             self.timers.schedule(Timer::Sending, peer.sending.due);
         }
     }

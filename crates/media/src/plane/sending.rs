@@ -9,6 +9,7 @@ use crate::bwe::{
     Bitrate, Demand, Estimator, EstimatorConfig, NullEstimator, ProbeCluster, ProbeId, SendSideEstimator, SentPacket,
     Told,
 };
+use crate::grid::on_grid;
 use crate::key::{HotStart, SlotKey};
 use crate::pacer::Pacer;
 use crate::plane::earlier;
@@ -45,6 +46,8 @@ const UNPROVEN_INTERVAL: Duration = Duration::from_millis(20);
 const DEFICIENT_INTERVAL: Duration = Duration::from_millis(100);
 /// Without any other reason a look is taken this often.
 const IDLE_INTERVAL: Duration = Duration::from_secs(1);
+/// Looks that nobody waits for are taken at multiples of this, for many peers at once.
+const GRID: Duration = Duration::from_millis(50);
 /// Retransmissions count as a rate over about this long.
 const REPEATED_SPAN: f64 = 2.0;
 
@@ -336,8 +339,8 @@ impl Sending {
         cluster
     }
 
-    /// When to look again.
-    pub(crate) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+    /// When to look again, in a plane whose clock began at `start`.
+    pub(crate) fn poll_timeout(&self, start: Instant, now: Instant) -> Option<Instant> {
         if !self.joining.is_empty() {
             return Some(now);
         }
@@ -346,15 +349,16 @@ impl Sending {
             let is_shown = self.demand.desired > Bitrate::ZERO;
             return earlier(pacer, is_shown.then_some(now + IDLE_INTERVAL));
         };
-        let interval = match (estimator.is_proven(), self.demand.next) {
-            (false, _) if self.has_pictures => UNPROVEN_INTERVAL,
+        let look = match (estimator.is_proven(), self.demand.next) {
+            (false, _) if self.has_pictures => now + UNPROVEN_INTERVAL,
             // Who only listens may never prove it: the first probe's feedback was lost, and sound has no numbers.
-            (false, _) => DEFICIENT_INTERVAL,
-            (true, Some(_)) => DEFICIENT_INTERVAL,
-            (true, None) => IDLE_INTERVAL,
+            (false, _) => on_grid(start, now + DEFICIENT_INTERVAL, GRID),
+            // Not on the grid: who shares a path is not to be probed at the same moments.
+            (true, Some(_)) => now + DEFICIENT_INTERVAL,
+            (true, None) => on_grid(start, now + IDLE_INTERVAL, GRID),
         };
         let estimator = estimator.poll_timeout().map(|(at, _)| at.max(now + PACE_INTERVAL));
-        [pacer, estimator, Some(now + interval)].into_iter().flatten().min()
+        [pacer, estimator, Some(look)].into_iter().flatten().min()
     }
 
     /// Something waits: when to look again.

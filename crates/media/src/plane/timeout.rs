@@ -221,7 +221,7 @@ impl Plane {
                         Some(info) => {
                             let mut writer = Writer::new(&mut self.scratch.rtcp);
                             writer.sender_report(&info, &[]).sdes_cname(info.ssrc, &slot.config.cname);
-                            slot.reports.handle_sent(now);
+                            slot.reports.handle_sent(slot.config.kind, self.start, now);
                         }
                         None if slot.live.is_some() => slot.reports.postpone(now),
                         None => slot.reports.at = None, // The next owner starts it again.

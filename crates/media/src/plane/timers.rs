@@ -78,8 +78,9 @@ impl Timers {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::time::Duration;
+
+    use super::*;
 
     #[test]
     fn the_earliest_deadline_is_at_hand() {

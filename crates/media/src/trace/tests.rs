@@ -15,13 +15,15 @@ use crate::plane::Plane;
 use crate::replay::{Summary, replay};
 
 /// Calls of a plane that change it and are not recorded, with the reason.
-const NOT_RECORDED: [&str; 11] = [
+const NOT_RECORDED: [&str; 12] = [
     // A server that records has one shard, and so no relays.
     "add_relayed_peer",
     "add_relayed_track",
     "set_relay",
     "handle_relay_wish",
     "handle_relayed",
+    // Likewise no other shard to which a room could go.
+    "take_counters",
     // Recorded as what they are to who stays: a peer that is removed, and one that is added with its slots.
     "detach_peer",
     "attach_peer",

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use super::address::Address;
 use super::control::Control;
 use super::{EMPTY_VECTOR, Header, empty_header};
-use crate::{MESSAGES_PER_CALL, Message, SendReport};
+use crate::{Message, SendReport};
 
 /// The sending side's memory between calls: whether segmentation works here.
 #[derive(Debug)]
@@ -22,6 +22,12 @@ pub(super) struct Outbound {
 /// `EINVAL` also tells that a datagram exceeds one path's MTU, which anyone can lower for one destination with a
 /// forged ICMP message; so one such refusal must not slow everybody down.
 const MAX_REFUSALS: u32 = 16;
+
+/// Messages of one call, at most, by how many there are. What describes them is on the stack, 300 bytes each, and written
+/// anew each time: much of it for a single one would only push other things out of the cache.
+const FEW: usize = 8;
+const SOME: usize = 32;
+const MANY: usize = 128;
 
 /// Takes headers as `sendmmsg` does: sends from the front, and fails only if the first is refused.
 type Call<'c> = &'c mut dyn FnMut(&mut [Header]) -> io::Result<usize>;
@@ -40,17 +46,25 @@ impl Outbound {
         // The flag is read at each message, so that the first refusal counts for the rest.
         let pieces = messages.iter().flat_map(|message| message.pieces(self.is_segmenting()));
         let mut report = SendReport::default();
-        self.send_pieces(pieces, &mut report, call);
+        let count = messages.len();
+        if count <= FEW {
+            self.send_pieces::<FEW>(pieces, &mut report, call);
+        } else if count <= SOME {
+            self.send_pieces::<SOME>(pieces, &mut report, call);
+        } else {
+            self.send_pieces::<MANY>(pieces, &mut report, call);
+        }
         report
     }
 
-    fn send_pieces<'m>(
+    /// Sends up to `N` messages a call.
+    fn send_pieces<'m, const N: usize>(
         &self,
         pieces: impl Iterator<Item = Message<'m>>,
         report: &mut SendReport,
         call: Call<'_>,
     ) -> Buffer {
-        let mut chunk = Chunk::new();
+        let mut chunk = Chunk::<N>::new();
         let mut buffer = Buffer::HasRoom;
         for piece in pieces {
             if chunk.is_full() && buffer == Buffer::HasRoom {
@@ -66,7 +80,7 @@ impl Outbound {
     }
 
     /// Sends the chunk and empties it.
-    fn flush(&self, chunk: &mut Chunk<'_>, report: &mut SendReport, call: Call<'_>) -> Buffer {
+    fn flush<const N: usize>(&self, chunk: &mut Chunk<'_, N>, report: &mut SendReport, call: Call<'_>) -> Buffer {
         chunk.connect();
         let len = std::mem::take(&mut chunk.len);
         let mut next = 0;
@@ -108,7 +122,7 @@ impl Outbound {
             Some(libc::EAGAIN) => Verdict::Full(false),
             Some(code @ (libc::EIO | libc::EINVAL | libc::EMSGSIZE)) if message.is_run() => {
                 let before = report.datagrams;
-                let buffer = self.send_pieces(message.pieces(false), report, call);
+                let buffer = self.send_pieces::<SOME>(message.pieces(false), report, call);
                 if report.datagrams > before {
                     // The destination is fine, so it was the segmentation that was refused.
                     self.note_refusal(code);
@@ -153,29 +167,29 @@ enum Verdict {
 }
 
 /// The messages of one system call, with everything their headers point to.
-struct Chunk<'m> {
-    messages: [Message<'m>; MESSAGES_PER_CALL],
-    addresses: [Address; MESSAGES_PER_CALL],
-    controls: [Control; MESSAGES_PER_CALL],
-    vectors: [libc::iovec; MESSAGES_PER_CALL],
-    headers: [Header; MESSAGES_PER_CALL],
+struct Chunk<'m, const N: usize> {
+    messages: [Message<'m>; N],
+    addresses: [Address; N],
+    controls: [Control; N],
+    vectors: [libc::iovec; N],
+    headers: [Header; N],
     len: usize,
 }
 
-impl<'m> Chunk<'m> {
+impl<'m, const N: usize> Chunk<'m, N> {
     fn new() -> Self {
         Self {
-            messages: [NO_MESSAGE; MESSAGES_PER_CALL],
-            addresses: [Address::EMPTY; MESSAGES_PER_CALL],
-            controls: [Control::EMPTY; MESSAGES_PER_CALL],
-            vectors: [EMPTY_VECTOR; MESSAGES_PER_CALL],
+            messages: [NO_MESSAGE; N],
+            addresses: [Address::EMPTY; N],
+            controls: [Control::EMPTY; N],
+            vectors: [EMPTY_VECTOR; N],
             headers: array::from_fn(|_| empty_header()),
             len: 0,
         }
     }
 
     fn is_full(&self) -> bool {
-        self.len == MESSAGES_PER_CALL
+        self.len == N
     }
 
     /// Adds a message; the caller has seen that it is not full.

@@ -74,20 +74,22 @@ fn in_runs(port: u16, contents: &[u8], size: u16) -> Message<'_> {
 #[test]
 fn messages_of_many_destinations_share_a_call() {
     let outbound = Outbound::new(true);
-    let messages: Vec<_> = (0..70).map(|port| plain(port + 1, b"abc")).collect();
-    let (report, taken) = run(&outbound, &messages, |_| None);
-    assert_eq!(report, SendReport { datagrams: 70, dropped: 0, calls: 3 });
-    assert!(taken.iter().zip(1..).all(|(seen, port)| seen.destination == to(port)));
+    for (count, calls) in [(1, 1), (8, 1), (9, 1), (32, 1), (70, 1), (128, 1), (129, 2), (300, 3)] {
+        let messages: Vec<_> = (0..count).map(|port| plain(port + 1, b"abc")).collect();
+        let (report, taken) = run(&outbound, &messages, |_| None);
+        assert_eq!(report, SendReport { datagrams: count.into(), dropped: 0, calls }, "{count}");
+        assert!(taken.iter().zip(1..).all(|(seen, port)| seen.destination == to(port)));
+    }
 }
 
 #[test]
 fn nothing_of_one_call_is_left_over_in_the_next() {
     let outbound = Outbound::new(true);
-    let mut messages = vec![in_runs(1, &[0; 30], 10); MESSAGES_PER_CALL];
+    let mut messages = vec![in_runs(1, &[0; 30], 10); MANY];
     messages.push(plain(2, b"plain"));
     let (report, taken) = run(&outbound, &messages, |_| None);
-    assert_eq!((report.datagrams, report.calls), (3 * MESSAGES_PER_CALL + 1, 2));
-    assert!(!taken[MESSAGES_PER_CALL].is_run());
+    assert_eq!((report.datagrams, report.calls), (3 * MANY + 1, 2));
+    assert!(!taken[MANY].is_run());
 }
 
 #[test]
