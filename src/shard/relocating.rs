@@ -28,8 +28,10 @@ impl Core {
             self.settle(now);
         }
         let mut has_left = is_due;
-        // A stage is the first that its new shard and the home of the room hear of that turn.
-        while self.lanes.is_clear()
+        // A stage is the first that its new shard and the home of the room hear of that turn, and nothing of it may wait for
+        // the flush: that lies in this shard's memory.
+        while self.dirty.is_empty()
+            && self.lanes.is_clear()
             && let Some((life, to)) = self.departing.pop()
         {
             has_left |= self.depart(now, life, to);
