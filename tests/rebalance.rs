@@ -100,9 +100,7 @@ impl Talk {
 
 /// A figure of each shard.
 async fn figure(server: &Running, name: &str) -> Vec<u64> {
-    let stats = Stats::of(server.place.http).await;
-    let shards = stats.0["shards"].as_array().expect("a list");
-    shards.iter().map(|shard| shard[name].as_u64().unwrap_or_else(|| panic!("no {name} in {shard}"))).collect()
+    Stats::of(server.place.http).await.of_each(name)
 }
 
 async fn a_room_goes_where_there_is_less_to_do(sharing: Sharing) {

@@ -32,9 +32,7 @@ async fn member(server: &Running, room: &str, name: &str, publishes: bool) -> Cl
 }
 
 async fn figure(server: &Running, name: &str) -> Vec<u64> {
-    let stats = Stats::of(server.place.http).await;
-    let shards = stats.0["shards"].as_array().expect("a list");
-    shards.iter().map(|shard| shard[name].as_u64().expect(name)).collect()
+    Stats::of(server.place.http).await.of_each(name)
 }
 
 async fn everybody_sees_everybody(members: &[Client]) {

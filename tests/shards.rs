@@ -35,8 +35,7 @@ async fn gather(server: &Running) -> Vec<Vec<Client>> {
 
 /// A figure of each shard.
 async fn figures(server: &Running, name: &str) -> Vec<u64> {
-    let stats = Stats::of(server.place.http).await;
-    stats.0["shards"].as_array().expect("a list").iter().map(|shard| shard[name].as_u64().expect(name)).collect()
+    Stats::of(server.place.http).await.of_each(name)
 }
 
 async fn sum(server: &Running, name: &str) -> u64 {

@@ -169,7 +169,7 @@ impl Core {
         let busy = self.loads.iter().map(super::load::Load::permille);
         // A stage on its way stays the only one until it has arrived.
         let shard = home.leaving.unwrap_or_else(|| {
-            let main = home.main_stage(self.shard);
+            let main = home.main;
             let others = home.branches.iter().copied().chain(home.is_on_stage.then_some(self.shard));
             let others: Vec<u8> = others.filter(|&shard| shard != main).collect();
             self.spread.place(now, main, &others, busy)
@@ -347,11 +347,11 @@ impl Core {
             Report::Voice { member, mid, track, generation, rtp_timestamp } => {
                 home.handle_voice((member, mid), track, generation, rtp_timestamp);
             }
-            // Every stage hears all microphones; one speaks for all.
-            Report::Speaking { track, speaking } if shard == home.ear => {
+            // Every stage hears all microphones; the main one speaks for all.
+            Report::Speaking { track, speaking } if shard == home.main => {
                 home.room.handle_speaking(clocks(now), &track, speaking);
             }
-            Report::Dominant { track } if shard == home.ear => home.room.handle_dominant(clocks(now), track.as_ref()),
+            Report::Dominant { track } if shard == home.main => home.room.handle_dominant(clocks(now), track.as_ref()),
             Report::Speaking { .. } | Report::Dominant { .. } => {}
             Report::Encodings { track, encodings } => home.tell_encodings(track, encodings),
             Report::OverLimit { track } => home.mute_over_limit(clocks(now), &track),

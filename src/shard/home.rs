@@ -106,8 +106,9 @@ pub struct Home {
     pub branches: Vec<u8>,
     /// Whether the stage on the home's own shard shows anything: not while all of the media is on another one.
     pub is_on_stage: bool,
-    /// The shard whose stage says who speaks: every stage hears all microphones.
-    pub ear: u8,
+    /// The shard of the main stage: it says who speaks, as every stage hears all microphones, and further members are
+    /// connected there as long as it is not busy.
+    pub main: u8,
     /// The shard whose stage is on its way to another one, …
     pub leaving: Option<u8>,
     /// … and what it is told when it has arrived, at most [`MAX_HELD`].
@@ -146,7 +147,7 @@ impl Home {
             published: HashMap::new(),
             branches: Vec::new(),
             is_on_stage: true,
-            ear: own,
+            main: own,
             leaving: None,
             held_commands: Vec::new(),
             resume_within,
@@ -231,14 +232,6 @@ impl Home {
         }
     }
 
-    /// The stage where most members are connected: the home's own, of equals.
-    #[must_use]
-    pub fn main_stage(&self, own: u8) -> u8 {
-        let own_stage = self.is_on_stage.then_some(own);
-        let stages = self.branches.iter().copied().chain(own_stage);
-        stages.max_by_key(|&shard| (self.connected_to(shard), shard == own)).unwrap_or(own)
-    }
-
     /// Keeps what is for a stage on its way; says whether there was room.
     pub fn hold_command(&mut self, command: StageCommand) -> bool {
         let has_room = self.held_commands.len() < MAX_HELD;
@@ -263,17 +256,17 @@ impl Home {
         if from == own || to == own {
             self.is_on_stage = to == own;
         }
-        if self.ear == from {
-            self.ear = to;
+        if self.main == from {
+            self.main = to;
         }
     }
 
-    /// A stage has ended. If it was the one that said who speaks, another one begins to, and nobody does yet.
+    /// A stage has ended. If it was the main one another one is from now on, and nobody speaks until that says so.
     pub fn handle_stage_closed(&mut self, now: Now, own: u8, shard: u8) {
-        if self.ear != shard {
+        if self.main != shard {
             return;
         }
-        self.ear = if self.is_on_stage { own } else { self.branches.first().copied().unwrap_or(own) };
+        self.main = if self.is_on_stage { own } else { self.branches.first().copied().unwrap_or(own) };
         let tracks: Vec<TrackId> = self.room.tracks().iter().map(|info| info.id.clone()).collect();
         tracks.iter().for_each(|track| self.room.handle_speaking(now, track, false));
         self.room.handle_dominant(now, None);

@@ -78,11 +78,11 @@ impl Core {
         if home.branches.contains(&shard) || shard == own && home.is_on_stage {
             return;
         }
-        tracing::info!(%room, shard, members = home.members.len(), "a room spreads to another shard");
         let mut commands = Vec::new();
         if shard == own {
             home.is_on_stage = true;
         } else {
+            tracing::info!(%room, shard, members = home.members.len(), "a room spreads to another shard");
             home.branches.push(shard);
             commands.push(StageCommand::Open { room, voice_slots: home.voice_slots });
         }

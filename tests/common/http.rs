@@ -102,6 +102,12 @@ impl Stats {
         self.0["shard"][name].as_u64().unwrap_or_else(|| panic!("no {name} in {}", self.0))
     }
 
+    /// A figure of each shard.
+    pub fn of_each(&self, name: &str) -> Vec<u64> {
+        let shards = self.0["shards"].as_array().unwrap_or_else(|| panic!("no shards in {}", self.0));
+        shards.iter().map(|s| s[name].as_u64().unwrap_or_else(|| panic!("no {name} in {s}"))).collect()
+    }
+
     /// Datagrams and packets dropped for a reason; 0 if there were none.
     pub fn dropped(&self, reason: &str) -> u64 {
         self.0["shard"]["dropped"][reason].as_u64().unwrap_or(0)
