@@ -197,8 +197,18 @@ struct Connected {
     sealer: SrtpSealer,
     opener: SrtpOpener,
     channels: Channels,
-    /// Until when a sign is awaited that the peer has the keys; `None` once it came or the time was over.
-    keys_confirmed_by: Option<Instant>,
+    keys: Keys,
+}
+
+/// What is known of whether the peer has the keys too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keys {
+    /// A sign of it is awaited until then.
+    Awaited(Instant),
+    /// It had time enough to get them.
+    Assumed,
+    /// It has used them.
+    Shown,
 }
 
 impl Peer {
@@ -255,7 +265,7 @@ impl Peer {
             }
         };
         if matches!(received, Ok(Received::Rtp { .. } | Received::Rtcp { .. })) {
-            self.confirm_keys();
+            self.handle_keys_known(now, Keys::Shown);
         }
         received.unwrap_or_else(Received::Dropped)
     }
@@ -273,8 +283,8 @@ impl Peer {
             Session::Handshaking(dtls) => dtls.handle_timeout(now),
             Session::Connected(connected) => {
                 connected.channels.handle_timeout(now);
-                if connected.keys_confirmed_by.is_some_and(|at| at <= now) {
-                    self.confirm_keys();
+                if matches!(connected.keys, Keys::Awaited(until) if until <= now) {
+                    self.handle_keys_known(now, Keys::Assumed);
                 }
             }
         }
@@ -370,7 +380,10 @@ impl Peer {
             Session::Handshaking(dtls) => dtls.poll_timeout().map(|at| (at, TimeoutReason::Dtls)),
             Session::Connected(connected) => {
                 let channels = connected.channels.poll_timeout().map(|at| (at, TimeoutReason::Channels));
-                let keys = connected.keys_confirmed_by.map(|at| (at, TimeoutReason::Dtls));
+                let keys = match connected.keys {
+                    Keys::Awaited(until) => Some((until, TimeoutReason::Dtls)),
+                    Keys::Assumed | Keys::Shown => None,
+                };
                 channels.into_iter().chain(keys).min_by_key(|(at, _)| *at)
             }
             Session::Closed(_) => return None,
@@ -458,7 +471,7 @@ impl Peer {
             match event {
                 DtlsEvent::Connected { profile, client, server } => self.connect(now, profile, &client, &server),
                 DtlsEvent::Data(packet) => {
-                    self.confirm_keys();
+                    self.handle_keys_known(now, Keys::Shown);
                     if let Session::Connected(connected) = &mut self.session {
                         connected.channels.input(now, packet);
                     }
@@ -482,17 +495,23 @@ impl Peer {
             sealer,
             opener,
             channels,
-            keys_confirmed_by: Some(now + KEYS_TIME),
+            keys: Keys::Awaited(now + KEYS_TIME),
         }));
         self.events.push_back(PeerEvent::Connected { profile });
     }
 
-    /// Notes the first sign that the peer has the keys, or that the wait for it is over.
-    fn confirm_keys(&mut self) {
-        if let Session::Connected(connected) = &mut self.session
-            && connected.keys_confirmed_by.take().is_some()
-        {
+    /// Notes a sign that the peer has the keys, or that the wait for one is over.
+    fn handle_keys_known(&mut self, now: Instant, keys: Keys) {
+        let Session::Connected(connected) = &mut self.session else { return };
+        let before = std::mem::replace(&mut connected.keys, keys);
+        if before == keys {
+            return;
+        }
+        if let Keys::Awaited(_) = before {
             self.events.push_back(PeerEvent::KeysConfirmed);
+        }
+        if keys == Keys::Shown {
+            connected.dtls.settle(now, self.identity.certificate());
         }
     }
 

@@ -25,7 +25,11 @@ use crate::srtp::{Keying, Profile};
 
 /// Our certificate with its key, in the form the engine takes.
 #[derive(Clone)]
-pub(crate) struct ServerCertificate(Certificate);
+pub(crate) struct ServerCertificate {
+    certificate: Certificate,
+    /// What sessions go by that have [settled](Engine::settle): the same for all, as there is nothing left to judge.
+    settled: Arc<HandshakeConfig>,
+}
 
 impl ServerCertificate {
     /// Takes a certificate in DER and its ECDSA P-256 key in PKCS#8.
@@ -34,7 +38,9 @@ impl ServerCertificate {
         let provider = rtc_crypto::default_provider().map_err(|error| refused(&error))?;
         let key = provider.crypto().import_signing_key(SignatureScheme::EcdsaP256Sha256, key);
         let private_key = CryptoPrivateKey::from_signing_key(key.map_err(|error| refused(&error))?);
-        Ok(Self(Certificate { certificate: vec![der.into()], private_key }))
+        let certificate = Certificate { certificate: vec![der.into()], private_key };
+        let settled = base_config(certificate.clone()).and_then(|config| config.build(false, None));
+        Ok(Self { certificate, settled: Arc::new(settled.map_err(|error| refused(&error))?) })
     }
 }
 
@@ -42,6 +48,10 @@ impl ServerCertificate {
 pub(super) struct Engine {
     endpoint: Endpoint,
     profile: Profile,
+    /// The newest record of the peer that had data in it.
+    newest: u64,
+    /// The newest record of before it settled: the engine's memory of what it has seen begins behind it.
+    settled_behind: Option<u64>,
 }
 
 /// What the engine made of its input.
@@ -75,14 +85,49 @@ impl Engine {
         let certificate = certificate.clone();
         guarded(|| {
             let config = server_config(certificate, expected, profile).map_err(failed)?;
-            Ok(Self { endpoint: Endpoint::new(PLACEHOLDER, TransportProtocol::UDP, Some(Arc::new(config))), profile })
+            let endpoint = Endpoint::new(PLACEHOLDER, TransportProtocol::UDP, Some(Arc::new(config)));
+            Ok(Self { endpoint, profile, newest: 0, settled_behind: None })
         })
     }
 
-    /// Feeds one datagram.
-    pub(super) fn read(&mut self, now: Instant, datagram: &[u8]) -> Result<Vec<EngineEvent>, EngineError> {
-        let events = guarded(|| self.endpoint.read(now, PLACEHOLDER, None, BytesMut::from(datagram)).map_err(failed))?;
-        Ok(events.into_iter().filter_map(translate).collect())
+    /// Feeds one record.
+    pub(super) fn read(&mut self, now: Instant, record: &[u8]) -> Result<Vec<EngineEvent>, EngineError> {
+        let events = guarded(|| self.endpoint.read(now, PLACEHOLDER, None, BytesMut::from(record)).map_err(failed))?;
+        let events: Vec<EngineEvent> = events.into_iter().filter_map(translate).collect();
+        if events.iter().any(|event| matches!(event, EngineEvent::Data(_))) {
+            self.newest = self.newest.max(sequence_number(record));
+        }
+        Ok(events)
+    }
+
+    /// Lets go of what only the handshake needed: all its messages, the ephemeral keys and the peer's certificate. That
+    /// is most of what a session holds. Only for sessions of which the peer is known to have our last flight, as that
+    /// cannot be repeated afterwards; nor is its fingerprint known then.
+    pub(super) fn settle(&mut self, now: Instant, certificate: &ServerCertificate) -> Result<(), EngineError> {
+        let Some(state) = self.endpoint.get_connection_state(PLACEHOLDER) else { return Ok(()) };
+        let endpoint = guarded(|| {
+            let provider = rtc_crypto::default_provider().map_err(|error| failed(Error::Crypto(error.to_string())))?;
+            let mut kept = State::new(provider, false);
+            kept.unmarshal_binary(&state.marshal_binary().map_err(failed)?).map_err(failed)?;
+            kept.peer_certificates = Vec::new();
+            // To «connect» with a state is how the engine takes up a session that exists; nothing is sent.
+            let mut endpoint = Endpoint::new(PLACEHOLDER, TransportProtocol::UDP, None);
+            endpoint.connect(now, PLACEHOLDER, Arc::clone(&certificate.settled), Some(kept)).map_err(failed)?;
+            Ok(endpoint)
+        })?;
+        self.endpoint = endpoint;
+        self.settled_behind = Some(self.newest);
+        Ok(())
+    }
+
+    /// Whether only the keys are left of the handshake.
+    pub(super) const fn has_settled(&self) -> bool {
+        self.settled_behind.is_some()
+    }
+
+    /// Whether a record may have been seen before the session settled, so that nobody could tell it from a repeated one.
+    pub(super) fn is_past(&self, record: &[u8]) -> bool {
+        self.settled_behind.is_some_and(|newest| sequence_number(record) <= newest)
     }
 
     /// Encrypts application data into the transmits.
@@ -128,19 +173,26 @@ impl Engine {
     }
 }
 
+/// What all sessions have in common.
+fn base_config(certificate: Certificate) -> Result<ConfigBuilder, Error> {
+    let provider = rtc_crypto::default_provider().map_err(|error| Error::Crypto(error.to_string()))?;
+    let cipher_suites = vec![
+        CipherSuiteId::Tls_Ecdhe_Ecdsa_With_Aes_128_Gcm_Sha256,
+        CipherSuiteId::Tls_Ecdhe_Ecdsa_With_ChaCha20_Poly1305_Sha256,
+    ];
+    Ok(ConfigBuilder::default()
+        .with_crypto_provider(provider)
+        .with_certificates(vec![certificate])
+        .with_cipher_suites(cipher_suites)
+        .with_mtu(MTU))
+}
+
 fn server_config(
     certificate: ServerCertificate,
     expected: Fingerprint,
     profile: Profile,
 ) -> Result<HandshakeConfig, Error> {
-    let provider = rtc_crypto::default_provider().map_err(|error| Error::Crypto(error.to_string()))?;
-    ConfigBuilder::default()
-        .with_crypto_provider(provider)
-        .with_certificates(vec![certificate.0])
-        .with_cipher_suites(vec![
-            CipherSuiteId::Tls_Ecdhe_Ecdsa_With_Aes_128_Gcm_Sha256,
-            CipherSuiteId::Tls_Ecdhe_Ecdsa_With_ChaCha20_Poly1305_Sha256,
-        ])
+    base_config(certificate.certificate)?
         .with_srtp_protection_profiles(vec![engine_profile(profile)])
         .with_client_auth(ClientAuthType::RequireAnyClientCert)
         // The engine does not compare the client's Finished. The extended master secret binds the keys to the whole
@@ -151,8 +203,12 @@ fn server_config(
             Some(leaf) if Fingerprint::of(leaf) == expected => Ok(()),
             _ => Err(Error::ErrInvalidCertificate),
         })))
-        .with_mtu(MTU)
         .build(false, None)
+}
+
+/// The 48 bits of a record's number (RFC 6347 §4.1).
+fn sequence_number(record: &[u8]) -> u64 {
+    record.get(5..11).unwrap_or_default().iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 fn engine_profile(profile: Profile) -> SrtpProtectionProfile {

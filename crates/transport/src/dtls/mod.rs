@@ -95,6 +95,17 @@ impl Dtls {
         }
     }
 
+    /// Lets go of what only the handshake needed, once the peer has shown that it has the keys: then it has our last
+    /// flight, and will not ask for it again.
+    pub(crate) fn settle(&mut self, now: Instant, certificate: &ServerCertificate) {
+        let Phase::Established(established) = &mut self.phase else { return };
+        if !established.engine.has_settled() && established.engine.settle(now, certificate).is_ok() {
+            // The queues have no more to do than a record now and then.
+            self.transmits.shrink_to_fit();
+            self.events.shrink_to_fit();
+        }
+    }
+
     /// Encrypts application data and queues it; it is dropped before the handshake is over and when the queue is full.
     pub(crate) fn send(&mut self, now: Instant, data: &[u8]) {
         let Phase::Established(established) = &mut self.phase else { return };
@@ -219,7 +230,8 @@ impl Established {
     /// our last flight asks for it again (D3). Plaintext never passes.
     fn admits(&mut self, now: Instant, record: &Record<'_>) -> bool {
         match (record.epoch, record.content_type) {
-            (1, APPLICATION_DATA | ALERT) => true,
+            (1, APPLICATION_DATA | ALERT) => !self.engine.is_past(record.whole),
+            (1, HANDSHAKE) if self.engine.has_settled() => false,
             (1, HANDSHAKE) => record.whole.len() <= MAX_REPEATED_FINISHED_LEN && self.repeats.take(now),
             _ => false,
         }

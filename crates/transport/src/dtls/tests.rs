@@ -353,6 +353,50 @@ fn records_in_any_order_make_a_handshake() {
 }
 
 #[test]
+fn a_settled_session_goes_on_as_before() {
+    let mut pair = Pair::at(Stage::Post);
+    pair.client.send(pair.now, b"before");
+    let before = pair.client.poll_transmit().unwrap();
+    pair.feed(&before).unwrap();
+    pair.server.settle(pair.now, identity().certificate());
+    let Phase::Established(established) = &pair.server.phase else { panic!("established") };
+    assert!(established.engine.has_settled() && established.engine.peer_fingerprint().is_none());
+    assert!(pair.collect().is_empty(), "settling says nothing");
+    assert_eq!(pair.data, ["before"]);
+
+    // Numbers go on where they were, so that the client takes what comes and what came is not taken again.
+    assert!(pair.still_works());
+    pair.client.send(pair.now, b"after");
+    let after = pair.client.poll_transmit().unwrap();
+    pair.feed(&after).unwrap();
+    let came = pair.data.len();
+    assert_eq!(pair.feed(&before), Err(DropReason::DtlsGuard), "a record of before is not looked at");
+    let _ = pair.feed(&after);
+    assert_eq!(pair.data.len(), came, "nor is one of after taken twice");
+    for n in 0..200 {
+        for content_type in [CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA] {
+            let _ = pair.feed(&protected_junk(content_type, 90, n + 1_000_000));
+        }
+    }
+    assert!(pair.still_works());
+    // Once more changes nothing.
+    pair.server.settle(pair.now, identity().certificate());
+    assert!(pair.still_works());
+
+    let mut other = Pair::at(Stage::Post);
+    other.server.settle(other.now, identity().certificate());
+    for (closes, pair) in [("the client", &mut pair), ("the server", &mut other)] {
+        match closes {
+            "the client" => pair.client.close(pair.now),
+            _ => pair.server.close(pair.now),
+        }
+        pair.run();
+        pair.tick();
+        assert!(pair.closed == Some(CloseReason::Remote) || pair.client.was_closed, "{closes} closes");
+    }
+}
+
+#[test]
 fn most_handshakes_survive_thirty_percent_loss() {
     let mut dice = Dice(42);
     let mut failed = 0;
