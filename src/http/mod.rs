@@ -28,6 +28,7 @@ mod socket;
 mod sse;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 mod webhooks;
 
 use std::net::IpAddr;

@@ -3,10 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{ConnectInfo, Query, State};
-use axum::http::{Extensions, HeaderMap, Uri};
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap};
 use axum::response::Response;
 use roundtable_protocol::RoomId;
 use serde::Deserialize;
@@ -15,6 +14,7 @@ use super::HttpState;
 use super::auth::bearer;
 use super::origin;
 use super::problem::Problem;
+use super::upgrade::upgrade;
 use crate::signal::ws::{self, Arrival};
 
 /// The query of a socket.
@@ -28,26 +28,23 @@ pub(super) struct Wish {
 
 pub(super) async fn open(
     State(state): State<HttpState>,
-    uri: Uri,
-    headers: HeaderMap,
-    extensions: Extensions,
     query: Result<Query<Wish>, QueryRejection>,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    parts: Parts,
 ) -> Result<Response, Problem> {
     let Query(wish) = query.map_err(|rejection| Problem::bad_room_id(rejection.body_text()))?;
     let room = RoomId::new(wish.room).map_err(|invalid| Problem::bad_room_id(invalid.to_string()))?;
-    let token = bearer(&headers)?.map(str::to_owned).or(wish.access_token);
-    if !origin::is_allowed(&headers, &uri, &state.config.allowed_origins) {
+    let token = bearer(&parts.headers)?.map(str::to_owned).or(wish.access_token);
+    if !origin::is_allowed(&parts.headers, &parts.uri, &state.config.allowed_origins) {
         return Err(Problem::origin());
     }
-    let upgrade = upgrade.map_err(|rejection| Problem::no_upgrade(rejection.status(), rejection.body_text()))?;
+    let address = address_in(&state, &parts.extensions, &parts.headers);
+    let (response, on_upgrade) = upgrade(parts)?;
     let Some(presence) = state.hub.enter() else {
         let full = Problem::overloaded("as many are connected as may be");
         return Err(if state.hub.is_stopping() { Problem::stopping() } else { full });
     };
-    let address = address_in(&state, &extensions, &headers);
-    let arrival = Arrival { room, token, address };
-    Ok(ws::accept(upgrade, state.hub.clone(), presence, arrival, state.config.socket))
+    ws::accept(on_upgrade, state.hub.clone(), presence, Arrival { room, token, address }, state.config.socket);
+    Ok(response)
 }
 
 /// The client's address, if it is a public one: a private one may be that of a proxy, behind which everybody is.

@@ -1,20 +1,19 @@
 //! What a conversation runs over: a WebSocket, or requests where there is none.
 
-use std::error::Error as _;
-
-use axum::Error as AxumError;
-use axum::body::Bytes;
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use tungstenite::Error as SocketError;
+use bytes::Bytes;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message, Utf8Bytes};
 
 use super::packing::Packed;
 use super::relay::{Posted, Relay};
 use super::session::Broken;
+use super::socket::Socket;
 
 /// The server's end of it.
 pub(super) enum Line {
     /// Frames in both directions.
-    Socket(Box<WebSocket>),
+    Socket(Box<Socket>),
     /// Requests that bring messages, and others that fetch them.
     Relay(Relay),
 }
@@ -36,6 +35,16 @@ pub(super) enum Received {
     End,
 }
 
+/// What is written.
+pub(super) enum Words {
+    /// A frame; binary ones only where [`Line::has_frames`].
+    Frame(Packed),
+    /// A question for a sign of life, where the line has a way to ask.
+    Ping,
+    /// The end, with its code. What was sent before still arrives.
+    Close(u16, &'static str),
+}
+
 /// The line is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Lost;
@@ -48,7 +57,9 @@ impl Line {
                 Some(Ok(Message::Text(text))) => Received::Text(text),
                 Some(Ok(Message::Binary(packed))) => Received::Binary(packed),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => Received::Control,
-                Some(Ok(Message::Close(frame))) => Received::Closing(frame.map(|frame| frame.code)),
+                Some(Ok(Message::Close(frame))) => Received::Closing(frame.map(|frame| frame.code.into())),
+                // Never read, by tungstenite's word.
+                Some(Ok(Message::Frame(_))) => Received::Control,
                 Some(Err(error)) => Received::Broken(broken(&error)),
                 None => Received::End,
             },
@@ -66,41 +77,24 @@ impl Line {
         matches!(self, Self::Socket(_))
     }
 
-    /// Sends a frame; binary ones only where [`Line::has_frames`]. Waits while the client does not read.
-    pub(super) async fn send(&mut self, frame: Packed) -> Result<(), Lost> {
-        match (self, frame) {
-            (Self::Socket(socket), Packed::Text(text)) => socket.send(Message::Text(text)).await.map_err(|_| Lost),
-            (Self::Socket(socket), Packed::Binary(bytes)) => {
-                socket.send(Message::Binary(bytes)).await.map_err(|_| Lost)
-            }
-            (Self::Relay(relay), Packed::Text(text)) => {
-                relay.send(text).await;
-                Ok(())
-            }
-            // What cannot be passed on must not be missing in silence.
-            (Self::Relay(_), Packed::Binary(_)) => Err(Lost),
-        }
-    }
-
-    /// Asks for a sign of life, where the line has a way to.
-    pub(super) async fn ping(&mut self) -> Result<(), Lost> {
+    /// Sends. Waits while the client does not read.
+    pub(super) async fn send(&mut self, words: Words) -> Result<(), Lost> {
         match self {
-            Self::Socket(socket) => socket.send(Message::Ping(Bytes::new())).await.map_err(|_| Lost),
-            Self::Relay(_) => Ok(()),
-        }
-    }
-
-    /// Closes the line; what was sent before still arrives.
-    pub(super) async fn close(&mut self, code: u16, reason: &'static str) -> Result<(), Lost> {
-        match self {
-            Self::Socket(socket) => {
-                let frame = CloseFrame { code, reason: reason.into() };
-                socket.send(Message::Close(Some(frame))).await.map_err(|_| Lost)
-            }
-            Self::Relay(relay) => {
-                relay.close(code, reason);
-                Ok(())
-            }
+            Self::Socket(socket) => socket.send(message(words)).await.map_err(|_| Lost),
+            Self::Relay(relay) => match words {
+                // In a box, as few conversations have no socket.
+                Words::Frame(Packed::Text(text)) => {
+                    Box::pin(relay.send(text)).await;
+                    Ok(())
+                }
+                // What cannot be passed on must not be missing in silence.
+                Words::Frame(Packed::Binary(_)) => Err(Lost),
+                Words::Ping => Ok(()),
+                Words::Close(code, reason) => {
+                    relay.close(code, reason);
+                    Ok(())
+                }
+            },
         }
     }
 
@@ -113,13 +107,24 @@ impl Line {
     }
 }
 
+fn message(words: Words) -> Message {
+    match words {
+        Words::Frame(Packed::Text(text)) => Message::Text(text),
+        Words::Frame(Packed::Binary(bytes)) => Message::Binary(bytes),
+        Words::Ping => Message::Ping(Bytes::new()),
+        Words::Close(code, reason) => {
+            Message::Close(Some(CloseFrame { code: code.into(), reason: Utf8Bytes::from_static(reason) }))
+        }
+    }
+}
+
 /// What an error of the socket means.
-fn broken(error: &AxumError) -> Broken {
-    match error.source().and_then(|source| source.downcast_ref::<SocketError>()) {
-        Some(SocketError::Capacity(_)) => Broken::TooLarge,
-        Some(SocketError::Utf8(_)) => Broken::NotUtf8,
-        Some(SocketError::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)) => Broken::Gone,
-        Some(SocketError::Protocol(_)) => Broken::Protocol,
+fn broken(error: &SocketError) -> Broken {
+    match error {
+        SocketError::Capacity(_) => Broken::TooLarge,
+        SocketError::Utf8(_) => Broken::NotUtf8,
+        SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Broken::Gone,
+        SocketError::Protocol(_) => Broken::Protocol,
         _ => Broken::Gone,
     }
 }

@@ -7,5 +7,6 @@ mod line;
 mod packing;
 pub mod relay;
 pub mod session;
+mod socket;
 mod ticket;
 pub mod ws;

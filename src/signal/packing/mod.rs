@@ -10,10 +10,10 @@ mod deflate;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
 use roundtable_protocol::ServerMessage;
 use roundtable_protocol::message::Packing;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 pub(super) use self::deflate::{InflateError, inflate};
 

@@ -1,4 +1,4 @@
-//! Runs one conversation over its line, mostly axum's WebSocket: line, outbox, journal and timers on one side, the
+//! Runs one conversation over its line, mostly a WebSocket: line, outbox, journal and timers on one side, the
 //! [`Session`] on the other.
 //!
 //! The client gets the welcome first, with the room's state, and from there on every event exactly
@@ -16,31 +16,26 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use axum::extract::ws::WebSocketUpgrade;
-use axum::response::Response;
 use futures_util::future::poll_fn;
+use hyper::upgrade::OnUpgrade;
 use roundtable_protocol::call::{Call, CallEvent};
 use roundtable_protocol::chat::ChatPage;
-use roundtable_protocol::limit::MAX_CLIENT_MESSAGE_BYTES;
 use roundtable_protocol::{ErrorCode, Event, EventBody, RoomId, ServerMessage};
 use tokio::sync::watch;
 use tokio::time::Sleep;
 
-use self::writing::Words;
 use super::beside::{Beside, News};
 use super::follow::{Follower, Next};
-use super::line::{Line, Received};
+use super::line::{Line, Received, Words};
 use super::packing::{Haste, Packer};
 use super::relay::{RelayHandle, relay};
 use super::session::{Action, Broken, Frame, Session, Timers};
+use super::socket::Socket;
 use crate::hub::calls::CallError;
 use crate::hub::lobby::{Verdict, Waiting};
 use crate::hub::{Hub, JoinRequest, Membership, Pass, Presence};
 use crate::shard::inbox::{OUTBOX_CAPACITY, OutboxReceiver, Request, SendError, ToMember};
 
-/// Bytes read from a socket at once. Each socket has a buffer of this size for good, and it is zeroed before every look at the
-/// socket; an offer takes some twenty turns.
-const READ_BYTES: usize = 1024;
 /// Messages of the shard that are passed on in a row before the socket is looked at.
 const SHARD_IN_A_ROW: u8 = 16;
 
@@ -72,24 +67,16 @@ pub struct Arrival {
     pub address: Option<IpAddr>,
 }
 
-/// Opens the socket and runs the conversation until it ends.
+/// Takes over the connection once the answer to its request is out, and runs the conversation until it ends.
 ///
-/// Frames and messages are bounded by [`MAX_CLIENT_MESSAGE_BYTES`]. The WebSocket itself compresses nothing: frames are
-/// packed by `signal::packing`, for who says so in its hello.
-pub fn accept(
-    upgrade: WebSocketUpgrade,
-    hub: Hub,
-    presence: Presence,
-    arrival: Arrival,
-    config: SocketConfig,
-) -> Response {
-    upgrade
-        .read_buffer_size(READ_BYTES)
-        .max_frame_size(MAX_CLIENT_MESSAGE_BYTES)
-        .max_message_size(MAX_CLIENT_MESSAGE_BYTES)
-        .on_upgrade(move |socket| {
-            Conversation::new(Line::Socket(Box::new(socket)), hub, presence, arrival, config).run()
-        })
+/// The WebSocket itself compresses nothing: frames are packed by `signal::packing`, for who says so in its hello.
+pub fn accept(on_upgrade: OnUpgrade, hub: Hub, presence: Presence, arrival: Arrival, config: SocketConfig) {
+    tokio::spawn(async move {
+        // A client that has gone in the meantime has nothing to be told.
+        let Ok(upgraded) = on_upgrade.await else { return };
+        let line = Line::Socket(Box::new(Socket::new(upgraded).await));
+        Conversation::new(line, hub, presence, arrival, config).run().await;
+    });
 }
 
 /// Begins a conversation over requests, and runs it until it ends.
@@ -154,13 +141,14 @@ enum Wake {
 }
 
 impl Conversation {
-    fn new(line: Line, hub: Hub, presence: Presence, arrival: Arrival, config: SocketConfig) -> Self {
+    /// In a box: a future would hold it twice, as what it was made with and as what it works on.
+    fn new(line: Line, hub: Hub, presence: Presence, arrival: Arrival, config: SocketConfig) -> Box<Self> {
         let mut draining = hub.draining();
         // Whoever comes later is told as well.
         draining.mark_changed();
         let now = Instant::now();
         let session = Session::new(now, config.timers);
-        Self {
+        Box::new(Self {
             session: if line.has_frames() { session.over_frames() } else { session },
             line,
             packer: Packer::default(),
@@ -177,13 +165,19 @@ impl Conversation {
             shard_in_a_row: 0,
             closed_by_client: false,
             _presence: presence,
-        }
+        })
     }
 
-    async fn run(mut self) {
+    async fn run(mut self: Box<Self>) {
         while !self.session.is_ending() {
             let wake = self.wait().await;
-            self.handle(wake).await;
+            if let Wake::Shard(_) | Wake::Journal = wake {
+                self.pass_on_events().await;
+            }
+            match wake {
+                Wake::Lobby(verdict) => Box::pin(self.leave_lobby(verdict)).await,
+                wake => self.handle(wake),
+            }
             self.perform_all().await;
             if !self.has_more_to_say() {
                 self.flush().await;
@@ -200,22 +194,38 @@ impl Conversation {
 
     async fn wait(&mut self) -> Wake {
         self.set_alarm();
+        match self.place {
+            Some(_) => self.wait_in_room().await,
+            // In a box: it is not to make the room that the conversation takes for good.
+            None => Box::pin(self.wait_outside()).await,
+        }
+    }
+
+    async fn wait_in_room(&mut self) -> Wake {
         let shard_first = self.shard_in_a_row < SHARD_IN_A_ROW;
-        let Self { line, place, lobby, beside, hub, draining, alarm, .. } = self;
-        let in_room = place.is_some();
+        let Self { line, place, beside, draining, alarm, .. } = self;
         let wake = tokio::select! {
             // In this order a client cannot be taken for silent while its frames wait to be read;
             // it cannot hold up the rest either, because the session ends a flood.
             biased;
             wake = received_or_told(line, place, shard_first) => wake,
-            verdict = in_lobby(lobby) => Wake::Lobby(verdict),
             news = from_beside(beside) => Wake::News(news),
             () = alarm => Wake::Timer,
-            Ok(()) = draining.changed(), if in_room => Wake::Draining,
-            () = hub.stopped(), if !in_room => Wake::Stopping,
+            Ok(()) = draining.changed() => Wake::Draining,
         };
         self.shard_in_a_row = if shard_first && matches!(wake, Wake::Shard(_)) { self.shard_in_a_row + 1 } else { 0 };
         wake
+    }
+
+    async fn wait_outside(&mut self) -> Wake {
+        let Self { line, lobby, hub, alarm, .. } = self;
+        tokio::select! {
+            biased;
+            received = line.recv() => Wake::Received(received),
+            verdict = in_lobby(lobby) => Wake::Lobby(verdict),
+            () = alarm => Wake::Timer,
+            () = hub.stopped() => Wake::Stopping,
+        }
     }
 
     /// Sets the alarm if it would go off too late, or has gone off.
@@ -227,15 +237,12 @@ impl Conversation {
         }
     }
 
-    async fn handle(&mut self, wake: Wake) {
+    fn handle(&mut self, wake: Wake) {
         match wake {
             Wake::Received(received) => self.handle_received(received),
-            Wake::Shard(message) => {
-                self.pass_on_events().await;
-                self.handle_from_shard(message);
-            }
-            Wake::Journal => self.pass_on_events().await,
-            Wake::Lobby(verdict) => Box::pin(self.leave_lobby(verdict)).await,
+            Wake::Shard(message) => self.handle_from_shard(message),
+            // What wants to wait is done by who called this.
+            Wake::Journal | Wake::Lobby(_) => {}
             Wake::News(news) => self.handle_news(news),
             Wake::Timer => self.session.handle_timeout(Instant::now()),
             Wake::Draining => {
@@ -302,9 +309,10 @@ impl Conversation {
                     return;
                 }
                 match chat_in(&event) {
-                    Some(chat) => self.send(&chat).await,
-                    None => self.send_shared(event.message(), Haste::InPassing).await,
+                    Some(chat) => self.pack(&chat),
+                    None => self.pack_shared(event.message(), Haste::InPassing),
                 }
+                self.send_full().await;
             }
         }
     }
@@ -312,6 +320,7 @@ impl Conversation {
     async fn perform_all(&mut self) {
         while let Some(action) = self.session.poll_action() {
             self.perform(action).await;
+            self.send_full().await;
         }
     }
 
@@ -354,9 +363,9 @@ impl Conversation {
                     membership.leave(reason);
                 }
             }
-            Action::Send(message) => self.send(&message).await,
-            Action::SendWritten(json) => self.send_shared(json, Haste::Now).await,
-            Action::SendInPassing(json) => self.send_shared(json, Haste::InPassing).await,
+            Action::Send(message) => self.pack(&message),
+            Action::SendWritten(json) => self.pack_shared(json, Haste::Now),
+            Action::SendInPassing(json) => self.pack_shared(json, Haste::InPassing),
             Action::Ping => self.write(Words::Ping).await,
             Action::Close { code, reason } => {
                 self.flush().await;

@@ -5,40 +5,30 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
 use futures_util::future::poll_fn;
 use roundtable_protocol::ServerMessage;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::super::packing::{Haste, Packed};
+use super::super::line::Words;
+use super::super::packing::Haste;
 use super::super::session::Broken;
 use super::Conversation;
 
-/// What is written.
-pub(super) enum Words {
-    Frame(Packed),
-    Ping,
-    Close(u16, &'static str),
-}
-
 impl Conversation {
-    pub(super) async fn send(&mut self, message: &ServerMessage) {
+    /// Has a message packed; [`send_full`](Self::send_full) is to follow.
+    pub(super) fn pack(&mut self, message: &ServerMessage) {
         match serde_json::to_string(message) {
-            Ok(text) => {
-                self.packer.push(text.into(), Haste::of(message));
-                self.send_full().await;
-            }
+            Ok(text) => self.packer.push(text.into(), Haste::of(message)),
             // None of our types has a map with keys that are no strings, the one thing that fails.
             Err(error) => tracing::error!(%error, "a message could not be written"),
         }
     }
 
-    pub(super) async fn send_shared(&mut self, json: Bytes, haste: Haste) {
+    /// Has one packed that others get as well; [`send_full`](Self::send_full) is to follow.
+    pub(super) fn pack_shared(&mut self, json: Bytes, haste: Haste) {
         match Utf8Bytes::try_from(json) {
-            Ok(text) => {
-                self.packer.push_shared(text, haste);
-                self.send_full().await;
-            }
+            Ok(text) => self.packer.push_shared(text, haste),
             Err(error) => tracing::error!(%error, "a message was written that is no text"),
         }
     }
@@ -62,19 +52,11 @@ impl Conversation {
     pub(super) async fn write(&mut self, words: Words) {
         let ending = self.session.is_ending();
         let at_most = if ending { self.last_words() } else { self.config.write_timeout };
-        let line = &mut self.line;
-        let written = async {
-            match words {
-                Words::Frame(frame) => line.send(frame).await,
-                Words::Ping => line.ping().await,
-                Words::Close(code, reason) => line.close(code, reason).await,
-            }
-        };
-        let mut written = pin!(written);
+        let mut written = pin!(self.line.send(words));
         let written = match poll_fn(|cx| Poll::Ready(written.as_mut().poll(cx))).await {
             // Mostly the socket takes it at once, and there is nothing to time.
             Poll::Ready(written) => Ok(written),
-            Poll::Pending => tokio::time::timeout(at_most, written).await,
+            Poll::Pending => Box::pin(tokio::time::timeout(at_most, written)).await,
         };
         match written {
             Ok(Ok(())) => {}
