@@ -44,7 +44,7 @@ const QUEUE_CALM: Duration = Duration::from_millis(200);
 /// So many packets wait at most; a further one is refused.
 pub const MAX_QUEUED: usize = 2048;
 /// An empty queue keeps room for so many.
-const KEEP_QUEUED: usize = 16;
+const KEEP_QUEUED: usize = 4;
 /// A probe is sent in packets of at most so many bytes, …
 const FILLER_MAX: f64 = 1200.0;
 /// … at least so many.

@@ -4,6 +4,8 @@
 
 use std::collections::VecDeque;
 
+use roundtable_wire::twcc::DELTA_MICROS;
+
 use super::sent_log::Report;
 
 /// The window holds at least so many packets …
@@ -21,6 +23,8 @@ const REQUIRED_PACKETS: usize = 10;
 const RECENT_SPAN: i64 = 150_000;
 /// … and needs so many packets.
 const RECENT_PACKETS: usize = 5;
+/// The unit of arrivals in feedback, in microseconds (the draft's §3.1.5): no time between two of them is not a multiple.
+const TICK: i64 = DELTA_MICROS.cast_signed();
 /// Spans below this are taken to be this long.
 const SHORTEST_SPAN: i64 = 1_000;
 
@@ -89,17 +93,27 @@ pub(crate) struct Recent {
     pub(crate) slowed: f64,
 }
 
-/// 12 bytes: of both times the low half, as only their differences count and those are short.
+/// 8 bytes: of both times the low part, as only their differences count and those are short: that of two arrivals is
+/// [`MAX_SPAN`] at most, of which the part that is kept tells eight seconds.
 #[derive(Debug, Clone, Copy)]
 struct Packet {
+    /// In microseconds.
     sent: u32,
-    arrival: u32,
+    /// In the ticks of the feedback.
+    arrival: u16,
     size: u16,
 }
 
-/// How much later the first of two times is, in microseconds.
-fn passed(later: u32, earlier: u32) -> i64 {
-    i64::from(later.wrapping_sub(earlier) as i32)
+impl Packet {
+    /// How much later it left than another, in microseconds.
+    fn sent_after(&self, other: &Self) -> i64 {
+        i64::from(self.sent.wrapping_sub(other.sent).cast_signed())
+    }
+
+    /// How much later it arrived than another, in microseconds.
+    fn arrived_after(&self, other: &Self) -> i64 {
+        i64::from(self.arrival.wrapping_sub(other.arrival).cast_signed()) * TICK
+    }
 }
 
 impl AckedRate {
@@ -107,10 +121,10 @@ impl AckedRate {
     pub(crate) fn handle_received(&mut self, received: &[Report]) {
         for report in received {
             let Some(arrival) = report.arrival_micros else { continue };
-            // The casts keep the low half.
+            // The casts keep the low part.
             self.insert(
                 arrival,
-                Packet { sent: report.sent_micros as u32, arrival: arrival as u32, size: report.size },
+                Packet { sent: report.sent_micros as u32, arrival: arrival.div_euclid(TICK) as u16, size: report.size },
             );
         }
         self.bps = self.measure();
@@ -124,14 +138,14 @@ impl AckedRate {
     /// What arrived in the last 150 ms.
     pub(crate) fn recent(&self) -> Option<Recent> {
         let last = self.window.back()?;
-        let recent = self.window.iter().rev().take_while(|packet| passed(last.arrival, packet.arrival) <= RECENT_SPAN);
+        let recent = self.window.iter().rev().take_while(|packet| last.arrived_after(packet) <= RECENT_SPAN);
         let (count, bytes, first) = recent
             .fold((0, 0.0, last), |(count, bytes, _), packet| (count + 1, bytes + f64::from(packet.size), packet));
-        let span = passed(last.arrival, first.arrival);
+        let span = last.arrived_after(first);
         let enough = count >= RECENT_PACKETS && span >= RECENT_SPAN / 2;
         enough.then(|| Recent {
             bps: (bytes - f64::from(first.size)) * 8e6 / span as f64,
-            slowed: (passed(last.sent, first.sent) as f64 / span as f64).clamp(0.0, 1.0),
+            slowed: (last.sent_after(first) as f64 / span as f64).clamp(0.0, 1.0),
         })
     }
 
@@ -140,11 +154,11 @@ impl AckedRate {
             // Nothing before can be compared with what comes: it is too old, or the receiver's clock went back.
             self.forget();
         }
-        let behind = self.window.iter().rev().take_while(|other| passed(other.arrival, packet.arrival) > 0).count();
+        let behind = self.window.iter().rev().take_while(|other| other.arrived_after(&packet) > 0).count();
         if behind == 0 {
             if let Some(last) = self.window.back() {
-                self.overtaken += usize::from(passed(packet.sent, last.sent) < 0);
-                self.gaps = self.gaps.map(|gaps| gaps.with(passed(packet.arrival, last.arrival)));
+                self.overtaken += usize::from(packet.sent_after(last) < 0);
+                self.gaps = self.gaps.map(|gaps| gaps.with(packet.arrived_after(last)));
             }
             self.window.push_back(packet);
             self.newest = arrival;
@@ -152,11 +166,11 @@ impl AckedRate {
             self.window.insert(self.window.len() - behind, packet);
             self.gaps = None;
             let pairs = self.window.iter().zip(self.window.iter().skip(1));
-            self.overtaken = pairs.filter(|(before, after)| passed(after.sent, before.sent) < 0).count();
+            self.overtaken = pairs.filter(|(before, after)| after.sent_after(before) < 0).count();
         }
         self.bytes += u64::from(packet.size);
         while let (Some(first), Some(last)) = (self.window.front(), self.window.back()) {
-            let span = passed(last.arrival, first.arrival);
+            let span = last.arrived_after(first);
             let len = self.window.len();
             if len <= MAX_PACKETS && span <= MAX_SPAN && (len <= MIN_PACKETS || span <= MIN_SPAN) {
                 break;
@@ -175,8 +189,8 @@ impl AckedRate {
         let Some(first) = self.window.pop_front() else { return };
         self.bytes -= u64::from(first.size);
         if let Some(next) = self.window.front() {
-            self.overtaken -= usize::from(passed(next.sent, first.sent) < 0);
-            self.gaps = self.gaps.and_then(|gaps| gaps.without(passed(next.arrival, first.arrival)));
+            self.overtaken -= usize::from(next.sent_after(&first) < 0);
+            self.gaps = self.gaps.and_then(|gaps| gaps.without(next.arrived_after(&first)));
         }
     }
 
@@ -187,15 +201,15 @@ impl AckedRate {
         let gaps = self.gaps.unwrap_or_else(|| largest_gaps(&self.window));
         self.gaps = Some(gaps);
         let (first, last) = (self.window.front()?, self.window.back()?);
-        let after_first = |packet: &&Packet| passed(packet.sent, first.sent);
+        let after_first = |packet: &&Packet| packet.sent_after(first);
         let (earliest, latest) = match self.overtaken {
             0 => (first, last),
             // The latest of those that left at the same time.
             _ => (self.window.iter().min_by_key(after_first)?, self.window.iter().max_by_key(after_first)?),
         };
         // n packets span n-1 intervals, so one does not count: the first to arrive, the last to leave.
-        let received_span = passed(last.arrival, first.arrival) - gaps.largest + gaps.second;
-        let sent_span = passed(latest.sent, earliest.sent);
+        let received_span = last.arrived_after(first) - gaps.largest + gaps.second;
+        let sent_span = latest.sent_after(earliest);
         let rate = |uncounted: &Packet, span: i64| {
             (self.bytes - u64::from(uncounted.size)) as f64 / span.max(SHORTEST_SPAN) as f64
         };
@@ -205,7 +219,7 @@ impl AckedRate {
 
 fn largest_gaps(window: &VecDeque<Packet>) -> Gaps {
     let pairs = window.iter().zip(window.iter().skip(1));
-    pairs.fold(Gaps::NONE, |gaps, (before, after)| gaps.with(passed(after.arrival, before.arrival)))
+    pairs.fold(Gaps::NONE, |gaps, (before, after)| gaps.with(after.arrived_after(before)))
 }
 
 #[cfg(test)]
@@ -216,17 +230,17 @@ mod tests {
     /// The rate as the words of its definition have it.
     fn plain(window: &VecDeque<Packet>) -> Option<f64> {
         let pairs = window.iter().zip(window.iter().skip(1));
-        let mut gaps: Vec<i64> = pairs.map(|(before, after)| passed(after.arrival, before.arrival)).collect();
+        let mut gaps: Vec<i64> = pairs.map(|(before, after)| after.arrived_after(before)).collect();
         gaps.sort_unstable_by_key(|gap| std::cmp::Reverse(*gap));
         let (first, last) = (window.front()?, window.back()?);
         let bytes: f64 = window.iter().map(|packet| f64::from(packet.size)).sum();
         let latest = window.iter().max_by_key(|packet| packet.sent)?;
-        let earliest = window.iter().map(|packet| packet.sent).min()?;
+        let earliest = window.iter().min_by_key(|packet| packet.sent)?;
         if window.len() < REQUIRED_PACKETS {
             return None;
         }
-        let received_span = passed(last.arrival, first.arrival) - gaps[0] + gaps[1];
-        let sent_span = passed(latest.sent, earliest);
+        let received_span = last.arrived_after(first) - gaps[0] + gaps[1];
+        let sent_span = latest.sent_after(earliest);
         let received = (bytes - f64::from(first.size)) / received_span.max(SHORTEST_SPAN) as f64;
         let sent = (bytes - f64::from(latest.size)) / sent_span.max(SHORTEST_SPAN) as f64;
         Some(received.min(sent) * 8e6)
