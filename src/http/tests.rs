@@ -16,6 +16,7 @@ use crate::hub::{HubConfig, IceServers};
 mod api;
 mod conversation;
 mod events;
+mod faults;
 mod fuzz;
 mod guards;
 mod idempotency;
