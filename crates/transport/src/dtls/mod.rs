@@ -106,6 +106,11 @@ impl Dtls {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn has_settled(&self) -> bool {
+        matches!(&self.phase, Phase::Established(established) if established.engine.has_settled())
+    }
+
     /// Encrypts application data and queues it; it is dropped before the handshake is over and when the queue is full.
     pub(crate) fn send(&mut self, now: Instant, data: &[u8]) {
         let Phase::Established(established) = &mut self.phase else { return };

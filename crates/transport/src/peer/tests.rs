@@ -1,6 +1,6 @@
 //! A peer against an independent DTLS client: from the first check to media, data and the end.
 
-use super::KEYS_TIME;
+use super::{KEYS_TIME, Session};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -99,6 +99,28 @@ fn the_keys_are_confirmed_by_the_first_sealed_packet_or_by_time() {
     assert_eq!(confirmations(&mut silent), 0);
     silent.advance(Duration::from_millis(40));
     assert_eq!(confirmations(&mut silent), 1, "who says nothing gets media all the same");
+}
+
+#[test]
+fn the_handshake_is_let_go_of_once_the_peer_has_used_its_keys() {
+    let settled =
+        |rig: &Rig| matches!(&rig.peer.session, Session::Connected(connected) if connected.dtls.has_settled());
+    let mut rig = Rig::connected(&ClientOptions::default());
+    rig.advance(KEYS_TIME * 2);
+    assert!(!settled(&rig), "that time has passed proves nothing");
+    let mut theirs = client_sealer(&rig);
+    rig.feed(&sealed(&mut theirs, 1));
+    assert!(settled(&rig));
+    rig.peer.close(rig.now);
+    rig.collect();
+    assert!(rig.client.was_closed, "it can still say goodbye");
+
+    let mut rig = Rig::connected(&ClientOptions::default());
+    rig.client.send(rig.now, b"not even SCTP");
+    while let Some(datagram) = rig.client.poll_transmit() {
+        rig.feed(&datagram);
+    }
+    assert!(settled(&rig), "data shows it as well");
 }
 
 #[test]
