@@ -123,8 +123,8 @@ pub(crate) enum Decision {
     Skip,
     /// It would be for this slot, but too much waits already and nothing needs it.
     LeaveOut,
-    /// It belongs to the owner.
-    Forward(Epoch, Place),
+    /// It belongs to the owner, and is put there.
+    Forward(Place),
     /// It is the first of a new owner, layer or codec.
     Begin(Owner),
     /// The subscriber has no such codec.
@@ -206,9 +206,10 @@ impl Slot {
 
     /// Decides about a packet of a track.
     pub(crate) fn decide(&mut self, micros: i64, key: TrackKey, track: &Track, packet: &Prepared<'_>) -> Decision {
-        match self.live {
+        match &self.live {
             Some(epoch) if epoch.track == key => {
                 if epoch.layer == packet.layer && epoch.codec == packet.codec {
+                    let epoch = *epoch;
                     return self.go_on(micros, &epoch, track, packet);
                 }
             }
@@ -236,10 +237,7 @@ impl Slot {
     pub(crate) fn follow(&mut self, epoch: &Epoch, track: &Track, packet: &Prepared<'_>) -> Decision {
         if !packet.is_newest {
             // Its number was kept free if it was lost, and closed if its frame was left out.
-            return self
-                .numbering
-                .place(epoch, packet.index)
-                .map_or(Decision::Skip, |at| Decision::Forward(*epoch, at));
+            return self.numbering.place(epoch, packet.index).map_or(Decision::Skip, Decision::Forward);
         }
         if self.kind == Kind::Video {
             match self.choose(track, packet) {
@@ -259,7 +257,7 @@ impl Slot {
                 }
             }
         }
-        self.numbering.place(epoch, packet.index).map_or(Decision::Skip, |at| Decision::Forward(*epoch, at))
+        self.numbering.place(epoch, packet.index).map_or(Decision::Skip, Decision::Forward)
     }
 
     /// Asks the selector about the newest packet.

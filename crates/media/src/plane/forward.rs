@@ -78,7 +78,9 @@ impl Plane {
             };
             let Some(peer) = self.peers.get_mut(slot.peer).filter(|peer| peer.is_ready) else { continue };
             let sending = &mut peer.sending;
-            let served = Service { now, micros, ntp, track, key: slot_key, slot, sending, capture }.serve(packet, out);
+            let mut served = Served::default();
+            let mut service = Service { now, micros, ntp, track, key: slot_key, slot, sending, capture };
+            service.serve(packet, out, &mut served);
             left.extend(served.left.map(|track| (track, slot_key)));
             self.handle_served(now, key, slot_key, &served);
         }
@@ -113,20 +115,21 @@ impl Plane {
 }
 
 impl Service<'_> {
-    fn serve(&mut self, packet: &Prepared<'_>, out: &mut impl Egress) -> Served {
-        let mut served = Served::default();
+    /// Serves a packet, and tells of it in `served`, which is not returned: to copy what has just been written piece by
+    /// piece, a processor waits until all that was written before has left it.
+    fn serve(&mut self, packet: &Prepared<'_>, out: &mut impl Egress, served: &mut Served) {
         self.slot.selector.set_full(self.sending.pacer.is_full());
         match self.slot.decide(self.micros, self.track.key, self.track, packet) {
             Decision::Skip => {}
             Decision::LeaveOut => self.sending.pacer.handle_left_out(),
             Decision::Undecodable => served.is_undecodable = true,
-            Decision::Forward(epoch, place) => {
+            Decision::Forward(place) => {
+                let Some(epoch) = self.slot.live else { return };
                 served.timestamp = epoch.timestamp_out(packet.timestamp);
-                self.dispatch(&epoch, place, None, packet, out, &mut served);
+                self.dispatch(&epoch, place, None, packet, out, served);
             }
-            Decision::Begin(owner) => self.begin(owner, packet, out, &mut served),
+            Decision::Begin(owner) => self.begin(owner, packet, out, served),
         }
-        served
     }
 
     /// Begins with a keyframe of the past, and sends what has been kept since of the decode target `lowest`.
@@ -214,8 +217,8 @@ impl Service<'_> {
         served: &mut Served,
     ) {
         let newest = Prepared { is_newest: true, ..*packet };
-        if let Decision::Forward(epoch, place) = self.slot.follow(epoch, self.track, &newest) {
-            self.dispatch(&epoch, place, orientation, packet, out, served);
+        if let Decision::Forward(place) = self.slot.follow(epoch, self.track, &newest) {
+            self.dispatch(epoch, place, orientation, packet, out, served);
         }
     }
 
