@@ -76,15 +76,18 @@ impl Cipher {
 }
 
 /// The nonce of RFC 7714 §8.1 and §9.1, which are the same sum seen as numbers.
+///
+/// It is written in the two pieces in which it is read: of a value that was written byte by byte a processor reads nothing
+/// before all that was written earlier, such as the packet, has left it.
 pub(super) fn gcm_nonce(salt: &[u8; GCM_SALT_LEN], place: Place) -> Nonce {
-    let mut nonce = *salt;
-    for (byte, value) in nonce[2..6].iter_mut().zip(place.ssrc.to_be_bytes()) {
-        *byte ^= value;
-    }
-    // 48 bits suffice: the index of RTP has as many, that of RTCP fewer.
-    for (byte, value) in nonce[6..].iter_mut().zip(&place.index.to_be_bytes()[2..]) {
-        *byte ^= value;
-    }
+    // Of the index 48 bits count: that of RTP has as many, that of RTCP fewer.
+    let sum = u128::from(place.ssrc) << 48 | u128::from(place.index & 0xffff_ffff_ffff);
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = *salt;
+    let high = u64::from_be_bytes([a, b, c, d, e, f, g, h]) ^ (sum >> 32) as u64;
+    let low = u32::from_be_bytes([i, j, k, l]) ^ sum as u32;
+    let mut nonce = [0; GCM_SALT_LEN];
+    nonce[..8].copy_from_slice(&high.to_be_bytes());
+    nonce[8..].copy_from_slice(&low.to_be_bytes());
     Nonce::assume_unique_for_key(nonce)
 }
 
