@@ -89,6 +89,8 @@ pub struct Core {
     pub(super) stale: Vec<usize>,
     pub(super) touched: Vec<usize>,
     pub(super) dirty: Vec<usize>,
+    /// Who has sent what is looked at.
+    pub(super) senders: Vec<Sender>,
     pub(super) waiting: Waiting,
     pub(super) arena: Arena,
     pub(super) control: Vec<Transmit>,
@@ -102,6 +104,15 @@ pub struct Core {
     pub(super) stopping: bool,
     /// The room whose code runs, for the case that it panics.
     pub(super) current: Option<usize>,
+}
+
+/// One of whom something has come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sender {
+    /// The key of the endpoint.
+    pub(super) key: usize,
+    /// Whether it is a report.
+    pub(super) is_report: bool,
 }
 
 impl Core {
@@ -134,6 +145,7 @@ impl Core {
             stale: Vec::new(),
             touched: Vec::new(),
             dirty: Vec::new(),
+            senders: Vec::new(),
             waiting: Waiting::default(),
             arena: Arena::default(),
             control: Vec::new(),

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use roundtable_prefetch::prefetch_start;
+use roundtable_prefetch::{prefetch, prefetch_start};
 
 /// Bits of a key that say where in the arena its value lives; the rest is the generation.
 const INDEX_BITS: u32 = 20;
@@ -102,6 +102,13 @@ impl<K: Key, V: HotStart> Arena<K, V> {
 }
 
 impl<K: Key, V> Arena<K, V> {
+    /// Has all of the value of `key` brought near.
+    pub(crate) fn prefetch_whole(&self, key: K) {
+        if let Some(place) = self.places.get((key.raw() & INDEX_MASK) as usize) {
+            prefetch(place);
+        }
+    }
+
     pub(crate) const fn new() -> Self {
         Self { places: Vec::new(), free: Vec::new(), key: PhantomData }
     }

@@ -365,6 +365,20 @@ impl Peer {
         }
     }
 
+    /// Has what opens a report brought near; for that it is looked at where it is.
+    pub fn prefetch_report(&self) {
+        if let Session::Connected(connected) = &self.session {
+            connected.opener.prefetch_rtcp();
+        }
+    }
+
+    /// The same for media.
+    pub fn prefetch_media(&self) {
+        if let Session::Connected(connected) = &self.session {
+            connected.opener.prefetch_rtp();
+        }
+    }
+
     /// How outgoing RTP is sealed; `None` before [`PeerEvent::Connected`] and after the end.
     pub fn sealer(&mut self) -> Option<&mut SrtpSealer> {
         match &mut self.session {

@@ -73,12 +73,21 @@ impl ReceiveBatch {
         })
     }
 
+    /// Returns what the last call wrote to each buffer, coalesced datagrams together: the source, the local address and the
+    /// bytes. For whoever wants to know what comes before it is given out.
+    pub fn messages(&self) -> impl ExactSizeIterator<Item = (SocketAddr, Option<IpAddr>, &[u8])> {
+        self.bytes.chunks_exact(self.bytes_each).zip(&self.arrivals).map(|(buffer, arrival)| {
+            // In bounds: as long as the buffer at most.
+            (arrival.source, arrival.local, &buffer[..arrival.len.min(buffer.len())])
+        })
+    }
+
     /// Whether the last call filled every buffer, so that more may be waiting.
     ///
     /// After a call that did not, the socket was empty, and an edge-triggered poll tells of the next arrival.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.arrivals.len() == self.messages()
+        self.arrivals.len() == self.buffers()
     }
 
     /// Messages discarded since the start, because they did not fit a buffer or came without their sizes.
@@ -88,7 +97,7 @@ impl ReceiveBatch {
     }
 
     /// The number of buffers.
-    pub(crate) fn messages(&self) -> usize {
+    pub(crate) fn buffers(&self) -> usize {
         self.bytes.len() / self.bytes_each
     }
 
@@ -131,6 +140,8 @@ mod tests {
         batch.arrivals = vec![arrival(100, 40), arrival(30, 0), arrival(0, 0), arrival(10, 10)];
         assert_eq!(lengths(&mut batch), [40, 40, 20, 30, 10], "the empty one is left out");
         assert_eq!(batch.count(), 5);
+        let whole: Vec<usize> = batch.messages().map(|(_, _, bytes)| bytes.len()).collect();
+        assert_eq!(whole, [100, 30, 0, 10], "what is looked at beforehand is whole");
         assert!(batch.is_full());
         let first: Vec<u8> = batch.datagrams().map(|datagram| datagram.contents[0]).collect();
         assert_eq!(first, [1, 1, 1, 2, 0]);
@@ -145,7 +156,7 @@ mod tests {
 
     #[test]
     fn sizes_are_kept_within_what_one_call_takes() {
-        assert_eq!(ReceiveBatch::new(0, 0).messages(), 1);
-        assert_eq!(ReceiveBatch::new(1000, 8).messages(), MESSAGES_PER_CALL);
+        assert_eq!(ReceiveBatch::new(0, 0).buffers(), 1);
+        assert_eq!(ReceiveBatch::new(1000, 8).buffers(), MESSAGES_PER_CALL);
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 
+use roundtable_prefetch::prefetch;
 use roundtable_wire::twcc::DELTA_MICROS;
 
 use super::sent_log::Report;
@@ -25,6 +26,8 @@ const RECENT_SPAN: i64 = 150_000;
 const RECENT_PACKETS: usize = 5;
 /// The unit of arrivals in feedback, in microseconds (the draft's §3.1.5): no time between two of them is not a multiple.
 const TICK: i64 = DELTA_MICROS.cast_signed();
+/// So many packets at each end of the window are brought near when feedback comes.
+const EDGE: usize = 24;
 /// Spans below this are taken to be this long.
 const SHORTEST_SPAN: i64 = 1_000;
 
@@ -117,6 +120,14 @@ impl Packet {
 }
 
 impl AckedRate {
+    /// Has what lies at both ends of the window brought near: there it changes.
+    pub(crate) fn prefetch(&self) {
+        let (older, newer) = self.window.as_slices();
+        let last = if newer.is_empty() { older } else { newer };
+        prefetch(older.get(..EDGE).unwrap_or(older));
+        prefetch(last.len().checked_sub(EDGE).and_then(|from| last.get(from..)).unwrap_or(last));
+    }
+
     /// Takes received packets in the order of their arrival.
     pub(crate) fn handle_received(&mut self, received: &[Report]) {
         for report in received {

@@ -143,6 +143,14 @@ impl SendSideEstimator {
         self.log.prefetch();
     }
 
+    /// Has what feedback changes brought near, beside the estimator itself.
+    pub(crate) fn prefetch_learnt(&self) {
+        self.log.prefetch_in_flight();
+        self.acked.prefetch();
+        self.delay.prefetch();
+        self.loss.prefetch();
+    }
+
     /// Everything the estimator knows.
     #[must_use]
     pub fn state(&self) -> EstimatorState {

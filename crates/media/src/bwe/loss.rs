@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 
+use roundtable_prefetch::prefetch;
+
 use super::sent_log::Report;
 
 /// An observation spans at least so many microseconds of sending.
@@ -131,6 +133,13 @@ impl LossHalf {
             window: None,
             rate: start,
         }
+    }
+
+    /// Has the observations brought near.
+    pub(crate) fn prefetch(&self) {
+        let (first, second) = self.observations.as_slices();
+        prefetch(first);
+        prefetch(second);
     }
 
     /// Takes what became of packets, in the order in which they were sent.

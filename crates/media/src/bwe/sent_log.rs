@@ -120,6 +120,9 @@ impl Entry {
     const EMPTY: Self = Self { sent_micros: 0, sequence: 0, size: 0, probe: 0, expected_ms: 0, state: State::Empty };
 }
 
+/// So many entries are brought near at most when feedback comes.
+const PREFETCHED: usize = 64;
+
 impl SentLog {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
@@ -166,6 +169,19 @@ impl SentLog {
     pub(crate) fn prefetch(&self) {
         let mask = self.ring.len().wrapping_sub(1);
         for sequence in [self.newest.unwrap_or(0).wrapping_add(1), self.oldest] {
+            // The ring's length is a power of two; an empty one has no places.
+            if let Some(entry) = self.ring.get(sequence as usize & mask) {
+                prefetch(entry);
+            }
+        }
+    }
+
+    /// Has the places brought near of what is on its way.
+    pub(crate) fn prefetch_in_flight(&self) {
+        let (oldest, newest) = (self.oldest, self.newest.unwrap_or(self.oldest));
+        let mask = self.ring.len().wrapping_sub(1);
+        // Four entries lie in one line; as many as a feedback message may tell of are enough.
+        for sequence in (oldest..=newest).step_by(4).take(PREFETCHED / 4) {
             // The ring's length is a power of two; an empty one has no places.
             if let Some(entry) = self.ring.get(sequence as usize & mask) {
                 prefetch(entry);

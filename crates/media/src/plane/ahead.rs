@@ -3,8 +3,12 @@
 //! Of a subscriber a packet touches its slot, its peer, its estimator and what these point to, one found through the other.
 //! So each is asked for some subscribers before its turn, and what leads to it some before that.
 
+use roundtable_prefetch::prefetch;
+
+use crate::bwe::SendSideEstimator;
 use crate::event::Egress;
 use crate::inbound::Track;
+use crate::key::PeerKey;
 use crate::plane::Plane;
 
 /// How many subscribers ahead slots are brought near, …
@@ -17,6 +21,29 @@ const BEHIND: usize = 3;
 const LOGS: usize = 1;
 
 impl Plane {
+    /// Has what is known of a peer brought near: something has come of it.
+    pub fn expect(&self, peer: PeerKey) {
+        self.peers.prefetch_whole(peer);
+    }
+
+    /// The same with what it tells of the packets that it was sent; for that the peer is looked at.
+    pub fn expect_feedback(&self, peer: PeerKey) {
+        if let Some(estimator) = self.estimator_of(peer) {
+            prefetch(estimator);
+        }
+    }
+
+    /// And with what that points to; for that the estimator is looked at.
+    pub fn expect_arrivals(&self, peer: PeerKey) {
+        if let Some(estimator) = self.estimator_of(peer) {
+            estimator.prefetch_learnt();
+        }
+    }
+
+    fn estimator_of(&self, peer: PeerKey) -> Option<&SendSideEstimator> {
+        self.peers.get(peer)?.sending.estimator()
+    }
+
     /// Looks ahead from the `turn`-th of a track's subscribers who are served from `first` on, in a circle.
     #[inline]
     pub(super) fn look_ahead(&self, track: &Track, first: usize, turn: usize, out: &impl Egress) {

@@ -1,6 +1,7 @@
 //! The receiving side.
 
 use ring::aead::Aad;
+use roundtable_prefetch::prefetch;
 
 use super::cipher::{Cipher, Place, Purpose, cm_counter, cm_verify, gcm_nonce};
 use super::keys::Keying;
@@ -26,6 +27,18 @@ impl SrtpOpener {
             rtp_sources: Sources::new(),
             rtcp_sources: Sources::new(),
         })
+    }
+
+    /// Has the key of media brought near.
+    pub(crate) fn prefetch_rtp(&self) {
+        prefetch(&self.rtp);
+        prefetch(&self.rtp_sources);
+    }
+
+    /// Has the key of reports brought near.
+    pub(crate) fn prefetch_rtcp(&self) {
+        prefetch(&self.rtcp);
+        prefetch(&self.rtcp_sources);
     }
 
     /// Opens an RTP packet in place and returns the length of the plain one.

@@ -32,7 +32,7 @@ fn receive_once(batch: &mut ReceiveBatch, call: &mut impl FnMut(&mut [Header]) -
     let mut headers: [Header; MESSAGES_PER_CALL] = array::from_fn(|_| empty_header());
 
     // The batch holds `MESSAGES_PER_CALL` buffers at most, so every one meets its header.
-    let count = batch.messages();
+    let count = batch.buffers();
     let parts = headers.iter_mut().zip(&mut vectors).zip(&mut addresses).zip(&mut controls);
     for (buffer, (((header, vector), address), control)) in batch.bytes.chunks_exact_mut(batch.bytes_each).zip(parts) {
         vector.iov_base = buffer.as_mut_ptr().cast();

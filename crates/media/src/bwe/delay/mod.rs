@@ -95,6 +95,12 @@ impl DelayHalf {
         }
     }
 
+    /// Has what is remembered of groups brought near.
+    pub(crate) fn prefetch(&self) {
+        self.trendline.prefetch();
+        self.standing.prefetch();
+    }
+
     /// Takes received packets in the order of their arrival and moves the rate.
     pub(crate) fn handle_received(&mut self, now: Instant, received: &[Report], context: &DelayContext) {
         if self.last_packet.is_some_and(|last| now.saturating_duration_since(last) > STREAM_TIMEOUT) {

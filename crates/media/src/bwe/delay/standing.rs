@@ -6,6 +6,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use roundtable_prefetch::prefetch;
+
 use super::inter_arrival::Delta;
 
 /// The groups that must all have been late arrived within so many units of the jitter, …
@@ -83,6 +85,13 @@ impl Least {
 }
 
 impl StandingQueue {
+    /// Has the last groups brought near.
+    pub(super) fn prefetch(&self) {
+        let (first, second) = self.recent.as_slices();
+        prefetch(first);
+        prefetch(second);
+    }
+
     pub(super) fn handle_group(&mut self, delta: &Delta) {
         // Jitter goes both ways, a growing queue only one: it must not raise the bar for itself.
         let caught_up = delta.caught_up_ms.clamp(0.0, LATE_MAX_MS);

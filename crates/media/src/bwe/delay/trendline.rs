@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use roundtable_prefetch::prefetch;
+
 use super::Usage;
 use super::inter_arrival::Delta;
 
@@ -63,6 +65,13 @@ impl Default for Trendline {
 }
 
 impl Trendline {
+    /// Has the points brought near.
+    pub(super) fn prefetch(&self) {
+        let (first, second) = self.points.as_slices();
+        prefetch(first);
+        prefetch(second);
+    }
+
     pub(super) fn handle_delta(&mut self, delta: &Delta) -> Usage {
         let first_ms = *self.first_ms.get_or_insert(delta.at_ms);
         self.deltas = self.deltas.saturating_add(1);
