@@ -13,6 +13,7 @@
 //! server takes so much of that (`shard::inbox`) and so much a second from each (`rate`).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use mio::Waker;
@@ -125,6 +126,8 @@ pub struct Lanes {
     own: u8,
     others: Vec<Outward>,
     inward: Receiver<Batch>,
+    /// Whether something may be there: most turns look for nothing, and this is one place to look at.
+    handed: Arc<AtomicBool>,
     empties: Receiver<Batch>,
 }
 
@@ -133,6 +136,7 @@ struct Outward {
     shard: u8,
     filling: Batch,
     sender: SyncSender<Batch>,
+    handed: Arc<AtomicBool>,
     /// Where emptied batches of that shard go back to.
     back: SyncSender<Batch>,
     waker: Arc<Waker>,
@@ -152,19 +156,28 @@ impl Lanes {
         let back: Vec<_> = wakers.iter().map(|_| sync_channel(LANE_CAPACITY)).collect();
         let (senders, inward): (Vec<_>, Vec<_>) = inward.into_iter().unzip();
         let (backs, empties): (Vec<_>, Vec<_>) = back.into_iter().unzip();
+        let handed: Vec<Arc<AtomicBool>> = wakers.iter().map(|_| Arc::default()).collect();
         let outward = |own: u8| {
-            let all = (0..=u8::MAX).zip(wakers).zip(senders.iter().zip(&backs));
-            let others = all.filter(move |((shard, _), _)| *shard != own);
-            others.map(move |((shard, waker), (sender, back))| Outward {
+            let all = (0..=u8::MAX).zip(wakers).zip(senders.iter().zip(&backs)).zip(&handed);
+            let others = all.filter(move |(((shard, _), _), _)| *shard != own);
+            others.map(move |(((shard, waker), (sender, back)), handed)| Outward {
                 shard,
                 filling: Batch { from: own, ..Batch::default() },
                 sender: sender.clone(),
+                handed: Arc::clone(handed),
                 back: back.clone(),
                 waker: Arc::clone(waker),
             })
         };
-        let lanes = (0..=u8::MAX).zip(inward.into_iter().zip(empties));
-        lanes.map(|(own, (inward, empties))| Self { own, others: outward(own).collect(), inward, empties }).collect()
+        let lanes = (0..=u8::MAX).zip(inward.into_iter().zip(empties)).zip(&handed);
+        let lane = |((own, (inward, empties)), handed): ((u8, _), &Arc<AtomicBool>)| Self {
+            own,
+            others: outward(own).collect(),
+            inward,
+            handed: Arc::clone(handed),
+            empties,
+        };
+        lanes.map(lane).collect()
     }
 
     /// The number of the shard whose ends these are.
@@ -249,7 +262,13 @@ impl Lanes {
 
     /// The next batch that another shard has handed over; to be given back by [`Lanes::recycle`].
     pub fn next(&self) -> Option<Batch> {
-        self.inward.try_recv().ok()
+        // What is handed over from here on says so again.
+        if !self.handed.load(Ordering::Relaxed) || !self.handed.swap(false, Ordering::Acquire) {
+            return None;
+        }
+        let batch = self.inward.try_recv().ok()?;
+        self.handed.store(true, Ordering::Relaxed); // There may be more.
+        Some(batch)
     }
 
     /// Gives a batch back to where it came from.
@@ -267,6 +286,7 @@ impl Lanes {
         let batch = std::mem::replace(&mut other.filling, Batch { from: self.own, ..empty });
         match other.sender.try_send(batch) {
             Ok(()) => {
+                other.handed.store(true, Ordering::Release);
                 // A failed wake-up only delays it to that shard's next turn.
                 let _ = other.waker.wake();
                 0

@@ -4,6 +4,7 @@
 //! on the packet path takes a lock or wakes another thread: the control side speaks through `inbox`,
 //! and members are answered through their bounded outboxes.
 
+mod ahead;
 mod arena;
 mod balance;
 mod conversation;
@@ -246,7 +247,9 @@ impl Loop {
             }
             self.core.guarded(|core| core.handle_timeout(Instant::now()));
             self.core.guarded(|core| core.deliver_kept(Instant::now()));
-            let commands = self.obey();
+            // Whoever gives a command wakes the shard.
+            let is_told = more_commands || events.iter().any(|event| event.token() == WAKER);
+            let commands = if is_told { self.obey() } else { Commands::Drained };
             self.flush();
             self.relocate();
             self.steer();
@@ -278,6 +281,8 @@ impl Loop {
             let batch = &mut self.batch;
             // What of a batch stands behind a packet that makes a room fail is lost.
             self.core.guarded(|core| {
+                let path = |(remote, local, bytes)| (Path { remote, local }, bytes);
+                core.look_ahead(batch.messages().map(path));
                 for datagram in batch.datagrams() {
                     let path = Path { remote: datagram.source, local: datagram.local };
                     core.handle_datagram(now, path, datagram.contents);
