@@ -6,7 +6,6 @@
 //! however many watch, what is sealed stays in the processor's cache until the kernel has it, the first subscribers need
 //! not wait for the last, and none of them keeps memory for what is only on its way.
 
-use roundtable_prefetch::prefetch;
 use roundtable_transport::path::Path;
 use roundtable_wire::rtp::set_padding;
 
@@ -290,10 +289,6 @@ impl Arena {
         self.bytes.resize(self.bytes.len() + usize::from(padding), 0);
         set_padding(&mut self.bytes[start..], padding); // In bounds: `start` was the length before more was appended.
         self.bytes.resize(self.bytes.len() + overhead, 0);
-        // Where the next one is written to; meanwhile this one is sealed.
-        let len = self.bytes.len() - start;
-        let next = self.bytes.spare_capacity_mut();
-        prefetch(next.get(..len).unwrap_or_default());
         let sealed = seal(&mut self.bytes[start..]).unwrap_or(0);
         self.bytes.truncate(start + sealed);
         if sealed > 0 {
