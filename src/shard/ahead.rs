@@ -1,8 +1,8 @@
 //! Looks ahead in what has come: what is known of those who have sent it is brought into the processor's cache meanwhile.
 //!
 //! Feedback of fifty subscribers is fifty times a hundred bytes, for each of which some five kilobytes are needed that are
-//! known of its sender: its keys, its estimator, and what these point to. So each is asked for while those before it are
-//! read, and what leads to it some before that.
+//! known of its sender: its keys, its estimator, and what these point to. So before a batch is read, all of it is asked for:
+//! in steps, each of which looks at what the one before has asked for, and for all senders before the next step.
 
 use roundtable_prefetch::prefetch;
 use roundtable_transport::path::Path;
@@ -12,7 +12,7 @@ use super::core::{Core, Sender};
 use crate::net::demux::Owner;
 
 impl Core {
-    /// Looks ahead in a batch of `messages`, of each of which the path and the first datagram are told.
+    /// Looks ahead in a batch of `messages`, of each of which the path and the bytes are told.
     pub fn look_ahead<'a>(&mut self, messages: impl ExactSizeIterator<Item = (Path, &'a [u8])>) {
         // Of one alone nothing can be done meanwhile.
         if messages.len() < 2 {

@@ -507,7 +507,7 @@ impl Inbox {
 
     /// Wakes the shard, which then looks for what there is to do.
     pub fn wake(&self) {
-        // A failed wake-up only delays that to the shard's next tick.
+        // A failed wake-up only delays that to the next one: the shard looks when it was woken for it.
         let _ = self.waker.wake();
     }
 
