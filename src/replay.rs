@@ -53,7 +53,7 @@ pub fn print(options: &ReplayOptions, out: &mut impl Write) -> Result<(), Replay
     let path = || options.file.clone();
     let trace = std::fs::read(&options.file).map_err(|source| ReplayError::Read { path: path(), source })?;
     let (mut line, mut printed) = (String::new(), Ok(()));
-    let replayed = replay(&trace, Instant::now(), &mut Nowhere, &mut |decided| {
+    let replayed = replay(&trace, Instant::now().into(), &mut Nowhere, &mut |decided| {
         let is_wanted = options.peer.is_none_or(|peer| decided.peer.is_some_and(|of| of.value() == peer));
         if printed.is_ok() && is_wanted {
             printed = print_line(decided, options.json, &mut line, out);

@@ -315,12 +315,12 @@ impl Core {
             Received::Rtp { len } => {
                 self.counters.rtp_in += 1;
                 self.plane(key, |plane, peer, out| {
-                    plane.handle_rtp(now, peer, datagram.get(..len).unwrap_or(&[]), out)
+                    plane.handle_rtp(now.into(), peer, datagram.get(..len).unwrap_or(&[]), out)
                 });
             }
             Received::Rtcp { len } => {
                 self.plane(key, |plane, peer, out| {
-                    plane.handle_rtcp(now, peer, datagram.get(..len).unwrap_or(&[]), out)
+                    plane.handle_rtcp(now.into(), peer, datagram.get(..len).unwrap_or(&[]), out)
                 });
             }
             Received::Dropped(reason) => {
@@ -426,7 +426,7 @@ impl Core {
                 home.room.handle_timeout(clocks(now));
             }
         }
-        self.room_plane(key, |plane, out| plane.handle_timeout(now, out));
+        self.room_plane(key, |plane, out| plane.handle_timeout(now.into(), out));
     }
 
     /// Counts an offer that was answered.

@@ -325,8 +325,8 @@ mod tests {
     /// Any track.
     fn track() -> TrackKey {
         let start = std::time::Instant::now();
-        let mut plane = Plane::new(start, 0, 1);
-        let peer = plane.add_peer(start);
+        let mut plane = Plane::new(start.into(), 0, 1);
+        let peer = plane.add_peer(start.into());
         let extensions = roundtable_wire::ExtensionMap::default();
         let config = TrackConfig {
             kind: roundtable_wire::Kind::Audio,
@@ -337,7 +337,7 @@ mod tests {
             ssrcs: Vec::new(),
             fid: Vec::new(),
         };
-        plane.add_track(start, peer, config)
+        plane.add_track(start.into(), peer, config)
     }
 
     fn contents(batch: &mut Batch) -> Vec<(Path, Vec<u8>)> {

@@ -22,7 +22,7 @@ impl Core {
         let stage = &mut open.stage;
         let Some(on_stage) = stage.remove(member) else { return };
         let is_full = self.parked.len() >= MAX_PARKED || self.parked.contains_key(&number);
-        let media = if is_full { None } else { stage.plane.detach_peer(now, on_stage.peer) };
+        let media = if is_full { None } else { stage.plane.detach_peer(now.into(), on_stage.peer) };
         let (Some(media), Some(endpoint)) = (media, self.endpoints.get_mut(on_stage.endpoint)) else {
             return self.remove_endpoint(now, on_stage.endpoint);
         };
@@ -60,17 +60,17 @@ impl Core {
             return self.report(now, key, Report::NotAdopted { member, connection });
         };
         let stage = &mut open.stage;
-        let (peer, slots) = stage.plane.attach_peer(now, parked.media);
-        stage.plane.set_limits(now, peer, quality::peer_limits(&limits));
+        let (peer, slots) = stage.plane.attach_peer(now.into(), parked.media);
+        stage.plane.set_limits(now.into(), peer, quality::peer_limits(&limits));
         (endpoint.room, endpoint.plane) = (key, peer);
         endpoint.member.clone_from(&member);
         let (seats, is_ready) = (endpoint.negotiation.seats(), endpoint.ready);
         let voices: Vec<String> =
             seats.iter().filter(|(_, video)| video.is_none()).filter_map(|(audio, _)| audio.clone()).collect();
         stage.adopt((member.clone(), connection), (parked.endpoint, peer), slots, &voices, (limits, topics));
-        stage.hear(now, &member, may_subscribe);
+        stage.hear(now.into(), &member, may_subscribe);
         if is_ready {
-            stage.plane.set_peer_ready(now, peer, true);
+            stage.plane.set_peer_ready(now.into(), peer, true);
         }
         self.stale.push(parked.endpoint);
         self.report(now, key, Report::Adopted { member, seats });

@@ -184,7 +184,8 @@ impl Core {
         let Some(open) = self.rooms.get_mut(key) else { return };
         let room = open.home().map(|home| &home.room);
         let of_room = room.and_then(|room| [room.poll_timeout(), room.ends_at()].into_iter().flatten().min());
-        if let Some(deadline) = [open.stage.plane.poll_timeout(), of_room].into_iter().flatten().min()
+        if let Some(deadline) =
+            [open.stage.plane.poll_timeout().map(Instant::from), of_room].into_iter().flatten().min()
             && is_earlier(deadline, open.scheduled)
         {
             open.scheduled = Some(deadline);

@@ -64,19 +64,19 @@ impl Core {
             StageCommand::Park { member, number } => self.park(now, key, &member, number),
             StageCommand::Adopt(adoption) => self.adopt(now, key, *adoption),
             StageCommand::Assign { member, assignment, hints } => {
-                if let Some(report) = stage.assign(now, member, &assignment, hints) {
+                if let Some(report) = stage.assign(now.into(), member, &assignment, hints) {
                     self.report(now, key, report);
                 }
             }
-            StageCommand::Look { member, mid, hints } => stage.look(now, &member, &mid, hints),
+            StageCommand::Look { member, mid, hints } => stage.look(now.into(), &member, &mid, hints),
             StageCommand::Limit { member, limits } => {
                 if let Some(on_stage) = stage.members.get_mut(&member) {
                     on_stage.limits = limits;
-                    stage.plane.set_limits(now, on_stage.peer, quality::peer_limits(&limits));
+                    stage.plane.set_limits(now.into(), on_stage.peer, quality::peer_limits(&limits));
                 }
             }
-            StageCommand::Hear { member, hears } => stage.hear(now, &member, hears),
-            StageCommand::Audible { member, track, audible } => stage.set_audible(now, &member, &track, audible),
+            StageCommand::Hear { member, hears } => stage.hear(now.into(), &member, hears),
+            StageCommand::Audible { member, track, audible } => stage.set_audible(now.into(), &member, &track, audible),
             StageCommand::Deliver { member, json } => {
                 let endpoint = stage.members.get(&member).map(|on_stage| on_stage.endpoint);
                 self.deliver_on_channel(now, key, (member, endpoint), json);
@@ -102,20 +102,20 @@ impl Core {
                 }
             }
             StageCommand::Relay(publication) => {
-                let told = stage.relay(now, *publication);
+                let told = stage.relay(now.into(), *publication);
                 self.pass_on(now, key, told);
             }
             StageCommand::Pause { track, paused } => {
                 if let Some(track) = stage.key(&track) {
-                    stage.plane.set_track_paused(now, track, paused);
+                    stage.plane.set_track_paused(now.into(), track, paused);
                 }
             }
             StageCommand::Rank { track, class, spoke } => {
                 if let Some(track) = stage.key(&track) {
-                    stage.plane.set_track_class(now, track, class, spoke);
+                    stage.plane.set_track_class(now.into(), track, class, spoke);
                 }
             }
-            StageCommand::Drop { track } => stage.drop_track(now, &track),
+            StageCommand::Drop { track } => stage.drop_track(now.into(), &track),
         }
     }
 
@@ -162,8 +162,8 @@ impl Core {
         let transport = Peer::new(now, config);
         // INVARIANT: the caller has just looked the room up.
         let stage = &mut self.rooms[room].stage;
-        let peer: PeerKey = stage.plane.add_peer(now);
-        stage.plane.set_limits(now, peer, quality::peer_limits(&offer.limits));
+        let peer: PeerKey = stage.plane.add_peer(now.into());
+        stage.plane.set_limits(now.into(), peer, quality::peer_limits(&offer.limits));
         let member = offer.member.clone();
         let key = self.endpoints.insert(Box::new(Endpoint {
             transport,
@@ -231,13 +231,13 @@ impl Core {
         let ended = plan.unpublish.iter().filter_map(|mid| stage.end_track(&member, mid)).collect();
         // There is an id for each request, and no track without one.
         let begun = plan.publish.into_iter().zip(reserved);
-        let begun = begun.filter_map(|(track, id)| stage.begin_track(now, &member, id, track)).collect();
+        let begun = begun.filter_map(|(track, id)| stage.begin_track(now.into(), &member, id, track)).collect();
         for slot in plan.slots {
             let is_alone = |(audio, video): &(Option<String>, Option<String>)| {
                 video.is_none() && audio.as_ref() == Some(&slot.mid)
             };
             let is_voice = plan.seats.iter().any(is_alone);
-            stage.begin_slot(now, &member, slot, is_voice, may_subscribe);
+            stage.begin_slot(now.into(), &member, slot, is_voice, may_subscribe);
         }
         let tracks = stage.published(&member);
         Answered { member, connection, id, sdp, tracks, begun, ended, seats: plan.seats }

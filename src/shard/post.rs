@@ -158,7 +158,7 @@ impl Core {
             Body::Report(report) => self.handle_report(now, key, from, report),
             Body::Wish(wish) => {
                 if let Some(open) = self.rooms.get_mut(key) {
-                    open.stage.handle_wish(now, from, wish);
+                    open.stage.handle_wish(now.into(), from, wish);
                 }
             }
         }
@@ -169,7 +169,7 @@ impl Core {
     pub fn handle_relayed(&mut self, now: Instant, to: Destination, layer: u8, item: Relayed<'_>) {
         if self.rooms.get(to.room).is_some_and(|open| open.stage.number() == to.stage) {
             self.counters.relayed_in += 1;
-            self.room_plane(to.room, |plane, out| plane.handle_relayed(now, to.track, layer, item, out));
+            self.room_plane(to.room, |plane, out| plane.handle_relayed(now.into(), to.track, layer, item, out));
         }
     }
 

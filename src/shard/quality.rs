@@ -115,7 +115,7 @@ impl Stage {
 
     fn track_figures(&self, now: Instant, track: &TrackId) -> Option<TrackFigures> {
         let key = self.key(track)?;
-        let layers = self.plane.layer_stats(now, key).zip(self.encodings(key));
+        let layers = self.plane.layer_stats(now.into(), key).zip(self.encodings(key));
         let encodings = layers.map(|(layer, rid)| EncodingFigures {
             rid,
             live: layer.is_live,

@@ -94,7 +94,7 @@ impl Core {
                 stage
             }
         };
-        stage.end_outlets(now);
+        stage.end_outlets(now.into());
         self.counters.closed.add(&stage.plane.take_counters());
         self.counters.stages_left += 1;
         let keys: Vec<usize> = stage.peers.iter().copied().flatten().collect();

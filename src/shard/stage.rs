@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use roundtable_media::allocate::Hints;
-use roundtable_media::{PeerKey, Plane, PlaneEvent, SlotConfig, SlotKey, TrackCodec, TrackConfig, TrackKey};
+use roundtable_media::{Moment, PeerKey, Plane, PlaneEvent, SlotConfig, SlotKey, TrackCodec, TrackConfig, TrackKey};
 use roundtable_protocol::event::{MediaKind, TrackInfo};
 use roundtable_protocol::grant::MemberLimits;
 use roundtable_protocol::message::{EncodingWish, PublishedTrack};
@@ -90,8 +89,8 @@ impl Stage {
     /// that are there before or after it.
     #[must_use]
     pub fn new(now: Now, seed: u64, voice_slots: u16, (key, number): (usize, u64)) -> Self {
-        let mut plane = Plane::new(now.instant, now.unix_ms.saturating_mul(1000), seed);
-        plane.set_max_talkers(now.instant, usize::from(voice_slots));
+        let mut plane = Plane::new(now.instant.into(), now.unix_ms.saturating_mul(1000), seed);
+        plane.set_max_talkers(now.instant.into(), usize::from(voice_slots));
         Self {
             plane,
             peers: Vec::new(),
@@ -143,7 +142,7 @@ impl Stage {
     /// Begins a track of a member.
     pub fn begin_track(
         &mut self,
-        now: Instant,
+        now: Moment,
         member: &MemberId,
         id: TrackId,
         track: NewTrack,
@@ -189,7 +188,7 @@ impl Stage {
     }
 
     /// Adds a slot of a member; a voice slot is filled only if the member `hears`.
-    pub fn begin_slot(&mut self, now: Instant, member: &MemberId, slot: NewSlot, is_voice: bool, hears: bool) {
+    pub fn begin_slot(&mut self, now: Moment, member: &MemberId, slot: NewSlot, is_voice: bool, hears: bool) {
         let NewSlot { mid, kind: media, line } = slot;
         let Some(on_stage) = self.members.get_mut(member) else { return };
         let key = self.plane.add_slot(
@@ -248,7 +247,7 @@ impl Stage {
     }
 
     /// Puts a track on a slot of a member, or idles it.
-    pub fn assign(&mut self, now: Instant, member: MemberId, assignment: &Assignment, hints: Hints) -> Option<Report> {
+    pub fn assign(&mut self, now: Moment, member: MemberId, assignment: &Assignment, hints: Hints) -> Option<Report> {
         let slot = *self.members.get(&member)?.slots.get(&assignment.mid)?;
         if assignment.track.is_some() {
             self.plane.set_hints(now, slot, hints);
@@ -259,14 +258,14 @@ impl Stage {
     }
 
     /// Sets how a member looks at what a slot of it carries.
-    pub fn look(&mut self, now: Instant, member: &MemberId, mid: &str, hints: Hints) {
+    pub fn look(&mut self, now: Moment, member: &MemberId, mid: &str, hints: Hints) {
         if let Some(&slot) = self.members.get(member).and_then(|on_stage| on_stage.slots.get(mid)) {
             self.plane.set_hints(now, slot, hints);
         }
     }
 
     /// Sets whether a member hears anybody on its voice slots.
-    pub fn hear(&mut self, now: Instant, member: &MemberId, hears: bool) {
+    pub fn hear(&mut self, now: Moment, member: &MemberId, hears: bool) {
         let Some(on_stage) = self.members.get(member) else { return };
         for &slot in &on_stage.voices {
             match hears {
@@ -277,7 +276,7 @@ impl Stage {
     }
 
     /// Sets whether a member hears a track.
-    pub fn set_audible(&mut self, now: Instant, member: &MemberId, track: &TrackId, audible: bool) {
+    pub fn set_audible(&mut self, now: Moment, member: &MemberId, track: &TrackId, audible: bool) {
         if let (Some(on_stage), Some(track)) = (self.members.get(member), self.key(track)) {
             self.plane.set_audible(now, on_stage.peer, track, audible);
         }
@@ -301,7 +300,7 @@ impl Stage {
     }
 
     /// Removes a track.
-    pub fn drop_track(&mut self, now: Instant, track: &TrackId) {
+    pub fn drop_track(&mut self, now: Moment, track: &TrackId) {
         let Some(key) = self.tracks.remove(track) else { return };
         self.names.remove(&key);
         self.rids.remove(&key);
@@ -313,7 +312,7 @@ impl Stage {
     }
 
     /// Removes stand-ins whose tracks are all gone.
-    fn leave_stand_ins(&mut self, now: Instant) {
+    fn leave_stand_ins(&mut self, now: Moment) {
         let Self { stand_ins, plane, .. } = self;
         stand_ins.retain(|_, peer| {
             let is_needed = plane.has_tracks(*peer);
@@ -326,7 +325,7 @@ impl Stage {
 
     /// Shows a track of another stage. Returns what its origin is to be told: that all of it is wanted, until the plane
     /// finds that less will do.
-    pub fn relay(&mut self, now: Instant, publication: Publication) -> Option<Told> {
+    pub fn relay(&mut self, now: Moment, publication: Publication) -> Option<Told> {
         let Publication { info, config, origin } = publication;
         if self.tracks.contains_key(&info.id) {
             return None;
@@ -347,7 +346,7 @@ impl Stage {
     }
 
     /// Hands packets to no other stage any more.
-    pub fn end_outlets(&mut self, now: Instant) {
+    pub fn end_outlets(&mut self, now: Moment) {
         for (outlet, number) in self.outlets.iter_mut().zip(0..) {
             if let Some(track) = outlet.track.take() {
                 self.plane.set_relay(now, track, number, 0);
@@ -376,7 +375,7 @@ impl Stage {
     }
 
     /// Follows what a stage on another shard wants of a track of this one.
-    pub fn handle_wish(&mut self, now: Instant, shard: u8, wish: RelayWish) {
+    pub fn handle_wish(&mut self, now: Moment, shard: u8, wish: RelayWish) {
         match wish {
             RelayWish::Keyframe { track, layer } => {
                 if let Some(key) = self.own(&track) {

@@ -203,10 +203,10 @@ mod tests {
         let start = Instant::now(); // An origin to add to.
         let mut tape = Tape::open(config).unwrap();
         for (key, (name, peers)) in ["first", "second"].into_iter().zip(peers).enumerate() {
-            let mut plane = Plane::new(start, 0, 1);
+            let mut plane = Plane::new(start.into(), 0, 1);
             tape.handle_opened(start, key, &room(name), &mut plane);
             for n in 0..peers {
-                plane.add_peer(start + Duration::from_millis(n as u64));
+                plane.add_peer((start + Duration::from_millis(n as u64)).into());
                 if tape.room() == Some(key) {
                     tape.drain(start + Duration::from_millis(n as u64), &mut plane);
                 }
@@ -216,7 +216,7 @@ mod tests {
         drop(tape);
         let trace = std::fs::read(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
-        let summary = replay(&trace, start, &mut Nowhere, &mut |_| {}).unwrap();
+        let summary = replay(&trace, start.into(), &mut Nowhere, &mut |_| {}).unwrap();
         (summary.calls, summary.is_cut)
     }
 

@@ -60,7 +60,7 @@ impl Core {
             }
             PeerEvent::KeysConfirmed => {
                 endpoint.ready = true;
-                self.plane(key, |plane, peer, _| plane.set_peer_ready(now, peer, true));
+                self.plane(key, |plane, peer, _| plane.set_peer_ready(now.into(), peer, true));
             }
             PeerEvent::ChannelOpened { id, label, .. } => self.channel_opened(key, id, &label),
             PeerEvent::ChannelClosed { id } => {
@@ -106,7 +106,7 @@ impl Core {
         endpoint.paths.iter().for_each(|&path| self.remove_path(path, key));
         endpoint.ufrags.iter().for_each(|ufrag| self.remove_ufrag(ufrag, key));
         if let Some(open) = self.rooms.get_mut(endpoint.room) {
-            open.stage.plane.remove_peer(now, endpoint.plane);
+            open.stage.plane.remove_peer(now.into(), endpoint.plane);
             open.stage.set_peer(endpoint.plane, None);
         }
     }

@@ -1,8 +1,10 @@
 //! When the packets of one publishing peer arrived, for transport-wide congestion control feedback.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roundtable_wire::Unwrapper16;
+
+use crate::moment::Moment;
 
 /// Transport-wide numbers that are remembered; what is older is reported no more.
 const MEMORY: u64 = 1024;
@@ -30,7 +32,7 @@ pub(crate) struct ArrivalLog {
 
 #[derive(Debug, Clone, Copy)]
 struct Pending {
-    since: Instant,
+    since: Moment,
     packets: u32,
 }
 
@@ -48,7 +50,7 @@ impl ArrivalLog {
     }
 
     /// Notes that the packet with transport-wide number `sequence` came; `micros` since any fixed instant.
-    pub(crate) fn handle_packet(&mut self, now: Instant, sequence: u16, micros: u64) {
+    pub(crate) fn handle_packet(&mut self, now: Moment, sequence: u16, micros: u64) {
         if self.arrivals.is_empty() {
             self.arrivals.resize(MEMORY as usize, None);
         }
@@ -81,7 +83,7 @@ impl ArrivalLog {
     }
 
     /// Moves what is due into `arrivals`, from the base sequence on; `None` if nothing is due.
-    pub(crate) fn poll_report(&mut self, now: Instant, arrivals: &mut Vec<Option<u64>>) -> Option<Report> {
+    pub(crate) fn poll_report(&mut self, now: Moment, arrivals: &mut Vec<Option<u64>>) -> Option<Report> {
         if self.poll_timeout().is_none_or(|at| at > now) {
             return None;
         }
@@ -103,7 +105,7 @@ impl ArrivalLog {
     }
 
     /// When `poll_report` is worth asking.
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Moment> {
         self.pending
             .map(|Pending { since, packets }| since + if packets < FEW_PACKETS { SPARSE_INTERVAL } else { INTERVAL })
     }
@@ -115,7 +117,7 @@ mod tests {
 
     #[test]
     fn feedback_waits_for_its_interval_and_tells_of_gaps() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let at = |ms| start + Duration::from_millis(ms);
         let mut log = ArrivalLog::new();
         let mut arrivals = Vec::new();
@@ -138,7 +140,7 @@ mod tests {
 
     #[test]
     fn many_packets_are_told_of_sooner() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let mut log = ArrivalLog::new();
         for n in 0..20 {
             log.handle_packet(start, n, 0);
@@ -148,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_leap_starts_anew_and_what_is_too_old_is_ignored() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let mut log = ArrivalLog::new();
         let mut arrivals = Vec::new();
         log.handle_packet(start, 100, 1);

@@ -5,9 +5,10 @@
 //! out of [`Pacer::poll_transmit`] as the bucket fills.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::bwe::{Bitrate, ProbeCluster, ProbeId};
+use crate::moment::Moment;
 
 /// The bucket fills at this many times the target (our own; libwebrtc 2.5, mediasoup 1.5): a subscriber's path is filled
 /// up to the target by choice of rungs, so what is sent faster stands in the queue of the path instead of ours. With 1.25
@@ -109,7 +110,7 @@ pub struct Pacer<T> {
     /// the rates, so that it need not be worked out for each packet.
     base_rate: Bitrate,
     least_depth: f64,
-    updated: Instant,
+    updated: Moment,
     /// Bytes that may leave; below zero after audio and filler that did not wait.
     tokens: f64,
     retransmissions: VecDeque<Outgoing<T>>,
@@ -123,7 +124,7 @@ pub struct Pacer<T> {
 #[derive(Debug)]
 struct Probe {
     cluster: ProbeCluster,
-    began: Instant,
+    began: Moment,
     packets: u16,
     bytes: u32,
 }
@@ -131,7 +132,7 @@ struct Probe {
 impl<T> Pacer<T> {
     /// A pacer with a full bucket.
     #[must_use]
-    pub fn new(now: Instant, target: Bitrate) -> Self {
+    pub fn new(now: Moment, target: Bitrate) -> Self {
         let mut pacer = Self {
             capacity: target,
             target,
@@ -153,7 +154,7 @@ impl<T> Pacer<T> {
     }
 
     /// Changes what the path is taken to carry, and at what rate to send: less while a queue has to drain.
-    pub fn set_target(&mut self, now: Instant, capacity: Bitrate, pacing: Bitrate) {
+    pub fn set_target(&mut self, now: Moment, capacity: Bitrate, pacing: Bitrate) {
         self.refill(now);
         (self.capacity, self.target) = (capacity, pacing);
         self.adapt();
@@ -173,7 +174,7 @@ impl<T> Pacer<T> {
     }
 
     /// Begins a probe; one that is being sent is given up.
-    pub fn handle_probe(&mut self, now: Instant, cluster: ProbeCluster) {
+    pub fn handle_probe(&mut self, now: Moment, cluster: ProbeCluster) {
         self.probe = Some(Probe { cluster, began: now, packets: 0, bytes: 0 });
     }
 
@@ -184,7 +185,7 @@ impl<T> Pacer<T> {
     }
 
     /// Takes a packet, and gives it back if it may leave at once.
-    pub fn handle_packet(&mut self, now: Instant, packet: Outgoing<T>) -> Admission<T> {
+    pub fn handle_packet(&mut self, now: Moment, packet: Outgoing<T>) -> Admission<T> {
         self.refill(now);
         let passes = match packet.priority {
             Priority::Audio => true,
@@ -207,7 +208,7 @@ impl<T> Pacer<T> {
     }
 
     /// Returns what is to be sent now. To be asked until there is nothing.
-    pub fn poll_transmit(&mut self, now: Instant) -> Option<Release<T>> {
+    pub fn poll_transmit(&mut self, now: Moment) -> Option<Release<T>> {
         self.refill(now);
         let lags = self.probe_lags(now);
         let queue = if self.retransmissions.is_empty() { &mut self.video } else { &mut self.retransmissions };
@@ -245,7 +246,7 @@ impl<T> Pacer<T> {
 
     /// When [`Pacer::poll_transmit`] has something again.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Moment> {
         let probe = self.probe.as_ref().map(Probe::due);
         let front = self.retransmissions.front().or(self.video.front());
         let packet = front.map(|front| self.updated + self.rate().time_for(f64::from(front.size) - self.tokens));
@@ -310,7 +311,7 @@ impl<T> Pacer<T> {
         self.rate().bytes_in(DEPTH).max(self.least_depth)
     }
 
-    fn refill(&mut self, now: Instant) {
+    fn refill(&mut self, now: Moment) {
         if now <= self.updated {
             return; // The packets of one batch share their time.
         }
@@ -336,11 +337,11 @@ impl<T> Pacer<T> {
         Some(id)
     }
 
-    fn probe_lags(&self, now: Instant) -> bool {
+    fn probe_lags(&self, now: Moment) -> bool {
         self.probe.as_ref().is_some_and(|probe| probe.due() <= now)
     }
 
-    fn filler(&mut self, now: Instant) -> Option<Release<T>> {
+    fn filler(&mut self, now: Moment) -> Option<Release<T>> {
         let probe = self.probe.as_ref()?;
         if probe.due() > now {
             return None;
@@ -360,7 +361,7 @@ impl<T> Pacer<T> {
 
 impl Probe {
     /// When the next packet of the probe is to leave.
-    fn due(&self) -> Instant {
+    fn due(&self) -> Moment {
         self.began + self.cluster.rate.time_for(f64::from(self.bytes))
     }
 
@@ -384,7 +385,7 @@ mod tests {
         Outgoing { item: frame, size: 1200, priority: Priority::Video }
     }
 
-    fn released<T: Copy>(pacer: &mut Pacer<T>, now: Instant) -> Vec<T> {
+    fn released<T: Copy>(pacer: &mut Pacer<T>, now: Moment) -> Vec<T> {
         std::iter::from_fn(|| pacer.poll_transmit(now))
             .filter_map(|release| match release {
                 Release::Packet(item, _) => Some(item),
@@ -394,7 +395,7 @@ mod tests {
     }
 
     /// A pacer at 1 Mbit/s whose bucket is empty.
-    fn empty(start: Instant) -> Pacer<u64> {
+    fn empty(start: Moment) -> Pacer<u64> {
         let mut pacer = Pacer::new(start, Bitrate::kbps(1000));
         pacer.tokens = 0.0;
         pacer
@@ -402,7 +403,7 @@ mod tests {
 
     #[test]
     fn what_the_bucket_holds_leaves_at_once_and_the_rest_at_the_rate() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let mut pacer = Pacer::new(start, Bitrate::kbps(1000));
         let now = (0..30).filter(|&frame| matches!(pacer.handle_packet(start, video(frame)), Admission::Now(..)));
         assert_eq!(now.count(), 6, "60 ms of the target are 7500 bytes");
@@ -415,7 +416,7 @@ mod tests {
 
     #[test]
     fn the_timeout_is_when_the_next_packet_may_leave() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let mut pacer = empty(start);
         pacer.handle_packet(start, video(7));
         let at = pacer.poll_timeout().unwrap();
@@ -425,7 +426,7 @@ mod tests {
 
     #[test]
     fn audio_never_waits_and_retransmissions_wait_before_video() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let mut pacer = empty(start);
         let now = start;
         let of = |item, priority| Outgoing { priority, ..video(item) };
@@ -437,7 +438,7 @@ mod tests {
 
     #[test]
     fn a_long_queue_is_full_and_a_longer_one_asks_for_lower_rungs_until_it_is_short() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let mut pacer = empty(start);
         // A quarter of a second at 1.05 Mbit/s is 27 packets, six tenths are 65.
         (0..27).for_each(|frame| _ = pacer.handle_packet(start, video(frame)));
@@ -462,7 +463,7 @@ mod tests {
 
     #[test]
     fn what_waits_can_be_taken_out_or_made_smaller() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let mut pacer = empty(start);
         (0..6).for_each(|frame| _ = pacer.handle_packet(start, video(frame)));
         pacer.revise(|&frame, size| match frame % 3 {
@@ -476,7 +477,7 @@ mod tests {
 
     #[test]
     fn the_queue_is_bounded_and_a_long_one_drains_in_time() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let mut pacer = empty(start);
         let now = start;
         let dropped =
@@ -493,7 +494,7 @@ mod tests {
 
     #[test]
     fn a_probe_takes_media_first_and_fills_up_what_is_missing() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let mut pacer = Pacer::new(start, Bitrate::kbps(1000));
         pacer.handle_probe(start, cluster(4_800, 10, 12_000)); // 2 ms a packet.
         let (mut media, mut filler) = (0, 0);
@@ -522,7 +523,7 @@ mod tests {
 
     #[test]
     fn a_short_probe_is_filled_with_small_packets() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let mut pacer = Pacer::<u64>::new(start, Bitrate::kbps(1000));
         pacer.handle_probe(start, cluster(1_000, 10, 3_000));
         let Some(Release::Filler { bytes, .. }) = pacer.poll_transmit(start) else { panic!("it begins at once") };
@@ -534,7 +535,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_goes_back_and_odd_numbers_do_no_harm() {
-        let start = Instant::now() + Duration::from_secs(10);
+        let start = Moment::ORIGIN + Duration::from_secs(10);
         let mut pacer = Pacer::new(start, Bitrate::ZERO);
         pacer.set_target(start - ms(5_000), Bitrate::bps(u64::MAX), Bitrate::bps(u64::MAX));
         pacer.handle_packet(start - ms(9_000), Outgoing { size: u16::MAX, ..video(1) });

@@ -1,10 +1,11 @@
 //! Tells a new plane what an old one was told, and hears what it decides.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::counters::Counters;
 use crate::decision::{Decided, Decision};
 use crate::event::Egress;
+use crate::moment::Moment;
 use crate::plane::{Plane, Watch};
 use crate::trace::{Call, Calls, Next, TraceError};
 
@@ -30,7 +31,7 @@ pub struct Summary {
 /// [`TraceError`] says where the trace cannot be read further. What came before has been replayed.
 pub fn replay(
     trace: &[u8],
-    origin: Instant,
+    origin: Moment,
     out: &mut impl Egress,
     decided: &mut impl FnMut(&Decided),
 ) -> Result<Summary, TraceError> {
@@ -57,7 +58,7 @@ pub fn replay(
 
 impl Call<'_> {
     /// Tells a plane the same again.
-    pub(crate) fn apply(self, plane: &mut Plane, now: Instant, out: &mut impl Egress) {
+    pub(crate) fn apply(self, plane: &mut Plane, now: Moment, out: &mut impl Egress) {
         match self {
             Self::AddPeer {} => _ = plane.add_peer(now),
             Self::RemovePeer { peer } => plane.remove_peer(now, peer),

@@ -3,7 +3,9 @@
 //! Packets lie one behind the other in a circle of bytes that is allocated when the first one comes and doubles, up to
 //! a bound, while it holds too short a time. Nothing is allocated per packet, and the oldest bytes are overwritten.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::moment::Moment;
 
 /// Packets a ring can find, whatever room it has for their bytes.
 pub(crate) const MAX_PACKETS: usize = 1024;
@@ -28,7 +30,7 @@ pub(crate) struct Ring<N> {
     /// Positions below this have been overwritten, whatever `written` says.
     floor: u64,
     /// When the lap started, and what was written then; the first lap after growing can be a half one.
-    lap_started: Option<(Instant, u64)>,
+    lap_started: Option<(Moment, u64)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +49,7 @@ impl<N: Copy + Default> Ring<N> {
     }
 
     /// Keeps a packet; a packet with the same index is replaced.
-    pub(crate) fn push(&mut self, now: Instant, index: u64, packet: &[u8], note: N) {
+    pub(crate) fn push(&mut self, now: Moment, index: u64, packet: &[u8], note: N) {
         if packet.len() > MAX_PACKET {
             return;
         }
@@ -103,7 +105,7 @@ impl<N: Copy + Default> Ring<N> {
     }
 
     /// Grows if the lap that ends was too short. `written` is a multiple of the length.
-    fn start_lap(&mut self, now: Instant) {
+    fn start_lap(&mut self, now: Moment) {
         let Some((started, written)) = self.lap_started.replace((now, self.written)) else { return };
         let len = self.bytes.len();
         let elapsed = now.saturating_duration_since(started).as_micros();
@@ -137,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_comes_back_with_its_note() {
-        let now = Instant::now();
+        let now = Moment::ORIGIN;
         let mut ring = Ring::new();
         ring.push(now, 7, b"seven", 70);
         ring.push(now, 9, b"nine", 90);
@@ -150,7 +152,7 @@ mod tests {
 
     #[test]
     fn bytes_are_never_mixed_up_while_the_ring_grows_and_comes_round() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let mut ring = Ring::new();
         for index in 0..20_000u64 {
             let now = start + Duration::from_millis(index);
@@ -171,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_slow_layer_keeps_a_small_ring_and_a_fast_one_stops_at_the_bound() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let mut slow = Ring::new();
         let mut fast = Ring::new();
         for index in 0..10_000u64 {
@@ -187,7 +189,7 @@ mod tests {
     #[test]
     fn an_oversized_packet_is_left_out() {
         let mut ring = Ring::new();
-        ring.push(Instant::now(), 1, &[0; MAX_PACKET + 1], ());
+        ring.push(Moment::ORIGIN, 1, &[0; MAX_PACKET + 1], ());
         assert_eq!(ring.get(1), None);
     }
 }

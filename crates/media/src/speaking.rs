@@ -1,6 +1,8 @@
 //! Tells from the audio level of packets (RFC 6464) whether somebody speaks.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::moment::Moment;
 
 /// Levels are in −dBov: smaller is louder. Speech starts with this level or a louder one ...
 const START_LEVEL: u8 = 50;
@@ -24,14 +26,14 @@ enum State {
     #[default]
     Silent,
     /// Loud since `since`, last at `last`; too short a time to call it speech.
-    Starting { since: Instant, last: Instant },
+    Starting { since: Moment, last: Moment },
     /// Loud enough at `last`.
-    Speaking { last: Instant },
+    Speaking { last: Moment },
 }
 
 impl SpeakingDetector {
     /// Takes the level of one packet, in −dBov. Returns what has changed.
-    pub(crate) fn handle_level(&mut self, now: Instant, level: u8) -> Option<bool> {
+    pub(crate) fn handle_level(&mut self, now: Moment, level: u8) -> Option<bool> {
         match self.state {
             State::Silent if level <= START_LEVEL => self.state = State::Starting { since: now, last: now },
             State::Silent => {}
@@ -52,7 +54,7 @@ impl SpeakingDetector {
     }
 
     /// Ends speech whose packets have stopped or are silent. Returns what has changed.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Option<bool> {
+    pub(crate) fn handle_timeout(&mut self, now: Moment) -> Option<bool> {
         match self.state {
             State::Speaking { last } if now >= last + HOLD => self.stop(),
             State::Silent | State::Starting { .. } | State::Speaking { .. } => None,
@@ -66,7 +68,7 @@ impl SpeakingDetector {
     }
 
     /// When speech ends if no packet prolongs it.
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Moment> {
         match self.state {
             State::Speaking { last } => Some(last + HOLD),
             State::Silent | State::Starting { .. } => None,
@@ -80,7 +82,7 @@ mod tests {
 
     /// Feeds one level every 20 ms; returns (ms, speaking) of every change.
     fn check(levels: &[(usize, u8)], expected: &[(u64, bool)]) {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let mut detector = SpeakingDetector::default();
         let mut changes = Vec::new();
         let all = levels.iter().flat_map(|&(count, level)| std::iter::repeat_n(level, count));
@@ -109,7 +111,7 @@ mod tests {
 
     #[test]
     fn speech_ends_when_packets_stop_and_at_once_when_muted() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let at = |ms| start + Duration::from_millis(ms);
         let mut detector = SpeakingDetector::default();
         for ms in [0, 20, 40] {

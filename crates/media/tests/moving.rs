@@ -2,11 +2,13 @@
 
 mod sim;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roundtable_media::bwe::Bitrate;
 use roundtable_media::replay::replay;
-use roundtable_media::{Detached, DropReason, Limits, PeerKey, PeerLimits, PlaneEvent, SlotKey, TrackConfig, TrackKey};
+use roundtable_media::{
+    Detached, DropReason, Limits, Moment, PeerKey, PeerLimits, PlaneEvent, SlotKey, TrackConfig, TrackKey,
+};
 use roundtable_wire::Kind;
 use roundtable_wire::rtcp::{Packet, ReportBlock, packets};
 
@@ -24,7 +26,7 @@ const LATER: [i64; 2] = [-37_123_457, 41_654_321];
 /// Two rooms at one time, and what the subscribers of both have seen.
 struct Rooms {
     rooms: [Room; 2],
-    origin: Instant,
+    origin: Moment,
     /// With the time it was sent, in microseconds.
     seen: Vec<(u64, Sent)>,
 }

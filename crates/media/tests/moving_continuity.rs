@@ -4,11 +4,10 @@
 mod sim;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
 
 use proptest::prelude::*;
 use roundtable_media::bwe::Bitrate;
-use roundtable_media::{Limits, PeerKey, PeerLimits, SlotKey, TrackConfig};
+use roundtable_media::{Limits, Moment, PeerKey, PeerLimits, SlotKey, TrackConfig};
 use roundtable_wire::Kind;
 use roundtable_wire::ext::read_transport_sequence;
 use roundtable_wire::rtcp::{Packet, packets};
@@ -86,7 +85,7 @@ struct Mover {
 
 struct World {
     rooms: [Room; 2],
-    origin: Instant,
+    origin: Moment,
     /// Those who stay in each room: a camera and a voice.
     stay: [[Source; 2]; 2],
     movers: Vec<Mover>,

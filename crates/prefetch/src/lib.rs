@@ -21,12 +21,14 @@ pub fn prefetch<T: ?Sized>(value: &T) {
 #[inline(always)]
 pub fn prefetch_start<T: ?Sized>(value: &T, bytes: usize) {
     let start = std::ptr::from_ref(value).cast::<u8>();
-    // From the beginning of the first line on, so that the last one is not left out.
-    let mut at = start.wrapping_sub(start.addr() % LINE);
-    let end = start.wrapping_add(size_of_val(value).min(bytes));
-    while at < end {
-        line(at);
-        at = at.wrapping_add(LINE);
+    let len = size_of_val(value).min(bytes);
+    // How often is known where the length is, so this costs an instruction a line there.
+    for at in (0..len).step_by(LINE) {
+        line(start.wrapping_add(at));
+    }
+    // It may begin within a line, and then ends in one more.
+    if len > 0 {
+        line(start.wrapping_add(len - 1));
     }
 }
 

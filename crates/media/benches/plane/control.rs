@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use roundtable_media::Moment;
 use roundtable_media::allocate::{Allocator, Budget, Class, Hints, Rung, Track};
 use roundtable_media::bwe::{Bitrate, Estimator, EstimatorConfig, SendSideEstimator, SentPacket};
 use roundtable_media::pacer::{Admission, Outgoing, Pacer, Priority};
@@ -57,7 +58,7 @@ pub(crate) fn report() {
 }
 
 fn round() -> Spent {
-    let start = Instant::now(); // An origin to add to.
+    let start = Moment::ORIGIN;
     let mut estimator =
         SendSideEstimator::new(start, EstimatorConfig { start: Bitrate::kbps(8000), ..EstimatorConfig::default() });
     let mut pacer = Pacer::new(start, Bitrate::kbps(20_000));
@@ -96,7 +97,7 @@ fn round() -> Spent {
 
 /// Sends the packets of one run; returns the feedback on them.
 fn send(
-    begin: Instant,
+    begin: Moment,
     run: usize,
     estimator: &mut SendSideEstimator,
     pacer: &mut Pacer<usize>,
@@ -133,7 +134,7 @@ fn send(
 }
 
 /// Three encodings with three temporal layers each.
-fn rungs(start: Instant, track: usize) -> Vec<Rung> {
+fn rungs(start: Moment, track: usize) -> Vec<Rung> {
     const HEIGHTS: [u16; 3] = [180, 360, 720];
     const COSTS: [[u64; 3]; 3] = [[60, 90, 150], [200, 300, 500], [428, 642, 1070]];
     let rung = |spatial: usize, temporal: usize| Rung {

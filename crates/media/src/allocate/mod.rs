@@ -11,10 +11,11 @@ mod step;
 mod tests;
 
 use std::collections::BinaryHeap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::audio::red::FRAME_COST;
 use crate::bwe::{Bitrate, Demand};
+use crate::moment::Moment;
 
 /// The share of the target that is spent.
 const SPENT: f64 = 0.95;
@@ -82,7 +83,7 @@ pub struct Rung {
     /// Pictures a second.
     pub fps: f32,
     /// Since when it is being received without a break; `None` if it is not.
-    pub alive: Option<Instant>,
+    pub alive: Option<Moment>,
 }
 
 /// What the subscriber says of a track.
@@ -189,7 +190,7 @@ pub struct Choice {
 pub struct Allocator {
     /// In the order of the keys.
     memory: Vec<(u32, Memory)>,
-    looked: Option<(Instant, Budget)>,
+    looked: Option<(Moment, Budget)>,
     /// What the last choice costs.
     used: Bitrate,
     /// Kept for their room only.
@@ -205,11 +206,11 @@ struct Memory {
     /// (spatial, temporal) of the last choice.
     chosen: Option<(u8, u8)>,
     /// When it last went up, and down, and to another spatial layer.
-    up: Option<Instant>,
-    down: Option<Instant>,
-    spatial: Option<Instant>,
+    up: Option<Moment>,
+    down: Option<Moment>,
+    spatial: Option<Moment>,
     /// Since when it does with fewer pictures than it had.
-    thinned: Option<Instant>,
+    thinned: Option<Moment>,
     hold: Duration,
     /// What all tracks cost when this one had to go down.
     failed: Bitrate,
@@ -227,7 +228,7 @@ impl Allocator {
 
     /// Whether [`Allocator::allocate`] is worth calling though nothing but the budget changed.
     #[must_use]
-    pub fn is_due(&self, now: Instant, budget: &Budget) -> bool {
+    pub fn is_due(&self, now: Moment, budget: &Budget) -> bool {
         self.looked.is_none_or(|(at, before)| {
             now.saturating_duration_since(at) >= INTERVAL
                 || budget.target < before.target.scale(1.0 - TRIGGER_DOWN)
@@ -241,7 +242,7 @@ impl Allocator {
     /// Chooses a rung for each track, in their order, into `choices`; returns what they could use.
     pub fn allocate(
         &mut self,
-        now: Instant,
+        now: Moment,
         budget: &Budget,
         tracks: &[Track<'_>],
         choices: &mut Vec<Choice>,
@@ -291,7 +292,7 @@ impl Allocator {
     }
 
     /// Notes what a track got, and says why.
-    fn remember(&mut self, now: Instant, failed: Bitrate, track: &Track<'_>, candidate: &step::Candidate) -> Cause {
+    fn remember(&mut self, now: Moment, failed: Bitrate, track: &Track<'_>, candidate: &step::Candidate) -> Cause {
         let index = match self.memory.binary_search_by_key(&track.key, |entry| entry.0) {
             Ok(index) => index,
             Err(index) => {
@@ -333,8 +334,8 @@ impl Allocator {
 }
 
 impl Memory {
-    fn handle_down(&mut self, now: Instant) {
-        let within = |then: Option<Instant>, span| then.is_some_and(|then| now.saturating_duration_since(then) < span);
+    fn handle_down(&mut self, now: Moment) {
+        let within = |then: Option<Moment>, span| then.is_some_and(|then| now.saturating_duration_since(then) < span);
         self.hold = if within(self.down, HOLD_START) {
             self.hold // One event takes several steps.
         } else if within(self.up, HOLD_RELAPSE) {
@@ -348,14 +349,14 @@ impl Memory {
     }
 
     /// The spatial layer below which the track does not go if it can help it.
-    fn stays_with(&self, now: Instant) -> Option<u8> {
+    fn stays_with(&self, now: Moment) -> Option<u8> {
         let patient = self.thinned.is_none_or(|since| now.saturating_duration_since(since) < PATIENCE);
         self.chosen.filter(|_| patient).map(|(spatial, _)| spatial)
     }
 
     /// By how much the track may move up, whether it may in its spatial layer whatever that costs, and whether to another one.
-    fn may_rise(&self, now: Instant, class: Class, useful: Option<(u8, u8)>, target: Bitrate) -> (Bitrate, bool, bool) {
-        let over = |then: Option<Instant>, span| then.is_none_or(|then| now.saturating_duration_since(then) >= span);
+    fn may_rise(&self, now: Moment, class: Class, useful: Option<(u8, u8)>, target: Bitrate) -> (Bitrate, bool, bool) {
+        let over = |then: Option<Moment>, span| then.is_none_or(|then| now.saturating_duration_since(then) >= span);
         // Who begins to speak does not wait for what went wrong before, nor who is to be larger or smoother.
         let grown = self.useful.zip(useful).is_some_and(|(before, now)| now.0 > before.0 || now.1 > before.1);
         let promoted = self.class.is_some_and(|before| class < before) || grown;

@@ -2,13 +2,13 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
-use std::time::Instant;
 
 use super::{
     Budget, Class, FPS_ALIKE, FPS_ENOUGH, HEIGHT_ENOUGH, LAYER_ALIVE, Memory, OVERSEND, OVERSEND_MAX, RESUME_MARGIN,
     Rung, SPENT, Track, UP_MARGIN,
 };
 use crate::bwe::{Bitrate, Demand};
+use crate::moment::Moment;
 
 /// Below this many pictures a second a larger picture is worth less than a smoother one.
 const SLOW_FPS: f64 = 10.0;
@@ -58,7 +58,7 @@ pub(super) struct Candidate {
     /// Whether it may have more pictures whatever they cost, and larger ones at all.
     rise_temporal: bool,
     rise_spatial: bool,
-    now: Instant,
+    now: Moment,
 }
 
 /// The budget of a round.
@@ -78,7 +78,7 @@ pub(super) struct Round {
 
 impl Candidate {
     pub(super) fn new(
-        now: Instant,
+        now: Moment,
         budget: &Budget,
         (index, worth): (usize, usize),
         track: &Track<'_>,

@@ -1,9 +1,10 @@
 //! Table tests of the allocator and of the meter of costs.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Allocator, Budget, Cause, Choice, Class, Hints, Rung, Track};
 use crate::bwe::{Bitrate, Demand};
+use crate::moment::Moment;
 
 const fn kbps(kbps: u64) -> Bitrate {
     Bitrate::kbps(kbps)
@@ -14,7 +15,7 @@ fn secs(secs: f64) -> Duration {
 }
 
 /// Three layers of three temporal layers, as Chromium sends them, received for a minute.
-fn ladder(start: Instant) -> Vec<Rung> {
+fn ladder(start: Moment) -> Vec<Rung> {
     let mut ladder = Vec::new();
     for (spatial, cost, height) in [(0, 148.0, 180), (1, 355.0, 360), (2, 1175.0, 720)] {
         for (temporal, share, fps) in [(0, 0.4, 7.5), (1, 0.6, 15.0), (2, 1.0, 30.0)] {
@@ -41,7 +42,7 @@ fn budget(target: u64) -> Budget {
 
 /// Allocates for tracks with the same ladder.
 struct Stage {
-    start: Instant,
+    start: Moment,
     allocator: Allocator,
     ladder: Vec<Rung>,
     tracks: Vec<(Class, Hints)>,
@@ -51,7 +52,7 @@ struct Stage {
 
 impl Stage {
     fn new(tracks: Vec<(Class, Hints)>) -> Self {
-        let start = Instant::now() + secs(100.0);
+        let start = Moment::ORIGIN + secs(100.0);
         let (choices, demand) = (Vec::new(), Demand::default());
         Self { start, allocator: Allocator::new(), ladder: ladder(start), tracks, choices, demand }
     }
@@ -289,7 +290,7 @@ fn a_track_moves_to_higher_layers_once_a_second_at_most() {
 #[test]
 fn a_layer_counts_once_it_is_received_and_is_believed_after_half_a_second() {
     let mut stage = Stage::cameras(1);
-    let top = |stage: &mut Stage, alive: Option<Instant>| {
+    let top = |stage: &mut Stage, alive: Option<Moment>| {
         stage.ladder.iter_mut().filter(|rung| rung.spatial == 2).for_each(|rung| rung.alive = alive);
     };
     top(&mut stage, None);

@@ -5,9 +5,10 @@
 //! span gives a score for speech against silence. Who beats the dominant speaker in all three becomes dominant, so a
 //! cough fails in the long span and a pause between words does not cost the place.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::key::TrackKey;
+use crate::moment::Moment;
 
 /// Steps of loudness, frames in a medium span, medium spans in a long one.
 const N1: u32 = 13;
@@ -53,7 +54,7 @@ pub(crate) struct Speaker {
     levels: [u8; FRAMES],
     next: usize,
     floor: Floor,
-    last: Option<Instant>,
+    last: Option<Moment>,
     scores: [f64; 3],
     /// Steps of the newest frame.
     immediate: u8,
@@ -89,24 +90,24 @@ impl Default for Speaker {
 
 impl Speaker {
     /// Takes the level of a packet, in −dBov.
-    pub(crate) fn handle_level(&mut self, now: Instant, level: u8) {
+    pub(crate) fn handle_level(&mut self, now: Moment, level: u8) {
         let loudness = 127 - level.min(127);
         self.fill(now, loudness);
         self.floor.handle(loudness);
     }
 
     /// Whether anything was heard lately enough to matter.
-    pub(crate) fn is_known(&self, now: Instant) -> bool {
+    pub(crate) fn is_known(&self, now: Moment) -> bool {
         self.is_heard(now, FORGOTTEN_AFTER)
     }
 
     /// Whether a packet came within `span`.
-    pub(crate) fn is_heard(&self, now: Instant, span: Duration) -> bool {
+    pub(crate) fn is_heard(&self, now: Moment, span: Duration) -> bool {
         self.last.is_some_and(|last| now < last + span)
     }
 
     /// Fills the frames since the last packet: with this one's loudness if it is as long as that, else with silence.
-    fn fill(&mut self, now: Instant, loudness: u8) {
+    fn fill(&mut self, now: Moment, loudness: u8) {
         let elapsed = self.last.map_or(0, |last| now.saturating_duration_since(last).as_millis());
         let frames = (elapsed / FRAME_MS).clamp(1, FRAMES as u128) as usize;
         let before = if frames <= LONGEST_PACKET { loudness } else { 0 };
@@ -119,7 +120,7 @@ impl Speaker {
     }
 
     /// Brings the scores up to date.
-    fn evaluate(&mut self, now: Instant) {
+    fn evaluate(&mut self, now: Moment) {
         let immediates = self.immediates(now);
         let mediums = immediates.as_chunks::<{ N2 as usize }>().0;
         let mut medium = [0; SPANS];
@@ -135,7 +136,7 @@ impl Speaker {
     }
 
     /// The frames in steps above the floor, the newest first; frames that are due and did not come are silent.
-    fn immediates(&self, now: Instant) -> [u8; FRAMES] {
+    fn immediates(&self, now: Moment) -> [u8; FRAMES] {
         let since = self.last.map_or(0, |last| now.saturating_duration_since(last).as_millis());
         let missing = if since >= IDLE_AFTER.as_millis() { (since / FRAME_MS) as usize } else { 0 };
         let floor = self.floor.level.saturating_add(STEP);
@@ -181,7 +182,7 @@ impl Dominance {
     }
 
     /// Decides among the speakers. Returns whether another one is dominant now.
-    pub(crate) fn handle_tick(&mut self, now: Instant, speakers: &mut [(TrackKey, &mut Speaker)]) -> bool {
+    pub(crate) fn handle_tick(&mut self, now: Moment, speakers: &mut [(TrackKey, &mut Speaker)]) -> bool {
         for (_, speaker) in speakers.iter_mut() {
             speaker.evaluate(now);
         }
@@ -237,7 +238,7 @@ mod tests {
 
     /// Runs a script of (from ms, to ms, level) for each speaker, everything else at 127; returns (ms, speaker).
     fn run(scripts: &[&[(u64, u64, u8)]], phase: u64, end: u64) -> Vec<(u64, usize)> {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let at = |ms| start + Duration::from_millis(ms);
         let mut keys = Arena::<TrackKey, ()>::new();
         let mut speakers: Vec<_> = scripts.iter().map(|_| (keys.insert(()), Speaker::default())).collect();
@@ -295,7 +296,7 @@ mod tests {
     fn nobody_is_dominant_before_anybody_spoke_nor_after_being_removed() {
         let mut keys = Arena::<TrackKey, ()>::new();
         let (key, mut speaker, mut dominance) = (keys.insert(()), Speaker::default(), Dominance::default());
-        let now = Instant::now();
+        let now = Moment::ORIGIN;
         speaker.handle_level(now, 127);
         assert!(!dominance.handle_tick(now, &mut [(key, &mut speaker)]));
         for n in 0..10 {
@@ -309,7 +310,7 @@ mod tests {
     fn who_was_not_heard_for_an_hour_is_forgotten() {
         let mut keys = Arena::<TrackKey, ()>::new();
         let (key, mut speaker, mut dominance) = (keys.insert(()), Speaker::default(), Dominance::default());
-        let now = Instant::now();
+        let now = Moment::ORIGIN;
         for n in 0..10 {
             speaker.handle_level(now + Duration::from_millis(20 * n), 20);
         }

@@ -1,8 +1,9 @@
 //! Which of many microphones are forwarded: the loudest few, with the dominant speaker always among them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::key::TrackKey;
+use crate::moment::Moment;
 
 /// How many are forwarded unless told otherwise, and the most that can be.
 const DEFAULT_MOST: usize = 3;
@@ -27,14 +28,14 @@ const FALL_PER_SECOND: f32 = 30.0;
 #[derive(Debug, Default)]
 pub(crate) struct Loudness {
     average: f32,
-    last: Option<Instant>,
+    last: Option<Moment>,
     /// When it became loud, and when it last was.
-    loud: Option<(Instant, Instant)>,
+    loud: Option<(Moment, Moment)>,
 }
 
 impl Loudness {
     /// Takes the level of a packet, in −dBov.
-    pub(crate) fn handle_level(&mut self, now: Instant, level: u8) {
+    pub(crate) fn handle_level(&mut self, now: Moment, level: u8) {
         let loudness = 127.0 - f32::from(level.min(127));
         let fallen = self.at(now);
         self.average = if loudness > fallen { fallen + (loudness - fallen) * RISE } else { fallen.max(loudness) };
@@ -46,13 +47,13 @@ impl Loudness {
     }
 
     /// The average at `now`, which falls while nothing comes.
-    pub(crate) fn at(&self, now: Instant) -> f32 {
+    pub(crate) fn at(&self, now: Moment) -> f32 {
         let elapsed = self.last.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
         (self.average - FALL_PER_SECOND * elapsed.as_secs_f32()).max(0.0)
     }
 
     /// Whether the packet that came at `now` makes it loud for long enough to be forwarded.
-    pub(crate) fn may_enter(&self, now: Instant) -> bool {
+    pub(crate) fn may_enter(&self, now: Moment) -> bool {
         self.loud.is_some_and(|(since, last)| last == now && now >= since + LOUD_FOR)
     }
 }
@@ -62,7 +63,7 @@ impl Loudness {
 pub(crate) struct Loudest {
     most: usize,
     /// At most `most`, with the time each entered.
-    talkers: Vec<(TrackKey, Instant)>,
+    talkers: Vec<(TrackKey, Moment)>,
 }
 
 /// Who has entered, and who had to leave for that.
@@ -89,7 +90,7 @@ impl Loudest {
     /// Looks whether a track of this loudness enters. `loudness` tells that of the talkers.
     pub(crate) fn consider(
         &mut self,
-        now: Instant,
+        now: Moment,
         track: TrackKey,
         candidate: &Loudness,
         dominant: Option<TrackKey>,
@@ -102,7 +103,7 @@ impl Loudest {
             self.talkers.push((track, now));
             return Some(Change { entered: track, left: None });
         }
-        let may_leave = |&(talker, since): &(TrackKey, Instant)| Some(talker) != dominant && now >= since + HOLD;
+        let may_leave = |&(talker, since): &(TrackKey, Moment)| Some(talker) != dominant && now >= since + HOLD;
         let weakest = self.weakest(&loudness, may_leave)?;
         let (left, _) = *self.talkers.get(weakest)?;
         (candidate.at(now) >= loudness(left) + MARGIN).then(|| self.replace(now, weakest, track))
@@ -111,7 +112,7 @@ impl Loudest {
     /// Lets the dominant speaker in, whoever is there.
     pub(crate) fn admit(
         &mut self,
-        now: Instant,
+        now: Moment,
         dominant: TrackKey,
         loudness: impl Fn(TrackKey) -> f32,
     ) -> Option<Change> {
@@ -145,7 +146,7 @@ impl Loudest {
     fn weakest(
         &self,
         loudness: impl Fn(TrackKey) -> f32,
-        may_leave: impl Fn(&(TrackKey, Instant)) -> bool,
+        may_leave: impl Fn(&(TrackKey, Moment)) -> bool,
     ) -> Option<usize> {
         let candidates = self.talkers.iter().enumerate().filter(|(_, talker)| may_leave(talker));
         let rated = candidates.map(|(at, &(talker, _))| (at, loudness(talker)));
@@ -153,7 +154,7 @@ impl Loudest {
     }
 
     /// `at` is an index of the talkers. The new one goes to the end, as the latest to enter.
-    fn replace(&mut self, now: Instant, at: usize, entered: TrackKey) -> Change {
+    fn replace(&mut self, now: Moment, at: usize, entered: TrackKey) -> Change {
         let (left, _) = self.talkers.remove(at);
         self.talkers.push((entered, now));
         Change { entered, left: Some(left) }
@@ -166,7 +167,7 @@ mod tests {
     use crate::key::Arena;
 
     struct World {
-        start: Instant,
+        start: Moment,
         keys: Vec<TrackKey>,
         loudness: Vec<Loudness>,
         loudest: Loudest,
@@ -178,7 +179,7 @@ mod tests {
             let mut arena = Arena::<TrackKey, ()>::new();
             let keys: Vec<_> = (0..count).map(|_| arena.insert(())).collect();
             let loudness = keys.iter().map(|_| Loudness::default()).collect();
-            Self { start: Instant::now(), keys, loudness, loudest: Loudest::default(), dominant: None }
+            Self { start: Moment::ORIGIN, keys, loudness, loudest: Loudest::default(), dominant: None }
         }
 
         /// Plays levels from `from` to `to` ms, every 20 ms; returns (ms, entered, left).

@@ -10,12 +10,11 @@ pub(crate) mod recent;
 pub(crate) mod red;
 pub(crate) mod silence;
 
-use std::time::Instant;
-
 use crate::audio::dominant::{Dominance, Speaker};
 use crate::audio::loudest::{Loudest, Loudness};
 use crate::audio::recent::Recent;
 use crate::audio::silence::SilenceGate;
+use crate::moment::Moment;
 
 /// With more open microphones than this only the loudest are forwarded.
 pub(crate) const MANY_MICROPHONES: usize = 8;
@@ -42,5 +41,5 @@ pub(crate) struct TrackAudio {
     /// Whether the last packet was held back.
     pub(crate) is_closed: bool,
     /// When it last ceased to be one of the loudest.
-    pub(crate) left: Option<Instant>,
+    pub(crate) left: Option<Moment>,
 }

@@ -1,6 +1,8 @@
 //! Falls back when feedback does not come, or comes ever later.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::moment::Moment;
 
 /// A round trip above this makes the rate fall …
 const RTT_LIMIT: Duration = Duration::from_secs(3);
@@ -21,12 +23,12 @@ const SILENCE_FACTOR: f64 = 0.5;
 #[derive(Debug)]
 pub(crate) struct Backoff {
     rtt: Duration,
-    rtt_updated: Instant,
-    last_sent: Instant,
-    rtt_due: Option<Instant>,
+    rtt_updated: Moment,
+    last_sent: Moment,
+    rtt_due: Option<Moment>,
     /// Since when data is in flight that no feedback told of.
-    waiting: Option<Instant>,
-    silence_due: Option<Instant>,
+    waiting: Option<Moment>,
+    silence_due: Option<Moment>,
 }
 
 /// By which factor the rate falls, and why.
@@ -37,11 +39,11 @@ pub(crate) enum Fall {
 }
 
 impl Backoff {
-    pub(crate) const fn new(now: Instant, rtt: Duration) -> Self {
+    pub(crate) const fn new(now: Moment, rtt: Duration) -> Self {
         Self { rtt, rtt_updated: now, last_sent: now, rtt_due: None, waiting: None, silence_due: None }
     }
 
-    pub(crate) fn handle_sent(&mut self, now: Instant) {
+    pub(crate) fn handle_sent(&mut self, now: Moment) {
         self.last_sent = now;
         if self.waiting.is_none() {
             self.waiting = Some(now);
@@ -49,13 +51,13 @@ impl Backoff {
         }
     }
 
-    pub(crate) fn handle_rtt(&mut self, now: Instant, rtt: Duration) {
+    pub(crate) fn handle_rtt(&mut self, now: Moment, rtt: Duration) {
         self.rtt = rtt;
         self.rtt_updated = now;
     }
 
     /// Notes that feedback came, and whether there is data it did not tell of.
-    pub(crate) fn handle_feedback(&mut self, now: Instant, in_flight: bool) {
+    pub(crate) fn handle_feedback(&mut self, now: Moment, in_flight: bool) {
         self.waiting = in_flight.then_some(now);
         self.silence_due = in_flight.then(|| now + SILENCE_LIMIT);
     }
@@ -66,7 +68,7 @@ impl Backoff {
     }
 
     /// Whether there has been no feedback for so long that the rate must not grow, nor probes be sent.
-    pub(crate) fn is_silent(&self, now: Instant) -> bool {
+    pub(crate) fn is_silent(&self, now: Moment) -> bool {
         self.waiting.is_some_and(|since| now.saturating_duration_since(since) >= SILENCE_FREEZE)
     }
 
@@ -76,7 +78,7 @@ impl Backoff {
     }
 
     /// Returns a fall that is due. To be asked until there is none.
-    pub(crate) fn poll_fall(&mut self, now: Instant) -> Option<Fall> {
+    pub(crate) fn poll_fall(&mut self, now: Moment) -> Option<Fall> {
         if let Some(due) = self.silence_due.filter(|&due| due <= now) {
             // Timers that were late do not add up: the next is due from now.
             self.silence_due = Some((due + SILENCE_INTERVAL).max(now + SILENCE_INTERVAL / 2));
@@ -93,7 +95,7 @@ impl Backoff {
         Some(Fall::Rtt(RTT_FACTOR))
     }
 
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Moment> {
         self.silence_due.into_iter().chain(self.rtt_due).min()
     }
 

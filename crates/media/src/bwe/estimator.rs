@@ -1,6 +1,6 @@
 //! The estimator of one path: joins the halves, the probes and the back-off to one target.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roundtable_prefetch::prefetch;
 use roundtable_wire::twcc::Feedback;
@@ -17,6 +17,7 @@ use super::{
     Bitrate, Demand, Estimator, EstimatorConfig, EstimatorState, MIN_TARGET, ProbeCause, ProbeCluster, ProbeFinding,
     Reason, START_TARGET, SentPacket, TimeoutReason, Trend, Usage,
 };
+use crate::moment::Moment;
 
 /// The round trip before it is known.
 const RTT_START: Duration = Duration::from_millis(200);
@@ -44,13 +45,13 @@ pub struct SendSideEstimator {
     backoff: Backoff,
     backlog: Backlog,
     /// When the last packet was sent.
-    sent: Instant,
+    sent: Moment,
     rtt: Duration,
     remb: Option<Bitrate>,
-    probed: Option<(Instant, Bitrate)>,
+    probed: Option<(Moment, Bitrate)>,
     proven: bool,
     /// When there was last no queue to speak of.
-    short: Instant,
+    short: Moment,
     fallen: Option<Reason>,
     target: Bitrate,
     reason: Reason,
@@ -67,7 +68,7 @@ pub(crate) struct Told {
 impl SendSideEstimator {
     /// An estimator for a path nothing is known of.
     #[must_use]
-    pub fn new(now: Instant, config: EstimatorConfig) -> Self {
+    pub fn new(now: Moment, config: EstimatorConfig) -> Self {
         let config = EstimatorConfig { max: config.max.max(MIN_TARGET), ..config };
         let start = config.start.clamp(MIN_TARGET, config.max);
         Self {
@@ -93,7 +94,7 @@ impl SendSideEstimator {
     }
 
     /// Notes that packets take another way from now on: what was learnt of the old one does not count.
-    pub fn handle_path_change(&mut self, now: Instant) {
+    pub fn handle_path_change(&mut self, now: Moment) {
         let start = self.target.min(START_TARGET);
         self.delay.restart(now);
         self.delay.set_rate(now, start.as_f64());
@@ -108,7 +109,7 @@ impl SendSideEstimator {
 
     /// Goes on after a time in which feedback was not listened to: what was in flight tells nothing any more, neither that it
     /// came nor that it is late.
-    pub fn handle_pause(&mut self, now: Instant) {
+    pub fn handle_pause(&mut self, now: Moment) {
         self.log.forget();
         self.backoff = Backoff::new(now, self.rtt);
         self.probes.give_up();
@@ -116,7 +117,7 @@ impl SendSideEstimator {
     }
 
     /// Changes the bound of the target.
-    pub fn set_max(&mut self, now: Instant, max: Bitrate) {
+    pub fn set_max(&mut self, now: Moment, max: Bitrate) {
         self.config.max = max.max(MIN_TARGET);
         self.combine(now);
     }
@@ -180,7 +181,7 @@ impl SendSideEstimator {
     }
 
     /// Takes a feedback message of the subscriber, with `told` for room.
-    pub(crate) fn handle_feedback_in(&mut self, now: Instant, feedback: &Feedback<'_>, told: &mut Told) {
+    pub(crate) fn handle_feedback_in(&mut self, now: Moment, feedback: &Feedback<'_>, told: &mut Told) {
         let Told { reports, received } = told;
         reports.clear();
         self.log.resolve(now, feedback, reports);
@@ -203,7 +204,7 @@ impl SendSideEstimator {
     }
 
     /// Gives the reports of one message to both halves; `received` are those that say that a packet came, as they came.
-    fn learn(&mut self, now: Instant, reports: &[Report], received: &[Report]) {
+    fn learn(&mut self, now: Moment, reports: &[Report], received: &[Report]) {
         self.acked.handle_received(received);
         let (acked, limited, max) = (self.acked.bps(), self.alr.is_limited(), self.config.max.as_f64());
         let recent = self.acked.recent();
@@ -225,7 +226,7 @@ impl SendSideEstimator {
         self.loss.handle_reports(reports, &context);
     }
 
-    fn apply_probe(&mut self, now: Instant, cluster: &ProbeCluster, outcome: ProbeOutcome) {
+    fn apply_probe(&mut self, now: Moment, cluster: &ProbeCluster, outcome: ProbeOutcome) {
         let (bps, saturated) = match outcome {
             ProbeOutcome::Void => return self.correct_start(now, cluster),
             ProbeOutcome::Carried(bps) => (bps, false),
@@ -250,7 +251,7 @@ impl SendSideEstimator {
     }
 
     /// The start is a guess: if the first probes told nothing it gives way to what arrives.
-    fn correct_start(&mut self, now: Instant, cluster: &ProbeCluster) {
+    fn correct_start(&mut self, now: Moment, cluster: &ProbeCluster) {
         let arrives = self.acked.recent().map(|recent| recent.bps).or(self.acked.bps());
         if let Some(bps) = arrives.filter(|_| cluster.cause == ProbeCause::Initial && !self.proven) {
             let bps = bps.min(self.delay.rate());
@@ -261,7 +262,7 @@ impl SendSideEstimator {
     }
 
     /// Takes the lowest bound.
-    fn combine(&mut self, now: Instant) {
+    fn combine(&mut self, now: Moment) {
         let before = self.target;
         let (delay, loss) = (Bitrate::from_f64(self.delay.rate()), Bitrate::from_f64(self.loss.rate()));
         let estimated = match self.fallen {
@@ -287,12 +288,12 @@ impl SendSideEstimator {
     }
 
     /// Whether a queue stands that will be gone soon.
-    fn is_waiting(&self, now: Instant) -> bool {
+    fn is_waiting(&self, now: Moment) -> bool {
         let passed = now.saturating_duration_since(self.short);
         self.delay.queue() > CALM_QUEUE && passed < OWN_QUEUE
     }
 
-    fn is_calm(&self, now: Instant) -> bool {
+    fn is_calm(&self, now: Moment) -> bool {
         self.delay.usage() != Usage::Overuse
             && self.delay.trend() != Trend::Decrease
             && !self.delay.is_queueing()
@@ -302,7 +303,7 @@ impl SendSideEstimator {
             && !self.backoff.is_late()
     }
 
-    fn fall(&mut self, now: Instant, fall: Fall) {
+    fn fall(&mut self, now: Moment, fall: Fall) {
         let (factor, reason) = match fall {
             Fall::Rtt(factor) => (factor, Reason::Rtt),
             Fall::Silence(factor) => (factor, Reason::Silence),
@@ -316,7 +317,7 @@ impl SendSideEstimator {
 }
 
 impl Estimator for SendSideEstimator {
-    fn handle_sent(&mut self, now: Instant, packet: &SentPacket) {
+    fn handle_sent(&mut self, now: Moment, packet: &SentPacket) {
         let passed = now.saturating_duration_since(self.sent);
         self.sent = self.sent.max(now);
         let expected_ms = self.backlog.handle_sent(passed, packet.size, self.target);
@@ -326,21 +327,21 @@ impl Estimator for SendSideEstimator {
         self.backoff.handle_sent(now);
     }
 
-    fn handle_feedback(&mut self, now: Instant, feedback: &Feedback<'_>) {
+    fn handle_feedback(&mut self, now: Moment, feedback: &Feedback<'_>) {
         self.handle_feedback_in(now, feedback, &mut Told::default());
     }
 
-    fn handle_rtt(&mut self, now: Instant, rtt: Duration) {
+    fn handle_rtt(&mut self, now: Moment, rtt: Duration) {
         self.rtt = rtt.min(RTT_MAX);
         self.backoff.handle_rtt(now, self.rtt);
     }
 
-    fn handle_remb(&mut self, now: Instant, remb: Option<Bitrate>) {
+    fn handle_remb(&mut self, now: Moment, remb: Option<Bitrate>) {
         self.remb = remb;
         self.combine(now);
     }
 
-    fn handle_timeout(&mut self, now: Instant) {
+    fn handle_timeout(&mut self, now: Moment) {
         self.probes.handle_timeout(now);
         if self.log.expire(now) == 0 {
             self.backoff.handle_nothing_in_flight();
@@ -354,7 +355,7 @@ impl Estimator for SendSideEstimator {
         self.probes.set_demand(demand);
     }
 
-    fn poll_probe(&mut self, now: Instant, keyframe: Option<bool>) -> Option<ProbeCluster> {
+    fn poll_probe(&mut self, now: Moment, keyframe: Option<bool>) -> Option<ProbeCluster> {
         let context = ProbeContext {
             estimate: self.target,
             max: self.remb.map_or(self.config.max, |remb| remb.min(self.config.max)),
@@ -366,7 +367,7 @@ impl Estimator for SendSideEstimator {
         self.probes.poll(now, &context)
     }
 
-    fn poll_timeout(&self) -> Option<(Instant, TimeoutReason)> {
+    fn poll_timeout(&self) -> Option<(Moment, TimeoutReason)> {
         let probe = self.probes.poll_timeout().map(|at| (at, TimeoutReason::Probe));
         let backoff = self.backoff.poll_timeout().map(|at| (at, TimeoutReason::Backoff));
         probe.into_iter().chain(backoff).min_by_key(|&(at, _)| at)
@@ -376,7 +377,7 @@ impl Estimator for SendSideEstimator {
         self.target
     }
 
-    fn is_settled(&self, now: Instant) -> bool {
+    fn is_settled(&self, now: Moment) -> bool {
         !self.probes.is_active() && !self.is_waiting(now)
     }
 
@@ -388,7 +389,7 @@ impl Estimator for SendSideEstimator {
         self.proven
     }
 
-    fn probed(&self, now: Instant) -> Option<Bitrate> {
+    fn probed(&self, now: Moment) -> Option<Bitrate> {
         self.probed.filter(|&(at, _)| now.saturating_duration_since(at) < PROBED_AGE).map(|(_, rate)| rate)
     }
 }

@@ -19,9 +19,11 @@ mod sent_log;
 #[cfg(test)]
 mod tests;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roundtable_wire::twcc::Feedback;
+
+use crate::moment::Moment;
 
 pub use self::bitrate::Bitrate;
 pub use self::delay::{Trend, Usage};
@@ -87,7 +89,7 @@ pub struct EstimatorState {
     /// What arrives; `None` until it could be measured.
     pub acked: Option<Bitrate>,
     /// The rate that the last probe found, and when.
-    pub probed: Option<(Instant, Bitrate)>,
+    pub probed: Option<(Moment, Bitrate)>,
     /// Whether queues grow.
     pub usage: Usage,
     /// What the delay-based half does.
@@ -120,25 +122,25 @@ pub enum TimeoutReason {
 /// Tells what may be sent to one subscriber.
 pub trait Estimator {
     /// Takes a packet as it was handed to the socket.
-    fn handle_sent(&mut self, now: Instant, packet: &SentPacket);
+    fn handle_sent(&mut self, now: Moment, packet: &SentPacket);
     /// Takes a feedback message of the subscriber.
-    fn handle_feedback(&mut self, now: Instant, feedback: &Feedback<'_>);
+    fn handle_feedback(&mut self, now: Moment, feedback: &Feedback<'_>);
     /// Takes a measured round trip.
-    fn handle_rtt(&mut self, now: Instant, rtt: Duration);
+    fn handle_rtt(&mut self, now: Moment, rtt: Duration);
     /// Takes what the subscriber asks for, where it still sends REMB; `None` lifts the cap.
-    fn handle_remb(&mut self, now: Instant, remb: Option<Bitrate>);
+    fn handle_remb(&mut self, now: Moment, remb: Option<Bitrate>);
     /// Does what is due.
-    fn handle_timeout(&mut self, now: Instant);
+    fn handle_timeout(&mut self, now: Moment);
     /// Takes what the tracks could use.
     fn set_demand(&mut self, demand: Demand);
     /// Whether no queue stands on the path and no probe is in flight.
-    fn is_settled(&self, _now: Instant) -> bool {
+    fn is_settled(&self, _now: Moment) -> bool {
         true
     }
     /// Returns a probe that is to be sent now. `keyframe` says that one was begun, and whether much of it still waits.
-    fn poll_probe(&mut self, now: Instant, keyframe: Option<bool>) -> Option<ProbeCluster>;
+    fn poll_probe(&mut self, now: Moment, keyframe: Option<bool>) -> Option<ProbeCluster>;
     /// When [`Estimator::handle_timeout`] is due.
-    fn poll_timeout(&self) -> Option<(Instant, TimeoutReason)>;
+    fn poll_timeout(&self) -> Option<(Moment, TimeoutReason)>;
     /// What the path is taken to carry.
     fn target(&self) -> Bitrate;
     /// At what rate to send: less than the target while a queue has to drain.
@@ -148,5 +150,5 @@ pub trait Estimator {
     /// Whether the target rests on feedback. Before, only the least of each track should be sent.
     fn is_proven(&self) -> bool;
     /// What the last probe showed the path to carry, if that was within the last two seconds.
-    fn probed(&self, now: Instant) -> Option<Bitrate>;
+    fn probed(&self, now: Moment) -> Option<Bitrate>;
 }

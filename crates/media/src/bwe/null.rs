@@ -1,10 +1,11 @@
 //! The estimator that does not estimate.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roundtable_wire::twcc::Feedback;
 
 use super::{Bitrate, Demand, Estimator, ProbeCluster, SentPacket, TimeoutReason};
+use crate::moment::Moment;
 
 /// Always gives the same target: congestion control is off by value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,23 +22,23 @@ impl NullEstimator {
 }
 
 impl Estimator for NullEstimator {
-    fn handle_sent(&mut self, _now: Instant, _packet: &SentPacket) {}
+    fn handle_sent(&mut self, _now: Moment, _packet: &SentPacket) {}
 
-    fn handle_feedback(&mut self, _now: Instant, _feedback: &Feedback<'_>) {}
+    fn handle_feedback(&mut self, _now: Moment, _feedback: &Feedback<'_>) {}
 
-    fn handle_rtt(&mut self, _now: Instant, _rtt: Duration) {}
+    fn handle_rtt(&mut self, _now: Moment, _rtt: Duration) {}
 
-    fn handle_remb(&mut self, _now: Instant, _remb: Option<Bitrate>) {}
+    fn handle_remb(&mut self, _now: Moment, _remb: Option<Bitrate>) {}
 
-    fn handle_timeout(&mut self, _now: Instant) {}
+    fn handle_timeout(&mut self, _now: Moment) {}
 
     fn set_demand(&mut self, _demand: Demand) {}
 
-    fn poll_probe(&mut self, _now: Instant, _keyframe: Option<bool>) -> Option<ProbeCluster> {
+    fn poll_probe(&mut self, _now: Moment, _keyframe: Option<bool>) -> Option<ProbeCluster> {
         None
     }
 
-    fn poll_timeout(&self) -> Option<(Instant, TimeoutReason)> {
+    fn poll_timeout(&self) -> Option<(Moment, TimeoutReason)> {
         None
     }
 
@@ -49,7 +50,7 @@ impl Estimator for NullEstimator {
         true
     }
 
-    fn probed(&self, _now: Instant) -> Option<Bitrate> {
+    fn probed(&self, _now: Moment) -> Option<Bitrate> {
         None
     }
 }

@@ -2,11 +2,13 @@
 
 use std::num::NonZeroU16;
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roundtable_prefetch::prefetch;
 use roundtable_wire::Unwrapper16;
 use roundtable_wire::twcc::{Feedback, REFERENCE_MICROS};
+
+use crate::moment::Moment;
 
 /// Numbers that are remembered; an older one is forgotten when a newer one needs its place.
 pub const HISTORY_LEN: usize = 4096;
@@ -78,7 +80,7 @@ pub(crate) struct Report {
 /// The packets of the last two seconds, from the first one on of which it is not known that it came.
 #[derive(Debug)]
 pub(crate) struct SentLog {
-    start: Instant,
+    start: Moment,
     /// Empty until the first packet, then a power of two.
     ring: Vec<Entry>,
     sequences: Unwrapper16,
@@ -124,7 +126,7 @@ impl Entry {
 const PREFETCHED: usize = 64;
 
 impl SentLog {
-    pub(crate) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Moment) -> Self {
         Self {
             start: now,
             ring: Vec::new(),
@@ -140,7 +142,7 @@ impl SentLog {
     }
 
     /// Remembers a packet. One whose number is not above all before it is not remembered.
-    pub(crate) fn record(&mut self, now: Instant, packet: &SentPacket, expected_ms: u16) {
+    pub(crate) fn record(&mut self, now: Moment, packet: &SentPacket, expected_ms: u16) {
         let sent_micros = self.micros(now);
         self.prune(sent_micros);
         let sequence = self.sequences.peek(packet.sequence);
@@ -193,7 +195,7 @@ impl SentLog {
     ///
     /// Numbers that were not sent or are forgotten are ignored, and so is what is known already. A lost packet may
     /// turn out to be received, never the reverse.
-    pub(crate) fn resolve(&mut self, now: Instant, feedback: &Feedback<'_>, out: &mut Vec<Report>) {
+    pub(crate) fn resolve(&mut self, now: Moment, feedback: &Feedback<'_>, out: &mut Vec<Report>) {
         let now_micros = self.micros(now);
         self.prune(now_micros);
         let skipped = self.skipped(feedback);
@@ -234,7 +236,7 @@ impl SentLog {
     }
 
     /// Forgets what is too old to be told of; returns the bytes that still are in flight.
-    pub(crate) fn expire(&mut self, now: Instant) -> u64 {
+    pub(crate) fn expire(&mut self, now: Moment) -> u64 {
         let now_micros = self.micros(now);
         self.prune(now_micros);
         self.in_flight_bytes
@@ -269,9 +271,8 @@ impl SentLog {
     }
 
     /// Microseconds of our clock since the log was made.
-    pub(crate) fn micros(&self, now: Instant) -> u64 {
-        // 2^64 µs are half a million years.
-        now.saturating_duration_since(self.start).as_micros() as u64
+    pub(crate) fn micros(&self, now: Moment) -> u64 {
+        now.micros_since(self.start)
     }
 
     fn prune(&mut self, now_micros: u64) {

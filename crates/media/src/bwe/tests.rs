@@ -1,6 +1,6 @@
 //! Table tests of the log, the meters and the loss half, and of the estimator against a receiver that lies.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roundtable_wire::twcc::{self, Feedback};
 
@@ -14,6 +14,7 @@ use super::{
     Bitrate, Demand, Estimator, EstimatorConfig, HISTORY_AGE, HISTORY_LEN, MIN_TARGET, ProbeCause, Reason,
     SendSideEstimator, SentPacket,
 };
+use crate::moment::Moment;
 
 const SIZE: u16 = 1200;
 
@@ -34,7 +35,7 @@ fn message(base: u16, arrivals: &[Option<u64>]) -> Vec<u8> {
     body
 }
 
-fn resolve(log: &mut SentLog, now: Instant, base: u16, arrivals: &[Option<u64>]) -> Vec<Report> {
+fn resolve(log: &mut SentLog, now: Moment, base: u16, arrivals: &[Option<u64>]) -> Vec<Report> {
     let mut out = Vec::new();
     log.resolve(now, &Feedback::parse(&message(base, arrivals)).unwrap(), &mut out);
     out
@@ -52,7 +53,7 @@ fn stream(from: i64, count: i64, gap: i64, delay: i64) -> Vec<Report> {
 
 #[test]
 fn lost_may_turn_out_to_be_received_but_never_the_reverse() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     let mut log = SentLog::new(start);
     (0..4).for_each(|number| log.record(start, &packet(number), 0));
     let states = |reports: &[Report]| -> Vec<(u64, bool, bool)> {
@@ -69,7 +70,7 @@ fn lost_may_turn_out_to_be_received_but_never_the_reverse() {
 
 #[test]
 fn what_was_lost_before_a_receivers_first_packet_is_told_by_its_first_message() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     for (count, expected) in [(0, vec![(0, false), (1, false), (2, true)]), (1, vec![(2, true)])] {
         let mut log = SentLog::new(start);
         (0..4).for_each(|number| log.record(start, &packet(number), 0));
@@ -84,7 +85,7 @@ fn what_was_lost_before_a_receivers_first_packet_is_told_by_its_first_message() 
 
 #[test]
 fn numbers_that_were_not_sent_are_counted_and_change_nothing() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     let mut log = SentLog::new(start);
     assert!(resolve(&mut log, start, 7, &[Some(64_000)]).is_empty(), "nothing was sent at all");
     log.record(start, &packet(10), 0);
@@ -95,7 +96,7 @@ fn numbers_that_were_not_sent_are_counted_and_change_nothing() {
 
 #[test]
 fn the_history_follows_the_number_across_its_wrap_and_forgets_by_age() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     let mut log = SentLog::new(start);
     for at in 0..3 * HISTORY_LEN as u64 {
         log.record(start + ms(at / 8), &packet((at as u16).wrapping_add(60_000)), 0);
@@ -112,7 +113,7 @@ fn the_history_follows_the_number_across_its_wrap_and_forgets_by_age() {
 
 #[test]
 fn a_jump_of_the_number_or_a_pause_longer_than_the_clock_of_the_log_leaves_nothing_behind() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     let mut log = SentLog::new(start);
     log.record(start, &packet(0), 0);
     log.record(start, &packet(30_000), 0);
@@ -125,7 +126,7 @@ fn a_jump_of_the_number_or_a_pause_longer_than_the_clock_of_the_log_leaves_nothi
 
 #[test]
 fn the_reference_time_wraps_and_never_overflows() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     let mut log = SentLog::new(start);
     let mut body = message(0, &[Some(64_000)]);
     let mut last = 0;
@@ -211,7 +212,7 @@ fn a_burst_of_our_own_queues_for_as_long_as_the_target_needs() {
 
 #[test]
 fn silence_freezes_then_halves_and_feedback_ends_it() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     let mut backoff = Backoff::new(start, ms(50));
     assert_eq!(backoff.poll_timeout(), None, "nothing is in flight");
     backoff.handle_sent(start);
@@ -234,7 +235,7 @@ fn silence_freezes_then_halves_and_feedback_ends_it() {
 
 #[test]
 fn a_round_trip_of_more_than_three_seconds_lets_the_rate_fall_each_second() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     let mut backoff = Backoff::new(start, ms(50));
     backoff.handle_rtt(start, ms(3_001));
     let falls = (0..50).filter(|tick| backoff.poll_fall(start + ms(tick * 100)) == Some(Fall::Rtt(0.8))).count();
@@ -313,7 +314,7 @@ fn reports_called_lost_and_recovered_leave_no_negative_loss() {
 
 /// A path without a limit, over which `bytes` leave each 10 ms, told of each 50 ms.
 struct Drive {
-    start: Instant,
+    start: Moment,
     estimator: SendSideEstimator,
     number: u16,
     untold: Vec<Option<u64>>,
@@ -321,7 +322,7 @@ struct Drive {
 
 impl Drive {
     fn new() -> Self {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let estimator = SendSideEstimator::new(start, EstimatorConfig::default());
         Self { start, estimator, number: 0, untold: Vec::new() }
     }
@@ -414,7 +415,7 @@ fn a_receiver_that_lies_about_everything_neither_panics_nor_leaves_the_bounds() 
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         seed >> 33
     };
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     let config = EstimatorConfig { max: Bitrate::kbps(5_000), ..EstimatorConfig::default() };
     let mut estimator = SendSideEstimator::new(start, config);
     estimator.set_demand(Demand {

@@ -1,8 +1,9 @@
 //! Which encodings of a track anybody wants, and what its publisher was told of that.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::config::MAX_LAYERS;
+use crate::moment::Moment;
 
 /// An encoding that nobody wants for this long may stop; one that is wanted again may start at once.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -11,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct LayerDemand {
     told: u8,
-    unwanted_since: [Option<Instant>; MAX_LAYERS],
+    unwanted_since: [Option<Moment>; MAX_LAYERS],
     layers: usize,
 }
 
@@ -23,7 +24,7 @@ impl LayerDemand {
     }
 
     /// Takes what is wanted now; returns what the publisher is to be told, if that is something new.
-    pub(crate) fn update(&mut self, now: Instant, wanted: u8) -> Option<u8> {
+    pub(crate) fn update(&mut self, now: Moment, wanted: u8) -> Option<u8> {
         let mut tell = self.told;
         for (layer, since) in self.unwanted_since.iter_mut().take(self.layers).enumerate() {
             let bit = 1 << layer;
@@ -43,7 +44,7 @@ mod tests {
 
     #[test]
     fn what_nobody_wants_stops_after_a_while_and_comes_back_at_once() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let at = |ms| start + Duration::from_millis(ms);
         let mut demand = LayerDemand::new(3);
         assert_eq!(demand.update(at(0), 0b010), None);
@@ -57,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_short_look_away_changes_nothing() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let mut demand = LayerDemand::new(1);
         for second in 0..60 {
             let wanted = u8::from(second % 4 == 0);

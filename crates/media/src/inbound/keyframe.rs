@@ -1,6 +1,8 @@
 //! Turns the keyframe wishes of many subscribers into few requests to one publisher.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::moment::Moment;
 
 /// Requests in a row that go unanswered before they are repeated slowly.
 const QUICK_REQUESTS: u8 = 4;
@@ -44,21 +46,21 @@ pub(crate) struct KeyframeGate {
 #[derive(Debug, Clone, Copy)]
 enum State {
     /// Nobody waits. `served` is when the request for the last keyframe left, or when that came unasked.
-    Idle { served: Option<Instant> },
+    Idle { served: Option<Moment> },
     /// Somebody waits. The next request leaves at `ask_at`; `asked` have gone unanswered, the last one at `served`.
-    Waiting { ask_at: Instant, is_urgent: bool, asked: u8, served: Option<Instant> },
+    Waiting { ask_at: Moment, is_urgent: bool, asked: u8, served: Option<Moment> },
 }
 
 /// Notices when many come to a track at once.
 #[derive(Debug, Default)]
 pub(crate) struct Joins {
     /// The last ones, the youngest first.
-    last: [Option<Instant>; CROWD],
+    last: [Option<Moment>; CROWD],
 }
 
 impl Joins {
     /// Notes that somebody comes.
-    pub(crate) fn handle_join(&mut self, now: Instant) {
+    pub(crate) fn handle_join(&mut self, now: Moment) {
         self.last.rotate_right(1);
         if let Some(youngest) = self.last.first_mut() {
             *youngest = Some(now);
@@ -66,7 +68,7 @@ impl Joins {
     }
 
     /// Whether a crowd has come, and may go on to.
-    pub(crate) fn is_crowd(&self, now: Instant) -> bool {
+    pub(crate) fn is_crowd(&self, now: Moment) -> bool {
         let oldest = self.last.last().copied().flatten();
         oldest.is_some_and(|oldest| now.saturating_duration_since(oldest) < CROWD_SPAN)
     }
@@ -88,13 +90,13 @@ impl KeyframeGate {
     }
 
     /// Records that a subscriber cannot decode without a keyframe.
-    pub(crate) fn handle_wish(&mut self, now: Instant, urgency: Urgency) {
+    pub(crate) fn handle_wish(&mut self, now: Moment, urgency: Urgency) {
         let wait = match urgency {
             Urgency::Crowd => self.patience.max(JOIN_SPACING),
             Urgency::Patient => self.patience,
             Urgency::Urgent => self.spacing.max(self.rtt * 3 / 2),
         };
-        let after = |served: Option<Instant>| served.map_or(now, |served| (served + wait).max(now));
+        let after = |served: Option<Moment>| served.map_or(now, |served| (served + wait).max(now));
         match &mut self.state {
             State::Idle { served } => {
                 let served = *served;
@@ -113,7 +115,7 @@ impl KeyframeGate {
     }
 
     /// Records that the publisher delivered a keyframe.
-    pub(crate) fn handle_keyframe(&mut self, now: Instant) {
+    pub(crate) fn handle_keyframe(&mut self, now: Moment) {
         let served = match self.state {
             // Unasked, the keyframe serves those who come right behind it all the same.
             State::Idle { .. } | State::Waiting { asked: 0, .. } => Some(now),
@@ -124,7 +126,7 @@ impl KeyframeGate {
 
     /// Returns whether a request is to be sent upstream now.
     #[must_use]
-    pub(crate) fn poll_request(&mut self, now: Instant) -> bool {
+    pub(crate) fn poll_request(&mut self, now: Moment) -> bool {
         match self.state {
             State::Waiting { ask_at, is_urgent, asked, .. } if ask_at <= now => {
                 let asked = asked.saturating_add(1);
@@ -142,7 +144,7 @@ impl KeyframeGate {
     }
 
     /// Returns when `poll_request` is worth asking again.
-    pub(crate) const fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) const fn poll_timeout(&self) -> Option<Moment> {
         match self.state {
             State::Waiting { ask_at, .. } => Some(ask_at),
             State::Idle { .. } => None,
@@ -162,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_crowd_of_joiners_costs_the_publisher_one_request_per_spacing() {
-        let start = Instant::now(); // An origin to add to; no test waits for real time.
+        let start = Moment::ORIGIN; // An origin to add to; no test waits for real time.
         let at = |ms| start + Duration::from_millis(ms);
         let mut gate = KeyframeGate::new(Duration::from_millis(500));
 
@@ -184,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_publisher_that_never_answers_is_asked_ever_more_slowly() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let mut gate = KeyframeGate::new(Duration::from_millis(400));
         gate.handle_wish(start, Urgency::Urgent);
         let mut asked = Vec::new();
@@ -197,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_request_is_given_two_round_trips_and_an_answer_one_and_a_half() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let at = |ms| start + Duration::from_millis(ms);
         let mut gate = KeyframeGate::new(Duration::from_millis(400));
         gate.set_rtt(Duration::from_millis(300));
@@ -215,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_keyframe_nobody_asked_for_serves_who_comes_behind_it() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let mut gate = KeyframeGate::new(Duration::from_millis(400));
         gate.handle_wish(start, Urgency::Urgent);
         gate.handle_keyframe(start);
@@ -226,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_crowd_waits_longer_and_others_with_it_but_nobody_whose_picture_stands_still() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let at = |ms| start + Duration::from_millis(ms);
         let mut joins = Joins::default();
         for (ms, is_crowd) in [(0, false), (1000, false), (3300, true), (5000, false), (6000, true)] {
@@ -249,7 +251,7 @@ mod tests {
 
     #[test]
     fn who_joins_waits_longer_than_whose_picture_stands_still() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let at = |ms| start + Duration::from_millis(ms);
         let mut gate = KeyframeGate::new(Duration::from_millis(400));
         gate.set_patience(Duration::from_secs(3));

@@ -1,7 +1,9 @@
 //! The list of packets that are missing from one layer, and when the publisher is asked for them.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::moment::Moment;
 
 /// Packets that may be missing at a time. One more, and the list is dropped for a keyframe.
 pub(crate) const MAX_MISSING: usize = 300;
@@ -27,10 +29,10 @@ pub(crate) struct NackList {
 #[derive(Debug, Clone, Copy)]
 struct Missing {
     index: u64,
-    since: Instant,
+    since: Moment,
     /// Newer packets seen, up to [`NEWER_PACKETS`].
     newer: u8,
-    ask_at: Instant,
+    ask_at: Moment,
     requests: u8,
 }
 
@@ -45,7 +47,7 @@ pub(crate) enum Repair {
 
 impl NackList {
     /// Records that `index` came and is the newest, with `gap` packets missing right before it.
-    pub(crate) fn handle_newest(&mut self, now: Instant, index: u64, gap: u64) -> Repair {
+    pub(crate) fn handle_newest(&mut self, now: Moment, index: u64, gap: u64) -> Repair {
         for missing in &mut self.missing {
             if missing.newer < NEWER_PACKETS {
                 missing.newer += 1;
@@ -79,7 +81,7 @@ impl NackList {
     }
 
     /// Appends the sequence numbers to ask for now, ascending, and gives up on those asked for often or long enough.
-    pub(crate) fn poll_requests(&mut self, now: Instant, rtt: Duration, requests: &mut Vec<u16>) -> Repair {
+    pub(crate) fn poll_requests(&mut self, now: Moment, rtt: Duration, requests: &mut Vec<u16>) -> Repair {
         let before = self.missing.len();
         self.missing.retain(|missing| {
             let is_due = missing.ask_at <= now;
@@ -95,7 +97,7 @@ impl NackList {
     }
 
     /// Returns when `poll_requests` is worth asking again.
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Moment> {
         self.missing.iter().map(|missing| missing.ask_at).min()
     }
 
@@ -111,7 +113,7 @@ mod tests {
 
     const RTT: Duration = Duration::from_millis(50);
 
-    fn ask(list: &mut NackList, now: Instant) -> (Vec<u16>, Repair) {
+    fn ask(list: &mut NackList, now: Moment) -> (Vec<u16>, Repair) {
         let mut requests = Vec::new();
         let repair = list.poll_requests(now, RTT, &mut requests);
         (requests, repair)
@@ -119,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_gap_waits_ten_milliseconds_or_two_newer_packets() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let at = |ms| start + Duration::from_millis(ms);
         let mut list = NackList::default();
 
@@ -136,7 +138,7 @@ mod tests {
 
     #[test]
     fn requests_repeat_by_the_round_trip_until_the_packet_comes() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let at = |ms| start + Duration::from_millis(ms);
         let mut list = NackList::default();
         assert_eq!(list.handle_newest(at(0), 7, 1), Repair::Possible);
@@ -149,7 +151,7 @@ mod tests {
 
     #[test]
     fn ten_requests_or_a_second_are_enough() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let at = |ms| start + Duration::from_millis(ms);
         let mut list = NackList::default();
         assert_eq!(list.handle_newest(at(0), 7, 1), Repair::Possible);
@@ -170,7 +172,7 @@ mod tests {
 
     #[test]
     fn too_much_loss_drops_the_list_for_a_keyframe() {
-        let now = Instant::now();
+        let now = Moment::ORIGIN;
         let mut list = NackList::default();
         assert_eq!(list.handle_newest(now, 1_000, 200), Repair::Possible);
         assert_eq!(list.handle_newest(now, 1_102, 101), Repair::Hopeless);
@@ -179,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_keyframe_makes_older_gaps_worthless() {
-        let now = Instant::now();
+        let now = Moment::ORIGIN;
         let mut list = NackList::default();
         assert_eq!(list.handle_newest(now, 10, 2), Repair::Possible);
         assert_eq!(list.handle_newest(now, 20, 2), Repair::Possible);

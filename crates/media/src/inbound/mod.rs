@@ -12,7 +12,7 @@ mod size;
 pub(crate) mod stats;
 mod window;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roundtable_wire::layers_allocation::LayersAllocation;
 use roundtable_wire::{Codec, Extension, Kind, RtpPacket};
@@ -34,6 +34,7 @@ use crate::inbound::relay::Relay;
 use crate::inbound::size::vp8_size;
 use crate::inbound::window::{Arrival, Window};
 use crate::key::{PeerKey, SlotKey, TrackKey};
+use crate::moment::Moment;
 use crate::packet::{Note, PictureCounter, Prepared};
 use crate::ring::Ring;
 use crate::speaking::SpeakingDetector;
@@ -75,12 +76,12 @@ pub(crate) struct Track {
     /// Counts frames, so that the same subscriber is not always served last.
     pub(crate) rotation: usize,
     /// When a packet was last forwarded.
-    pub(crate) forwarded: Option<Instant>,
+    pub(crate) forwarded: Option<Moment>,
     pub(crate) is_paused: bool,
     /// How far the publisher's clock is ahead of ours, in 2^-32 s, if its packets tell of their capture.
     pub(crate) ahead: Option<i64>,
     /// When its publisher was last asked for a keyframe.
-    pub(crate) asked: Option<Instant>,
+    pub(crate) asked: Option<Moment>,
     /// Who has come to it lately.
     pub(crate) joins: Joins,
     /// What it is to the room, and when its publisher spoke last.
@@ -120,7 +121,7 @@ pub(crate) struct Layer {
     pub(crate) newest: Option<u64>,
     pub(crate) captures: Captures,
     pub(crate) orientation: Option<u8>,
-    pub(crate) last_arrival: Option<Instant>,
+    pub(crate) last_arrival: Option<Moment>,
     pictures: PictureCounter,
     gop: Option<Gop>,
     /// The publisher was told to stop it: if it did, it starts again with a keyframe that need not be asked for.
@@ -133,7 +134,7 @@ pub(crate) struct Gop {
     /// The number of the keyframe's first packet, and its frame.
     pub(crate) first: u64,
     frame: u64,
-    pub(crate) at: Instant,
+    pub(crate) at: Moment,
     /// Bytes since, and those of the keyframe.
     pub(crate) bytes: usize,
     pub(crate) key_bytes: usize,
@@ -197,7 +198,7 @@ impl Track {
     /// Takes a packet of a layer. `bytes` is the packet; `is_repair` says that it came as a retransmission.
     pub(crate) fn receive<'a>(
         &mut self,
-        now: Instant,
+        now: Moment,
         layer: u8,
         packet: &RtpPacket<'a>,
         bytes: &[u8],
@@ -238,7 +239,7 @@ impl Track {
     }
 
     /// Learns from a video packet what there is to forward, and what it costs.
-    fn observe(&mut self, now: Instant, packet: &RtpPacket<'_>, prepared: &Prepared<'_>, len: usize) {
+    fn observe(&mut self, now: Moment, packet: &RtpPacket<'_>, prepared: &Prepared<'_>, len: usize) {
         let at = prepared.layer;
         let Some(layer) = self.layers.get_mut(usize::from(at)) else { return };
         if prepared.is_newest {
@@ -266,7 +267,7 @@ impl Track {
     }
 
     /// Measures again, and looks what there is to forward. Returns whether something appeared or disappeared.
-    pub(crate) fn handle_tick(&mut self, now: Instant) -> bool {
+    pub(crate) fn handle_tick(&mut self, now: Moment) -> bool {
         self.ladder.handle_tick(now);
         for (layer, at) in self.layers.iter_mut().zip(0..) {
             layer.pace_keyframes(self.ladder.bitrate(at));
@@ -275,7 +276,7 @@ impl Track {
     }
 
     /// Looks what there is to forward. Returns whether something appeared, proved to last, or disappeared.
-    pub(crate) fn look(&mut self, now: Instant) -> bool {
+    pub(crate) fn look(&mut self, now: Moment) -> bool {
         self.ladder.steps(now, &mut self.offer.steps);
         self.offer.handle_steps();
         self.plain.steps.clear();
@@ -291,7 +292,7 @@ impl Track {
     }
 
     /// Compares what is wanted of the track with what its publisher was told; returns what it is to be told now.
-    pub(crate) fn handle_wanted(&mut self, now: Instant, wanted: u8) -> Option<u8> {
+    pub(crate) fn handle_wanted(&mut self, now: Moment, wanted: u8) -> Option<u8> {
         let told = self.demand.update(now, wanted)?;
         for (layer, at) in self.layers.iter_mut().zip(0_u8..) {
             let sleeps = told >> at & 1 == 0;
@@ -411,7 +412,7 @@ impl Offer {
     }
 
     /// How many rungs there are, live ones, and such as have lasted.
-    fn extent(&self, now: Instant) -> [usize; 3] {
+    fn extent(&self, now: Moment) -> [usize; 3] {
         let alive = || self.rungs.iter().filter_map(|rung| rung.alive);
         let lasting = alive().filter(|&since| now.saturating_duration_since(since) >= LAYER_ALIVE);
         [self.rungs.len(), alive().count(), lasting.count()]
@@ -458,7 +459,7 @@ impl Layer {
     }
 
     /// Counts what has come since the last keyframe.
-    fn count_gop(&mut self, now: Instant, prepared: &Prepared<'_>, len: usize) {
+    fn count_gop(&mut self, now: Moment, prepared: &Prepared<'_>, len: usize) {
         if prepared.frame.starts_keyframe && self.gop.is_none_or(|gop| gop.first < prepared.index) {
             let (first, frame) = (prepared.index, prepared.frame.number);
             self.gop = Some(Gop { first, frame, at: now, bytes: 0, key_bytes: 0 });
@@ -484,7 +485,7 @@ impl Layer {
     }
 
     /// Whether packets have come lately.
-    pub(crate) fn is_live(&self, now: Instant) -> bool {
+    pub(crate) fn is_live(&self, now: Moment) -> bool {
         self.last_arrival.is_some_and(|last| now < last + STOPPED_AFTER)
     }
 
@@ -494,7 +495,7 @@ impl Layer {
     }
 
     /// When the layer is to be asked for a keyframe, unless it was switched off.
-    pub(crate) fn keyframe_timeout(&self) -> Option<Instant> {
+    pub(crate) fn keyframe_timeout(&self) -> Option<Moment> {
         let until = self.last_arrival? + if self.slept { STOPPED_AFTER } else { ASKED_WITHIN };
         self.gate.poll_timeout().filter(|&at| at < until)
     }
@@ -502,7 +503,7 @@ impl Layer {
     /// Unwraps the sequence number and keeps the list of missing packets; `None` for a duplicate.
     fn number(
         &mut self,
-        now: Instant,
+        now: Moment,
         packet: &RtpPacket<'_>,
         asks: bool,
         is_repair: bool,
@@ -530,7 +531,7 @@ impl Layer {
     }
 
     /// Remembers what later packets and new owners need to know.
-    fn note(&mut self, now: Instant, index: u64, prepared: &mut Prepared<'_>) {
+    fn note(&mut self, now: Moment, index: u64, prepared: &mut Prepared<'_>) {
         if let Some(id) = prepared.descriptor.picture_id() {
             prepared.ids.picture = self.pictures.extend(id);
         }

@@ -1,8 +1,10 @@
 //! What a receiver counts about one SSRC (RFC 3550 6.4.1 and appendix A.3, A.8).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roundtable_wire::NtpTime;
+
+use crate::moment::Moment;
 
 /// Loss, jitter and the last sender report of one inbound SSRC.
 #[derive(Debug, Default)]
@@ -18,7 +20,7 @@ pub(crate) struct ReceiveStats {
     jitter: u32,
     /// Arrival in ticks minus timestamp of the last packet.
     transit: Option<u32>,
-    sender_report: Option<(u32, Instant)>,
+    sender_report: Option<(u32, Moment)>,
 }
 
 /// The figures of a report block.
@@ -68,12 +70,12 @@ impl ReceiveStats {
     }
 
     /// Remembers the time in a sender report, to be returned in ours.
-    pub(crate) fn handle_sender_report(&mut self, now: Instant, ntp: NtpTime) {
+    pub(crate) fn handle_sender_report(&mut self, now: Moment, ntp: NtpTime) {
         self.sender_report = Some((ntp.compact(), now));
     }
 
     /// The figures for a report block; `None` before the first packet. The next fraction counts from here.
-    pub(crate) fn report(&mut self, now: Instant) -> Option<Figures> {
+    pub(crate) fn report(&mut self, now: Moment) -> Option<Figures> {
         let expected = self.expected()?;
         let (expected_before, received_before) = self.reported;
         self.reported = (expected, self.received);
@@ -116,7 +118,7 @@ mod tests {
 
     #[test]
     fn fractions_count_from_report_to_report() {
-        let now = Instant::now();
+        let now = Moment::ORIGIN;
         let mut stats = ReceiveStats::default();
         assert_eq!(stats.report(now), None);
         for index in (65_536..65_546).filter(|index| index % 2 == 0) {
@@ -138,13 +140,13 @@ mod tests {
             // Every other packet is 160 ticks late.
             stats.handle_packet(u64::from(n) + 70_000, n * 960, n * 960 + if n % 2 == 0 { 160 } else { 0 });
         }
-        let jitter = stats.report(Instant::now()).unwrap().jitter;
+        let jitter = stats.report(Moment::ORIGIN).unwrap().jitter;
         assert!((150..=160).contains(&jitter), "converges to the difference of 160, was {jitter}");
     }
 
     #[test]
     fn the_last_sender_report_is_echoed_with_its_age() {
-        let now = Instant::now();
+        let now = Moment::ORIGIN;
         let mut stats = ReceiveStats::default();
         stats.handle_packet(70_000, 0, 0);
         stats.handle_sender_report(now, NtpTime(0x1122_3344_5566_7788));

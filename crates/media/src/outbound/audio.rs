@@ -1,8 +1,6 @@
 //! What an audio slot does with packets: it needs no keyframe, but redundancy against loss, and timestamps that keep
 //! their distance while packets are held back.
 
-use std::time::Instant;
-
 use roundtable_wire::Codec;
 
 use crate::audio::recent::{Recent, primary};
@@ -10,6 +8,7 @@ use crate::audio::red::{Frame, Redundancy, build};
 use crate::config::TrackCodec;
 use crate::event::Egress;
 use crate::key::TrackKey;
+use crate::moment::Moment;
 use crate::outbound::rewrite::{Epoch, Owner};
 use crate::outbound::{Departure, MID_PACKETS, Outlet, ReportSchedule, Slot};
 use crate::packet::Prepared;
@@ -87,7 +86,7 @@ impl Slot {
     /// Hands the slot to `owner`, whose first packet is `packet`, which came at `micros`.
     pub(crate) fn begin_audio(
         &mut self,
-        now: Instant,
+        now: Moment,
         micros: i64,
         owner: Owner,
         packet: &Prepared<'_>,

@@ -8,7 +8,7 @@ pub(crate) mod rewrite;
 pub(crate) mod rtx;
 pub(crate) mod select;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roundtable_wire::{Codec, Kind, NtpTime, RtpHeader};
 
@@ -21,6 +21,7 @@ use crate::frame::{FrameInfo, FrameReader};
 use crate::grid::on_grid;
 use crate::inbound::Track;
 use crate::key::{HotStart, PeerKey, TrackKey};
+use crate::moment::Moment;
 use crate::outbound::audio::SlotAudio;
 use crate::outbound::clock::SlotClock;
 use crate::outbound::extmap::{Elements, Mid, SlotIds};
@@ -97,11 +98,11 @@ pub(crate) struct Slot {
     pub(crate) undecodable: Option<TrackKey>,
     pub(crate) rtx: Retransmitter,
     pub(crate) reports: ReportSchedule,
-    wishes_since: Option<Instant>,
+    wishes_since: Option<Moment>,
     /// When the owner or encoding began.
-    began: Option<Instant>,
+    began: Option<Moment>,
     /// When it began to show its first owner.
-    joined: Option<Instant>,
+    joined: Option<Moment>,
 }
 
 impl HotStart for Slot {
@@ -111,7 +112,7 @@ impl HotStart for Slot {
 /// When the next sender reports are due.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ReportSchedule {
-    pub(crate) at: Option<Instant>,
+    pub(crate) at: Option<Moment>,
     /// Reports since the last switch.
     sent: u8,
 }
@@ -335,7 +336,7 @@ impl Slot {
     /// Hands the slot to `owner`, whose first packet is `packet`, captured at `capture` if that is known.
     pub(crate) fn begin(
         &mut self,
-        now: Instant,
+        now: Moment,
         micros: i64,
         owner: Owner,
         track: &Track,
@@ -349,7 +350,7 @@ impl Slot {
     /// Hands the slot to `owner`, whose first packet is `packet` and has `timestamp` in the slot.
     pub(crate) fn begin_at(
         &mut self,
-        now: Instant,
+        now: Moment,
         timestamp: u32,
         owner: Owner,
         track: &Track,
@@ -590,7 +591,7 @@ impl Slot {
     }
 
     /// Whether a keyframe request of the subscriber is passed on.
-    pub(crate) fn may_wish(&mut self, now: Instant) -> bool {
+    pub(crate) fn may_wish(&mut self, now: Moment) -> bool {
         if self.wishes_since.is_none_or(|since| now >= since + WISH_PERIOD) {
             (self.wishes, self.wishes_since) = (0, Some(now));
         }
@@ -599,7 +600,7 @@ impl Slot {
     }
 
     /// Whether the subscriber has just begun to see anything here.
-    pub(crate) fn has_just_joined(&self, now: Instant) -> bool {
+    pub(crate) fn has_just_joined(&self, now: Moment) -> bool {
         self.joined.is_some_and(|joined| now < joined + JOINING)
     }
 
@@ -616,7 +617,7 @@ impl Slot {
     }
 
     /// Whether the keyframe it began with may still be under way, if what is sent takes `way` to be shown.
-    pub(crate) fn has_just_begun(&self, now: Instant, way: Duration) -> bool {
+    pub(crate) fn has_just_begun(&self, now: Moment, way: Duration) -> bool {
         self.began.is_some_and(|began| now < began + way)
     }
 
@@ -642,7 +643,7 @@ impl ReportSchedule {
     const GRID: Duration = Duration::from_millis(100);
 
     /// Records that a report was sent at `now`.
-    pub(crate) fn handle_sent(&mut self, kind: Kind, start: Instant, now: Instant) {
+    pub(crate) fn handle_sent(&mut self, kind: Kind, start: Moment, now: Moment) {
         self.sent = self.sent.saturating_add(1);
         self.at = Some(match (self.sent < Self::QUICK_REPORTS, kind) {
             (true, _) => now + Self::QUICK,
@@ -652,7 +653,7 @@ impl ReportSchedule {
     }
 
     /// Tries again soon: the publisher's clock is not known yet.
-    pub(crate) fn postpone(&mut self, now: Instant) {
+    pub(crate) fn postpone(&mut self, now: Moment) {
         self.at = Some(now + Self::QUICK);
     }
 }

@@ -1,9 +1,10 @@
 //! Answers to NACKs: which packet may be sent again, how often, and for how many bytes.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::bwe::Bitrate;
+use crate::moment::Moment;
 use crate::outbound::rewrite::HISTORY;
 
 /// How often one packet is sent again.
@@ -32,7 +33,7 @@ pub(crate) struct Retransmitter {
 struct Repeat {
     index: u64,
     count: u8,
-    last: Instant,
+    last: Moment,
 }
 
 impl Retransmitter {
@@ -41,7 +42,7 @@ impl Retransmitter {
     }
 
     /// Whether the slot's packet `index` may be sent again now.
-    pub(crate) fn allows(&self, now: Instant, index: u64, rtt: Duration) -> bool {
+    pub(crate) fn allows(&self, now: Moment, index: u64, rtt: Duration) -> bool {
         let is_free = |repeat: Repeat| repeat.count < MAX_REPEATS && now >= repeat.last + rtt.max(MIN_SPACING);
         self.repeated(index).is_none_or(is_free)
     }
@@ -52,7 +53,7 @@ impl Retransmitter {
     }
 
     /// Records that the slot's packet `index` is sent again.
-    pub(crate) fn handle_repeat(&mut self, now: Instant, index: u64) {
+    pub(crate) fn handle_repeat(&mut self, now: Moment, index: u64) {
         let newest = self.repeats.back().map_or(index, |newest| newest.index.max(index));
         while self.repeats.pop_front_if(|oldest| oldest.index + HISTORY <= newest).is_some() {}
         match self.repeats.binary_search_by_key(&index, |repeat| repeat.index) {
@@ -93,15 +94,15 @@ impl Retransmitter {
 /// What one peer may be sent again: a share of what its path carries, that of a second at once.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    updated: Instant,
+    updated: Moment,
     repeated: f64,
-    since: Instant,
+    since: Moment,
     sent: u64,
     sent_before: u64,
 }
 
 impl Budget {
-    pub(crate) const fn new(now: Instant) -> Self {
+    pub(crate) const fn new(now: Moment) -> Self {
         Self { updated: now, repeated: 0.0, since: now, sent: 0, sent_before: 0 }
     }
 
@@ -112,7 +113,7 @@ impl Budget {
 
     /// Whether `len` bytes may be sent again now on a path that carries `target`, if that is known; if so, they are
     /// counted.
-    pub(crate) fn allow(&mut self, now: Instant, len: usize, target: Option<Bitrate>) -> bool {
+    pub(crate) fn allow(&mut self, now: Moment, len: usize, target: Option<Bitrate>) -> bool {
         let sent = self.measure(now);
         let (rate, at_once) = match target {
             Some(target) => (target.scale(SHARE), ALLOWANCE),
@@ -129,7 +130,7 @@ impl Budget {
     }
 
     /// What is sent, by the last whole second or the present one.
-    fn measure(&mut self, now: Instant) -> Bitrate {
+    fn measure(&mut self, now: Moment) -> Bitrate {
         if now >= self.since + SPAN {
             let is_stale = now >= self.since + 2 * SPAN;
             self.sent_before = if is_stale { 0 } else { self.sent };
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn repeats_are_spaced_and_few() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let at = |ms| start + Duration::from_millis(ms);
         let mut rtx = Retransmitter::new(1);
         let rtt = Duration::from_millis(50);
@@ -169,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_quarter_of_what_the_path_carries_may_be_sent_again() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let at = |ms| start + Duration::from_millis(ms);
         let mut budget = Budget::new(start);
         let target = Some(Bitrate::kbps(8_000));
@@ -186,7 +187,7 @@ mod tests {
 
     #[test]
     fn of_a_path_that_is_not_measured_what_is_sent_counts() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let mut budget = Budget::new(start);
         budget.handle_sent(400_000);
         let allowed = (0..1000).filter(|_| budget.allow(start, 1000, None)).count();
@@ -195,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_path_that_carries_nothing_has_a_small_allowance() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let mut budget = Budget::new(start);
         let allowed = (0..100).filter(|_| budget.allow(start + SPAN * 5, 1000, Some(Bitrate::ZERO))).count();
         assert_eq!(allowed, 16);

@@ -1,7 +1,5 @@
 //! What each subscriber gets of what is published: the allocator's choices become the goals of slots.
 
-use std::time::Instant;
-
 use roundtable_wire::Kind;
 
 use crate::allocate::{self, Cause, Hints};
@@ -13,6 +11,7 @@ use crate::inbound::Track;
 use crate::inbound::keyframe::Urgency;
 use crate::inbound::ladder::Step;
 use crate::key::{PeerKey, SlotKey, TrackKey};
+use crate::moment::Moment;
 use crate::outbound::Slot;
 use crate::outbound::select::{Bridge, Goal, spatial};
 use crate::plane::cache;
@@ -28,7 +27,7 @@ const SOUND_SHARE: f64 = 0.5;
 
 impl Plane {
     /// Whether the budget of a subscriber has changed enough, or enough time has passed, to choose anew.
-    pub(super) fn is_allocation_due(&mut self, now: Instant, peer: PeerKey) -> bool {
+    pub(super) fn is_allocation_due(&mut self, now: Moment, peer: PeerKey) -> bool {
         self.peers.get_mut(peer).is_some_and(|state| {
             let budget = state.sending.budget(now, 0, false);
             state.sending.allocator.is_due(now, &budget)
@@ -36,7 +35,7 @@ impl Plane {
     }
 
     /// Chooses anew for all who show a track, or are to show it.
-    pub(super) fn allocate_for(&mut self, now: Instant, track: TrackKey) {
+    pub(super) fn allocate_for(&mut self, now: Moment, track: TrackKey) {
         let count = self.tracks.get(track).map_or(0, |track| track.subscribers.len());
         for at in 0..count {
             let slot = self.tracks.get(track).and_then(|track| track.subscribers.get(at)).copied();
@@ -47,7 +46,7 @@ impl Plane {
     }
 
     /// Chooses anew for one subscriber, and sees to it that what follows from it is done.
-    pub(super) fn allocate(&mut self, now: Instant, key: PeerKey) {
+    pub(super) fn allocate(&mut self, now: Moment, key: PeerKey) {
         self.choose(now, key);
         if let Some(peer) = self.peers.get_mut(key) {
             peer.sending.due = peer.sending.poll_timeout(self.start, now);
@@ -56,7 +55,7 @@ impl Plane {
     }
 
     /// Spends what the path to a subscriber carries on the tracks of its slots.
-    pub(super) fn choose(&mut self, now: Instant, key: PeerKey) {
+    pub(super) fn choose(&mut self, now: Moment, key: PeerKey) {
         let Some(peer) = self.peers.get_mut(key).filter(|peer| peer.is_ready) else { return };
         let mut shown = std::mem::take(&mut self.scratch.shown);
         let (mut audio_slots, mut red) = (0, false);
@@ -147,7 +146,7 @@ impl Plane {
 
     /// Tells the room which encodings of a track are wanted, if that is something new. Those smaller than a wanted one
     /// are too: a failing link falls back to them at once, and browsers make keyframes on all encodings when one starts.
-    pub(super) fn tell_wanted(&mut self, now: Instant, key: TrackKey) {
+    pub(super) fn tell_wanted(&mut self, now: Moment, key: TrackKey) {
         let wanted = self.wanted_layers(key);
         let Some(track) = self.tracks.get_mut(key).filter(|track| track.config.kind == Kind::Video) else { return };
         if let Some(layers) = track.handle_wanted(now, track.with_smaller(wanted)) {
@@ -156,7 +155,7 @@ impl Plane {
     }
 
     /// A slot waits for a keyframe of an encoding.
-    pub(super) fn want_keyframe(&mut self, now: Instant, slot: SlotKey, track: TrackKey, layer: u8) {
+    pub(super) fn want_keyframe(&mut self, now: Moment, slot: SlotKey, track: TrackKey, layer: u8) {
         if let (Some(slot), Some(state)) = (self.slots.get(slot), self.tracks.get(track)) {
             self.wish(now, track, layer, urgency(now, slot, state));
         }
@@ -186,7 +185,7 @@ fn layers_of(slot: &Slot, track: TrackKey) -> u8 {
 
 /// A better picture can wait, and so can a crowd that joins; who is to see another owner cannot, nor whose picture stands or
 /// stumbles meanwhile.
-fn urgency(now: Instant, slot: &Slot, track: &Track) -> Urgency {
+fn urgency(now: Moment, slot: &Slot, track: &Track) -> Urgency {
     let is_another = slot.live.is_some_and(|epoch| epoch.track != track.key);
     let is_stopped = slot.live.is_none() && slot.packets > 0;
     let is_squeezed = matches!(slot.selector.bridge(), Bridge::Only(_) | Bridge::Nothing);

@@ -4,7 +4,7 @@
 //! slots* by itself, with no round trip through the room: an idle one first, else the one whose talker has been out of
 //! the loudest for longest. The room is told by [`PlaneEvent::Voice`] once the first packet has left.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roundtable_wire::red::Blocks;
 use roundtable_wire::{Codec, Kind, NtpTime, RtpHeader, RtpPacket};
@@ -18,6 +18,7 @@ use crate::event::{Egress, PlaneEvent};
 use crate::inbound::bind::Place;
 use crate::inbound::{Received, Track, codec_of};
 use crate::key::{PeerKey, SlotKey, TrackKey};
+use crate::moment::Moment;
 use crate::outbound::audio::AudioDecision;
 use crate::outbound::rewrite::{Epoch, Owner};
 use crate::outbound::{Departure, Slot};
@@ -57,7 +58,7 @@ struct Served {
 
 impl Plane {
     /// Sets how many talkers are forwarded in a room of many microphones: 1–6.
-    pub fn set_max_talkers(&mut self, now: Instant, most: usize) {
+    pub fn set_max_talkers(&mut self, now: Moment, most: usize) {
         self.recorder.note(now, || Call::SetMaxTalkers { most: most as u64 });
         for left in self.audio.loudest.set_most(most) {
             self.handle_left(now, left);
@@ -66,7 +67,7 @@ impl Plane {
     }
 
     /// Makes an audio slot a voice slot: from now on the plane itself puts talkers on it.
-    pub fn set_voice_slot(&mut self, now: Instant, slot: SlotKey) {
+    pub fn set_voice_slot(&mut self, now: Moment, slot: SlotKey) {
         self.recorder.note(now, || Call::SetVoiceSlot { slot });
         let Some(state) = self.slots.get_mut(slot).filter(|state| state.config.kind == Kind::Audio) else { return };
         state.audio.is_voice = true;
@@ -75,7 +76,7 @@ impl Plane {
     }
 
     /// Makes a voice slot a mere audio slot again: the plane takes away who is on it, and puts nobody there.
-    pub fn end_voice_slot(&mut self, now: Instant, slot: SlotKey) {
+    pub fn end_voice_slot(&mut self, now: Moment, slot: SlotKey) {
         self.recorder.note(now, || Call::EndVoiceSlot { slot });
         let Some(state) = self.slots.get_mut(slot).filter(|state| state.audio.is_voice) else { return };
         state.audio.is_voice = false;
@@ -85,7 +86,7 @@ impl Plane {
     }
 
     /// Says whether a peer wants to hear a track on its voice slots. All are wanted until told otherwise.
-    pub fn set_audible(&mut self, now: Instant, peer: PeerKey, track: TrackKey, audible: bool) {
+    pub fn set_audible(&mut self, now: Moment, peer: PeerKey, track: TrackKey, audible: bool) {
         self.recorder.note(now, || Call::SetAudible { peer, track, audible });
         let Some(state) = self.peers.get_mut(peer) else { return };
         state.unheard.retain(|&unheard| unheard != track);
@@ -101,7 +102,7 @@ impl Plane {
     /// Takes an audio packet of a track: listens to it, and forwards it unless it is held back.
     pub(super) fn forward_audio(
         &mut self,
-        now: Instant,
+        now: Moment,
         key: TrackKey,
         packet: &Prepared<'_>,
         bytes: &[u8],
@@ -133,7 +134,7 @@ impl Plane {
     /// Brings back what was lost on the way from the publisher and is repeated in `packet`, before that one itself.
     pub(super) fn recover_redundant(
         &mut self,
-        now: Instant,
+        now: Moment,
         place: Place,
         packet: &RtpPacket<'_>,
         out: &mut impl Egress,
@@ -164,7 +165,7 @@ impl Plane {
     }
 
     /// Takes a packet made of a header and an audio frame as if it had come.
-    fn inject(&mut self, now: Instant, place: Place, header: &RtpHeader, frame: &[u8], out: &mut impl Egress) {
+    fn inject(&mut self, now: Moment, place: Place, header: &RtpHeader, frame: &[u8], out: &mut impl Egress) {
         let mut restored = std::mem::take(&mut self.audio.restored);
         restored.clear();
         restored.resize(HEAD_LEN, 0);
@@ -184,7 +185,7 @@ impl Plane {
     }
 
     /// Listens to the newest packet of a track and opens or closes it. Returns whether it is one of the loudest only now.
-    fn listen(&mut self, now: Instant, key: TrackKey, packet: &Prepared<'_>) -> bool {
+    fn listen(&mut self, now: Moment, key: TrackKey, packet: &Prepared<'_>) -> bool {
         let Some(track) = self.tracks.get_mut(key) else { return false };
         let level = packet.carried.audio_level().map(|(_, level)| level);
         let is_silent = track.audio.silence.handle_packet(packet.index, packet.timestamp, level);
@@ -206,7 +207,7 @@ impl Plane {
         change.is_some()
     }
 
-    fn consider(&mut self, now: Instant, key: TrackKey) -> Option<Change> {
+    fn consider(&mut self, now: Moment, key: TrackKey) -> Option<Change> {
         let (tracks, dominant) = (&self.tracks, self.audio.dominance.current());
         let candidate = &tracks.get(key)?.audio.loudness;
         let loudness = |key| tracks.get(key).map_or(0.0, |track| track.audio.loudness.at(now));
@@ -214,7 +215,7 @@ impl Plane {
     }
 
     /// Decides who leads the conversation, and lets them be heard.
-    pub(super) fn decide_dominance(&mut self, now: Instant) -> Option<Instant> {
+    pub(super) fn decide_dominance(&mut self, now: Moment) -> Option<Moment> {
         let heard = self.tracks.iter_mut().filter(|(_, track)| track.is_microphone() && !track.is_paused);
         let mut speakers: Vec<_> = heard.map(|(key, track)| (key, &mut track.audio.speaker)).collect();
         let is_changed = self.audio.dominance.handle_tick(now, &mut speakers);
@@ -229,13 +230,13 @@ impl Plane {
         (!is_quiet).then(|| now + self.audio.dominance.next_tick())
     }
 
-    fn admit(&mut self, now: Instant, dominant: TrackKey) -> Option<Change> {
+    fn admit(&mut self, now: Moment, dominant: TrackKey) -> Option<Change> {
         let tracks = &self.tracks;
         let loudness = |key| tracks.get(key).map_or(0.0, |track| track.audio.loudness.at(now));
         self.audio.loudest.admit(now, dominant, loudness)
     }
 
-    fn handle_change(&mut self, now: Instant, change: Change) {
+    fn handle_change(&mut self, now: Moment, change: Change) {
         if let Some(left) = change.left {
             self.handle_left(now, left);
         }
@@ -243,7 +244,7 @@ impl Plane {
     }
 
     /// A track is no longer one of the loudest.
-    fn handle_left(&mut self, now: Instant, left: TrackKey) {
+    fn handle_left(&mut self, now: Moment, left: TrackKey) {
         let is_gated = self.audio.is_gated;
         let Some(track) = self.tracks.get_mut(left) else { return };
         track.audio.left = Some(now);
@@ -265,7 +266,7 @@ impl Plane {
     }
 
     /// A track is muted or about to go: it is no voice any more.
-    pub(super) fn end_voice(&mut self, now: Instant, key: TrackKey) {
+    pub(super) fn end_voice(&mut self, now: Moment, key: TrackKey) {
         let Some(track) = self.tracks.get_mut(key).filter(|track| track.config.kind == Kind::Audio) else { return };
         track.is_paused = true;
         track.audio = crate::audio::TrackAudio::default();
@@ -288,7 +289,7 @@ impl Plane {
     }
 
     /// A seat carries another track: who is heard there needs no voice slot, and who is no longer may need one.
-    pub(super) fn handle_seated(&mut self, now: Instant, slot: SlotKey) {
+    pub(super) fn handle_seated(&mut self, now: Moment, slot: SlotKey) {
         let Some(slot) = self.slots.get_mut(slot) else { return };
         slot.audio.resume = None;
         if slot.kind == Kind::Audio && !slot.audio.is_voice {
@@ -297,13 +298,13 @@ impl Plane {
         }
     }
 
-    fn fit_all_voices(&mut self, now: Instant) {
+    fn fit_all_voices(&mut self, now: Moment) {
         let peers: Vec<PeerKey> = self.peers.iter().map(|(key, _)| key).collect();
         peers.into_iter().for_each(|peer| self.fit_voices(now, peer));
     }
 
     /// Puts the talkers who have no seat with a peer on its voice slots.
-    fn fit_voices(&mut self, now: Instant, peer: PeerKey) {
+    fn fit_voices(&mut self, now: Moment, peer: PeerKey) {
         let Some(state) = self.peers.get(peer) else { return };
         let is_voice = |slot: SlotKey| self.slots.get(slot).is_some_and(|slot| slot.audio.is_voice);
         let voices: Vec<SlotKey> = state.slots.iter().copied().filter(|&slot| is_voice(slot)).collect();
@@ -354,7 +355,7 @@ impl Plane {
         free.min_by_key(|&(left, _)| left).map(|(_, slot)| slot)
     }
 
-    fn put_voice(&mut self, now: Instant, slot: SlotKey, track: Option<TrackKey>) {
+    fn put_voice(&mut self, now: Moment, slot: SlotKey, track: Option<TrackKey>) {
         let Some(state) = self.slots.get(slot) else { return };
         let generation = state.generation.wrapping_add(1);
         // Who cannot decode it does without; on a seat that is told, here nobody waits for it.
@@ -365,7 +366,7 @@ impl Plane {
     }
 
     /// Sends a packet to the slots that show its track.
-    fn serve_audio(&mut self, now: Instant, key: TrackKey, voice: &Voice<'_>, out: &mut impl Egress) {
+    fn serve_audio(&mut self, now: Moment, key: TrackKey, voice: &Voice<'_>, out: &mut impl Egress) {
         let (micros, ntp) = (self.micros(now), self.ntp(now));
         let Some(track) = self.tracks.get(key) else { return };
         let capture = self.peers.get(track.peer).and_then(|peer| capture_time(micros, track, peer, voice.packet));
@@ -410,7 +411,7 @@ impl Plane {
 
 /// The way out to one slot.
 struct Way<'p> {
-    now: Instant,
+    now: Moment,
     micros: i64,
     ntp: NtpTime,
     key: SlotKey,

@@ -4,12 +4,13 @@
 //! Of the past only the lowest temporal layer is sent, as it is to be shown at once.
 
 use std::ops::RangeInclusive;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::decision::{Decision, WishCause};
 use crate::event::Egress;
 use crate::inbound::{Layer, Track};
 use crate::key::{PeerKey, SlotKey, TrackKey};
+use crate::moment::Moment;
 use crate::outbound::Slot;
 use crate::outbound::select::spatial;
 use crate::plane::Plane;
@@ -36,7 +37,7 @@ pub(super) fn awaited(slot: &Slot, track: &Track) -> Option<u8> {
 const KEPT_FOR: Duration = Duration::from_millis(700);
 
 /// Whether one can begin with the last keyframe of an encoding.
-pub(super) fn is_fresh(now: Instant, layer: &Layer) -> bool {
+pub(super) fn is_fresh(now: Moment, layer: &Layer) -> bool {
     let gop = layer.gop().filter(|gop| now.saturating_duration_since(gop.at) <= MAX_AGE && gop.bytes <= MAX_BYTES);
     gop.is_some_and(|gop| gop.first <= layer.newest.unwrap_or(0))
 }
@@ -49,7 +50,7 @@ pub(super) fn may_begin(slot: &Slot, track: TrackKey, layer: u8) -> bool {
 
 impl Plane {
     /// Begins what slots of a peer can begin without a new keyframe, and asks for the others.
-    pub(super) fn join_from_cache(&mut self, now: Instant, peer: PeerKey, out: &mut impl Egress) {
+    pub(super) fn join_from_cache(&mut self, now: Moment, peer: PeerKey, out: &mut impl Egress) {
         let Some(state) = self.peers.get_mut(peer).filter(|peer| !peer.sending.joining.is_empty()) else { return };
         let mut joining = std::mem::take(&mut state.sending.joining);
         for key in joining.drain(..) {
@@ -76,7 +77,7 @@ impl Plane {
     /// Begins a slot with the last keyframe of an encoding; returns whether that was possible.
     fn begin_in_the_past(
         &mut self,
-        now: Instant,
+        now: Moment,
         key: SlotKey,
         track_key: TrackKey,
         layer: u8,
@@ -90,7 +91,7 @@ impl Plane {
         let (Some(gop), Some(newest)) = (state.gop(), state.newest) else { return false };
         let Some(first) = track.stored(layer, gop.first) else { return false };
         let captured = self.peers.get(track.peer).and_then(|peer| capture_time(micros, track, peer, &first));
-        let captured = captured.unwrap_or_else(|| micros - now.saturating_duration_since(gop.at).as_micros() as i64);
+        let captured = captured.unwrap_or_else(|| micros - now.micros_since(gop.at).cast_signed());
         let Some(peer) = self.peers.get_mut(slot.peer) else { return false };
         let lowest = state.reader.target_for(goal_spatial(slot, state), 0).unwrap_or(0);
         let Some(bytes) = bytes_of(track, layer, gop.first..=newest, lowest) else { return false };

@@ -1,7 +1,5 @@
 //! RTP out: one packet to everybody who is to get it.
 
-use std::time::Instant;
-
 use roundtable_wire::{Kind, NtpTime};
 
 use crate::decision;
@@ -9,6 +7,7 @@ use crate::event::{Egress, PlaneEvent};
 use crate::frame::FrameInfo;
 use crate::inbound::Track;
 use crate::key::{SlotKey, TrackKey};
+use crate::moment::Moment;
 use crate::outbound::clock::REPLAY_STEPS;
 use crate::outbound::rewrite::{Epoch, Owner, Place, Shift};
 use crate::outbound::{Decision, Departure, Outlet, Slot};
@@ -24,7 +23,7 @@ const PAST_STEPS: u32 = 1000;
 
 /// What serving one subscriber of a packet needs.
 pub(super) struct Service<'p> {
-    pub(super) now: Instant,
+    pub(super) now: Moment,
     pub(super) micros: i64,
     pub(super) ntp: NtpTime,
     pub(super) track: &'p Track,
@@ -54,7 +53,7 @@ pub(super) struct Served {
 
 impl Plane {
     /// Forwards a packet of a track to the slots that show it.
-    pub(super) fn forward(&mut self, now: Instant, key: TrackKey, packet: &Prepared<'_>, out: &mut impl Egress) {
+    pub(super) fn forward(&mut self, now: Moment, key: TrackKey, packet: &Prepared<'_>, out: &mut impl Egress) {
         let (micros, ntp) = (self.micros(now), self.ntp(now));
         let Some(track) = self.tracks.get_mut(key).filter(|track| !track.is_paused) else { return };
         if packet.marker {
@@ -93,7 +92,7 @@ impl Plane {
     }
 
     /// Counts what a slot was served of a track, plans what follows from it, and tells the room.
-    pub(super) fn handle_served(&mut self, now: Instant, track: TrackKey, key: SlotKey, served: &Served) {
+    pub(super) fn handle_served(&mut self, now: Moment, track: TrackKey, key: SlotKey, served: &Served) {
         let Some(slot) = self.slots.get_mut(key) else { return };
         let Some(peer) = self.peers.get_mut(slot.peer) else { return };
         peer.budget.handle_sent(served.bytes);

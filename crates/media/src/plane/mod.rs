@@ -24,7 +24,6 @@ mod watch;
 mod tests;
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use roundtable_wire::rtcp::{Dlrr, ReportBlock};
 use roundtable_wire::{Kind, NtpTime};
@@ -40,6 +39,7 @@ use crate::inbound::bind::Place;
 use crate::inbound::keyframe::Urgency;
 use crate::inbound::{Layer, Track};
 use crate::key::{Arena, PeerKey, SlotKey, TrackKey};
+use crate::moment::Moment;
 use crate::outbound::Slot;
 use crate::outbound::select::Bridge;
 pub use crate::plane::moving::Detached;
@@ -55,7 +55,7 @@ const MAX_EVENTS: usize = 4096;
 /// The media plane of one room.
 #[derive(Debug)]
 pub struct Plane {
-    start: Instant,
+    start: Moment,
     /// The wall clock at `start`.
     start_ntp: NtpTime,
     /// Where the random numbers of new slots come from.
@@ -102,7 +102,7 @@ struct Scratch {
 impl Plane {
     /// A plane without anybody. `unix_micros` is the wall clock at `now`; `seed` decides where numbers start.
     #[must_use]
-    pub fn new(now: Instant, unix_micros: u64, seed: u64) -> Self {
+    pub fn new(now: Moment, unix_micros: u64, seed: u64) -> Self {
         let mut plane = Self {
             start: now,
             start_ntp: NtpTime::from_unix_micros(unix_micros),
@@ -125,18 +125,18 @@ impl Plane {
     }
 
     /// Adds somebody. Nothing leaves for them before [`Plane::set_peer_ready`].
-    pub fn add_peer(&mut self, now: Instant) -> PeerKey {
+    pub fn add_peer(&mut self, now: Moment) -> PeerKey {
         self.recorder.note(now, || Call::AddPeer {});
         self.insert_peer(now, Peer::new(now))
     }
 
-    fn insert_peer(&mut self, now: Instant, peer: Peer) -> PeerKey {
+    fn insert_peer(&mut self, now: Moment, peer: Peer) -> PeerKey {
         self.timers.schedule(Timer::ReceiverReports, Some(now + timeout::REPORT_INTERVAL));
         self.peers.insert(peer)
     }
 
     /// Removes somebody with their tracks and slots.
-    pub fn remove_peer(&mut self, now: Instant, peer: PeerKey) {
+    pub fn remove_peer(&mut self, now: Moment, peer: PeerKey) {
         self.recorder.note(now, || Call::RemovePeer { peer });
         let Some(removed) = self.peers.remove(peer) else { return };
         for track in removed.tracks {
@@ -148,7 +148,7 @@ impl Plane {
     }
 
     /// Tells whether packets may leave for a peer: whether SRTP is up. On becoming ready its slots ask for keyframes.
-    pub fn set_peer_ready(&mut self, now: Instant, peer: PeerKey, ready: bool) {
+    pub fn set_peer_ready(&mut self, now: Moment, peer: PeerKey, ready: bool) {
         self.recorder.note(now, || Call::SetPeerReady { peer, ready });
         let Some(state) = self.peers.get_mut(peer).filter(|state| state.is_ready != ready) else { return };
         state.is_ready = ready;
@@ -164,7 +164,7 @@ impl Plane {
     }
 
     /// Tells that packets to a peer take another way from now on: what was learnt of the old one does not count.
-    pub fn handle_path_change(&mut self, now: Instant, peer: PeerKey) {
+    pub fn handle_path_change(&mut self, now: Moment, peer: PeerKey) {
         self.recorder.note(now, || Call::HandlePathChange { peer });
         if let Some(state) = self.peers.get_mut(peer) {
             state.sending.handle_path_change(now);
@@ -173,12 +173,12 @@ impl Plane {
     }
 
     /// Adds a track that a peer publishes. A track of a peer that is not there is never live.
-    pub fn add_track(&mut self, now: Instant, peer: PeerKey, config: TrackConfig) -> TrackKey {
+    pub fn add_track(&mut self, now: Moment, peer: PeerKey, config: TrackConfig) -> TrackKey {
         self.recorder.note(now, || Call::AddTrack { peer, config: config.clone() });
         self.insert_track(now, peer, config)
     }
 
-    fn insert_track(&mut self, now: Instant, peer: PeerKey, config: TrackConfig) -> TrackKey {
+    fn insert_track(&mut self, now: Moment, peer: PeerKey, config: TrackConfig) -> TrackKey {
         let transport_cc = config.codecs.iter().any(|codec| codec.transport_cc);
         let id = config.extensions.id(roundtable_wire::Extension::TransportSequence).filter(|_| transport_cc);
         if config.kind == Kind::Video {
@@ -199,12 +199,12 @@ impl Plane {
     }
 
     /// Removes a track. Slots that show it fall silent; what they last showed can no longer be asked for again.
-    pub fn remove_track(&mut self, now: Instant, track: TrackKey) {
+    pub fn remove_track(&mut self, now: Moment, track: TrackKey) {
         self.recorder.note(now, || Call::RemoveTrack { track });
         self.drop_track(now, track);
     }
 
-    fn drop_track(&mut self, now: Instant, track: TrackKey) {
+    fn drop_track(&mut self, now: Moment, track: TrackKey) {
         self.stop_speaking(track);
         self.end_voice(now, track);
         let Some(removed) = self.tracks.remove(track) else { return };
@@ -221,7 +221,7 @@ impl Plane {
     }
 
     /// Stops forwarding a track (it is muted), or starts it again with a keyframe.
-    pub fn set_track_paused(&mut self, now: Instant, track: TrackKey, paused: bool) {
+    pub fn set_track_paused(&mut self, now: Moment, track: TrackKey, paused: bool) {
         self.recorder.note(now, || Call::SetTrackPaused { track, paused });
         let Some(state) = self.tracks.get_mut(track).filter(|state| state.is_paused != paused) else { return };
         state.is_paused = paused;
@@ -246,13 +246,13 @@ impl Plane {
     }
 
     /// Adds a slot to a peer, idle until [`Plane::assign`].
-    pub fn add_slot(&mut self, now: Instant, peer: PeerKey, config: SlotConfig) -> SlotKey {
+    pub fn add_slot(&mut self, now: Moment, peer: PeerKey, config: SlotConfig) -> SlotKey {
         self.recorder.note(now, || Call::AddSlot { peer, config: config.clone() });
         let random = [self.random(), self.random()];
         self.insert_slot(now, Slot::new(peer, config, self.micros(now), random))
     }
 
-    fn insert_slot(&mut self, now: Instant, slot: Slot) -> SlotKey {
+    fn insert_slot(&mut self, now: Moment, slot: Slot) -> SlotKey {
         let (peer, ssrc, counts) = (slot.peer, slot.config.ssrc, slot.counts());
         let slot = self.slots.insert(slot);
         if let Some(state) = self.peers.get_mut(peer) {
@@ -272,7 +272,7 @@ impl Plane {
     /// subscriber can decode is refused, and the slot stays as it was.
     pub fn assign(
         &mut self,
-        now: Instant,
+        now: Moment,
         slot: SlotKey,
         track: Option<TrackKey>,
         generation: u32,
@@ -284,7 +284,7 @@ impl Plane {
     /// The same where the plane itself puts the track there.
     fn put(
         &mut self,
-        now: Instant,
+        now: Moment,
         slot: SlotKey,
         track: Option<TrackKey>,
         generation: u32,
@@ -335,7 +335,7 @@ impl Plane {
 
     /// When [`Plane::handle_timeout`] is to be called.
     #[must_use]
-    pub const fn poll_timeout(&self) -> Option<Instant> {
+    pub const fn poll_timeout(&self) -> Option<Moment> {
         self.timers.next()
     }
 
@@ -403,7 +403,7 @@ impl Plane {
     }
 
     /// Records that a subscriber cannot decode an encoding without a keyframe.
-    fn wish(&mut self, now: Instant, track: TrackKey, layer: u8, urgency: Urgency) {
+    fn wish(&mut self, now: Moment, track: TrackKey, layer: u8, urgency: Urgency) {
         let Some(track) = self.tracks.get_mut(track) else { return };
         if track.config.kind == Kind::Audio || track.is_paused {
             return;
@@ -426,12 +426,11 @@ impl Plane {
     }
 
     /// Microseconds of the plane's clock: since its start.
-    fn micros(&self, now: Instant) -> i64 {
-        // 292,000 years fit.
-        now.saturating_duration_since(self.start).as_micros() as i64
+    fn micros(&self, now: Moment) -> i64 {
+        now.micros_since(self.start).cast_signed()
     }
 
-    fn ntp(&self, now: Instant) -> NtpTime {
+    fn ntp(&self, now: Moment) -> NtpTime {
         self.start_ntp + now.saturating_duration_since(self.start)
     }
 
@@ -455,7 +454,7 @@ fn queue(events: &mut VecDeque<PlaneEvent>, counters: &mut Counters, event: Plan
 }
 
 /// The earlier of two moments, of which each may be none.
-fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+fn earlier(a: Option<Moment>, b: Option<Moment>) -> Option<Moment> {
     a.into_iter().chain(b).min()
 }
 

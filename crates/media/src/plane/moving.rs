@@ -4,10 +4,10 @@
 //! become [`Stream`]s, and what is bound is remembered by mid and rid.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
 
 use crate::inbound::bind::{Place, Remembered};
 use crate::key::{PeerKey, SlotKey, TrackKey};
+use crate::moment::Moment;
 use crate::outbound::Slot;
 use crate::outbound::moving::Stream;
 use crate::plane::Plane;
@@ -18,7 +18,7 @@ use crate::trace::Call;
 #[derive(Debug)]
 pub struct Detached {
     /// When the clock of the plane began that it was last with.
-    start: Instant,
+    start: Moment,
     peer: Peer,
     /// Its slots in the order in which they were made.
     slots: Vec<Stream>,
@@ -30,7 +30,7 @@ impl Plane {
     ///
     /// Its tracks have to be there still: which SSRC carries which of their encodings is remembered for those it will publish.
     /// A trace has it as a [`Plane::remove_peer`].
-    pub fn detach_peer(&mut self, now: Instant, peer: PeerKey) -> Option<Detached> {
+    pub fn detach_peer(&mut self, now: Moment, peer: PeerKey) -> Option<Detached> {
         self.peers.get(peer).filter(|state| !state.is_relayed)?;
         self.recorder.note(now, || Call::RemovePeer { peer });
         let mut state = self.peers.remove(peer)?;
@@ -57,7 +57,7 @@ impl Plane {
     ///
     /// A trace has it as a [`Plane::add_peer`] with a [`Plane::add_slot`] for each slot. So a replayed room gives these slots other
     /// numbers, has to learn of the path anew, and does not know the SSRCs that name themselves no more.
-    pub fn attach_peer(&mut self, now: Instant, detached: Detached) -> (PeerKey, Vec<(String, SlotKey)>) {
+    pub fn attach_peer(&mut self, now: Moment, detached: Detached) -> (PeerKey, Vec<(String, SlotKey)>) {
         self.recorder.note(now, || Call::AddPeer {});
         let Detached { start, mut peer, slots } = detached;
         let shift = micros_between(self.start, start);
@@ -87,8 +87,6 @@ impl Plane {
 }
 
 /// The microseconds from `earlier` to `later`, below zero if they are the other way round.
-fn micros_between(earlier: Instant, later: Instant) -> i64 {
-    // 292,000 years fit.
-    let micros = |from, to: Instant| to.saturating_duration_since(from).as_micros() as i64;
-    micros(earlier, later) - micros(later, earlier)
+fn micros_between(earlier: Moment, later: Moment) -> i64 {
+    later.micros_since(earlier).cast_signed() - earlier.micros_since(later).cast_signed()
 }

@@ -1,11 +1,10 @@
 //! What leaves later: packets that had to wait, answers to NACKs, and the bytes that probes are made of.
 
-use std::time::Instant;
-
 use crate::bwe::ProbeId;
 use crate::event::Egress;
 use crate::inbound::Track;
 use crate::key::{Arena, PeerKey, SlotKey, TrackKey};
+use crate::moment::Moment;
 use crate::outbound::rewrite::Found;
 use crate::outbound::select::Need;
 use crate::outbound::{Departure, Outlet, Slot};
@@ -27,7 +26,7 @@ const MAX_RELEASES: usize = 256;
 
 impl Plane {
     /// Looks after the paths that are due.
-    pub(super) fn send_due(&mut self, now: Instant, out: &mut impl Egress) -> Option<Instant> {
+    pub(super) fn send_due(&mut self, now: Moment, out: &mut impl Egress) -> Option<Moment> {
         let mut next = None;
         let mut due = std::mem::take(&mut self.scratch.due);
         for (key, peer) in self.peers.iter() {
@@ -45,7 +44,7 @@ impl Plane {
     }
 
     /// Does for one path what is due: probes, what waits, what is chosen.
-    pub(super) fn look_after(&mut self, now: Instant, key: PeerKey, out: &mut impl Egress) {
+    pub(super) fn look_after(&mut self, now: Moment, key: PeerKey, out: &mut impl Egress) {
         let Some(peer) = self.peers.get_mut(key) else { return };
         peer.sending.due = None;
         if !peer.is_ready {
@@ -64,7 +63,7 @@ impl Plane {
     }
 
     /// Sends what the pacer lets go.
-    fn release(&mut self, now: Instant, key: PeerKey, out: &mut impl Egress) {
+    fn release(&mut self, now: Moment, key: PeerKey, out: &mut impl Egress) {
         for _ in 0..MAX_RELEASES {
             let Some(peer) = self.peers.get_mut(key) else { return };
             match peer.sending.pacer.poll_transmit(now) {
@@ -76,7 +75,7 @@ impl Plane {
     }
 
     /// Sends a packet that has waited, if the ring still has it.
-    fn send_paced(&mut self, now: Instant, key: PeerKey, item: Paced, probe: Option<ProbeId>, out: &mut impl Egress) {
+    fn send_paced(&mut self, now: Moment, key: PeerKey, item: Paced, probe: Option<ProbeId>, out: &mut impl Egress) {
         let ntp = self.ntp(now);
         let (Some(peer), Some(slot)) = (self.peers.get_mut(key), self.slots.get_mut(item.slot)) else { return };
         let Some((found, packet)) = kept(slot, &self.tracks, item.index) else {
@@ -110,7 +109,7 @@ impl Plane {
     }
 
     /// Answers a NACK: the packet leaves at once if the path has room.
-    pub(super) fn repeat(&mut self, now: Instant, key: SlotKey, found: &Found, out: &mut impl Egress) {
+    pub(super) fn repeat(&mut self, now: Moment, key: SlotKey, found: &Found, out: &mut impl Egress) {
         let Some(slot) = self.slots.get(key) else { return };
         let peer_key = slot.peer;
         let Some(peer) = self.peers.get_mut(peer_key) else { return };
@@ -128,7 +127,7 @@ impl Plane {
 
     /// Sends about `bytes` for a probe: of what was sent lately something again, else padding; never on the SSRC of
     /// media, whose numbers have no holes.
-    fn send_filler(&mut self, now: Instant, key: PeerKey, bytes: u16, probe: ProbeId, out: &mut impl Egress) {
+    fn send_filler(&mut self, now: Moment, key: PeerKey, bytes: u16, probe: ProbeId, out: &mut impl Egress) {
         let mut left = usize::from(bytes);
         for _ in 0..MAX_FILLERS {
             let Some(len) = self.send_one_filler(now, key, left, probe, out) else { return };
@@ -143,7 +142,7 @@ impl Plane {
     /// Sends one packet for a probe, of `bytes` if that can be; returns its length.
     fn send_one_filler(
         &mut self,
-        now: Instant,
+        now: Moment,
         key: PeerKey,
         bytes: usize,
         probe: ProbeId,

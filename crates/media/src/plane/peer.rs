@@ -1,6 +1,6 @@
 //! What the plane knows of one peer.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roundtable_wire::NtpTime;
 
@@ -9,6 +9,7 @@ use crate::feedback::ArrivalLog;
 use crate::inbound::bind::{Name, Place, Sources};
 use crate::inbound::clock::PublisherClock;
 use crate::key::{HotStart, SlotKey, TrackKey};
+use crate::moment::Moment;
 use crate::outbound::rtx::Budget;
 use crate::plane::publishing::Inflow;
 use crate::plane::sending::Sending;
@@ -54,7 +55,7 @@ pub(crate) struct Peer {
     pub(crate) rtt: Duration,
     /// The reference times of its receivers that are to be answered.
     pub(crate) references: Vec<Reference>,
-    rtcp_since: Instant,
+    rtcp_since: Moment,
     rtcp_count: u32,
     /// The id of transport-wide numbers on what it publishes.
     pub(crate) transport_sequence_id: Option<u8>,
@@ -74,11 +75,11 @@ pub(crate) struct Reference {
     /// Its time, compact.
     pub(crate) ntp: u32,
     /// When the report came.
-    pub(crate) at: Instant,
+    pub(crate) at: Moment,
 }
 
 impl Peer {
-    pub(crate) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Moment) -> Self {
         Self {
             is_ready: false,
             is_relayed: false,
@@ -104,7 +105,7 @@ impl Peer {
     }
 
     /// What of it goes on in another plane, without tracks and slots. `name` tells what is negotiated of a place.
-    pub(crate) fn moved(self, now: Instant, name: impl Fn(Place) -> Option<Name>) -> Self {
+    pub(crate) fn moved(self, now: Moment, name: impl Fn(Place) -> Option<Name>) -> Self {
         Self {
             sources: self.sources.moved(name),
             transport_sequence_id: self.transport_sequence_id,
@@ -120,13 +121,13 @@ impl Peer {
     }
 
     /// Goes on in a plane whose clock shows `shift` microseconds more than that of the old one.
-    pub(crate) fn resume(&mut self, now: Instant, shift: i64) {
+    pub(crate) fn resume(&mut self, now: Moment, shift: i64) {
         self.arrivals.go_on(shift);
         self.sending.resume(now, self.limits.receive.max_bitrate);
     }
 
     /// Counts an RTCP packet; returns whether it is to be read.
-    pub(crate) fn allow_rtcp(&mut self, now: Instant) -> bool {
+    pub(crate) fn allow_rtcp(&mut self, now: Moment) -> bool {
         if now >= self.rtcp_since + Duration::from_secs(1) {
             (self.rtcp_since, self.rtcp_count) = (now, 0);
         }
@@ -135,14 +136,14 @@ impl Peer {
     }
 
     /// Takes a sample of the round-trip time; one eighth of it counts (RFC 6298 2).
-    pub(crate) fn handle_rtt(&mut self, now: Instant, sample: Duration) {
+    pub(crate) fn handle_rtt(&mut self, now: Moment, sample: Duration) {
         let is_first = self.rtt == INITIAL_RTT;
         self.rtt = if is_first { sample } else { (self.rtt * 7 + sample) / 8 };
         self.sending.handle_rtt(now, self.rtt);
     }
 
     /// Remembers a receiver's reference time, to be answered; a later one replaces it.
-    pub(crate) fn handle_reference_time(&mut self, now: Instant, ssrc: u32, ntp: NtpTime) {
+    pub(crate) fn handle_reference_time(&mut self, now: Moment, ssrc: u32, ntp: NtpTime) {
         self.references.retain(|reference| reference.ssrc != ssrc);
         if self.references.len() < MAX_REFERENCES {
             self.references.push(Reference { ssrc, ntp: ntp.compact(), at: now });

@@ -1,9 +1,10 @@
 //! Whether publishers keep to what they may send: they are told first, and reported when they go on.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::bwe::Bitrate;
 use crate::event::PlaneEvent;
+use crate::moment::Moment;
 use crate::plane::{Plane, queue};
 
 /// More than its limit by this factor is too much: encoders swing around what they are told.
@@ -15,8 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(crate) struct Inflow {
     bytes: u64,
-    since: Option<Instant>,
-    over_since: Option<Instant>,
+    since: Option<Moment>,
+    over_since: Option<Moment>,
 }
 
 impl Inflow {
@@ -26,7 +27,7 @@ impl Inflow {
     }
 
     /// Closes a second of counting; returns whether more than `max` has been sent for long. Then it begins anew.
-    fn handle_tick(&mut self, now: Instant, max: Bitrate) -> bool {
+    fn handle_tick(&mut self, now: Moment, max: Bitrate) -> bool {
         let bytes = std::mem::take(&mut self.bytes);
         let Some(since) = self.since.replace(now) else { return false };
         let seconds = now.saturating_duration_since(since).as_secs_f64().max(0.1);
@@ -44,7 +45,7 @@ impl Inflow {
 
 impl Plane {
     /// Looks for publishers that send more than they may for long, and reports the track that costs most of each.
-    pub(super) fn judge_publishers(&mut self, now: Instant) {
+    pub(super) fn judge_publishers(&mut self, now: Moment) {
         for (_, peer) in self.peers.iter_mut() {
             if !peer.inflow.handle_tick(now, peer.limits.publish.max_bitrate) {
                 continue;
@@ -64,7 +65,7 @@ mod tests {
 
     /// When it was reported, in seconds, if so many kbit/s are sent in each.
     fn reports(kbps: &[usize]) -> Vec<usize> {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let mut inflow = Inflow::default();
         inflow.handle_tick(start, Bitrate::kbps(1000));
         let seconds = kbps.iter().enumerate().filter(|&(second, kbps)| {

@@ -1,7 +1,5 @@
 //! RTP in: from the datagram to the layer it belongs to.
 
-use std::time::Instant;
-
 use roundtable_wire::ext::{read_audio_level, read_mid, read_stream_id, read_transport_sequence};
 use roundtable_wire::{Extension, Kind, RtpPacket};
 
@@ -12,6 +10,7 @@ use crate::inbound::bind::{Bound, Place};
 use crate::inbound::keyframe::Urgency;
 use crate::inbound::{Effects, Received, Track};
 use crate::key::{PeerKey, TrackKey};
+use crate::moment::Moment;
 use crate::packet::Prepared;
 use crate::plane::Plane;
 use crate::plane::timers::Timer;
@@ -21,7 +20,7 @@ const OSN_LEN: usize = 2;
 
 impl Plane {
     /// Takes one RTP packet of a peer, decrypted, and forwards it.
-    pub fn handle_rtp(&mut self, now: Instant, from: PeerKey, packet: &[u8], out: &mut impl Egress) {
+    pub fn handle_rtp(&mut self, now: Moment, from: PeerKey, packet: &[u8], out: &mut impl Egress) {
         if self.recorder.is_on() {
             self.record_rtp(now, from, packet); // Call::HandleRtp
         }
@@ -32,7 +31,7 @@ impl Plane {
         }
     }
 
-    fn receive(&mut self, now: Instant, from: PeerKey, bytes: &[u8], out: &mut impl Egress) -> Result<(), DropReason> {
+    fn receive(&mut self, now: Moment, from: PeerKey, bytes: &[u8], out: &mut impl Egress) -> Result<(), DropReason> {
         let packet = RtpPacket::parse(bytes).map_err(|_| DropReason::Malformed)?;
         self.log_arrival(now, from, &packet)?;
         let place = match self.place_of(from, packet.ssrc) {
@@ -49,7 +48,7 @@ impl Plane {
     }
 
     /// Notes when a packet came if it has a transport-wide number: every packet counts, whatever becomes of it.
-    fn log_arrival(&mut self, now: Instant, from: PeerKey, packet: &RtpPacket<'_>) -> Result<(), DropReason> {
+    fn log_arrival(&mut self, now: Moment, from: PeerKey, packet: &RtpPacket<'_>) -> Result<(), DropReason> {
         let micros = self.micros(now).cast_unsigned();
         let peer = self.peers.get_mut(from).ok_or(DropReason::UnknownPeer)?;
         peer.inflow.handle_packet(packet.header_len + packet.payload.len());
@@ -121,7 +120,7 @@ impl Plane {
     /// Takes a packet of the SSRC that repeats others (RFC 4588), or probes the path with padding.
     fn receive_repair(
         &mut self,
-        now: Instant,
+        now: Moment,
         from: PeerKey,
         place: Place,
         packet: &RtpPacket<'_>,
@@ -153,7 +152,7 @@ impl Plane {
 
     pub(super) fn receive_media(
         &mut self,
-        now: Instant,
+        now: Moment,
         place: Place,
         packet: &RtpPacket<'_>,
         bytes: &[u8],
@@ -195,7 +194,7 @@ impl Plane {
     }
 
     /// Learns from a packet that says when it was captured, and has it say so to subscribers by our clock.
-    fn handle_capture(&mut self, now: Instant, key: TrackKey, prepared: &mut Prepared<'_>) {
+    fn handle_capture(&mut self, now: Moment, key: TrackKey, prepared: &mut Prepared<'_>) {
         let micros = self.micros(now);
         let Some(track) = self.tracks.get_mut(key) else { return };
         if let Some(capture) = prepared.carried.capture.filter(|_| prepared.is_newest)
@@ -213,7 +212,7 @@ impl Plane {
     }
 
     /// Plans what a packet of a layer asks for.
-    fn follow_up(&mut self, now: Instant, place: Place, effects: Effects) {
+    fn follow_up(&mut self, now: Moment, place: Place, effects: Effects) {
         if effects.woke && self.tracks.get_mut(place.track).is_some_and(|track| track.look(now)) {
             self.allocate_for(now, place.track);
         }
@@ -232,7 +231,7 @@ impl Plane {
     }
 
     /// Tells the room what a packet says of its track.
-    fn observe(&mut self, now: Instant, key: TrackKey, packet: &RtpPacket<'_>, prepared: &Prepared<'_>) {
+    fn observe(&mut self, now: Moment, key: TrackKey, packet: &RtpPacket<'_>, prepared: &Prepared<'_>) {
         let Some(track) = self.tracks.get_mut(key) else { return };
         if prepared.is_newest && track.codec != Some(prepared.codec) {
             track.codec = Some(prepared.codec);
@@ -248,7 +247,7 @@ impl Plane {
         self.observe_level(now, key, packet);
     }
 
-    fn observe_level(&mut self, now: Instant, key: TrackKey, packet: &RtpPacket<'_>) {
+    fn observe_level(&mut self, now: Moment, key: TrackKey, packet: &RtpPacket<'_>) {
         let Some(track) = self.tracks.get_mut(key) else { return };
         if track.config.kind != Kind::Audio || track.is_paused {
             return;
@@ -263,7 +262,7 @@ impl Plane {
     }
 
     /// The arrival of a packet in ticks of its track's clock, from anywhere.
-    fn arrival_ticks(&self, now: Instant, track: TrackKey) -> u32 {
+    fn arrival_ticks(&self, now: Moment, track: TrackKey) -> u32 {
         let kind = self.tracks.get(track).map_or(Kind::Video, |track| track.config.kind);
         let ticks_per_ms = if kind == Kind::Video { 90 } else { 48 };
         // Three thousand years fit; wraps like the timestamps do.

@@ -1,8 +1,7 @@
 //! Writing down what the plane is told, see [`trace`](crate::trace).
 
-use std::time::Instant;
-
 use crate::key::PeerKey;
+use crate::moment::Moment;
 use crate::plane::Plane;
 use crate::trace::{Call, Recording, blank};
 
@@ -39,7 +38,7 @@ impl Plane {
 
     /// Records a packet without its media.
     #[cold]
-    pub(super) fn record_rtp(&mut self, now: Instant, from: PeerKey, packet: &[u8]) {
+    pub(super) fn record_rtp(&mut self, now: Moment, from: PeerKey, packet: &[u8]) {
         let tracks = self.peers.get(from).into_iter().flat_map(|peer| &peer.tracks);
         let tracks = tracks.filter_map(|&track| self.tracks.get(track));
         let packet = blank(packet, tracks.flat_map(|track| &track.config.codecs));

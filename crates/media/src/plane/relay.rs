@@ -4,8 +4,6 @@
 //! what to make of it (layers, keyframes, loudness, numbers of slots) each plane finds out by itself, as if the publisher
 //! were with it. Only the origin talks to the publisher: the others pass their wishes for keyframes and for encodings on.
 
-use std::time::Instant;
-
 use roundtable_wire::{NtpTime, RtpPacket};
 
 use crate::config::TrackConfig;
@@ -15,6 +13,7 @@ use crate::inbound::clock::CaptureReport;
 use crate::inbound::keyframe::Urgency;
 use crate::inbound::relay::Relay;
 use crate::key::{PeerKey, TrackKey};
+use crate::moment::Moment;
 use crate::plane::Plane;
 use crate::plane::peer::Peer;
 
@@ -22,7 +21,7 @@ impl Plane {
     /// Adds the stand-in for a publisher that is with another plane. Nothing is ever sent to it: what is wanted of it is
     /// told by [`PlaneEvent::KeyframeWanted`](crate::PlaneEvent::KeyframeWanted) and
     /// [`PlaneEvent::LayersWanted`](crate::PlaneEvent::LayersWanted).
-    pub fn add_relayed_peer(&mut self, now: Instant) -> PeerKey {
+    pub fn add_relayed_peer(&mut self, now: Moment) -> PeerKey {
         let peer = self.insert_peer(now, Peer::new(now));
         if let Some(state) = self.peers.get_mut(peer) {
             state.is_relayed = true;
@@ -38,14 +37,14 @@ impl Plane {
 
     /// Adds a track of such a publisher. Its packets come by [`Plane::handle_relayed`], and are told apart by what the
     /// origin made of them, not by what they carry.
-    pub fn add_relayed_track(&mut self, now: Instant, peer: PeerKey, config: TrackConfig) -> TrackKey {
+    pub fn add_relayed_track(&mut self, now: Moment, peer: PeerKey, config: TrackConfig) -> TrackKey {
         // Nothing is declared: SSRCs are bound as they come, and retransmissions do not come as such.
         self.insert_track(now, peer, TrackConfig { ssrcs: Vec::new(), fid: Vec::new(), ..config })
     }
 
     /// Hands the packets of a track to another plane from now on, as far as they are of `layers` (bit by bit), or no
     /// longer (0). Sound has one layer. `to` is the caller's number for the way there, which names the plane and the track in it.
-    pub fn set_relay(&mut self, now: Instant, track: TrackKey, to: u32, layers: u8) {
+    pub fn set_relay(&mut self, now: Moment, track: TrackKey, to: u32, layers: u8) {
         let Some(state) = self.tracks.get_mut(track) else { return };
         state.relays.retain(|relay| relay.to != to);
         if layers != 0 {
@@ -55,14 +54,14 @@ impl Plane {
     }
 
     /// Another plane cannot show a layer without a keyframe.
-    pub fn handle_relay_wish(&mut self, now: Instant, track: TrackKey, layer: u8) {
+    pub fn handle_relay_wish(&mut self, now: Moment, track: TrackKey, layer: u8) {
         self.wish(now, track, layer, Urgency::Urgent);
     }
 
     /// Takes what the origin hands over.
     pub fn handle_relayed(
         &mut self,
-        now: Instant,
+        now: Moment,
         track: TrackKey,
         layer: u8,
         item: Relayed<'_>,
@@ -74,7 +73,7 @@ impl Plane {
         }
     }
 
-    fn handle_relayed_packet(&mut self, now: Instant, key: TrackKey, layer: u8, bytes: &[u8], out: &mut impl Egress) {
+    fn handle_relayed_packet(&mut self, now: Moment, key: TrackKey, layer: u8, bytes: &[u8], out: &mut impl Egress) {
         self.counters.packets_in += 1;
         self.counters.bytes_in += bytes.len() as u64;
         let place = Place { track: key, layer, is_repair: false };
@@ -89,7 +88,7 @@ impl Plane {
         }
     }
 
-    fn handle_relayed_report(&mut self, now: Instant, key: TrackKey, layer: u8, ntp: NtpTime, rtp_timestamp: u32) {
+    fn handle_relayed_report(&mut self, now: Moment, key: TrackKey, layer: u8, ntp: NtpTime, rtp_timestamp: u32) {
         let micros = self.micros(now);
         let Some(track) = self.tracks.get_mut(key) else { return };
         if let Some(peer) = self.peers.get_mut(track.peer) {

@@ -1,6 +1,6 @@
 //! RTCP in: every feedback ends here.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roundtable_wire::rtcp::{LostSequences, Packet, ReportBlock, XrBlock, XrBlocks, packets};
 use roundtable_wire::time::round_trip;
@@ -15,6 +15,7 @@ use crate::inbound::Layer;
 use crate::inbound::clock::CaptureReport;
 use crate::inbound::keyframe::Urgency;
 use crate::key::{PeerKey, SlotKey};
+use crate::moment::Moment;
 use crate::outbound::rewrite::Found;
 use crate::outbound::select::Need;
 use crate::plane::Plane;
@@ -27,7 +28,7 @@ const UNDER_WAY: Duration = Duration::from_millis(300);
 
 impl Plane {
     /// Takes one RTCP compound of a peer, decrypted.
-    pub fn handle_rtcp(&mut self, now: Instant, from: PeerKey, compound: &[u8], out: &mut impl Egress) {
+    pub fn handle_rtcp(&mut self, now: Moment, from: PeerKey, compound: &[u8], out: &mut impl Egress) {
         self.recorder.note(now, || Call::HandleRtcp { from, compound: compound.into() });
         for packet in packets(compound) {
             self.counters.rtcp_in += 1;
@@ -47,7 +48,7 @@ impl Plane {
         }
     }
 
-    fn handle_rtcp_packet(&mut self, now: Instant, from: PeerKey, packet: Packet<'_>, out: &mut impl Egress) {
+    fn handle_rtcp_packet(&mut self, now: Moment, from: PeerKey, packet: Packet<'_>, out: &mut impl Egress) {
         match packet {
             Packet::SenderReport { ssrc, ntp, rtp_timestamp, reports, .. } => {
                 self.handle_sender_report(now, from, ssrc, (ntp, rtp_timestamp), out);
@@ -78,7 +79,7 @@ impl Plane {
     /// A publisher tells which of its timestamps belongs to which of its wall clock.
     fn handle_sender_report(
         &mut self,
-        now: Instant,
+        now: Moment,
         from: PeerKey,
         ssrc: u32,
         (ntp, rtp_timestamp): (NtpTime, u32),
@@ -102,7 +103,7 @@ impl Plane {
     }
 
     /// A subscriber tells how it receives one of its slots.
-    fn handle_report_block(&mut self, now: Instant, from: PeerKey, block: &ReportBlock) {
+    fn handle_report_block(&mut self, now: Moment, from: PeerKey, block: &ReportBlock) {
         let ntp = self.ntp(now);
         let Some(peer) = self.peers.get_mut(from) else { return };
         let Some(slot) = peer.slot_of(block.ssrc).and_then(|slot| self.slots.get_mut(slot)) else { return };
@@ -118,7 +119,7 @@ impl Plane {
 
     /// A subscriber asks for packets of a slot again. Those of the lowest temporal layer go first, keyframes among them:
     /// the budget may not suffice for all, and nothing else can be decoded without these.
-    fn handle_nack(&mut self, now: Instant, slot: SlotKey, lost: &LostSequences<'_>, out: &mut impl Egress) {
+    fn handle_nack(&mut self, now: Moment, slot: SlotKey, lost: &LostSequences<'_>, out: &mut impl Egress) {
         for is_base in [true, false] {
             for sequence in lost.clone() {
                 if self.is_base(slot, sequence) == is_base {
@@ -136,7 +137,7 @@ impl Plane {
     }
 
     /// A subscriber asks for a packet of a slot again.
-    fn handle_lost(&mut self, now: Instant, key: SlotKey, sequence: u16, out: &mut impl Egress) {
+    fn handle_lost(&mut self, now: Moment, key: SlotKey, sequence: u16, out: &mut impl Egress) {
         self.counters.nacks_in += 1;
         let Some(slot) = self.slots.get_mut(key) else { return };
         let Some(peer) = self.peers.get_mut(slot.peer).filter(|peer| peer.is_ready) else { return };
@@ -171,7 +172,7 @@ impl Plane {
 
     /// A picture that is not sent again is not decoded, nor is what needs it: a keyframe is asked for, unless there has been
     /// one since.
-    fn give_up_picture(&mut self, now: Instant, slot: SlotKey, found: &Found) {
+    fn give_up_picture(&mut self, now: Moment, slot: SlotKey, found: &Found) {
         let (track, layer) = (found.epoch.track, found.epoch.layer);
         let state = self.tracks.get(track).and_then(|track| track.layers.get(usize::from(layer)));
         let is_past = state.and_then(Layer::gop).is_some_and(|gop| found.index < gop.first);
@@ -182,7 +183,7 @@ impl Plane {
     }
 
     /// A subscriber tells which of our packets have come to it, and when.
-    fn handle_feedback(&mut self, now: Instant, from: PeerKey, feedback: &Feedback<'_>, out: &mut impl Egress) {
+    fn handle_feedback(&mut self, now: Moment, from: PeerKey, feedback: &Feedback<'_>, out: &mut impl Egress) {
         self.counters.feedback_in += 1;
         if let Some(peer) = self.peers.get_mut(from) {
             peer.sending.handle_feedback(now, peer.limits.receive.max_bitrate, feedback, &mut self.scratch.told);
@@ -191,7 +192,7 @@ impl Plane {
     }
 
     /// A subscriber that measures by itself tells what it can take at most.
-    fn handle_remb(&mut self, now: Instant, from: PeerKey, bitrate_bps: u64) {
+    fn handle_remb(&mut self, now: Moment, from: PeerKey, bitrate_bps: u64) {
         if let Some(peer) = self.peers.get_mut(from) {
             peer.sending.handle_remb(now, Bitrate::bps(bitrate_bps));
             if self.is_allocation_due(now, from) {
@@ -201,7 +202,7 @@ impl Plane {
     }
 
     /// A subscriber asks for a keyframe on a slot.
-    fn handle_keyframe_request(&mut self, now: Instant, from: PeerKey, ssrc: u32) {
+    fn handle_keyframe_request(&mut self, now: Moment, from: PeerKey, ssrc: u32) {
         self.counters.keyframe_requests_in += 1;
         let Some(slot_key) = self.slot_of(from, ssrc) else { return };
         let Some(slot) = self.slots.get_mut(slot_key) else { return };
@@ -237,7 +238,7 @@ impl Plane {
     }
 
     /// A receiver that sends nothing measures its round trip, or a sender tells of ours (RFC 3611 4.4, 4.5).
-    fn handle_extended_report(&mut self, now: Instant, from: PeerKey, ssrc: u32, blocks: XrBlocks<'_>) {
+    fn handle_extended_report(&mut self, now: Moment, from: PeerKey, ssrc: u32, blocks: XrBlocks<'_>) {
         let (ntp, ours) = (self.ntp(now), self.feedback_ssrc);
         let Some(peer) = self.peers.get_mut(from) else { return };
         for block in blocks {

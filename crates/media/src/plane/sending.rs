@@ -1,6 +1,6 @@
 //! What the plane knows of the path to one subscriber: what it carries, what waits for it, what was chosen for it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roundtable_wire::twcc::Feedback;
 
@@ -11,6 +11,7 @@ use crate::bwe::{
 };
 use crate::grid::on_grid;
 use crate::key::{HotStart, SlotKey};
+use crate::moment::Moment;
 use crate::pacer::Pacer;
 use crate::plane::earlier;
 
@@ -87,15 +88,15 @@ pub(crate) struct Sending {
     /// Slots that can begin with what has been kept since the last keyframe.
     pub(crate) joining: Vec<SlotKey>,
     /// When a slot last began with a keyframe.
-    begun: Option<Instant>,
+    begun: Option<Moment>,
     /// Since when a slot waits for one.
-    awaiting: Option<Instant>,
+    awaiting: Option<Moment>,
     /// When a picture last had to go down.
-    squeezed: Option<Instant>,
+    squeezed: Option<Moment>,
     /// The target of a measured path when it was last looked at.
     paced: Option<Bitrate>,
     /// When to look after it.
-    pub(crate) due: Option<Instant>,
+    pub(crate) due: Option<Moment>,
 }
 
 impl HotStart for Sending {
@@ -116,7 +117,7 @@ enum Silent {
     Unknown,
     /// It was sent so many numbered packets since `since`, and has told how it receives them so many times, but not by
     /// feedback.
-    Waiting { since: Instant, packets: u16, reports: u8 },
+    Waiting { since: Moment, packets: u16, reports: u8 },
     /// It does.
     No,
     /// It does not: its path is not measured.
@@ -140,7 +141,7 @@ impl Path {
 }
 
 impl Sending {
-    pub(crate) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Moment) -> Self {
         Self {
             path: Path::Unmeasured(NullEstimator::new(UNMEASURED)),
             silent: Silent::Unknown,
@@ -163,7 +164,7 @@ impl Sending {
     }
 
     /// What of it goes on in another plane: what was learnt of the path, and the numbers of its packets.
-    pub(crate) fn moved(self, now: Instant) -> Self {
+    pub(crate) fn moved(self, now: Moment) -> Self {
         let Self { path, repeated, sequence, .. } = self;
         let silent = match self.silent {
             Silent::Waiting { .. } => Silent::Unknown, // What it tells meanwhile is not heard.
@@ -173,7 +174,7 @@ impl Sending {
     }
 
     /// Goes on in another plane; `max` bounds what is sent from now on.
-    pub(crate) fn resume(&mut self, now: Instant, max: Bitrate) {
+    pub(crate) fn resume(&mut self, now: Moment, max: Bitrate) {
         if let Path::Measured(estimator) = &mut self.path {
             estimator.handle_pause(now);
         }
@@ -188,7 +189,7 @@ impl Sending {
     }
 
     /// Measures the path from now on; `max` bounds what is sent on it.
-    pub(crate) fn measure(&mut self, now: Instant, max: Bitrate) {
+    pub(crate) fn measure(&mut self, now: Moment, max: Bitrate) {
         if matches!(self.path, Path::Unmeasured(_)) && !matches!(self.silent, Silent::Yes) {
             let default = EstimatorConfig::default();
             let config = EstimatorConfig { max: default.max.min(max), ..default };
@@ -198,7 +199,7 @@ impl Sending {
     }
 
     /// Sets what policy lets through.
-    pub(crate) fn set_max(&mut self, now: Instant, max: Bitrate) {
+    pub(crate) fn set_max(&mut self, now: Moment, max: Bitrate) {
         match &mut self.path {
             Path::Unmeasured(estimator) => *estimator = NullEstimator::new(max.min(UNMEASURED)),
             Path::Measured(estimator) => estimator.set_max(now, max.min(EstimatorConfig::default().max)),
@@ -207,7 +208,7 @@ impl Sending {
     }
 
     /// Has the pacer follow the estimator.
-    fn set_pace(&mut self, now: Instant) {
+    fn set_pace(&mut self, now: Moment) {
         let estimator = self.path.estimator();
         let target = estimator.target();
         self.pacer.set_target(now, target, estimator.pacing());
@@ -219,7 +220,7 @@ impl Sending {
     }
 
     /// Packets take another way from now on.
-    pub(crate) fn handle_path_change(&mut self, now: Instant) {
+    pub(crate) fn handle_path_change(&mut self, now: Moment) {
         if let Path::Measured(estimator) = &mut self.path {
             estimator.handle_path_change(now);
         }
@@ -227,7 +228,7 @@ impl Sending {
     }
 
     /// A slot has begun an encoding with a keyframe; what waits of it below `stale_before` is of no use.
-    pub(crate) fn handle_begun(&mut self, now: Instant, slot: SlotKey, stale_before: u64) {
+    pub(crate) fn handle_begun(&mut self, now: Moment, slot: SlotKey, stale_before: u64) {
         self.begun = Some(now);
         self.forget_queued(slot, stale_before);
     }
@@ -255,7 +256,7 @@ impl Sending {
     }
 
     /// Records a packet of `len` bytes as it leaves; `counts` says that it took a transport-wide number.
-    pub(crate) fn handle_sent(&mut self, now: Instant, len: usize, counts: bool, probe: Option<ProbeId>, filler: bool) {
+    pub(crate) fn handle_sent(&mut self, now: Moment, len: usize, counts: bool, probe: Option<ProbeId>, filler: bool) {
         if !counts {
             return;
         }
@@ -278,7 +279,7 @@ impl Sending {
 
     /// Takes a report on a slot. Who reports, but never with feedback, receives: its path is not measured any more, else
     /// it would be taken for one that carries nothing.
-    pub(crate) fn handle_report(&mut self, now: Instant, max: Bitrate) {
+    pub(crate) fn handle_report(&mut self, now: Moment, max: Bitrate) {
         let Silent::Waiting { since, packets, reports } = &mut self.silent else { return };
         if *packets < PACKETS_WITHOUT {
             return;
@@ -292,7 +293,7 @@ impl Sending {
     }
 
     /// Takes a feedback message of the subscriber, with `told` for room; `max` bounds what is sent to it.
-    pub(crate) fn handle_feedback(&mut self, now: Instant, max: Bitrate, feedback: &Feedback<'_>, told: &mut Told) {
+    pub(crate) fn handle_feedback(&mut self, now: Moment, max: Bitrate, feedback: &Feedback<'_>, told: &mut Told) {
         if let Silent::Yes = std::mem::replace(&mut self.silent, Silent::No) {
             self.measure(now, max);
         }
@@ -303,18 +304,18 @@ impl Sending {
     }
 
     /// Takes a measured round trip.
-    pub(crate) fn handle_rtt(&mut self, now: Instant, rtt: Duration) {
+    pub(crate) fn handle_rtt(&mut self, now: Moment, rtt: Duration) {
         self.path.estimator_mut().handle_rtt(now, rtt);
     }
 
     /// Takes what the subscriber asks for by REMB.
-    pub(crate) fn handle_remb(&mut self, now: Instant, remb: Bitrate) {
+    pub(crate) fn handle_remb(&mut self, now: Moment, remb: Bitrate) {
         self.path.estimator_mut().handle_remb(now, Some(remb));
         self.set_pace(now);
     }
 
     /// Does what is due; returns a probe that begins now.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Option<ProbeCluster> {
+    pub(crate) fn handle_timeout(&mut self, now: Moment) -> Option<ProbeCluster> {
         let estimator = self.path.estimator_mut();
         let is_due = estimator.poll_timeout().is_some_and(|(at, _)| at <= now);
         if is_due {
@@ -328,8 +329,8 @@ impl Sending {
     }
 
     /// A probe that begins now.
-    fn poll_probe(&mut self, now: Instant) -> Option<ProbeCluster> {
-        let within = |since: Option<Instant>, span| since.is_some_and(|since| now < since + span);
+    fn poll_probe(&mut self, now: Moment) -> Option<ProbeCluster> {
+        let within = |since: Option<Moment>, span| since.is_some_and(|since| now < since + span);
         let begun = within(self.begun, KEYFRAME_QUIET) || within(self.awaiting, AWAITED_QUIET);
         let waits = self.pacer.queue() >= SETTLED_QUEUE;
         let cluster = self.path.estimator_mut().poll_probe(now, begun.then_some(waits));
@@ -340,7 +341,7 @@ impl Sending {
     }
 
     /// When to look again, in a plane whose clock began at `start`.
-    pub(crate) fn poll_timeout(&self, start: Instant, now: Instant) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self, start: Moment, now: Moment) -> Option<Moment> {
         if !self.joining.is_empty() {
             return Some(now);
         }
@@ -362,14 +363,14 @@ impl Sending {
     }
 
     /// Something waits: when to look again.
-    pub(crate) fn wake(&mut self, now: Instant) -> Option<Instant> {
+    pub(crate) fn wake(&mut self, now: Moment) -> Option<Moment> {
         let pacer = self.pacer.poll_timeout().map(|at| at.max(now + PACE_INTERVAL));
         self.due = self.due.into_iter().chain(pacer).min();
         self.due
     }
 
     /// What there is to spend on `audio_slots` and on pictures.
-    pub(crate) fn budget(&mut self, now: Instant, audio_slots: u16, red: bool) -> Budget {
+    pub(crate) fn budget(&mut self, now: Moment, audio_slots: u16, red: bool) -> Budget {
         let estimator = self.path.estimator();
         Budget {
             target: estimator.target(),
@@ -392,17 +393,17 @@ impl Sending {
     }
 
     /// Whether a slot waits for a keyframe.
-    pub(crate) fn set_awaiting(&mut self, now: Instant, awaits: bool) {
+    pub(crate) fn set_awaiting(&mut self, now: Moment, awaits: bool) {
         self.awaiting = awaits.then(|| self.awaiting.unwrap_or(now));
     }
 
     /// A picture had to go down.
-    pub(crate) const fn handle_squeeze(&mut self, now: Instant) {
+    pub(crate) const fn handle_squeeze(&mut self, now: Moment) {
         self.squeezed = Some(now);
     }
 
     /// Whether what is lost is the overflow of a queue, which is no longer filled: nothing is to be repeated for it.
-    pub(crate) fn is_squeezed(&self, now: Instant) -> bool {
+    pub(crate) fn is_squeezed(&self, now: Moment) -> bool {
         self.squeezed.is_some_and(|squeezed| now < squeezed + SQUEEZED_SPAN)
     }
 
@@ -429,13 +430,13 @@ impl Sending {
 #[derive(Debug, Default)]
 struct RateMeter {
     bytes: u64,
-    since: Option<Instant>,
+    since: Option<Moment>,
     bps: f64,
 }
 
 impl RateMeter {
     /// Counts what came since the last call; returns bits per second.
-    fn measure(&mut self, now: Instant) -> u64 {
+    fn measure(&mut self, now: Moment) -> u64 {
         let Some(since) = self.since else {
             self.since = Some(now);
             return 0;

@@ -1,11 +1,12 @@
 //! What the plane tells of itself: figures per layer, per slot and per subscriber.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::allocate::Cause;
 use crate::bwe::{Bitrate, EstimatorState, SendSideEstimator};
 use crate::decision::LayerChoice;
 use crate::key::{PeerKey, SlotKey, TrackKey};
+use crate::moment::Moment;
 use crate::outbound::select::{Goal, layers};
 use crate::plane::Plane;
 
@@ -68,7 +69,7 @@ pub struct SendStats {
 
 impl Plane {
     /// How the layers of a track are received, in the order of its rids.
-    pub fn layer_stats(&self, now: Instant, track: TrackKey) -> impl Iterator<Item = LayerStats> {
+    pub fn layer_stats(&self, now: Moment, track: TrackKey) -> impl Iterator<Item = LayerStats> {
         let wanted = self.wanted_layers(track);
         let track = self.tracks.get(track);
         let sources = track.and_then(|track| self.peers.get(track.peer)).map(|peer| &peer.sources);

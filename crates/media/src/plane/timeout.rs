@@ -1,6 +1,6 @@
 //! The plane's regular work: what is told and asked without a packet to answer.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roundtable_wire::rtcp::{Dlrr, FirEntry, ReportBlock, SenderInfo, Writer};
 use roundtable_wire::time::compact_span;
@@ -14,6 +14,7 @@ use crate::inbound::keyframe::Urgency;
 use crate::inbound::loss::Repair;
 use crate::inbound::stats::Figures;
 use crate::key::{Arena, PeerKey, TrackKey};
+use crate::moment::Moment;
 use crate::outbound::Slot;
 use crate::plane::peer::{Peer, Reference};
 use crate::plane::timers::Timer;
@@ -34,7 +35,7 @@ const MAX_COMPOUND: usize = 1000;
 
 impl Plane {
     /// Does what is due.
-    pub fn handle_timeout(&mut self, now: Instant, out: &mut impl Egress) {
+    pub fn handle_timeout(&mut self, now: Moment, out: &mut impl Egress) {
         if self.timers.next().is_none_or(|next| next > now) {
             return;
         }
@@ -62,7 +63,7 @@ impl Plane {
     }
 
     /// Asks publishers for what is missing.
-    fn send_nacks(&mut self, now: Instant, out: &mut impl Egress) -> Option<Instant> {
+    fn send_nacks(&mut self, now: Moment, out: &mut impl Egress) -> Option<Moment> {
         let mut next = None;
         for at in 0.. {
             let Some(key) = self.tracks.nth(at) else { break };
@@ -100,7 +101,7 @@ impl Plane {
     }
 
     /// Passes the merged wishes for keyframes on.
-    fn ask_keyframes(&mut self, now: Instant, out: &mut impl Egress) -> Option<Instant> {
+    fn ask_keyframes(&mut self, now: Moment, out: &mut impl Egress) -> Option<Moment> {
         for (key, track) in self.tracks.iter_mut() {
             let takes_pli = track.takes_pli();
             let Some(peer) = self.peers.get_mut(track.peer) else { continue };
@@ -137,14 +138,14 @@ impl Plane {
     }
 
     /// When the next keyframe is to be asked for.
-    pub(super) fn next_keyframe(&self) -> Option<Instant> {
+    pub(super) fn next_keyframe(&self) -> Option<Moment> {
         let asked = self.tracks.iter().filter(|(_, track)| !track.is_paused);
         asked.flat_map(|(_, track)| &track.layers).filter_map(|layer| layer.keyframe_timeout()).min()
     }
 
     /// Tells publishers when their packets came, in the name of a media SSRC of theirs that lives: Chromium ignores
     /// feedback that names any other.
-    fn send_feedback(&mut self, now: Instant, out: &mut impl Egress) -> Option<Instant> {
+    fn send_feedback(&mut self, now: Moment, out: &mut impl Egress) -> Option<Moment> {
         let mut next = None;
         for (key, peer) in self.peers.iter_mut() {
             // Feedback on what is not bound waits until something is.
@@ -171,7 +172,7 @@ impl Plane {
 
     /// Tells publishers of loss and jitter with a reference time, which they answer so that the round trip is known of
     /// those too who only send (RFC 3611 4.4), and answers those of receivers.
-    fn send_receiver_reports(&mut self, now: Instant, out: &mut impl Egress) -> Option<Instant> {
+    fn send_receiver_reports(&mut self, now: Moment, out: &mut impl Egress) -> Option<Moment> {
         let ntp = self.ntp(now);
         for (key, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.is_ready) {
             let blocks = &mut self.scratch.reports;
@@ -209,7 +210,7 @@ impl Plane {
     }
 
     /// Tells subscribers which timestamps of their slots belong together.
-    fn send_sender_reports(&mut self, now: Instant, out: &mut impl Egress) -> Option<Instant> {
+    fn send_sender_reports(&mut self, now: Moment, out: &mut impl Egress) -> Option<Moment> {
         let (micros, ntp) = (self.micros(now), self.ntp(now));
         let mut next = None;
         for (key, peer) in self.peers.iter().filter(|(_, peer)| peer.is_ready) {
@@ -243,7 +244,7 @@ impl Plane {
     }
 
     /// Measures the layers; whose choice changes by what appeared or stopped chooses anew.
-    fn measure_layers(&mut self, now: Instant) -> Option<Instant> {
+    fn measure_layers(&mut self, now: Moment) -> Option<Moment> {
         let mut changed = std::mem::take(&mut self.scratch.changed);
         let mut has_video = false;
         for (key, track) in self.tracks.iter_mut().filter(|(_, track)| track.config.kind == Kind::Video) {
@@ -261,7 +262,7 @@ impl Plane {
     }
 
     /// Ends speech whose packets have stopped.
-    fn end_speech(&mut self, now: Instant) -> Option<Instant> {
+    fn end_speech(&mut self, now: Moment) -> Option<Moment> {
         let mut next = None;
         for (key, track) in self.tracks.iter_mut() {
             if let Some(speaking) = track.speaking.handle_timeout(now) {
@@ -297,7 +298,7 @@ fn sender_info(
 }
 
 /// The answer to a receiver's reference time (RFC 3611 4.5).
-fn answer(now: Instant, reference: &Reference) -> Dlrr {
+fn answer(now: Moment, reference: &Reference) -> Dlrr {
     let delay_since_last = compact_span(now.saturating_duration_since(reference.at));
     Dlrr { ssrc: reference.ssrc, last_receiver_report: reference.ntp, delay_since_last }
 }

@@ -1,6 +1,6 @@
 //! When the plane's regular work is due: a table with one place for each kind.
 
-use std::time::Instant;
+use crate::moment::Moment;
 
 /// A kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,13 +43,13 @@ impl Timer {
 /// The deadlines, with the earliest at hand.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    at: [Option<Instant>; Timer::ALL.len()],
-    next: Option<Instant>,
+    at: [Option<Moment>; Timer::ALL.len()],
+    next: Option<Moment>,
 }
 
 impl Timers {
     /// Sees to it that the work is done at `at` or before.
-    pub(crate) fn schedule(&mut self, timer: Timer, at: Option<Instant>) {
+    pub(crate) fn schedule(&mut self, timer: Timer, at: Option<Moment>) {
         let Some(at) = at else { return };
         // As many places as timers.
         let place = &mut self.at[timer as usize];
@@ -60,7 +60,7 @@ impl Timers {
     }
 
     /// Whether the work is due; if so, it is no longer planned.
-    pub(crate) fn take_due(&mut self, timer: Timer, now: Instant) -> bool {
+    pub(crate) fn take_due(&mut self, timer: Timer, now: Moment) -> bool {
         // As many places as timers.
         let place = &mut self.at[timer as usize];
         let is_due = place.is_some_and(|at| at <= now);
@@ -71,7 +71,7 @@ impl Timers {
         is_due
     }
 
-    pub(crate) const fn next(&self) -> Option<Instant> {
+    pub(crate) const fn next(&self) -> Option<Moment> {
         self.next
     }
 }
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_earliest_deadline_is_at_hand() {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let at = |ms| start + Duration::from_millis(ms);
         let mut timers = Timers::default();
         timers.schedule(Timer::Nack, Some(at(20)));

@@ -1,9 +1,8 @@
 //! Writes down what a plane is told, as it is told it.
 
-use std::time::Instant;
-
 use super::bytes::put_number;
 use super::{Call, GAP, MAGIC, VERSION};
+use crate::moment::Moment;
 
 /// Bytes that may wait to be taken: about a second of a large room. When more come, recording ends.
 const MAX_PENDING: usize = 4 << 20;
@@ -18,7 +17,7 @@ pub(crate) struct Recorder(Option<Box<Tape>>);
 struct Tape {
     /// What was written and not taken.
     pending: Vec<u8>,
-    last: Instant,
+    last: Moment,
     max_bytes: u64,
     figures: Recording,
 }
@@ -46,7 +45,7 @@ impl Recording {
 
 impl Recorder {
     /// Begins with a plane that has just been made; at most `max_bytes` are written.
-    pub(crate) fn start(&mut self, start: Instant, unix_micros: u64, seed: u64, max_bytes: u64) {
+    pub(crate) fn start(&mut self, start: Moment, unix_micros: u64, seed: u64, max_bytes: u64) {
         let mut pending = MAGIC.to_vec();
         pending.push(VERSION);
         put_number(&mut pending, unix_micros);
@@ -68,7 +67,7 @@ impl Recorder {
 
     /// Writes a call down.
     #[inline]
-    pub(crate) fn note<'a>(&mut self, now: Instant, call: impl FnOnce() -> Call<'a>) {
+    pub(crate) fn note<'a>(&mut self, now: Moment, call: impl FnOnce() -> Call<'a>) {
         if let Some(tape) = &mut self.0 {
             tape.write(now, &call());
         }
@@ -91,7 +90,7 @@ impl Recorder {
 }
 
 impl Tape {
-    fn write(&mut self, now: Instant, call: &Call<'_>) {
+    fn write(&mut self, now: Moment, call: &Call<'_>) {
         if self.figures.missed > 0 {
             self.figures.missed = self.figures.missed.saturating_add(1);
             return;

@@ -1,7 +1,7 @@
 //! The format, and that nothing a plane is told is forgotten.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use roundtable_wire::{Codec, Extension, ExtensionMap, Kind};
@@ -11,6 +11,7 @@ use crate::bwe::Bitrate;
 use crate::config::{Limits, TrackCodec};
 use crate::event::Egress;
 use crate::key::Key;
+use crate::moment::Moment;
 use crate::plane::Plane;
 use crate::replay::{Summary, replay};
 
@@ -164,7 +165,7 @@ fn every_call_reads_as_it_was_written() {
 
 /// What a plane records that is told one of each, a quarter of a second apart.
 fn small_trace() -> Vec<u8> {
-    let start = Instant::now(); // An origin to add to.
+    let start = Moment::ORIGIN;
     let mut plane = Plane::new(start, 1_700_000_000_000_000, 5);
     assert!(plane.record(1 << 20));
     for (call, quarters) in one_of_each().into_iter().zip(1..) {
@@ -176,7 +177,7 @@ fn small_trace() -> Vec<u8> {
 }
 
 fn read(trace: &[u8]) -> Result<Summary, TraceError> {
-    replay(trace, Instant::now(), &mut Nowhere, &mut |_| {})
+    replay(trace, Moment::ORIGIN, &mut Nowhere, &mut |_| {})
 }
 
 #[test]
@@ -204,7 +205,7 @@ fn what_is_no_trace_is_refused_with_the_place() {
 
 #[test]
 fn a_recording_that_is_full_says_so_and_ends() {
-    let start = Instant::now(); // An origin to add to.
+    let start = Moment::ORIGIN;
     let mut plane = Plane::new(start, 0, 1);
     assert!(plane.record(100));
     for n in 0..200 {
@@ -222,7 +223,7 @@ fn a_recording_that_is_full_says_so_and_ends() {
 
 #[test]
 fn what_waits_to_be_taken_is_bounded() {
-    let start = Instant::now(); // An origin to add to.
+    let start = Moment::ORIGIN;
     let mut plane = Plane::new(start, 0, 1);
     assert!(plane.record(u64::MAX));
     let peer = plane.add_peer(start);
@@ -236,7 +237,7 @@ fn what_waits_to_be_taken_is_bounded() {
 
 #[test]
 fn recording_begins_at_the_beginning_or_not_at_all() {
-    let start = Instant::now(); // An origin to add to.
+    let start = Moment::ORIGIN;
     let mut plane = Plane::new(start, 0, 1);
     let peer = plane.add_peer(start);
     plane.remove_peer(start, peer);

@@ -8,9 +8,9 @@
 mod publisher;
 
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use roundtable_media::{Egress, PeerKey, Plane, SlotConfig, TrackCodec, TrackConfig};
+use roundtable_media::{Egress, Moment, PeerKey, Plane, SlotConfig, TrackCodec, TrackConfig};
 use roundtable_wire::rtcp::{Packet, ReportBlock, SenderInfo, Writer, packets};
 use roundtable_wire::{Codec, Extension, ExtensionMap, Kind, NtpTime, RtpPacket};
 
@@ -52,7 +52,7 @@ const EXTENSIONS: [(Extension, u8); 7] = [
 /// A plane with one publisher and its subscribers.
 pub(crate) struct Call {
     pub(crate) plane: Plane,
-    start: Instant,
+    start: Moment,
     step: u64,
     publisher: PeerKey,
     encodings: [Encoding; 3],
@@ -98,7 +98,7 @@ struct Subscriber {
 impl Call {
     /// A call in which `fan_out` subscribers watch one camera. All room that is ever needed is made here.
     pub(crate) fn new(fan_out: usize) -> (Self, Heard) {
-        let start = Instant::now(); // An origin to add to; the call's time moves by its steps only.
+        let start = Moment::ORIGIN; // An origin to add to; the call's time moves by its steps only.
         let mut plane = Plane::new(start, UNIX_MICROS, 7);
         let publisher = plane.add_peer(start);
         plane.set_peer_ready(start, publisher, true);

@@ -1,11 +1,11 @@
 //! A call that was recorded is replayed: the same packets leave, for the same reasons.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roundtable_media::allocate::Cause;
 use roundtable_media::bwe::{Bitrate, ProbeCause, ProbeFinding};
 use roundtable_media::replay::{Summary, replay};
-use roundtable_media::{Decided, Decision, Egress, PeerKey, WishCause};
+use roundtable_media::{Decided, Decision, Egress, Moment, PeerKey, WishCause};
 
 use crate::figures::SECOND;
 use crate::link::LinkConfig;
@@ -134,7 +134,7 @@ fn recorded(media: Media, seed: u64) -> (World, Vec<u8>) {
 fn replayed(trace: &[u8]) -> (Summary, Digest, Vec<Decided>) {
     let (mut digest, mut decisions) = (Digest::default(), Vec::new());
     // An origin to add to, and another one than that of the call.
-    let origin = Instant::now() + Duration::from_secs(1000);
+    let origin = Moment::ORIGIN + Duration::from_secs(1000);
     let summary = replay(trace, origin, &mut digest, &mut |decided| decisions.push(*decided)).expect("a whole trace");
     (summary, digest, decisions)
 }
@@ -242,7 +242,7 @@ fn a_trace_with_wrong_bytes_is_replayed_or_refused_and_never_a_panic() {
                 *byte = below(256) as u8;
             }
         }
-        match replay(&wrong, Instant::now(), &mut Digest::default(), &mut |_| {}) {
+        match replay(&wrong, Moment::ORIGIN, &mut Digest::default(), &mut |_| {}) {
             Ok(_) => replayed += 1,
             Err(error) => {
                 assert!(error.offset <= wrong.len(), "{error}");

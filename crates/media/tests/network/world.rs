@@ -4,10 +4,10 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roundtable_media::allocate::Hints;
-use roundtable_media::{Egress, PeerKey, Plane, PlaneEvent, SlotKey, TrackKey};
+use roundtable_media::{Egress, Moment, PeerKey, Plane, PlaneEvent, SlotKey, TrackKey};
 use roundtable_wire::{Kind, RtpPacket};
 
 use crate::checker::{Checker, Fault, Reached};
@@ -86,7 +86,7 @@ pub(crate) struct World {
     pub(crate) events: u64,
     /// What left for video slots, if somebody keeps it: when, the packet, its rollover counter.
     pub(crate) dump: Option<Vec<(u64, Vec<u8>, u32)>>,
-    start: Instant,
+    start: Moment,
     heap: BinaryHeap<Reverse<Entry>>,
     order: u64,
     uplinks: Vec<Link>,
@@ -140,7 +140,7 @@ impl Egress for Sink {
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
-        let start = Instant::now(); // An origin to add to; no test waits for real time.
+        let start = Moment::ORIGIN; // An origin to add to; no test waits for real time.
         let mut world = Self {
             plane: Plane::new(start, UNIX_MICROS, seed),
             publishers: Vec::new(),
@@ -296,7 +296,7 @@ impl World {
         &self.uplinks[publisher]
     }
 
-    pub(crate) fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Moment {
         self.start + Duration::from_micros(self.now_us)
     }
 
@@ -319,7 +319,7 @@ impl World {
         self.who.push(who);
     }
 
-    fn micros_at(&self, at: Instant) -> u64 {
+    fn micros_at(&self, at: Moment) -> u64 {
         // Up to the next whole microsecond, so that what is due is due.
         at.saturating_duration_since(self.start).as_nanos().div_ceil(1000) as u64
     }

@@ -2,10 +2,10 @@
 //! clock that moves only when told. Loss and reordering are what a test leaves out or delivers late.
 #![allow(dead_code, reason = "every test file uses its own part of the room")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roundtable_media::{
-    Egress, PeerKey, Plane, PlaneEvent, Relayed, SlotConfig, SlotKey, TrackCodec, TrackConfig, TrackKey,
+    Egress, Moment, PeerKey, Plane, PlaneEvent, Relayed, SlotConfig, SlotKey, TrackCodec, TrackConfig, TrackKey,
 };
 use roundtable_wire::ext::{read_mid, read_transport_sequence};
 use roundtable_wire::rtcp::{Packet, Writer, XrBlock, packets};
@@ -40,8 +40,8 @@ pub(crate) const OUT_CAPTURE: u8 = 4;
 
 pub(crate) struct Room {
     pub(crate) plane: Plane,
-    pub(crate) start: Instant,
-    pub(crate) now: Instant,
+    pub(crate) start: Moment,
+    pub(crate) now: Moment,
     pub(crate) wire: Wire,
 }
 
@@ -147,14 +147,14 @@ impl Egress for Wire {
 
 impl Default for Room {
     fn default() -> Self {
-        let start = Instant::now(); // An origin to add to; no test waits for real time.
+        let start = Moment::ORIGIN; // An origin to add to; no test waits for real time.
         Self { plane: Plane::new(start, UNIX_MICROS, 7), start, now: start, wire: Wire::default() }
     }
 }
 
 /// Two rooms at the same time, of which the second began `later` microseconds after the first; and a moment before both.
-pub(crate) fn two_rooms(later: i64) -> ([Room; 2], Instant) {
-    let origin = Instant::now(); // An origin to add to; no test waits for real time.
+pub(crate) fn two_rooms(later: i64) -> ([Room; 2], Moment) {
+    let origin = Moment::ORIGIN; // An origin to add to; no test waits for real time.
     let middle = Duration::from_secs(100);
     let room = |offset: i64, seed| {
         let micros = (middle.as_micros() as i64 + offset) as u64;
@@ -230,7 +230,7 @@ impl Room {
     }
 
     /// The sender report of a source on what it captures at `captured`, by a clock of its own.
-    pub(crate) fn report(&mut self, source: &Source, captured: Instant, clock_micros: u64) {
+    pub(crate) fn report(&mut self, source: &Source, captured: Moment, clock_micros: u64) {
         let info = roundtable_wire::rtcp::SenderInfo {
             ssrc: source.ssrc,
             ntp: NtpTime::from_unix_micros(clock_micros),
@@ -334,7 +334,7 @@ pub(crate) struct Source {
     pub(crate) rtx_sequence: u16,
     /// The timestamp of what is captured at `epoch`.
     pub(crate) timestamp_base: u32,
-    pub(crate) epoch: Instant,
+    pub(crate) epoch: Moment,
     pub(crate) picture: u16,
     pub(crate) tl0: u8,
     /// The temporal layer of the next frame.
@@ -355,13 +355,13 @@ impl Source {
     }
 
     /// The timestamp of what is captured at `at`.
-    pub(crate) fn timestamp(&self, at: Instant) -> u32 {
+    pub(crate) fn timestamp(&self, at: Moment) -> u32 {
         let micros = (at - self.epoch).as_micros() as u64;
         self.timestamp_base.wrapping_add((micros * u64::from(self.rate()) / 1_000_000) as u32)
     }
 
     /// The packets of one frame captured at `now`. Every packet's content tells SSRC, frame and part.
-    pub(crate) fn frame(&mut self, now: Instant, key: bool) -> Vec<Vec<u8>> {
+    pub(crate) fn frame(&mut self, now: Moment, key: bool) -> Vec<Vec<u8>> {
         let timestamp = self.timestamp(now);
         if self.frames > 0 {
             self.picture = (self.picture + 1) & 0x7fff;

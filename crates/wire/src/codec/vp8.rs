@@ -122,9 +122,13 @@ impl Descriptor {
             (self.tl0_pic_idx.is_some(), self.tl0_pic_idx.unwrap_or(0)),
             (present & (HAS_TID | HAS_KEY_IDX) != 0, layer),
         ];
-        let written = fields.into_iter().filter_map(|(is_present, byte)| is_present.then_some(byte));
-        for (place, byte) in out.iter_mut().zip(written) {
-            *place = byte;
+        let mut at = 0;
+        for (is_present, byte) in fields {
+            // There are as many places as fields that are present.
+            if let Some(place) = out.get_mut(at).filter(|_| is_present) {
+                *place = byte;
+                at += 1;
+            }
         }
         len
     }

@@ -118,16 +118,28 @@ impl<'b> ExtensionWriter<'b> {
     }
 
     /// Appends the head of an element of `len` bytes; returns the place for them.
+    #[inline]
     fn place(&mut self, id: u8, len: usize) -> Option<&mut [u8]> {
+        let (start, end) = (self.len, self.len + 1 + len);
+        let is_narrow = (1..=ONE_BYTE_MAX_ID).contains(&id) && (1..=ONE_BYTE_MAX_LEN).contains(&len);
+        if self.form == Form::TwoByte || !is_narrow {
+            return self.place_wide(id, len);
+        }
+        let [head, place @ ..] = self.out.get_mut(start..end)? else { return None };
+        *head = id << 4 | (len - 1) as u8;
+        self.len = end;
+        self.count += 1;
+        Some(place)
+    }
+
+    /// The same where the element needs the two-byte form, or another one has.
+    fn place_wide(&mut self, id: u8, len: usize) -> Option<&mut [u8]> {
         if id == 0 || len > TWO_BYTE_MAX_LEN {
             return None;
         }
-        let needs_two = id > ONE_BYTE_MAX_ID || len == 0 || len > ONE_BYTE_MAX_LEN;
-        let converts = self.form == Form::OneByte && needs_two;
-        let two_byte = self.form == Form::TwoByte || needs_two;
+        let converts = self.form == Form::OneByte;
         let start = self.len + if converts { self.count } else { 0 };
-        let head_len = if two_byte { 2 } else { 1 };
-        let end = start + head_len + len;
+        let end = start + 2 + len;
         if end > self.out.len() {
             return None;
         }
@@ -136,13 +148,9 @@ impl<'b> ExtensionWriter<'b> {
         }
         self.len = end;
         self.count += 1;
-        // All within `end`, checked above.
-        let (head, place) = self.out[start..end].split_at_mut(head_len);
-        match head {
-            [first, second] => (*first, *second) = (id, len as u8),
-            [first] => *first = id << 4 | (len - 1) as u8,
-            _ => {}
-        }
+        // Within `end`, checked above.
+        let [first, second, place @ ..] = &mut self.out[start..end] else { return None };
+        (*first, *second) = (id, len as u8);
         Some(place)
     }
 

@@ -1,9 +1,10 @@
 //! Raises the rate while queues stay short and cuts it when they grow.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::link_capacity::LinkCapacity;
 use super::{DelayContext, Usage};
+use crate::moment::Moment;
 
 /// After overuse the rate is this share of what arrives, …
 const DECREASE: f64 = 0.85;
@@ -70,13 +71,13 @@ pub(super) struct Aimd {
     trend: Trend,
     capacity: LinkCapacity,
     /// What a probe found to fill the path, and when; the rate does not grow beyond that by itself.
-    ceiling: Option<(Instant, f64)>,
-    changed: Instant,
-    cut: Option<Instant>,
+    ceiling: Option<(Moment, f64)>,
+    changed: Moment,
+    cut: Option<Moment>,
 }
 
 impl Aimd {
-    pub(super) fn new(now: Instant, start: f64, min: f64) -> Self {
+    pub(super) fn new(now: Moment, start: f64, min: f64) -> Self {
         Self {
             rate: start,
             min,
@@ -88,7 +89,7 @@ impl Aimd {
         }
     }
 
-    pub(super) fn update(&mut self, now: Instant, usage: Usage, context: &DelayContext) {
+    pub(super) fn update(&mut self, now: Moment, usage: Usage, context: &DelayContext) {
         match usage {
             Usage::Overuse => self.decrease(now, context),
             Usage::Underuse => {
@@ -105,7 +106,7 @@ impl Aimd {
     }
 
     /// Follows losses rather than queues: beside flows that fill the queue anyhow (our own).
-    pub(super) fn update_beside(&mut self, now: Instant, context: &DelayContext) {
+    pub(super) fn update_beside(&mut self, now: Moment, context: &DelayContext) {
         let passed = now.saturating_duration_since(self.changed).min(Duration::from_secs(1)).as_secs_f64();
         self.changed = now;
         if context.lost {
@@ -120,19 +121,19 @@ impl Aimd {
         self.rate = self.rate.clamp(self.min, context.max.max(self.min));
     }
 
-    pub(super) fn set_rate(&mut self, now: Instant, bps: f64) {
+    pub(super) fn set_rate(&mut self, now: Moment, bps: f64) {
         self.rate = bps.max(self.min);
         self.changed = now;
     }
 
     /// Takes what arrives without any sign that the path does not carry it.
-    pub(super) fn handle_carried(&mut self, now: Instant, bps: f64) {
+    pub(super) fn handle_carried(&mut self, now: Moment, bps: f64) {
         if bps > REFUTED * self.rate {
             self.set_rate(now, REFUTED_MARGIN * bps);
         }
     }
 
-    pub(super) fn handle_probe(&mut self, now: Instant, bps: f64, saturated: bool, acked: Option<f64>) {
+    pub(super) fn handle_probe(&mut self, now: Moment, bps: f64, saturated: bool, acked: Option<f64>) {
         let arrives = acked.unwrap_or(0.0);
         self.ceiling = saturated.then_some((now, bps.max(arrives)));
         if saturated && bps < arrives {
@@ -157,11 +158,11 @@ impl Aimd {
     }
 
     /// Whether the last cut has had time to show.
-    pub(super) fn may_cut_again(&self, now: Instant) -> bool {
+    pub(super) fn may_cut_again(&self, now: Moment) -> bool {
         self.cut.is_none_or(|cut| now.saturating_duration_since(cut) >= CUT_SHOWN)
     }
 
-    fn decrease(&mut self, now: Instant, context: &DelayContext) {
+    fn decrease(&mut self, now: Moment, context: &DelayContext) {
         let wait = context.rtt.clamp(CUT_MIN, CUT_MAX);
         let recent = self.cut.is_some_and(|cut| now.saturating_duration_since(cut) < wait);
         if recent && context.acked.is_none_or(|acked| acked >= CUT_AGAIN * self.rate) {
@@ -189,14 +190,14 @@ impl Aimd {
         self.finish_cut(now, rate.min(self.rate));
     }
 
-    fn finish_cut(&mut self, now: Instant, rate: f64) {
+    fn finish_cut(&mut self, now: Moment, rate: f64) {
         self.rate = rate;
         self.trend = Trend::Decrease;
         self.changed = now;
         self.cut = Some(now);
     }
 
-    fn increase(&mut self, now: Instant, context: &DelayContext) {
+    fn increase(&mut self, now: Moment, context: &DelayContext) {
         let passed = now.saturating_duration_since(self.changed).min(Duration::from_secs(1)).as_secs_f64();
         self.changed = now;
         let Some(acked) = context.acked else { return };

@@ -1,6 +1,6 @@
 //! Groups packets that left together, and compares how far groups lie apart when they leave and when they arrive.
 
-use std::time::Instant;
+use crate::moment::Moment;
 
 /// Packets that leave within this many microseconds of the first of a group belong to it.
 const GROUP_SPAN: i64 = 5_000;
@@ -47,12 +47,12 @@ struct Group {
     last_arrival: i64,
     expected_ms: u16,
     /// When we learnt of its last packet.
-    at: Instant,
+    at: Moment,
 }
 
 impl InterArrival {
     /// Adds a packet; returns the distance of the last two complete groups when it opens a new one.
-    pub(super) fn handle_packet(&mut self, now: Instant, sent: i64, arrival: i64, expected_ms: u16) -> Option<Delta> {
+    pub(super) fn handle_packet(&mut self, now: Moment, sent: i64, arrival: i64, expected_ms: u16) -> Option<Delta> {
         let fresh = Group {
             first_sent: sent,
             last_sent: sent,
@@ -83,7 +83,7 @@ impl InterArrival {
 
     fn compare(&mut self, previous: &Group, group: &Group) -> Option<Delta> {
         let arrival = group.last_arrival.saturating_sub(previous.last_arrival);
-        let known = group.at.saturating_duration_since(previous.at).as_micros() as i64;
+        let known = group.at.micros_since(previous.at).cast_signed();
         if arrival.saturating_sub(known) >= MAX_CLOCK_JUMP {
             *self = Self::default();
             return None;

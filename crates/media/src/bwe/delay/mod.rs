@@ -14,7 +14,7 @@ mod trendline;
 #[cfg(test)]
 mod tests;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use self::aimd::Aimd;
 use self::collapse::Collapse;
@@ -24,6 +24,7 @@ use self::standing::StandingQueue;
 use self::trendline::Trendline;
 use super::acked::Recent;
 use super::sent_log::Report;
+use crate::moment::Moment;
 
 pub use self::aimd::Trend;
 
@@ -78,11 +79,11 @@ pub(crate) struct DelayHalf {
     rivals: Rivals,
     aimd: Aimd,
     usage: Usage,
-    last_packet: Option<Instant>,
+    last_packet: Option<Moment>,
 }
 
 impl DelayHalf {
-    pub(crate) fn new(now: Instant, start: f64, min: f64) -> Self {
+    pub(crate) fn new(now: Moment, start: f64, min: f64) -> Self {
         Self {
             groups: InterArrival::default(),
             trendline: Trendline::default(),
@@ -102,7 +103,7 @@ impl DelayHalf {
     }
 
     /// Takes received packets in the order of their arrival and moves the rate.
-    pub(crate) fn handle_received(&mut self, now: Instant, received: &[Report], context: &DelayContext) {
+    pub(crate) fn handle_received(&mut self, now: Moment, received: &[Report], context: &DelayContext) {
         if self.last_packet.is_some_and(|last| now.saturating_duration_since(last) > STREAM_TIMEOUT) {
             self.groups = InterArrival::default();
             self.trendline = Trendline::default();
@@ -165,17 +166,17 @@ impl DelayHalf {
     }
 
     /// Puts the rate where something else than delay has shown it to be.
-    pub(crate) fn set_rate(&mut self, now: Instant, bps: f64) {
+    pub(crate) fn set_rate(&mut self, now: Moment, bps: f64) {
         self.aimd.set_rate(now, bps);
     }
 
     /// Takes what a probe found, whatever the rate was before.
-    pub(crate) fn handle_probe(&mut self, now: Instant, bps: f64, saturated: bool, acked: Option<f64>) {
+    pub(crate) fn handle_probe(&mut self, now: Moment, bps: f64, saturated: bool, acked: Option<f64>) {
         self.aimd.handle_probe(now, bps, saturated, acked);
     }
 
     /// Forgets the path, but not the rate.
-    pub(crate) fn restart(&mut self, now: Instant) {
+    pub(crate) fn restart(&mut self, now: Moment) {
         *self = Self::new(now, self.aimd.rate(), self.aimd.min());
     }
 

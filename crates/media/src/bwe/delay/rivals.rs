@@ -4,9 +4,10 @@
 //! it. Beside others it falls with what is sent, and the queue stays. TCP fills any queue until it overflows: who gives
 //! way to that queue gives all away, so beside TCP the rate must follow losses, as TCP's does.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::super::acked::Recent;
+use crate::moment::Moment;
 
 /// A queue at least this long counts. What it gives of a lone flow is measured …
 const QUEUE: Duration = Duration::from_millis(60);
@@ -30,7 +31,7 @@ const BELIEVED: Duration = Duration::from_secs(60);
 pub(super) struct Rivals {
     state: State,
     /// Since when the queue has been short.
-    short: Option<Instant>,
+    short: Option<Moment>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,17 +40,17 @@ enum State {
     #[default]
     Clear,
     /// A queue comes again and again since then.
-    Queued(Instant),
+    Queued(Moment),
     /// It gave this rate; whatever came while it stood was far less since then.
-    Measured(f64, Option<Instant>),
+    Measured(f64, Option<Moment>),
     /// Others fill the queue, since then.
-    Beside(Instant),
+    Beside(Moment),
 }
 
 impl Rivals {
     /// Takes the queue of now; returns the rate that should be taken again when others were found out.
-    pub(super) fn handle_queue(&mut self, now: Instant, queue: Duration, recent: Option<Recent>) -> Option<f64> {
-        let passed = |since: Instant| now.saturating_duration_since(since);
+    pub(super) fn handle_queue(&mut self, now: Moment, queue: Duration, recent: Option<Recent>) -> Option<f64> {
+        let passed = |since: Moment| now.saturating_duration_since(since);
         self.short = if queue < SHORT { Some(*self.short.get_or_insert(now)) } else { None };
         if self.short.is_some_and(|since| passed(since) >= SHORT_SPAN) {
             self.state = State::Clear;

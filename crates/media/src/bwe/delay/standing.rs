@@ -30,6 +30,8 @@ const LATE_MAX_MS: f64 = 150.0;
 /// Groups this late are overuse even if the delay grows no more: a full queue does not grow.
 const DEEP_MS: f64 = 150.0;
 const JITTER_GAIN: f64 = 1.0 / 16.0;
+/// A longer queue is taken to be this long: a minute.
+const QUEUE_MAX_NANOS: f64 = 6e10;
 
 /// All in milliseconds.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +49,17 @@ pub(super) struct StandingQueue {
     jitter: f64,
     /// Whether the least delay is not to be forgotten.
     held: bool,
+    /// By how much even the fastest of the last groups was late, once there are enough of them.
+    queue: Option<Queue>,
+}
+
+/// In milliseconds.
+#[derive(Debug, Clone, Copy)]
+struct Queue {
+    /// All of it.
+    whole: f64,
+    /// Without what we made ourselves.
+    excess: f64,
 }
 
 /// The least delay of the last ten to twenty seconds, in milliseconds.
@@ -105,26 +118,27 @@ impl StandingQueue {
             self.recent.pop_front();
         }
         self.least.handle(delta.at_ms, delta.delay_ms, self.held);
+        self.queue = self.measure();
     }
 
     /// Whether all of the last groups were late.
     pub(super) fn is_confirmed(&self) -> bool {
-        self.excess_ms().is_some_and(|queue| queue > self.lateness().ms)
+        self.queue.is_some_and(|queue| queue.excess > self.lateness().ms)
     }
 
     /// Whether all of the last groups were late, even if we made them late ourselves.
     pub(super) fn is_queueing(&self) -> bool {
-        self.queue_ms().is_some_and(|queue| queue > self.lateness().ms)
+        self.queue.is_some_and(|queue| queue.whole > self.lateness().ms)
     }
 
     /// Whether all of the last groups were very late.
     pub(super) fn is_deep(&self) -> bool {
-        self.excess_ms().is_some_and(|queue| queue > DEEP_MS)
+        self.queue.is_some_and(|queue| queue.excess > DEEP_MS)
     }
 
     pub(super) fn queue(&self) -> Duration {
-        // A number and not negative, and far below the range of a duration.
-        Duration::from_secs_f64(self.queue_ms().map_or(0.0, |ms| (ms / 1e3).clamp(0.0, 60.0)))
+        // The cast saturates, so that what is below zero is none.
+        self.queue.map_or(Duration::ZERO, |queue| Duration::from_nanos((queue.whole * 1e6).min(QUEUE_MAX_NANOS) as u64))
     }
 
     /// Keeps the least delay for as long as `held`, however long it has not been seen.
@@ -145,20 +159,14 @@ impl StandingQueue {
         }
     }
 
-    fn queue_ms(&self) -> Option<f64> {
-        self.above_base(|group| group.delay)
-    }
-
-    /// The queue without what we made ourselves.
-    fn excess_ms(&self) -> Option<f64> {
-        self.above_base(|group| group.delay - group.expected)
-    }
-
-    fn above_base(&self, delay: impl Fn(&Group) -> f64) -> Option<f64> {
+    fn measure(&self) -> Option<Queue> {
         if self.recent.len() < RECENT_GROUPS {
             return None;
         }
-        let fastest = self.recent.iter().map(delay).reduce(f64::min)?;
-        Some(fastest - self.least.get()?)
+        let fastest = self.recent.iter().fold((f64::INFINITY, f64::INFINITY), |(whole, excess), group| {
+            (whole.min(group.delay), excess.min(group.delay - group.expected))
+        });
+        let least = self.least.get()?;
+        Some(Queue { whole: fastest.0 - least, excess: fastest.1 - least })
     }
 }

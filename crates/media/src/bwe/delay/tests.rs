@@ -1,6 +1,6 @@
 //! Table tests of the parts of the delay-based half.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::aimd::{Aimd, Trend};
 use super::inter_arrival::{Delta, InterArrival};
@@ -11,6 +11,7 @@ use super::trendline::Trendline;
 use super::{DelayContext, DelayHalf, Usage};
 use crate::bwe::acked::Recent;
 use crate::bwe::sent_log::Report;
+use crate::moment::Moment;
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -30,7 +31,7 @@ fn context(acked: f64) -> DelayContext {
 
 /// Gives (sent, arrival) in milliseconds; returns the deltas as (send, arrival).
 fn deltas(packets: &[(i64, i64)]) -> Vec<(f64, f64)> {
-    let now = Instant::now();
+    let now = Moment::ORIGIN;
     let mut groups = InterArrival::default();
     let told = packets.iter().filter_map(|&(sent, arrival)| groups.handle_packet(now, sent * 1000, arrival * 1000, 0));
     told.map(|delta| (delta.send_ms, delta.arrival_ms)).collect()
@@ -158,7 +159,7 @@ fn the_least_delay_is_not_forgotten_while_it_is_held() {
 }
 
 /// Gives a queue and what arrives each 50 ms; returns when others were found out, in milliseconds, and the rate then.
-fn found_out(rivals: &mut Rivals, start: Instant, told: &[(u64, f64)]) -> Option<(u64, f64)> {
+fn found_out(rivals: &mut Rivals, start: Moment, told: &[(u64, f64)]) -> Option<(u64, f64)> {
     let mut steps = told.iter().zip(0_u64..);
     steps.find_map(|(&(queue_ms, bps), step)| {
         let recent = Some(Recent { bps, slowed: 1.0 });
@@ -168,7 +169,7 @@ fn found_out(rivals: &mut Rivals, start: Instant, told: &[(u64, f64)]) -> Option
 
 #[test]
 fn a_queue_that_stays_while_less_and_less_of_ours_arrives_is_somebody_elses() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     let told: Vec<(u64, f64)> = (0..60).map(|step| (250, 1e6 * 0.95_f64.powi(step))).collect();
     let mut rivals = Rivals::default();
     let (at, bps) = found_out(&mut rivals, start, &told).unwrap();
@@ -185,7 +186,7 @@ fn a_queue_that_stays_while_less_and_less_of_ours_arrives_is_somebody_elses() {
 
 #[test]
 fn a_lone_flows_queue_gives_what_the_path_carries_and_is_not_somebody_elses() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     // The path falls to a third when the queue begins; afterwards less is sent, but it is the queue that arrives.
     let fell: Vec<(u64, f64)> = (0..150).map(|step| (250, if step < 4 { 1e6 } else { 300e3 })).collect();
     assert_eq!(found_out(&mut Rivals::default(), start, &fell), None);
@@ -196,7 +197,7 @@ fn a_lone_flows_queue_gives_what_the_path_carries_and_is_not_somebody_elses() {
 
 #[test]
 fn others_are_believed_in_for_a_minute() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     let told: Vec<(u64, f64)> = (0..60).map(|step| (250, 1e6 * 0.95_f64.powi(step))).collect();
     let mut rivals = Rivals::default();
     found_out(&mut rivals, start, &told).unwrap();
@@ -208,7 +209,7 @@ fn others_are_believed_in_for_a_minute() {
 
 #[test]
 fn beside_others_the_rate_follows_losses_once_a_round_trip() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     let mut aimd = Aimd::new(start, 1e6, 30e3);
     let lost = DelayContext { lost: true, ..context(900e3) };
     aimd.update_beside(start, &lost);
@@ -236,14 +237,14 @@ fn link_capacity_takes_probes_sooner_than_overuse_and_notices_another_path() {
 }
 
 /// A rate after `millis` of [`Usage::Normal`], updated each 50 ms.
-fn grown(aimd: &mut Aimd, from: Instant, millis: u64, context: &DelayContext) -> f64 {
+fn grown(aimd: &mut Aimd, from: Moment, millis: u64, context: &DelayContext) -> f64 {
     (0..=millis / 50).for_each(|tick| aimd.update(from + ms(tick * 50), Usage::Normal, context));
     aimd.rate()
 }
 
 #[test]
 fn far_from_capacity_the_rate_grows_by_eight_percent_a_second() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     let mut aimd = Aimd::new(start, 1e6, 30e3);
     let rate = grown(&mut aimd, start, 1_000, &context(1e6));
     assert!((rate - 1.08e6).abs() < 5e3, "{rate}");
@@ -251,7 +252,7 @@ fn far_from_capacity_the_rate_grows_by_eight_percent_a_second() {
 
 #[test]
 fn the_rate_grows_neither_untested_nor_past_what_arrives_nor_past_the_maximum() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     for (case, expected) in [
         (DelayContext { limited: true, ..context(1e6) }, 1e6),
         (DelayContext { acked: None, ..context(0.0) }, 1e6),
@@ -265,7 +266,7 @@ fn the_rate_grows_neither_untested_nor_past_what_arrives_nor_past_the_maximum() 
 
 #[test]
 fn near_capacity_the_rate_grows_by_about_a_packet_a_response() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     let mut aimd = Aimd::new(start, 1e6, 30e3);
     aimd.update(start, Usage::Overuse, &context(1e6));
     let cut = aimd.rate();
@@ -277,7 +278,7 @@ fn near_capacity_the_rate_grows_by_about_a_packet_a_response() {
 
 #[test]
 fn a_cut_waits_for_the_last_to_show_unless_far_less_arrives() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     let mut aimd = Aimd::new(start, 1e6, 30e3);
     aimd.update(start, Usage::Overuse, &context(1e6));
     aimd.update(start + ms(99), Usage::Overuse, &context(700e3));
@@ -290,7 +291,7 @@ fn a_cut_waits_for_the_last_to_show_unless_far_less_arrives() {
 
 #[test]
 fn a_cut_takes_what_just_arrived_rather_than_the_average() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     let mut aimd = Aimd::new(start, 2e6, 30e3);
     // A rung was taken 150 ms ago: on average much less arrived.
     aimd.update(
@@ -303,7 +304,7 @@ fn a_cut_takes_what_just_arrived_rather_than_the_average() {
 
 #[test]
 fn a_cut_between_two_pictures_takes_the_average_as_much_less_as_packets_were_held_up() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     // Since the last picture there was only sound: that is not what the path carries.
     let sound = |slowed| DelayContext { recent: Some(Recent { bps: 40e3, slowed }), ..context(200e3) };
     let mut aimd = Aimd::new(start, 400e3, 30e3);
@@ -317,7 +318,7 @@ fn a_cut_between_two_pictures_takes_the_average_as_much_less_as_packets_were_hel
 
 #[test]
 fn a_probe_that_filled_the_path_bounds_growth_for_a_while() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     let mut aimd = Aimd::new(start, 1e6, 30e3);
     aimd.handle_probe(start, 1.1e6, true, Some(1e6));
     let rate = grown(&mut aimd, start, 14_000, &context(1e6));
@@ -327,7 +328,7 @@ fn a_probe_that_filled_the_path_bounds_growth_for_a_while() {
 
 #[test]
 fn a_rate_that_less_is_sent_than_arrives_is_wrong_unless_something_queues() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     for (late, refuted) in [(0, true), (3_000, false)] {
         let mut half = DelayHalf::new(start, 1e6, 30e3);
         for at in 0..300_i64 {
@@ -345,7 +346,7 @@ fn a_rate_that_less_is_sent_than_arrives_is_wrong_unless_something_queues() {
 
 #[test]
 fn jitter_without_a_queue_leaves_the_rate_alone_and_a_queue_cuts_it() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     let run = |delay: &dyn Fn(i64) -> i64| {
         let mut half = DelayHalf::new(start, 1e6, 30e3);
         let mut least = f64::INFINITY;

@@ -1,12 +1,13 @@
 //! Decides when to probe, and for how much.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::super::Bitrate;
 use super::super::sent_log::{ProbeId, Report, SentPacket};
 use super::meter::Meter;
 use super::result::{ProbeOutcome, ProbeResult};
 use super::{Demand, ProbeCause, ProbeCluster};
+use crate::moment::Moment;
 
 const MIN_PACKETS: u16 = 10;
 /// Shorter ones measure the pacer's ticks and the sizes of single packets rather than the path.
@@ -91,23 +92,23 @@ pub(crate) struct ProbeControl {
     meter: Meter,
     initial: Initial,
     interval: Duration,
-    last_end: Option<Instant>,
+    last_end: Option<Moment>,
     /// The last probe that ended, and how.
     ended: Option<(ProbeCluster, ProbeOutcome)>,
     /// Whether the last probe was carried; the next may follow at once.
     carried: bool,
     /// What the last probe that filled the path found, and when.
-    filled: Option<(Instant, Bitrate)>,
+    filled: Option<(Moment, Bitrate)>,
     /// The estimate when the last probe began.
     estimate: Bitrate,
-    calm_since: Option<Instant>,
+    calm_since: Option<Moment>,
     fall: Option<Fall>,
 }
 
 #[derive(Debug)]
 struct Active {
     cluster: ProbeCluster,
-    began: Instant,
+    began: Moment,
     result: ProbeResult,
 }
 
@@ -123,11 +124,11 @@ enum Initial {
 #[derive(Debug, Clone, Copy)]
 struct Fall {
     from: Bitrate,
-    at: Instant,
+    at: Moment,
 }
 
 impl ProbeControl {
-    pub(crate) fn new(now: Instant, start: Bitrate) -> Self {
+    pub(crate) fn new(now: Moment, start: Bitrate) -> Self {
         Self {
             next_id: ProbeId::FIRST,
             active: None,
@@ -162,7 +163,7 @@ impl ProbeControl {
         self.active = None;
     }
 
-    pub(crate) fn handle_sent(&mut self, now: Instant, packet: &SentPacket) {
+    pub(crate) fn handle_sent(&mut self, now: Moment, packet: &SentPacket) {
         self.meter.handle_sent(now, packet.size, packet.filler);
         if let Some(active) = &mut self.active {
             active.result.handle_sent(packet.size, packet.probe);
@@ -170,7 +171,7 @@ impl ProbeControl {
     }
 
     /// Takes reports; returns what the probe in flight tells once all of it is known.
-    pub(crate) fn handle_reports(&mut self, now: Instant, reports: &[Report]) -> Option<(ProbeCluster, ProbeOutcome)> {
+    pub(crate) fn handle_reports(&mut self, now: Moment, reports: &[Report]) -> Option<(ProbeCluster, ProbeOutcome)> {
         let active = self.active.as_mut()?;
         reports.iter().for_each(|report| active.result.handle_report(report));
         if !active.result.is_sent(&active.cluster) || !active.result.is_resolved() {
@@ -182,7 +183,7 @@ impl ProbeControl {
     }
 
     /// Notes that the estimate changed.
-    pub(crate) fn handle_estimate(&mut self, now: Instant, before: Bitrate, after: Bitrate) {
+    pub(crate) fn handle_estimate(&mut self, now: Moment, before: Bitrate, after: Bitrate) {
         match &mut self.fall {
             // A fall goes on for several updates; the highest of the last seconds counts.
             Some(fall) if now.saturating_duration_since(fall.at) < FALL_WITHIN => {
@@ -195,7 +196,7 @@ impl ProbeControl {
     }
 
     /// Returns the probe to send now.
-    pub(crate) fn poll(&mut self, now: Instant, context: &ProbeContext) -> Option<ProbeCluster> {
+    pub(crate) fn poll(&mut self, now: Moment, context: &ProbeContext) -> Option<ProbeCluster> {
         self.handle_timeout(now);
         if !context.calm {
             self.calm_since = None;
@@ -251,12 +252,12 @@ impl ProbeControl {
     }
 
     /// Whether a probe is in flight, or was within the last `wake`.
-    pub(crate) fn was_active(&self, now: Instant, wake: Duration) -> bool {
+    pub(crate) fn was_active(&self, now: Moment, wake: Duration) -> bool {
         self.active.is_some() || self.last_end.is_some_and(|end| now.saturating_duration_since(end) < wake)
     }
 
     /// Gives up a probe that takes too long.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+    pub(crate) fn handle_timeout(&mut self, now: Moment) {
         if let Some(active) = &self.active
             && now.saturating_duration_since(active.began) >= TIMEOUT
         {
@@ -266,11 +267,11 @@ impl ProbeControl {
     }
 
     /// When the probe in flight is given up.
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Moment> {
         self.active.as_ref().map(|active| active.began + TIMEOUT)
     }
 
-    fn start(&mut self, now: Instant, rate: Bitrate, bytes: f64, cause: ProbeCause) -> ProbeCluster {
+    fn start(&mut self, now: Moment, rate: Bitrate, bytes: f64, cause: ProbeCause) -> ProbeCluster {
         let id = self.next_id;
         self.next_id = id.next();
         let min_bytes = bytes as u32; // Saturates.
@@ -279,7 +280,7 @@ impl ProbeControl {
         cluster
     }
 
-    fn finish(&mut self, now: Instant, cluster: &ProbeCluster, outcome: ProbeOutcome) {
+    fn finish(&mut self, now: Moment, cluster: &ProbeCluster, outcome: ProbeOutcome) {
         self.active = None;
         self.last_end = Some(now);
         self.ended = Some((*cluster, outcome));
@@ -315,7 +316,7 @@ impl ProbeControl {
         Some((rate, ProbeCause::Initial))
     }
 
-    fn recovery(&self, now: Instant, context: &ProbeContext, calm: Duration) -> Option<(Bitrate, ProbeCause)> {
+    fn recovery(&self, now: Moment, context: &ProbeContext, calm: Duration) -> Option<(Bitrate, ProbeCause)> {
         let fall = self.fall?;
         let useful = fall.from.min(self.demand.desired.scale(RUNG_MARGIN));
         let rate = useful.scale(FALL_SHARE).min(context.estimate.scale(STEP_MAX));
@@ -324,7 +325,7 @@ impl ProbeControl {
         (recent && fell && calm >= CALM).then_some((rate, ProbeCause::Recovery))
     }
 
-    fn rung(&self, now: Instant, context: &ProbeContext, calm: Duration) -> Option<(Bitrate, ProbeCause)> {
+    fn rung(&self, now: Moment, context: &ProbeContext, calm: Duration) -> Option<(Bitrate, ProbeCause)> {
         let Demand { used, next, desired } = self.demand;
         let next = next?;
         // One carried probe leads straight on to all that is wanted, rather than to one rung after the other.
@@ -346,15 +347,15 @@ impl ProbeControl {
     }
 
     /// A keyframe waits, and it is not known that the path carries no more: it is a probe that costs nothing.
-    fn backlog(&self, now: Instant, context: &ProbeContext, calm: Duration) -> Option<(Bitrate, ProbeCause)> {
-        let since = |then: Option<Instant>| then.map(|then| now.saturating_duration_since(then));
+    fn backlog(&self, now: Moment, context: &ProbeContext, calm: Duration) -> Option<(Bitrate, ProbeCause)> {
+        let since = |then: Option<Moment>| then.map(|then| now.saturating_duration_since(then));
         let known = since(self.filled.map(|(at, _)| at)).is_some_and(|age| age < FILLED_AGE);
         let spaced = self.carried || since(self.last_end).is_none_or(|age| age >= BACKLOG_SPACING);
         (context.backlog && calm >= CALM && !known && spaced)
             .then(|| (context.estimate.scale(STEP_MAX), ProbeCause::Rung))
     }
 
-    fn keep_warm(&self, now: Instant, context: &ProbeContext, calm: Duration) -> Option<(Bitrate, ProbeCause)> {
+    fn keep_warm(&self, now: Moment, context: &ProbeContext, calm: Duration) -> Option<(Bitrate, ProbeCause)> {
         let wanted = self.demand.desired.scale(KEEP_WARM_MARGIN);
         let waited = self.last_end.is_none_or(|end| now.saturating_duration_since(end) >= KEEP_WARM_INTERVAL);
         if !context.limited || !waited || calm < CALM || context.estimate >= wanted {

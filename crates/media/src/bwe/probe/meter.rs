@@ -1,8 +1,9 @@
 //! Counts what probes cost, in windows of ten seconds.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::super::Bitrate;
+use crate::moment::Moment;
 
 /// The sums of this long are compared.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -16,19 +17,19 @@ const ALWAYS: f64 = 6_000.0;
 /// Bytes sent, and bytes sent for probes alone. Both decay, so that old ones count ever less.
 #[derive(Debug)]
 pub(super) struct Meter {
-    updated: Instant,
+    updated: Moment,
     /// When the sums decay next.
-    due: Instant,
+    due: Moment,
     sent: f64,
     filler: f64,
 }
 
 impl Meter {
-    pub(super) const fn new(now: Instant) -> Self {
+    pub(super) const fn new(now: Moment) -> Self {
         Self { updated: now, due: now, sent: 0.0, filler: 0.0 }
     }
 
-    pub(super) fn handle_sent(&mut self, now: Instant, bytes: u16, filler: bool) {
+    pub(super) fn handle_sent(&mut self, now: Moment, bytes: u16, filler: bool) {
         self.decay(now);
         self.sent += f64::from(bytes);
         if filler {
@@ -37,13 +38,13 @@ impl Meter {
     }
 
     /// Whether `bytes` more may be spent, if `rate` could be sent.
-    pub(super) fn affords(&mut self, now: Instant, bytes: f64, rate: Bitrate) -> bool {
+    pub(super) fn affords(&mut self, now: Moment, bytes: f64, rate: Bitrate) -> bool {
         self.decay(now);
         let sent = self.sent.max(rate.bytes_in(WINDOW));
         self.filler + bytes <= (sent * SHARE).max(ALWAYS)
     }
 
-    fn decay(&mut self, now: Instant) {
+    fn decay(&mut self, now: Moment) {
         if now < self.due {
             return;
         }

@@ -1,12 +1,13 @@
 //! Table tests of what is probed, and of what a probe is taken to tell.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::meter::Meter;
 use super::result::ProbeResult;
 use super::{Demand, ProbeCause, ProbeCluster, ProbeContext, ProbeControl, ProbeId, ProbeOutcome};
 use crate::bwe::sent_log::Report;
 use crate::bwe::{Bitrate, SentPacket};
+use crate::moment::Moment;
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -105,7 +106,7 @@ fn a_probe_is_over_when_something_else_leaves_though_its_filler_was_smaller() {
 
 #[test]
 fn filler_is_a_tenth_of_what_is_sent_but_one_probe_is_always_affordable() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     let mut meter = Meter::new(start);
     let none = Bitrate::ZERO;
     assert!(meter.affords(start, 6_000.0, none) && !meter.affords(start, 6_001.0, none));
@@ -121,7 +122,7 @@ fn filler_is_a_tenth_of_what_is_sent_but_one_probe_is_always_affordable() {
 
 /// A controller that is asked each 5 ms, with a path that answers all or nothing.
 struct Drive {
-    start: Instant,
+    start: Moment,
     control: ProbeControl,
     context: ProbeContext,
     asked: Vec<(u64, ProbeCause, u64)>,
@@ -129,7 +130,7 @@ struct Drive {
 
 impl Drive {
     fn new(estimate: Bitrate, demand: Demand) -> Self {
-        let start = Instant::now();
+        let start = Moment::ORIGIN;
         let mut control = ProbeControl::new(start, kbps(1000));
         control.set_demand(demand);
         let context =
@@ -269,7 +270,7 @@ fn an_idle_path_is_kept_warm_each_five_seconds() {
 
 #[test]
 fn a_probe_that_is_not_told_of_is_given_up_after_a_second() {
-    let start = Instant::now();
+    let start = Moment::ORIGIN;
     let mut control = ProbeControl::new(start, kbps(1000));
     let context = ProbeContext {
         estimate: kbps(1000),

@@ -1,6 +1,6 @@
 //! One encoding of a track: what comes of each decode target, and what the publisher says of it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roundtable_wire::layers_allocation::{MAX_TEMPORAL_LAYERS, SpatialLayer};
 
@@ -9,6 +9,7 @@ use super::meter::Meter;
 use crate::bwe::Bitrate;
 use crate::frame::{FrameInfo, Target};
 use crate::inbound::STOPPED_AFTER;
+use crate::moment::Moment;
 
 /// Decode targets that are measured, as many as a structure can have.
 const MAX_TARGETS: usize = 32;
@@ -35,9 +36,9 @@ pub(super) struct Layer {
     arrivals: Arrivals,
     sleep: Sleep,
     meter: Meter,
-    said_at: Option<Instant>,
-    keyframe_at: Option<Instant>,
-    ticked: Option<Instant>,
+    said_at: Option<Moment>,
+    keyframe_at: Option<Moment>,
+    ticked: Option<Moment>,
     /// Whether targets lack the frames of lower spatial layers except in key pictures, …
     is_apart: bool,
     /// … and whether such a frame came, or one that is not lacking, since the last tick.
@@ -65,7 +66,7 @@ struct Spatial {
 
 /// Since when packets have come without a break.
 #[derive(Debug, Clone, Copy, Default)]
-struct Arrivals(Option<(Instant, Instant)>);
+struct Arrivals(Option<(Moment, Moment)>);
 
 /// Whether the publisher was asked not to send.
 #[derive(Debug, Clone, Copy)]
@@ -73,22 +74,22 @@ enum Sleep {
     Awake,
     /// It counts as alive since then.
     Sleeping {
-        since: Instant,
+        since: Moment,
     },
     /// It was asked to send again and counts as alive up to `until` though nothing comes.
     Waking {
-        since: Instant,
-        until: Instant,
+        since: Moment,
+        until: Moment,
     },
 }
 
 impl Arrivals {
-    fn handle(&mut self, now: Instant) {
+    fn handle(&mut self, now: Moment) {
         let since = self.since(now).unwrap_or(now);
         self.0 = Some((since, now));
     }
 
-    fn since(&self, now: Instant) -> Option<Instant> {
+    fn since(&self, now: Moment) -> Option<Moment> {
         self.0.filter(|&(_, last)| now < last + STOPPED_AFTER).map(|(since, _)| since)
     }
 }
@@ -111,7 +112,7 @@ impl Layer {
         }
     }
 
-    pub(super) fn handle_packet(&mut self, now: Instant, frame: &FrameInfo, bytes: usize) {
+    pub(super) fn handle_packet(&mut self, now: Moment, frame: &FrameInfo, bytes: usize) {
         let bytes = (bytes + OVERHEAD) as u64;
         // The first packet tells when measuring began.
         self.ticked.get_or_insert(now);
@@ -157,7 +158,7 @@ impl Layer {
         }
     }
 
-    pub(super) fn handle_allocation<'a>(&mut self, now: Instant, said: impl Iterator<Item = &'a SpatialLayer>) {
+    pub(super) fn handle_allocation<'a>(&mut self, now: Moment, said: impl Iterator<Item = &'a SpatialLayer>) {
         self.said_at = Some(now);
         self.spatial.iter_mut().for_each(|spatial| spatial.said = [0; MAX_TEMPORAL_LAYERS]);
         for layer in said {
@@ -173,7 +174,7 @@ impl Layer {
         }
     }
 
-    pub(super) fn handle_tick(&mut self, now: Instant) {
+    pub(super) fn handle_tick(&mut self, now: Moment) {
         let Some(before) = self.ticked.replace(now) else { return };
         let period = now.saturating_duration_since(before);
         let in_wake = self.keyframe_at.is_some_and(|at| before < at + KEYFRAME_WAKE);
@@ -200,7 +201,7 @@ impl Layer {
         }
     }
 
-    pub(super) fn set_sleeping(&mut self, now: Instant, sleeping: bool) {
+    pub(super) fn set_sleeping(&mut self, now: Moment, sleeping: bool) {
         let since = self.alive(now).unwrap_or(now);
         self.sleep = match (self.sleep, sleeping) {
             (Sleep::Sleeping { .. }, true) => return,
@@ -211,12 +212,12 @@ impl Layer {
     }
 
     /// Since when the encoding has been received, or could have been.
-    pub(super) fn alive(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn alive(&self, now: Moment) -> Option<Moment> {
         self.believed(now).or_else(|| self.arrivals.since(now))
     }
 
     /// The same for one of its spatial layers.
-    pub(super) fn spatial_alive(&self, now: Instant, spatial: u8) -> Option<Instant> {
+    pub(super) fn spatial_alive(&self, now: Moment, spatial: u8) -> Option<Moment> {
         let arrivals = self.spatial.get(usize::from(spatial)).map(|spatial| spatial.arrivals);
         self.believed(now).or_else(|| arrivals.and_then(|arrivals| arrivals.since(now)))
     }
@@ -257,7 +258,7 @@ impl Layer {
 
     /// What a target costs: what is measured, and until enough is what the publisher says. Of easy pictures encoders make
     /// half of what they say they may, and they share it out among temporal layers otherwise than they say.
-    pub(super) fn cost(&self, now: Instant, target: u8) -> Option<Bitrate> {
+    pub(super) fn cost(&self, now: Moment, target: u8) -> Option<Bitrate> {
         let is_recent = |at| now < at + SAID_AGE;
         self.measured(target).or_else(|| self.said_at.filter(|&at| is_recent(at)).and_then(|_| self.said(target)))
     }
@@ -306,7 +307,7 @@ impl Layer {
     }
 
     /// Since when it is believed to be alive though nothing need come.
-    fn believed(&self, now: Instant) -> Option<Instant> {
+    fn believed(&self, now: Moment) -> Option<Moment> {
         match self.sleep {
             Sleep::Sleeping { since } => Some(since),
             Sleep::Waking { since, until } if now < until => Some(since),

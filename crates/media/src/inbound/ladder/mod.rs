@@ -9,8 +9,6 @@ mod meter;
 #[cfg(test)]
 mod tests;
 
-use std::time::Instant;
-
 use roundtable_wire::LayersAllocation;
 
 use self::layer::Layer;
@@ -18,6 +16,7 @@ use crate::allocate::Rung;
 use crate::bwe::Bitrate;
 use crate::config::MAX_LAYERS;
 use crate::frame::{FrameInfo, Target};
+use crate::moment::Moment;
 
 /// Spatial layers of one encoding that are told apart; higher ones count as the highest.
 const MAX_SPATIAL: usize = 8;
@@ -70,7 +69,7 @@ impl Ladder {
     }
 
     /// Takes a packet of an encoding; `bytes` is the whole RTP packet without its SRTP tag.
-    pub(crate) fn handle_packet(&mut self, now: Instant, layer: u8, frame: &FrameInfo, bytes: usize) {
+    pub(crate) fn handle_packet(&mut self, now: Moment, layer: u8, frame: &FrameInfo, bytes: usize) {
         if let Some(layer) = self.layers.get_mut(usize::from(layer)) {
             layer.handle_packet(now, frame, bytes);
         }
@@ -94,7 +93,7 @@ impl Ladder {
 
     /// Takes what the publisher says of its layers in a packet of encoding `layer`. Its streams are taken for our
     /// encodings if it gives this one the same number; otherwise only what it says of this one counts.
-    pub(crate) fn handle_allocation(&mut self, now: Instant, allocation: &LayersAllocation, layer: u8) {
+    pub(crate) fn handle_allocation(&mut self, now: Moment, allocation: &LayersAllocation, layer: u8) {
         let is_ours = allocation.stream() == layer;
         for (at, state) in (0..).zip(&mut self.layers) {
             if is_ours || at == layer {
@@ -106,14 +105,14 @@ impl Ladder {
     }
 
     /// Closes a period of measuring, every 250 ms.
-    pub(crate) fn handle_tick(&mut self, now: Instant) {
+    pub(crate) fn handle_tick(&mut self, now: Moment) {
         self.layers.iter_mut().for_each(|layer| layer.handle_tick(now));
         self.sort();
     }
 
     /// Tells whether the publisher was asked not to send an encoding: it counts as alive, as it comes when it is
     /// wanted. When it is wanted again, its packets are waited for a while.
-    pub(crate) fn set_sleeping(&mut self, now: Instant, layer: u8, sleeping: bool) {
+    pub(crate) fn set_sleeping(&mut self, now: Moment, layer: u8, sleeping: bool) {
         if let Some(layer) = self.layers.get_mut(usize::from(layer)) {
             layer.set_sleeping(now, sleeping);
         }
@@ -121,12 +120,12 @@ impl Ladder {
 
     /// Whether an encoding is received, or would be if it were wanted.
     #[cfg(test)]
-    pub(crate) fn is_live(&self, now: Instant, layer: u8) -> bool {
+    pub(crate) fn is_live(&self, now: Moment, layer: u8) -> bool {
         self.layers.get(usize::from(layer)).is_some_and(|layer| layer.alive(now).is_some())
     }
 
     /// All that can be forwarded in the order of its cost, into `steps`.
-    pub(crate) fn steps(&self, now: Instant, steps: &mut Vec<Step>) {
+    pub(crate) fn steps(&self, now: Moment, steps: &mut Vec<Step>) {
         steps.clear();
         let count = self.order.len();
         for (rank, place) in self.order.iter().enumerate() {

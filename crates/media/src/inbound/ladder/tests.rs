@@ -15,8 +15,8 @@ const TICK: Duration = Duration::from_millis(250);
 /// What a track's publisher sends while time passes.
 struct Stream {
     ladder: Ladder,
-    now: Instant,
-    ticked: Instant,
+    now: Moment,
+    ticked: Moment,
     pictures: u32,
 }
 
@@ -31,7 +31,7 @@ struct Sent {
 
 impl Stream {
     fn new(layers: usize) -> Self {
-        let now = Instant::now();
+        let now = Moment::ORIGIN;
         Self { ladder: Ladder::new(layers), now, ticked: now, pictures: 0 }
     }
 
@@ -96,7 +96,7 @@ impl Stream {
         step.unwrap_or_else(|| panic!("{steps:?}")).rung.cost.as_bps() / 1000
     }
 
-    fn alive(&self, layer: u8, spatial: u8) -> Option<Instant> {
+    fn alive(&self, layer: u8, spatial: u8) -> Option<Moment> {
         let targets = |step: &&Step| step.layer == layer && step.rung.spatial == spatial;
         self.steps().iter().find(targets).and_then(|step| step.rung.alive)
     }

@@ -1,8 +1,9 @@
 //! Flows of others that share the bottleneck: a long download by TCP, and a browser that sends a picture of any rate.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use roundtable_media::Moment;
 use roundtable_media::bwe::{Bitrate, Demand, SentPacket};
 use roundtable_wire::twcc::Feedback;
 
@@ -27,7 +28,7 @@ pub enum Flow {
 
 impl Flow {
     /// A flow that begins now; its packets are addressed `to`, its acknowledgements take `delay_ms`.
-    pub fn new(cross: Cross, to: usize, now: Instant, now_us: u64, delay_ms: f64, seed: u64) -> Self {
+    pub fn new(cross: Cross, to: usize, now: Moment, now_us: u64, delay_ms: f64, seed: u64) -> Self {
         match cross {
             Cross::Tcp => Self::Tcp(Tcp::new(to, now_us, (delay_ms * 1e3) as u64)),
             Cross::Browser(rival) => {
@@ -47,7 +48,7 @@ impl Flow {
         }
     }
 
-    pub fn step(&mut self, now: Instant, now_us: u64, out: &mut Vec<Wire>) {
+    pub fn step(&mut self, now: Moment, now_us: u64, out: &mut Vec<Wire>) {
         match self {
             Self::Tcp(tcp) => tcp.step(now_us, out),
             Self::Browser(browser) => browser.step(now, now_us, out),
@@ -190,7 +191,7 @@ impl Browser {
         }
     }
 
-    fn step(&mut self, now: Instant, now_us: u64, out: &mut Vec<Wire>) {
+    fn step(&mut self, now: Moment, now_us: u64, out: &mut Vec<Wire>) {
         while let Some((_, back)) = self.back.poll(now_us) {
             match back {
                 Back::Feedback(body) => {

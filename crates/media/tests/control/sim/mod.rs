@@ -8,8 +8,9 @@ pub mod rng;
 pub mod source;
 pub mod subscriber;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use roundtable_media::Moment;
 use roundtable_media::allocate::Hints;
 
 use self::cross::{Cross, Flow};
@@ -89,7 +90,7 @@ struct Side {
 }
 
 pub fn run(setup: &Setup) -> Outcome {
-    let origin = Instant::now() + Duration::from_secs(60); // Only an origin: no test waits.
+    let origin = Moment::ORIGIN + Duration::from_secs(60); // Only an origin: no test waits.
     let mut forward: Link<Wire> = Link::new(setup.link, setup.seed);
     let mut sides: Vec<Option<Side>> = setup.joins.iter().map(|_| None).collect();
     let mut outcome = Outcome::default();
@@ -203,7 +204,7 @@ fn trace(ms: u64, sides: &[Option<Side>], forward: &Link<Wire>) {
 }
 
 impl Side {
-    fn new(setup: &Setup, index: usize, now: Instant, now_us: u64, tracks: &[u16]) -> Self {
+    fn new(setup: &Setup, index: usize, now: Moment, now_us: u64, tracks: &[u16]) -> Self {
         let seed = setup.seed.wrapping_mul(31).wrapping_add(index as u64);
         let hints = tracks.iter().map(|&height| Hints { height, ..Hints::default() }).collect();
         let back = LinkConfig { jitter_ms: setup.link.jitter_ms / 3.0, ..LinkConfig::new(10e6, setup.link.delay_ms) };
@@ -222,7 +223,7 @@ impl Side {
         }
     }
 
-    fn step(&mut self, now: Instant, now_us: u64, wire: &mut Vec<Wire>, backs: &mut Vec<Back>) {
+    fn step(&mut self, now: Moment, now_us: u64, wire: &mut Vec<Wire>, backs: &mut Vec<Back>) {
         while let Some((_, back)) = self.back.poll(now_us) {
             self.subscriber.handle_back(now, now_us, &back, &mut self.sources, wire);
         }

@@ -1,8 +1,9 @@
 //! The estimators that are compared.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use roundtable_media::Moment;
 use roundtable_media::bwe::{
     Bitrate, Demand, Estimator, EstimatorConfig, EstimatorState, NullEstimator, ProbeCluster, SendSideEstimator,
     SentPacket, TimeoutReason,
@@ -29,7 +30,7 @@ impl Rival {
         }
     }
 
-    pub fn estimator(self, now: Instant) -> Box<dyn Compared> {
+    pub fn estimator(self, now: Moment) -> Box<dyn Compared> {
         match self {
             Self::None => Box::new(NullEstimator::new(Bitrate::kbps(20_000))),
             Self::Family => Box::new(FamilyGcc::new(now)),
@@ -58,26 +59,26 @@ impl Compared for SendSideEstimator {
 /// `rtc-interceptor`'s estimator behind our trait; it starts where ours does and has the same bounds.
 struct FamilyGcc {
     gcc: Gcc,
-    sent: VecDeque<(u64, Instant, u16, bool)>,
+    sent: VecDeque<(u64, Moment, u16, bool)>,
     sequences: Unwrapper16,
     reference: Option<i64>,
 }
 
 impl FamilyGcc {
-    fn new(_now: Instant) -> Self {
+    fn new(_now: Moment) -> Self {
         Self { gcc: Gcc::new(1e6, 30e3, 20e6), sent: VecDeque::new(), sequences: Unwrapper16::new(), reference: None }
     }
 }
 
 impl Estimator for FamilyGcc {
-    fn handle_sent(&mut self, now: Instant, packet: &SentPacket) {
+    fn handle_sent(&mut self, now: Moment, packet: &SentPacket) {
         self.sent.push_back((self.sequences.unwrap(packet.sequence), now, packet.size, false));
         if self.sent.len() > 4096 {
             self.sent.pop_front();
         }
     }
 
-    fn handle_feedback(&mut self, now: Instant, feedback: &Feedback<'_>) {
+    fn handle_feedback(&mut self, now: Moment, feedback: &Feedback<'_>) {
         let reference = feedback.reference_micros();
         // Offset so that nothing is negative; runs are far shorter than the wrap.
         let base = *self.reference.get_or_insert(reference) - 60_000_000;
@@ -99,30 +100,30 @@ impl Estimator for FamilyGcc {
                 twcc_sequence_number: number,
                 size: usize::from(sent.2),
                 arrived: arrival.is_some(),
-                departure: sent.1,
+                departure: sent.1.into(),
                 arrival: arrival.map(|micros| Duration::from_micros((reference + micros - base).unsigned_abs())),
                 ecn: Default::default(),
             });
         }
-        self.gcc.on_reports(now, &reports);
+        self.gcc.on_reports(now.into(), &reports);
     }
 
-    fn handle_rtt(&mut self, _now: Instant, _rtt: Duration) {}
+    fn handle_rtt(&mut self, _now: Moment, _rtt: Duration) {}
 
-    fn handle_remb(&mut self, _now: Instant, _remb: Option<Bitrate>) {}
+    fn handle_remb(&mut self, _now: Moment, _remb: Option<Bitrate>) {}
 
-    fn handle_timeout(&mut self, now: Instant) {
-        self.gcc.handle_timeout(now);
+    fn handle_timeout(&mut self, now: Moment) {
+        self.gcc.handle_timeout(now.into());
     }
 
     fn set_demand(&mut self, _demand: Demand) {}
 
-    fn poll_probe(&mut self, _now: Instant, _keyframe: Option<bool>) -> Option<ProbeCluster> {
+    fn poll_probe(&mut self, _now: Moment, _keyframe: Option<bool>) -> Option<ProbeCluster> {
         None
     }
 
-    fn poll_timeout(&self) -> Option<(Instant, TimeoutReason)> {
-        self.gcc.poll_timeout().map(|at| (at, TimeoutReason::Backoff))
+    fn poll_timeout(&self) -> Option<(Moment, TimeoutReason)> {
+        self.gcc.poll_timeout().map(|at| (at.into(), TimeoutReason::Backoff))
     }
 
     fn target(&self) -> Bitrate {
@@ -133,7 +134,7 @@ impl Estimator for FamilyGcc {
         true
     }
 
-    fn probed(&self, _now: Instant) -> Option<Bitrate> {
+    fn probed(&self, _now: Moment) -> Option<Bitrate> {
         None
     }
 }

@@ -1,8 +1,9 @@
 //! The server's side of one subscriber: allocator, layer switching, pacer, estimator, retransmissions.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use roundtable_media::Moment;
 use roundtable_media::allocate::{Allocator, Budget, Choice, Class, Hints, Rung, Track};
 use roundtable_media::bwe::{Bitrate, ProbeId, SentPacket};
 use roundtable_media::pacer::{Admission, Outgoing, Pacer, Priority, Release};
@@ -98,7 +99,7 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    pub fn new(index: usize, now: Instant, now_us: u64, estimator: Box<dyn Compared>, hints: Vec<Hints>) -> Self {
+    pub fn new(index: usize, now: Moment, now_us: u64, estimator: Box<dyn Compared>, hints: Vec<Hints>) -> Self {
         let target = estimator.target();
         let mut ladder = Vec::new();
         for (spatial, (rate, height)) in LAYERS.iter().enumerate() {
@@ -142,7 +143,7 @@ impl Subscriber {
 
     pub fn handle_source(
         &mut self,
-        now: Instant,
+        now: Moment,
         now_us: u64,
         track: usize,
         packet: &SourcePacket,
@@ -204,7 +205,7 @@ impl Subscriber {
         Some(VideoPacket { track: track as u8, number, frame, index: packet.index, count: packet.count, refers })
     }
 
-    pub fn handle_back(&mut self, now: Instant, now_us: u64, back: &Back, sources: &mut [Source], out: &mut Vec<Wire>) {
+    pub fn handle_back(&mut self, now: Moment, now_us: u64, back: &Back, sources: &mut [Source], out: &mut Vec<Wire>) {
         match back {
             Back::Feedback(body) => {
                 let feedback = Feedback::parse(body).expect("written by the receiver");
@@ -217,7 +218,7 @@ impl Subscriber {
         }
     }
 
-    fn retransmit(&mut self, now: Instant, now_us: u64, number: u64, out: &mut Vec<Wire>) {
+    fn retransmit(&mut self, now: Moment, now_us: u64, number: u64, out: &mut Vec<Wire>) {
         let Some(first) = self.cache.front().map(|entry| entry.0.number) else { return };
         let Some(entry) = number.checked_sub(first).and_then(|place| self.cache.get_mut(place as usize)) else {
             return;
@@ -239,7 +240,7 @@ impl Subscriber {
         }
     }
 
-    pub fn handle_tick(&mut self, now: Instant, now_us: u64, sources: &mut [Source], out: &mut Vec<Wire>) {
+    pub fn handle_tick(&mut self, now: Moment, now_us: u64, sources: &mut [Source], out: &mut Vec<Wire>) {
         while self.audio_next_us <= now_us {
             self.audio_next_us += AUDIO_US;
             let item = Payload::Audio(self.audio_sent);
@@ -303,7 +304,7 @@ impl Subscriber {
         }
     }
 
-    pub fn allocate(&mut self, now: Instant, now_us: u64, sources: &mut [Source], forced: bool) {
+    pub fn allocate(&mut self, now: Moment, now_us: u64, sources: &mut [Source], forced: bool) {
         let target = self.estimator.target();
         let stepping = self.pacer.is_congested();
         let budget = Budget {
@@ -362,7 +363,7 @@ impl Subscriber {
 
     fn send(
         &mut self,
-        now: Instant,
+        now: Moment,
         payload: Payload,
         size: u16,
         probe: Option<ProbeId>,
