@@ -26,7 +26,9 @@ pub(crate) const MAX_COPIED_LEN: usize = dependency::MAX_LEN;
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Carried<'a> {
     /// One for each of [`COPIED`].
-    pub(crate) elements: [Option<&'a [u8]>; COPIED.len()],
+    elements: [Option<&'a [u8]>; COPIED.len()],
+    /// Bit i says whether there is the i-th of them: most packets carry none or one, and are sent to many.
+    present: u8,
     /// When the packet says that it was captured; as subscribers are told once [`Track`](crate::inbound::Track) has
     /// seen to it.
     pub(crate) capture: Option<CaptureTime>,
@@ -45,7 +47,19 @@ impl<'a> Carried<'a> {
             }
         }
         let capture = elements[CAPTURE].take().and_then(read_abs_capture_time);
-        Self { elements, capture: capture.map(|(captured, ahead)| CaptureTime { captured, ahead }) }
+        let present = elements.iter().rev().fold(0, |bits, element| bits << 1 | u8::from(element.is_some()));
+        Self { elements, present, capture: capture.map(|(captured, ahead)| CaptureTime { captured, ahead }) }
+    }
+
+    /// Those that there are, each with its place in [`COPIED`].
+    pub(crate) fn elements(&self) -> impl Iterator<Item = (usize, &'a [u8])> {
+        let mut left = self.present;
+        std::iter::from_fn(move || {
+            // Behind the last one this is a place that there is not.
+            let at = left.trailing_zeros() as usize;
+            left &= left.wrapping_sub(1);
+            Some((at, self.elements.get(at).copied()??))
+        })
     }
 
     /// Whether there is voice, and the level in −dBov, if the packet tells them (RFC 6464).

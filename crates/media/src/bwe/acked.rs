@@ -150,12 +150,12 @@ impl AckedRate {
     pub(crate) fn recent(&self) -> Option<Recent> {
         let last = self.window.back()?;
         let recent = self.window.iter().rev().take_while(|packet| last.arrived_after(packet) <= RECENT_SPAN);
-        let (count, bytes, first) = recent
-            .fold((0, 0.0, last), |(count, bytes, _), packet| (count + 1, bytes + f64::from(packet.size), packet));
+        let (count, bytes, first) =
+            recent.fold((0, 0, last), |(count, bytes, _), packet| (count + 1, bytes + u64::from(packet.size), packet));
         let span = last.arrived_after(first);
         let enough = count >= RECENT_PACKETS && span >= RECENT_SPAN / 2;
         enough.then(|| Recent {
-            bps: (bytes - f64::from(first.size)) * 8e6 / span as f64,
+            bps: (bytes - u64::from(first.size)) as f64 * 8e6 / span as f64,
             slowed: (last.sent_after(first) as f64 / span as f64).clamp(0.0, 1.0),
         })
     }
@@ -165,8 +165,8 @@ impl AckedRate {
             // Nothing before can be compared with what comes: it is too old, or the receiver's clock went back.
             self.forget();
         }
-        let behind = self.window.iter().rev().take_while(|other| other.arrived_after(&packet) > 0).count();
-        if behind == 0 {
+        let is_late = |other: &Packet| other.arrived_after(&packet) > 0;
+        if !self.window.back().is_some_and(is_late) {
             if let Some(last) = self.window.back() {
                 self.overtaken += usize::from(packet.sent_after(last) < 0);
                 self.gaps = self.gaps.map(|gaps| gaps.with(packet.arrived_after(last)));
@@ -174,6 +174,7 @@ impl AckedRate {
             self.window.push_back(packet);
             self.newest = arrival;
         } else {
+            let behind = self.window.iter().rev().take_while(|other| is_late(other)).count();
             self.window.insert(self.window.len() - behind, packet);
             self.gaps = None;
             let pairs = self.window.iter().zip(self.window.iter().skip(1));

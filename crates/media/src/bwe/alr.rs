@@ -24,11 +24,11 @@ pub(crate) struct AlrDetector {
 }
 
 impl AlrDetector {
-    /// Accounts for `bytes` sent so long after those before.
-    pub(crate) fn handle_sent(&mut self, passed: Duration, bytes: u16, estimate: Bitrate) {
+    /// Accounts for `bytes` sent so many seconds after those before.
+    pub(crate) fn handle_sent(&mut self, passed: f64, bytes: u16, estimate: Bitrate) {
         let share = estimate.scale(USAGE);
         let limit = share.bytes_in(WINDOW);
-        self.budget = (self.budget.min(limit) + share.bytes_in(passed)).min(limit) - f64::from(bytes);
+        self.budget = (self.budget.min(limit) + share.bytes_in_seconds(passed)).min(limit) - f64::from(bytes);
         self.budget = self.budget.max(-limit);
         let whole = limit.max(1.0);
         if self.budget > ENTER * whole {

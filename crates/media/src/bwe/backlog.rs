@@ -17,9 +17,10 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
-    /// Adds a packet that is sent so long after the one before; returns how long it queues, in milliseconds.
-    pub(crate) fn handle_sent(&mut self, passed: Duration, size: u16, target: Bitrate) -> u16 {
-        self.bytes = (self.bytes - target.bytes_in(passed)).clamp(0.0, target.bytes_in(LIMIT)) + f64::from(size);
+    /// Adds a packet that is sent so many seconds after the one before; returns how long it queues, in milliseconds.
+    pub(crate) fn handle_sent(&mut self, passed: f64, size: u16, target: Bitrate) -> u16 {
+        self.bytes =
+            (self.bytes - target.bytes_in_seconds(passed)).clamp(0.0, target.bytes_in(LIMIT)) + f64::from(size);
         // The cast saturates.
         (self.bytes * 8e3 / target.as_f64().max(1.0)) as u16
     }

@@ -27,8 +27,10 @@ impl Bitrate {
     /// The nearest whole rate: zero for what is negative or no number, the largest for what is too large.
     #[must_use]
     pub const fn from_f64(bps: f64) -> Self {
-        // The cast saturates, and makes zero of NaN.
-        Self(bps as u64)
+        // The cast saturates, and makes zero of NaN. By way of a signed number it takes half as many instructions; from where
+        // that ends, at nine exabits, rates are all the same.
+        let bps = bps as i64;
+        Self(if bps > 0 { bps.cast_unsigned() } else { 0 })
     }
 
     /// Bits per second.
@@ -40,7 +42,9 @@ impl Bitrate {
     /// Bits per second, for arithmetic.
     #[must_use]
     pub const fn as_f64(self) -> f64 {
-        self.0 as f64
+        let bps = self.0.cast_signed();
+        // As above: the conversion of a signed number is one instruction.
+        (if bps >= 0 { bps } else { i64::MAX }) as f64
     }
 
     /// This rate times `factor`.
@@ -52,7 +56,13 @@ impl Bitrate {
     /// How many bytes this rate carries within `span`.
     #[must_use]
     pub fn bytes_in(self, span: Duration) -> f64 {
-        self.as_f64() / 8.0 * span.as_secs_f64()
+        self.bytes_in_seconds(span.as_secs_f64())
+    }
+
+    /// The same for a span in seconds.
+    #[must_use]
+    pub const fn bytes_in_seconds(self, seconds: f64) -> f64 {
+        self.as_f64() / 8.0 * seconds
     }
 
     /// How long this rate takes for `bytes`, at most an hour.

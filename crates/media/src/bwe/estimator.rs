@@ -318,7 +318,7 @@ impl SendSideEstimator {
 
 impl Estimator for SendSideEstimator {
     fn handle_sent(&mut self, now: Moment, packet: &SentPacket) {
-        let passed = now.saturating_duration_since(self.sent);
+        let passed = now.saturating_duration_since(self.sent).as_secs_f64();
         self.sent = self.sent.max(now);
         let expected_ms = self.backlog.handle_sent(passed, packet.size, self.target);
         self.log.record(now, packet, expected_ms);

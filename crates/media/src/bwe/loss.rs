@@ -81,6 +81,8 @@ pub(crate) struct LossContext {
 pub(crate) struct LossHalf {
     /// The newest first.
     observations: VecDeque<Observation>,
+    /// The weighted share of bytes lost in them.
+    average: f64,
     partial: Partial,
     /// When the last packet of the last observation was sent.
     observed: Option<i64>,
@@ -125,6 +127,7 @@ impl LossHalf {
     pub(crate) fn new(start: f64) -> Self {
         Self {
             observations: VecDeque::new(),
+            average: 0.0,
             partial: Partial::default(),
             observed: None,
             model: Model { bps: start, inherent: INHERENT_START },
@@ -177,7 +180,11 @@ impl LossHalf {
     }
 
     /// The weighted share of bytes lost in the observations.
-    pub(crate) fn average_loss(&self) -> f64 {
+    pub(crate) const fn average_loss(&self) -> f64 {
+        self.average
+    }
+
+    fn weigh(&self) -> f64 {
         let (lost, total) = self.weighted().fold((0.0, 0.0), |(lost, total), (weight, observation)| {
             (lost + weight * observation.lost, total + weight * (observation.lost + observation.received))
         });
@@ -217,6 +224,7 @@ impl LossHalf {
         let (lost, received) = (partial.lost / 1e3, (partial.bytes - partial.lost).max(0.0) / 1e3);
         self.observations.push_front(Observation { lost, received, bps });
         self.observations.truncate(WINDOW);
+        self.average = self.weigh();
         Some(partial.last_sent)
     }
 

@@ -87,19 +87,16 @@ impl SlotIds {
             writer.push(self.mid, mid.as_bytes());
         }
         writer.push(self.abs_send_time, &abs_send_time(elements.now));
-        for (at, (&id, data)) in self.copied.0.iter().zip(elements.carried.elements).enumerate() {
-            match data {
-                Some(data) if at == DEPENDENCY => write_dependency(writer, id, data, elements),
-                Some(data) => {
-                    writer.push(id, data);
-                }
-                None if at == ORIENTATION => {
-                    if let Some(orientation) = elements.orientation {
-                        writer.push(id, &[orientation]);
-                    }
-                }
-                None => {}
+        for (at, data) in elements.carried.elements() {
+            // As many ids as elements.
+            let id = self.copied.0[at];
+            match at {
+                DEPENDENCY => write_dependency(writer, id, data, elements),
+                _ => _ = writer.push(id, data),
             }
+        }
+        if let Some(orientation) = elements.orientation.filter(|_| elements.carried.orientation().is_none()) {
+            writer.push(self.copied.0[ORIENTATION], &[orientation]);
         }
         if let Some(capture) = &elements.carried.capture {
             write_capture(writer, self.copied.0[CAPTURE], capture);

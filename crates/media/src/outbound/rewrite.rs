@@ -265,6 +265,10 @@ impl Numbering {
 
     /// The number of the owner's packet `index`; `None` if its place was closed.
     pub(crate) fn place(&self, epoch: &Epoch, index: u64) -> Option<Place> {
+        // Nearly all are of the newest one.
+        if let Some(span) = self.spans.back().filter(|span| span.epoch == epoch.number && span.first <= index) {
+            return (index < span.end).then(|| span.place(index));
+        }
         let spans = self.spans.iter().rev().take_while(|span| span.epoch == epoch.number);
         let span = { spans }.find(|span| span.first <= index).filter(|span| index < span.end)?;
         Some(span.place(index))

@@ -130,7 +130,7 @@ fn what_a_subscriber_takes_is_bounded() {
         ("peer", size_of::<Peer>(), 1032),
         ("path", size_of::<crate::plane::sending::Sending>(), 568),
         ("pacer", size_of::<crate::pacer::Pacer<crate::plane::sending::Paced>>(), 184),
-        ("estimator", size_of::<crate::bwe::SendSideEstimator>(), 1320),
+        ("estimator", size_of::<crate::bwe::SendSideEstimator>(), 1328),
         ("epoch", size_of::<crate::outbound::rewrite::Epoch>(), 40),
         ("numbering", size_of::<crate::outbound::rewrite::Numbering>(), 104),
         ("selector", size_of::<crate::outbound::select::Selector>(), 48),
