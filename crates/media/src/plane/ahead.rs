@@ -7,9 +7,10 @@ use roundtable_prefetch::prefetch;
 
 use crate::bwe::SendSideEstimator;
 use crate::event::Egress;
-use crate::inbound::Track;
-use crate::key::PeerKey;
+use crate::key::{Arena, PeerKey, SlotKey};
+use crate::outbound::Slot;
 use crate::plane::Plane;
+use crate::plane::peer::Peer;
 
 /// How many subscribers ahead slots are brought near, …
 const SLOTS: usize = 8;
@@ -43,38 +44,60 @@ impl Plane {
     fn estimator_of(&self, peer: PeerKey) -> Option<&SendSideEstimator> {
         self.peers.get(peer)?.sending.estimator()
     }
+}
 
-    /// Looks ahead from the `turn`-th of a track's subscribers who are served from `first` on, in a circle.
+/// The subscribers of a track in the order in which they are served: from one of them on, in a circle.
+pub(super) struct Circle<'p> {
+    subscribers: &'p [SlotKey],
+    first: usize,
+}
+
+impl<'p> Circle<'p> {
+    /// Of `subscribers`, from the one at `first` on.
+    pub(super) const fn new(subscribers: &'p [SlotKey], first: usize) -> Self {
+        Self { subscribers, first }
+    }
+
+    /// Who is served at this turn; `None` once all were.
     #[inline]
-    pub(super) fn look_ahead(&self, track: &Track, first: usize, turn: usize, out: &impl Egress) {
-        let subscribers = track.subscribers.as_slice();
-        let count = subscribers.len();
-        let ahead = |by: usize| {
-            let at = first + turn + by;
-            let at = if at < count { at } else { at.wrapping_sub(count) };
-            subscribers.get(at).copied().filter(|_| turn + by < count)
-        };
-        if turn == 0 {
-            (0..SLOTS).filter_map(ahead).for_each(|slot| self.slots.prefetch(slot));
+    pub(super) fn get(&self, turn: usize) -> Option<SlotKey> {
+        let (at, count) = (self.first + turn, self.subscribers.len());
+        if turn >= count {
+            return None;
         }
-        if let Some(slot) = ahead(SLOTS) {
-            self.slots.prefetch(slot);
+        self.subscribers.get(if at < count { at } else { at - count }).copied()
+    }
+}
+
+/// Looks ahead from the `turn`-th of the subscribers of a track.
+#[inline]
+pub(super) fn look_ahead(
+    slots: &Arena<SlotKey, Slot>,
+    peers: &Arena<PeerKey, Peer>,
+    circle: &Circle<'_>,
+    turn: usize,
+    out: &impl Egress,
+) {
+    let ahead = |by: usize| circle.get(turn + by);
+    if turn == 0 {
+        (0..SLOTS).filter_map(ahead).for_each(|slot| slots.prefetch(slot));
+    }
+    if let Some(slot) = ahead(SLOTS) {
+        slots.prefetch(slot);
+    }
+    if let Some(slot) = ahead(PEERS).and_then(|slot| slots.get(slot)) {
+        peers.prefetch(slot.peer);
+        out.expect(slot.peer);
+    }
+    // Of those who only listen the path is not measured.
+    let measured = |peer| peers.get(peer).filter(|peer| peer.sending.measures_sound())?.sending.estimator();
+    if let Some(slot) = ahead(BEHIND).and_then(|slot| slots.get(slot)) {
+        slot.prefetch();
+        if let Some(estimator) = measured(slot.peer) {
+            estimator.prefetch();
         }
-        if let Some(slot) = ahead(PEERS).and_then(|slot| self.slots.get(slot)) {
-            self.peers.prefetch(slot.peer);
-            out.expect(slot.peer);
-        }
-        // Of those who only listen the path is not measured.
-        let measured = |peer| self.peers.get(peer).filter(|peer| peer.sending.measures_sound())?.sending.estimator();
-        if let Some(slot) = ahead(BEHIND).and_then(|slot| self.slots.get(slot)) {
-            slot.prefetch();
-            if let Some(estimator) = measured(slot.peer) {
-                estimator.prefetch();
-            }
-        }
-        if let Some(estimator) = ahead(LOGS).and_then(|slot| self.slots.get(slot)).and_then(|slot| measured(slot.peer))
-        {
-            estimator.prefetch_log();
-        }
+    }
+    if let Some(estimator) = ahead(LOGS).and_then(|slot| slots.get(slot)).and_then(|slot| measured(slot.peer)) {
+        estimator.prefetch_log();
     }
 }

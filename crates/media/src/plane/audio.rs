@@ -24,6 +24,7 @@ use crate::outbound::rewrite::{Epoch, Owner};
 use crate::outbound::{Departure, Slot};
 use crate::pacer::{Admission, Outgoing, Priority};
 use crate::packet::Prepared;
+use crate::plane::ahead::{Circle, look_ahead};
 use crate::plane::forward::capture_time;
 use crate::plane::sending::{OVERHEAD, Paced, Sending};
 use crate::plane::timers::Timer;
@@ -370,8 +371,9 @@ impl Plane {
         let (micros, ntp) = (self.micros(now), self.ntp(now));
         let Some(track) = self.tracks.get(key) else { return };
         let capture = self.peers.get(track.peer).and_then(|peer| capture_time(micros, track, peer, voice.packet));
+        let circle = Circle::new(&track.subscribers, 0);
         for (turn, &slot_key) in track.subscribers.iter().enumerate() {
-            self.look_ahead(track, 0, turn, out);
+            look_ahead(&self.slots, &self.peers, &circle, turn, out);
             let Some(slot) = self.slots.get_mut(slot_key) else { continue };
             let Some(peer) = self.peers.get_mut(slot.peer).filter(|peer| peer.is_ready) else { continue };
             let mut way = Way { now, micros, ntp, key: slot_key, sending: &mut peer.sending };

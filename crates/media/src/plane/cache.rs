@@ -14,7 +14,7 @@ use crate::moment::Moment;
 use crate::outbound::Slot;
 use crate::outbound::select::spatial;
 use crate::plane::Plane;
-use crate::plane::forward::{Service, capture_time};
+use crate::plane::forward::{Aftermath, Service, capture_time};
 
 /// A keyframe is of use for this long.
 const MAX_AGE: Duration = Duration::from_millis(3500);
@@ -106,7 +106,8 @@ impl Plane {
         }
         let mut service = Service { now, micros, ntp, track, key, slot, sending: &mut peer.sending, capture: None };
         let Some(served) = service.begin_in_the_past(&first, newest, lowest, captured, out) else { return false };
-        self.handle_served(now, track_key, key, &served);
+        let Self { counters, timers, events, log, .. } = self;
+        Aftermath { counters, timers, events, log }.handle_served(now, track_key, (key, slot), peer, &served);
         true
     }
 }

@@ -1,8 +1,11 @@
 //! RTP out: one packet to everybody who is to get it.
 
+use std::collections::VecDeque;
+
 use roundtable_wire::{Kind, NtpTime};
 
-use crate::decision;
+use crate::counters::Counters;
+use crate::decision::{self, Log};
 use crate::event::{Egress, PlaneEvent};
 use crate::frame::FrameInfo;
 use crate::inbound::Track;
@@ -13,9 +16,10 @@ use crate::outbound::rewrite::{Epoch, Owner, Place, Shift};
 use crate::outbound::{Decision, Departure, Outlet, Slot};
 use crate::pacer::{Admission, Outgoing, Priority};
 use crate::packet::Prepared;
+use crate::plane::ahead::{Circle, look_ahead};
 use crate::plane::peer::Peer;
 use crate::plane::sending::{OVERHEAD, Paced, Sending};
-use crate::plane::timers::Timer;
+use crate::plane::timers::{Timer, Timers};
 use crate::plane::{Plane, queue};
 
 /// Frames of the past follow each other by this part of a second, or closer if there are many.
@@ -62,39 +66,53 @@ impl Plane {
         // Packets of one batch share their time: what the first one needed is still near when the others come.
         let is_far = track.forwarded.replace(now) != Some(now);
         let (rotation, count) = (track.rotation, track.subscribers.len());
-        let Some(track) = self.tracks.get(key) else { return };
-        let capture = self.peers.get(track.peer).and_then(|peer| capture_time(micros, track, peer, packet));
-        let mut left = std::mem::take(&mut self.scratch.left);
         let first = rotation.checked_rem(count).unwrap_or(0);
-        for (turn, at) in (first..count).chain(0..first).enumerate() {
-            let Some(track) = self.tracks.get(key) else { break };
+        // Each is borrowed once for all of the packet, and not looked up for each subscriber.
+        let Self { tracks, slots, peers, counters, timers, events, log, scratch, .. } = self;
+        let mut aftermath = Aftermath { counters, timers, events, log };
+        let Some(track) = tracks.get(key) else { return };
+        let capture = peers.get(track.peer).and_then(|peer| capture_time(micros, track, peer, packet));
+        let circle = Circle::new(&track.subscribers, first);
+        for turn in 0..count {
             if is_far {
-                self.look_ahead(track, first, turn, out);
+                look_ahead(slots, peers, &circle, turn, out);
             }
-            let Some(&slot_key) = track.subscribers.get(at) else { break };
-            let Some(slot) = self.slots.get_mut(slot_key).filter(|slot| !slot.passes_over(key, packet)) else {
-                continue;
-            };
-            let Some(peer) = self.peers.get_mut(slot.peer).filter(|peer| peer.is_ready) else { continue };
+            let Some(slot_key) = circle.get(turn) else { break };
+            let Some(slot) = slots.get_mut(slot_key).filter(|slot| !slot.passes_over(key, packet)) else { continue };
+            let Some(peer) = peers.get_mut(slot.peer).filter(|peer| peer.is_ready) else { continue };
             let sending = &mut peer.sending;
             let mut served = Served::default();
             let mut service = Service { now, micros, ntp, track, key: slot_key, slot, sending, capture };
             service.serve(packet, out, &mut served);
-            left.extend(served.left.map(|track| (track, slot_key)));
-            self.handle_served(now, key, slot_key, &served);
+            scratch.left.extend(served.left.map(|track| (track, slot_key)));
+            aftermath.handle_served(now, key, (slot_key, slot), peer, &served);
         }
-        for (track, slot) in left.drain(..) {
-            if let Some(track) = self.tracks.get_mut(track) {
+        for (track, slot) in scratch.left.drain(..) {
+            if let Some(track) = tracks.get_mut(track) {
                 track.subscribers.retain(|&subscriber| subscriber != slot);
             }
         }
-        self.scratch.left = left;
     }
+}
 
+/// What is told of subscribers who were served, while they are still at hand.
+pub(super) struct Aftermath<'p> {
+    pub(super) counters: &'p mut Counters,
+    pub(super) timers: &'p mut Timers,
+    pub(super) events: &'p mut VecDeque<PlaneEvent>,
+    pub(super) log: &'p mut Log,
+}
+
+impl Aftermath<'_> {
     /// Counts what a slot was served of a track, plans what follows from it, and tells the room.
-    pub(super) fn handle_served(&mut self, now: Moment, track: TrackKey, key: SlotKey, served: &Served) {
-        let Some(slot) = self.slots.get_mut(key) else { return };
-        let Some(peer) = self.peers.get_mut(slot.peer) else { return };
+    pub(super) fn handle_served(
+        &mut self,
+        now: Moment,
+        track: TrackKey,
+        (key, slot): (SlotKey, &mut Slot),
+        peer: &mut Peer,
+        served: &Served,
+    ) {
         peer.budget.handle_sent(served.bytes);
         self.counters.packets_out += served.packets;
         self.counters.bytes_out += served.bytes as u64;
@@ -108,7 +126,7 @@ impl Plane {
             self.timers.schedule(Timer::SenderReports, slot.reports.at);
         }
         if let Some(event) = announce(key, track, slot, served) {
-            queue(&mut self.events, &mut self.counters, event);
+            queue(self.events, self.counters, event);
         }
     }
 }
