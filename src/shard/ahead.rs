@@ -4,6 +4,7 @@
 //! known of its sender: its keys, its estimator, and what these point to. So before a batch is read, all of it is asked for:
 //! in steps, each of which looks at what the one before has asked for, and for all senders before the next step.
 
+use roundtable_media::{PeerKey, Plane};
 use roundtable_prefetch::prefetch;
 use roundtable_transport::path::Path;
 use roundtable_wire::packet_kind::{PacketKind, classify};
@@ -40,23 +41,12 @@ impl Core {
                 room.stage.plane.expect(endpoint.plane);
             }
         }
-        for step in [Step::Estimator, Step::Behind] {
+        for expect in [Plane::expect_feedback as fn(&Plane, PeerKey), Plane::expect_arrivals] {
             for sender in self.senders.iter().filter(|sender| sender.is_report) {
                 let Some(endpoint) = self.endpoints.get(sender.key) else { continue };
                 let Some(room) = self.rooms.get(endpoint.room) else { continue };
-                match step {
-                    Step::Estimator => room.stage.plane.expect_feedback(endpoint.plane),
-                    Step::Behind => room.stage.plane.expect_arrivals(endpoint.plane),
-                }
+                expect(&room.stage.plane, endpoint.plane);
             }
         }
     }
-}
-
-/// What is brought near of those who report.
-#[derive(Clone, Copy)]
-enum Step {
-    Estimator,
-    /// What it points to.
-    Behind,
 }

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use roundtable_prefetch::{prefetch, prefetch_start};
+use roundtable_prefetch::prefetch_start;
 
 /// Bits of a key that say where in the arena its value lives; the rest is the generation.
 const INDEX_BITS: u32 = 20;
@@ -95,22 +95,26 @@ impl<K: Key, V: HotStart> Arena<K, V> {
     /// Has what a packet needs of the value of `key` brought near.
     #[inline]
     pub(crate) fn prefetch(&self, key: K) {
-        if let Some(place) = self.places.get((key.raw() & INDEX_MASK) as usize) {
-            prefetch_start(place, std::mem::offset_of!(Place<V>, value) + V::HOT_BYTES);
-        }
+        self.prefetch_start(key, std::mem::offset_of!(Place<V>, value) + V::HOT_BYTES);
     }
 }
 
 impl<K: Key, V> Arena<K, V> {
-    /// Has all of the value of `key` brought near.
-    pub(crate) fn prefetch_whole(&self, key: K) {
-        if let Some(place) = self.places.get((key.raw() & INDEX_MASK) as usize) {
-            prefetch(place);
-        }
-    }
-
     pub(crate) const fn new() -> Self {
         Self { places: Vec::new(), free: Vec::new(), key: PhantomData }
+    }
+
+    /// Has all of the value of `key` brought near.
+    pub(crate) fn prefetch_whole(&self, key: K) {
+        self.prefetch_start(key, size_of::<Place<V>>());
+    }
+
+    /// Has so many bytes of the place of `key` brought near.
+    #[inline(always)]
+    fn prefetch_start(&self, key: K, bytes: usize) {
+        if let Some(place) = self.places.get((key.raw() & INDEX_MASK) as usize) {
+            prefetch_start(place, bytes);
+        }
     }
 
     /// Keeps `value` and returns its key. Holds about a million values at a time; the room's limits are far below.

@@ -1,14 +1,36 @@
 //! Where a peer is reached, and the short-term credentials that prove it is there.
 
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
 /// One way between us and a peer: its address, and the address of ours it was reached through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Path {
     /// The peer's address as seen in the datagram's source.
     pub remote: SocketAddr,
     /// Our address the datagram was sent to, where the socket can tell.
     pub local: Option<IpAddr>,
+}
+
+/// Each datagram that comes is looked up by its path, so addresses are taken as the numbers they are: piece by piece, as they
+/// hash by themselves, takes twice as many instructions.
+impl Hash for Path {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self.remote {
+            SocketAddr::V4(remote) => {
+                state.write_u64(u64::from(remote.ip().to_bits()) << 16 | u64::from(remote.port()))
+            }
+            SocketAddr::V6(remote) => {
+                state.write_u128(remote.ip().to_bits());
+                state.write_u16(remote.port());
+            }
+        }
+        match self.local {
+            Some(IpAddr::V4(local)) => state.write_u32(local.to_bits()),
+            Some(IpAddr::V6(local)) => state.write_u128(local.to_bits()),
+            None => {}
+        }
+    }
 }
 
 /// A user fragment and password of ICE (RFC 8445 §5.3), ours or the peer's.
