@@ -15,10 +15,8 @@ pub(super) struct Standing {
 const YOUNG_COST: u32 = 20;
 
 impl Standing {
-    /// A shard without rooms may have been busy when it last told.
     fn cost(self) -> (u32, u32) {
-        let busy = if self.rooms > self.young { self.busy } else { 0 };
-        (busy.saturating_add(YOUNG_COST * self.young), self.rooms)
+        (self.busy.saturating_add(YOUNG_COST * self.young), self.rooms)
     }
 }
 
@@ -44,8 +42,8 @@ mod tests {
             (vec![at(500, 1, 0), at(100, 9, 0)], 1),
             (vec![at(100, 9, 0), at(100, 8, 0)], 1),
             (vec![at(100, 5, 0), at(90, 5, 2)], 0),
-            // What it was busy with is over.
-            (vec![at(100, 5, 0), at(900, 0, 0)], 1),
+            // It has no rooms of its own, but a part of one that another shard is the home of.
+            (vec![at(100, 5, 0), at(900, 0, 0)], 0),
         ] {
             assert_eq!(place(&standings), expected, "{standings:?}");
         }

@@ -1,7 +1,7 @@
 //! How busy a shard is, for whoever places rooms.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The share is told anew this often.
@@ -22,6 +22,8 @@ struct Told {
     permille: AtomicU32,
     /// When, in milliseconds since the start.
     at_ms: AtomicU64,
+    /// Whether it has nothing left of any room: what it was busy with is over, and it may not wake to say so.
+    is_empty: AtomicBool,
 }
 
 impl Default for Load {
@@ -39,7 +41,8 @@ impl Load {
 
     fn permille_at(&self, now: Instant) -> u32 {
         let age = self.millis(now).saturating_sub(self.told.at_ms.load(Ordering::Relaxed));
-        if u128::from(age) > ASLEEP.as_millis() { 0 } else { self.told.permille.load(Ordering::Relaxed) }
+        let is_over = u128::from(age) > ASLEEP.as_millis() || self.told.is_empty.load(Ordering::Relaxed);
+        if is_over { 0 } else { self.told.permille.load(Ordering::Relaxed) }
     }
 
     fn tell(&self, now: Instant, permille: u32) {
@@ -83,6 +86,15 @@ impl LoadMeter {
             (self.began, self.waited) = (now, Duration::ZERO);
         }
     }
+
+    /// A turn of the loop has left it without anything of any room, or not so.
+    pub(super) fn handle_turn(&self, is_empty: bool) {
+        let told = &self.told.told.is_empty;
+        // Others read this line: it is written only when there is something new.
+        if told.load(Ordering::Relaxed) != is_empty {
+            told.store(is_empty, Ordering::Relaxed);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -99,6 +111,10 @@ mod tests {
             meter.handle_wait(at(turn * 100 + 25));
             meter.handle_wake(at(turn * 100 + 100));
         }
+        assert_eq!(load.permille_at(at(600)), 250);
+        meter.handle_turn(true);
+        assert_eq!(load.permille_at(at(600)), 0, "what it was busy with is over");
+        meter.handle_turn(false);
         assert_eq!(load.permille_at(at(600)), 250);
         meter.handle_wait(at(600));
         meter.handle_wake(at(2000));

@@ -253,6 +253,7 @@ impl Loop {
             self.flush();
             self.relocate();
             self.steer();
+            self.load.handle_turn(self.core.rooms.is_empty());
             match commands {
                 Commands::Drained => more_commands = false,
                 Commands::More => more_commands = true,

@@ -4,8 +4,8 @@
 use roundtable_wire::Codec;
 use roundtable_wire::vp8::{self, PictureId};
 
-/// The most bytes that are written in place of what was read.
-pub(crate) const MAX_LEN: usize = vp8::MAX_LEN;
+/// So many bytes must there be room for where a descriptor is written, whatever it takes of them: it is written in one piece.
+pub(crate) const MAX_LEN: usize = size_of::<u64>();
 
 /// The running numbers a frame carries in its payload descriptor or dependency descriptor.
 ///
@@ -22,125 +22,145 @@ pub(crate) struct Ids {
     pub(crate) frame: u16,
 }
 
-/// A payload descriptor that carries running numbers.
+/// The start of a payload that carries running numbers; nothing if the codec has none, or it could not be read: then the
+/// payload passes as it is.
+///
+/// It is read once and written for each subscriber, so all is prepared for that but the numbers.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) enum Descriptor {
-    /// The codec has none, or it could not be read: the payload passes as it is.
-    #[default]
-    None,
-    Vp8(vp8::Descriptor),
-    Vp9(Vp9Numbers),
+pub(crate) struct Descriptor {
+    len: usize,
+    picture_id: Option<PictureId>,
+    ids: Ids,
+    form: Form,
 }
 
-/// The start of a VP9 descriptor (RFC 9628 4.2), up to the last running number.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Vp9Numbers {
-    first: u8,
-    picture_id: Option<PictureId>,
-    /// Temporal and spatial layer, and with it the index of the base layer's picture in non-flexible mode.
-    layer: Option<(u8, Option<u8>)>,
+/// What is written: picture ids in 15 bits, all else as it was read.
+#[derive(Debug, Clone, Copy, Default)]
+struct Form {
+    /// From the lowest byte on, zero where numbers go.
+    bytes: u64,
     len: usize,
+    /// Where numbers go; nothing for those it does not carry.
+    picture: u64,
+    tl0: u64,
+    key: u64,
 }
 
 impl Descriptor {
     /// Reads the descriptor at the start of a payload.
     pub(crate) fn parse(codec: Codec, payload: &[u8]) -> Self {
-        match codec {
-            Codec::Vp8 => vp8::Descriptor::parse(payload).map_or(Self::None, Self::Vp8),
-            Codec::Vp9 { .. } => Vp9Numbers::parse(payload).map_or(Self::None, Self::Vp9),
-            Codec::H264 { .. } | Codec::Av1 | Codec::Opus | Codec::Red => Self::None,
+        let read = match codec {
+            Codec::Vp8 => vp8::Descriptor::parse(payload).ok().map(|read| Self::vp8(&read)),
+            Codec::Vp9 { .. } => Self::vp9(payload),
+            Codec::H264 { .. } | Codec::Av1 | Codec::Opus | Codec::Red => None,
+        };
+        read.unwrap_or_default()
+    }
+
+    fn vp8(read: &vp8::Descriptor) -> Self {
+        let (picture_id, tl0, key) = (read.picture_id, read.tl0_pic_idx, read.key_idx);
+        let blank = vp8::Descriptor {
+            picture_id: picture_id.map(|_| PictureId::Long(0)),
+            tl0_pic_idx: tl0.map(|_| 0),
+            key_idx: key.map(|_| 0),
+            ..*read
+        };
+        let mut bytes = [0; MAX_LEN];
+        let len = blank.write(&mut bytes);
+        // Behind the two bytes that say what there is (RFC 7741 4.2).
+        let after_id = if picture_id.is_some() { 4 } else { 2 };
+        let after_tl0 = after_id + usize::from(tl0.is_some());
+        let form = Form {
+            bytes: u64::from_le_bytes(bytes),
+            len,
+            picture: picture_id.map_or(0, |_| Form::PICTURE << (2 * 8)),
+            tl0: tl0.map_or(0, |_| Form::TL0 << (after_id * 8)),
+            key: key.map_or(0, |_| Form::KEY << (after_tl0 * 8)),
+        };
+        Self { len: read.len, picture_id, ids: Ids::of(picture_id, tl0, key), form }
+    }
+
+    /// Reads the start of a VP9 descriptor (RFC 9628 4.2), up to the last running number.
+    fn vp9(payload: &[u8]) -> Option<Self> {
+        const HAS_PICTURE_ID: u8 = 0x80;
+        const HAS_LAYER: u8 = 0x20;
+        const FLEXIBLE: u8 = 0x10;
+        const LONG: u8 = 0x80;
+        let mut rest = payload.iter().copied();
+        let first = rest.next()?;
+        let mut form = Form::default();
+        form.push(first);
+        let mut picture_id = None;
+        if first & HAS_PICTURE_ID != 0 {
+            let high = rest.next()?;
+            picture_id = Some(if high & LONG != 0 {
+                PictureId::Long(u16::from_be_bytes([high & !LONG, rest.next()?]))
+            } else {
+                PictureId::Short(high)
+            });
+            form.picture = Form::PICTURE << (form.len * 8);
+            form.push(LONG);
+            form.push(0);
         }
+        let mut tl0 = None;
+        if first & HAS_LAYER != 0 {
+            form.push(rest.next()?);
+            if first & FLEXIBLE == 0 {
+                tl0 = Some(rest.next()?);
+                form.tl0 = Form::TL0 << (form.len * 8);
+                form.push(0);
+            }
+        }
+        Some(Self { len: payload.len() - rest.len(), picture_id, ids: Ids::of(picture_id, tl0, None), form })
     }
 
     /// The bytes of the payload it stands for.
     pub(crate) const fn len(&self) -> usize {
-        match self {
-            Self::None => 0,
-            Self::Vp8(descriptor) => descriptor.len,
-            Self::Vp9(numbers) => numbers.len,
-        }
+        self.len
     }
 
     pub(crate) const fn picture_id(&self) -> Option<PictureId> {
-        match self {
-            Self::None => None,
-            Self::Vp8(descriptor) => descriptor.picture_id,
-            Self::Vp9(numbers) => numbers.picture_id,
-        }
+        self.picture_id
     }
 
     /// Its numbers; 0 for those it does not carry.
-    pub(crate) fn ids(&self) -> Ids {
-        let picture = self.picture_id().map_or(0, PictureId::value);
-        let (tl0, key) = match self {
-            Self::None => (None, None),
-            Self::Vp8(descriptor) => (descriptor.tl0_pic_idx, descriptor.key_idx),
-            Self::Vp9(numbers) => (numbers.layer.and_then(|(_, tl0)| tl0), None),
-        };
-        Ids { picture, tl0: tl0.unwrap_or(0), key: key.unwrap_or(0), frame: 0 }
+    pub(crate) const fn ids(&self) -> Ids {
+        self.ids
     }
 
-    /// Writes it with other numbers, picture ids in 15 bits; returns the length. What it does not carry stays out.
+    /// Writes it with other numbers to the start of `out`; returns the length. What it does not carry stays out. Nothing is
+    /// written where there is less room than [`MAX_LEN`].
     pub(crate) fn write(&self, ids: Ids, out: &mut [u8]) -> usize {
-        match self {
-            Self::None => 0,
-            Self::Vp8(descriptor) => {
-                let rewritten = vp8::Descriptor {
-                    picture_id: descriptor.picture_id.map(|_| PictureId::Long(ids.picture)),
-                    tl0_pic_idx: descriptor.tl0_pic_idx.map(|_| ids.tl0),
-                    key_idx: descriptor.key_idx.map(|_| ids.key),
-                    ..*descriptor
-                };
-                rewritten.write(out)
-            }
-            Self::Vp9(numbers) => numbers.write(ids, out),
-        }
+        let Form { bytes, len, picture, tl0, key } = self.form;
+        let Some(out) = out.first_chunk_mut() else { return 0 };
+        let numbers = put(ids.picture.swap_bytes(), picture) | put(ids.tl0, tl0) | put(ids.key, key);
+        *out = (bytes | numbers).to_le_bytes();
+        len
     }
 }
 
-impl Vp9Numbers {
-    const HAS_PICTURE_ID: u8 = 0x80;
-    const HAS_LAYER: u8 = 0x20;
-    const FLEXIBLE: u8 = 0x10;
-    const LONG: u8 = 0x80;
+/// A number in its place, if it has one.
+fn put(number: impl Into<u64>, place: u64) -> u64 {
+    number.into().wrapping_shl(place.trailing_zeros()) & place
+}
 
-    fn parse(payload: &[u8]) -> Option<Self> {
-        let mut rest = payload.iter().copied();
-        let first = rest.next()?;
-        let mut picture_id = None;
-        if first & Self::HAS_PICTURE_ID != 0 {
-            let high = rest.next()?;
-            picture_id = Some(if high & Self::LONG != 0 {
-                PictureId::Long(u16::from_be_bytes([high & !Self::LONG, rest.next()?]))
-            } else {
-                PictureId::Short(high)
-            });
-        }
-        let mut layer = None;
-        if first & Self::HAS_LAYER != 0 {
-            let indices = rest.next()?;
-            let tl0 = if first & Self::FLEXIBLE == 0 { Some(rest.next()?) } else { None };
-            layer = Some((indices, tl0));
-        }
-        Some(Self { first, picture_id, layer, len: payload.len() - rest.len() })
+impl Form {
+    /// The high byte comes first, and its top bit says that there is a low one.
+    const PICTURE: u64 = 0xff7f;
+    const TL0: u64 = 0xff;
+    const KEY: u64 = 0x1f;
+
+    /// Appends a byte; there are no more than [`MAX_LEN`].
+    const fn push(&mut self, byte: u8) {
+        self.bytes |= (byte as u64) << (self.len * 8);
+        self.len += 1;
     }
+}
 
-    fn write(&self, ids: Ids, out: &mut [u8]) -> usize {
-        let [high, low] = ids.picture.to_be_bytes();
-        let has_id = self.picture_id.is_some();
-        let fields = [
-            Some(self.first),
-            has_id.then_some(high | Self::LONG),
-            has_id.then_some(low),
-            self.layer.map(|(indices, _)| indices),
-            self.layer.and_then(|(_, tl0)| tl0).map(|_| ids.tl0),
-        ];
-        let mut len = 0;
-        for (place, byte) in out.iter_mut().zip(fields.into_iter().flatten()) {
-            *place = byte;
-            len += 1;
-        }
-        len
+impl Ids {
+    fn of(picture: Option<PictureId>, tl0: Option<u8>, key: Option<u8>) -> Self {
+        let picture = picture.map_or(0, PictureId::value);
+        Self { picture, tl0: tl0.unwrap_or(0), key: key.unwrap_or(0), frame: 0 }
     }
 }
 
