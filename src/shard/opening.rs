@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use roundtable_media::Moment;
 use roundtable_protocol::event::{LeaveReason, RoomCloseReason};
 use roundtable_protocol::{ErrorCode, MemberId, RoomId};
 
@@ -185,7 +186,7 @@ impl Core {
         let room = open.home().map(|home| &home.room);
         let of_room = room.and_then(|room| [room.poll_timeout(), room.ends_at()].into_iter().flatten().min());
         if let Some(deadline) =
-            [open.stage.plane.poll_timeout().map(Instant::from), of_room].into_iter().flatten().min()
+            [open.stage.plane.poll_timeout().and_then(Moment::instant), of_room].into_iter().flatten().min()
             && is_earlier(deadline, open.scheduled)
         {
             open.scheduled = Some(deadline);

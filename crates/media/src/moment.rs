@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 use std::ops::{Add, AddAssign, Sub};
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// A moment of the monotonic clock, in nanoseconds, for the whole of the process.
@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(NonZeroU64);
 
-/// The instant of [`Moment::ORIGIN`]: any one will do.
-static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// The instant of [`Moment::ORIGIN`].
+static ORIGIN: OnceLock<Instant> = OnceLock::new();
 
 impl Moment {
-    /// When the process had its first moment told. There are 146 years before it and 438 after; beyond them moments
-    /// saturate.
+    /// The first instant that was ever made a moment, whichever that is: no clock is read here. There are 146 years before it
+    /// and 438 after; beyond them moments saturate.
     pub const ORIGIN: Self = Self(NonZeroU64::MIN.saturating_add(1 << 62));
 
     /// How long after `earlier` this is; zero if it is before.
@@ -32,6 +32,16 @@ impl Moment {
     #[inline]
     pub const fn micros_since(self, earlier: Self) -> u64 {
         self.0.get().saturating_sub(earlier.0.get()) / 1_000
+    }
+
+    /// The instant that this is; `None` before any was made a moment, and where the platform has none.
+    #[must_use]
+    pub fn instant(self) -> Option<Instant> {
+        let origin = *ORIGIN.get()?;
+        match self.0.get().checked_sub(Self::ORIGIN.0.get()) {
+            Some(after) => origin.checked_add(Duration::from_nanos(after)),
+            None => origin.checked_sub(Self::ORIGIN.saturating_duration_since(self)),
+        }
     }
 
     fn after(self, span: Duration) -> Self {
@@ -51,22 +61,11 @@ const fn nanos(span: Duration) -> u64 {
 
 impl From<Instant> for Moment {
     fn from(instant: Instant) -> Self {
-        match instant.checked_duration_since(*ORIGIN) {
+        let origin = *ORIGIN.get_or_init(|| instant);
+        match instant.checked_duration_since(origin) {
             Some(after) => Self::ORIGIN.after(after),
-            None => Self::ORIGIN.before(ORIGIN.saturating_duration_since(instant)),
+            None => Self::ORIGIN.before(origin.saturating_duration_since(instant)),
         }
-    }
-}
-
-impl From<Moment> for Instant {
-    /// A moment for which the platform has no instant becomes that of the origin.
-    fn from(moment: Moment) -> Self {
-        let (origin, at) = (*ORIGIN, moment.0.get());
-        let instant = match at.checked_sub(Moment::ORIGIN.0.get()) {
-            Some(after) => origin.checked_add(Duration::from_nanos(after)),
-            None => origin.checked_sub(Moment::ORIGIN.saturating_duration_since(moment)),
-        };
-        instant.unwrap_or(origin)
     }
 }
 
@@ -115,7 +114,7 @@ mod tests {
         let before = spans.iter().filter_map(|span| now.checked_sub(*span));
         for instant in spans.iter().map(|span| now + *span).chain(before) {
             let moment = Moment::from(instant);
-            assert_eq!(Instant::from(moment), instant);
+            assert_eq!(moment.instant(), Some(instant));
             assert_eq!(moment.saturating_duration_since(now.into()), instant.saturating_duration_since(now));
             assert_eq!(Moment::from(now).cmp(&moment), now.cmp(&instant));
         }
@@ -127,7 +126,6 @@ mod tests {
         let (first, last) = (Moment::ORIGIN - Duration::MAX, Moment::ORIGIN + Duration::MAX);
         assert_eq!((first - span, last + span), (first, last));
         assert_eq!((first.saturating_duration_since(last), first + span - first), (Duration::ZERO, span));
-        assert!(Instant::from(last) >= *ORIGIN, "an instant there is");
         assert_eq!((Moment::ORIGIN + span).micros_since(Moment::ORIGIN), 3_000_000);
         assert_eq!(size_of::<Option<Moment>>(), 8);
     }

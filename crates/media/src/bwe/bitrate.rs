@@ -24,7 +24,7 @@ impl Bitrate {
         Self(kbps.saturating_mul(1000))
     }
 
-    /// The nearest whole rate: zero for what is negative or no number, the largest for what is too large.
+    /// The nearest whole rate: zero for what is negative or no number, nine exabits a second for what is more.
     #[must_use]
     pub const fn from_f64(bps: f64) -> Self {
         // The cast saturates, and makes zero of NaN. By way of a signed number it takes half as many instructions; from where

@@ -1,7 +1,7 @@
 //! The estimators that are compared.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use roundtable_media::Moment;
 use roundtable_media::bwe::{
@@ -66,8 +66,15 @@ struct FamilyGcc {
 
 impl FamilyGcc {
     fn new(_now: Moment) -> Self {
+        // There is an instant for each moment once there was one.
+        let _ = Moment::from(Instant::now());
         Self { gcc: Gcc::new(1e6, 30e3, 20e6), sent: VecDeque::new(), sequences: Unwrapper16::new(), reference: None }
     }
+}
+
+/// The other crate's clock.
+fn instant(moment: Moment) -> Instant {
+    moment.instant().expect("runs are short")
 }
 
 impl Estimator for FamilyGcc {
@@ -100,12 +107,12 @@ impl Estimator for FamilyGcc {
                 twcc_sequence_number: number,
                 size: usize::from(sent.2),
                 arrived: arrival.is_some(),
-                departure: sent.1.into(),
+                departure: instant(sent.1),
                 arrival: arrival.map(|micros| Duration::from_micros((reference + micros - base).unsigned_abs())),
                 ecn: Default::default(),
             });
         }
-        self.gcc.on_reports(now.into(), &reports);
+        self.gcc.on_reports(instant(now), &reports);
     }
 
     fn handle_rtt(&mut self, _now: Moment, _rtt: Duration) {}
@@ -113,7 +120,7 @@ impl Estimator for FamilyGcc {
     fn handle_remb(&mut self, _now: Moment, _remb: Option<Bitrate>) {}
 
     fn handle_timeout(&mut self, now: Moment) {
-        self.gcc.handle_timeout(now.into());
+        self.gcc.handle_timeout(instant(now));
     }
 
     fn set_demand(&mut self, _demand: Demand) {}
