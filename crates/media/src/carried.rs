@@ -67,6 +67,11 @@ impl<'a> Carried<'a> {
         self.elements[AUDIO_LEVEL].and_then(read_audio_level)
     }
 
+    /// Whether there is an element of video orientation, even one that tells nothing.
+    pub(crate) const fn has_orientation(&self) -> bool {
+        self.present >> ORIENTATION & 1 == 1
+    }
+
     /// The video orientation, if the packet tells it.
     pub(crate) fn orientation(&self) -> Option<u8> {
         self.elements[ORIENTATION].and_then(<[u8]>::first).copied()

@@ -6,6 +6,7 @@ use roundtable_wire::vp8::{self, PictureId};
 
 /// So many bytes must there be room for where a descriptor is written, whatever it takes of them: it is written in one piece.
 pub(crate) const MAX_LEN: usize = size_of::<u64>();
+const _: () = assert!(vp8::MAX_LEN <= MAX_LEN);
 
 /// The running numbers a frame carries in its payload descriptor or dependency descriptor.
 ///

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 /// A moment of the monotonic clock, in nanoseconds, for the whole of the process.
 ///
-/// What a packet is served with holds some thirty of them. An [`Instant`] takes 16 bytes, the distance of two of them 40
-/// instructions; this takes 8 (an `Option` of it, too) and 7. Both ways of conversion are exact.
+/// A subscriber's slot, peer and estimator hold some forty of them. An [`Instant`] takes 16 bytes, the distance of two of them
+/// some 40 instructions; this takes 8 (an `Option` of it, too) and a few. Both ways of conversion are exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(NonZeroU64);
 
@@ -43,14 +43,6 @@ impl Moment {
             None => origin.checked_sub(Self::ORIGIN.saturating_duration_since(self)),
         }
     }
-
-    fn after(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(nanos(span)))
-    }
-
-    fn before(self, span: Duration) -> Self {
-        Self(NonZeroU64::new(self.0.get().saturating_sub(nanos(span))).unwrap_or(NonZeroU64::MIN))
-    }
 }
 
 /// Saturates.
@@ -63,8 +55,8 @@ impl From<Instant> for Moment {
     fn from(instant: Instant) -> Self {
         let origin = *ORIGIN.get_or_init(|| instant);
         match instant.checked_duration_since(origin) {
-            Some(after) => Self::ORIGIN.after(after),
-            None => Self::ORIGIN.before(origin.saturating_duration_since(instant)),
+            Some(after) => Self::ORIGIN + after,
+            None => Self::ORIGIN - origin.saturating_duration_since(instant),
         }
     }
 }
@@ -74,7 +66,7 @@ impl Add<Duration> for Moment {
 
     #[inline]
     fn add(self, span: Duration) -> Self {
-        self.after(span)
+        Self(self.0.saturating_add(nanos(span)))
     }
 }
 
@@ -90,7 +82,7 @@ impl Sub<Duration> for Moment {
 
     #[inline]
     fn sub(self, span: Duration) -> Self {
-        self.before(span)
+        Self(NonZeroU64::new(self.0.get().saturating_sub(nanos(span))).unwrap_or(NonZeroU64::MIN))
     }
 }
 

@@ -187,10 +187,20 @@ fn arrivals_that_go_back_far_begin_a_new_measurement() {
 }
 
 #[test]
+fn rates_saturate_at_nine_exabits() {
+    let most = Bitrate::bps(i64::MAX.unsigned_abs());
+    for (bps, rate) in [(-1.0, 0), (f64::NAN, 0), (0.9, 0), (1e6, 1_000_000), (9e18, 9_000_000_000_000_000_000)] {
+        assert_eq!(Bitrate::from_f64(bps), Bitrate::bps(rate), "{bps}");
+    }
+    assert_eq!((Bitrate::from_f64(1e30), Bitrate::from_f64(f64::INFINITY)), (most, most));
+    assert_eq!((Bitrate::bps(u64::MAX).as_f64(), Bitrate::kbps(3).as_f64()), (most.as_f64(), 3000.0));
+}
+
+#[test]
 fn the_path_is_untested_while_less_than_two_thirds_of_it_are_used() {
     let limited_after = |bytes: u16| {
         let mut alr = AlrDetector::default();
-        (1..=1000).for_each(|_| alr.handle_sent(ms(10).as_secs_f64(), bytes, Bitrate::kbps(1000)));
+        (1..=1000).for_each(|_| alr.handle_sent(0.01, bytes, Bitrate::kbps(1000)));
         alr.is_limited()
     };
     // 1250 bytes each 10 ms are 1 Mbit/s.
@@ -203,15 +213,11 @@ fn the_path_is_untested_while_less_than_two_thirds_of_it_are_used() {
 fn a_burst_of_our_own_queues_for_as_long_as_the_target_needs() {
     let mut backlog = Backlog::default();
     let target = Bitrate::kbps(960); // 10 ms a packet.
-    assert_eq!(backlog.handle_sent(ms(0).as_secs_f64(), SIZE, target), 10);
-    assert_eq!(backlog.handle_sent(ms(0).as_secs_f64(), SIZE, target), 20);
-    assert_eq!(backlog.handle_sent(ms(15).as_secs_f64(), SIZE, target), 15);
-    (0..100).for_each(|_| _ = backlog.handle_sent(ms(0).as_secs_f64(), SIZE, target));
-    assert_eq!(
-        backlog.handle_sent(ms(0).as_secs_f64(), SIZE, target),
-        110,
-        "no more than the limit and itself is excused"
-    );
+    assert_eq!(backlog.handle_sent(0.0, SIZE, target), 10);
+    assert_eq!(backlog.handle_sent(0.0, SIZE, target), 20);
+    assert_eq!(backlog.handle_sent(0.015, SIZE, target), 15);
+    (0..100).for_each(|_| _ = backlog.handle_sent(0.0, SIZE, target));
+    assert_eq!(backlog.handle_sent(0.0, SIZE, target), 110, "no more than the limit and itself is excused");
 }
 
 #[test]

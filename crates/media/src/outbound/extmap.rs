@@ -95,7 +95,7 @@ impl SlotIds {
                 _ => _ = writer.push(id, data),
             }
         }
-        if let Some(orientation) = elements.orientation.filter(|_| elements.carried.orientation().is_none()) {
+        if let Some(orientation) = elements.orientation.filter(|_| !elements.carried.has_orientation()) {
             writer.push(self.copied.0[ORIENTATION], &[orientation]);
         }
         if let Some(capture) = &elements.carried.capture {
@@ -179,5 +179,21 @@ mod tests {
         check(&ours, &[(2, &[0, 7]), (4, b"s1"), (9, &[0x85]), (11, &[3])]);
         check(&map(&[(DependencyDescriptor, 12)]), &[(12, &[0xc0, 0, 5, 7])]);
         check(&map(&[]), &[]);
+    }
+
+    #[test]
+    fn an_orientation_that_tells_nothing_passes_and_no_other_is_put_beside_it() {
+        let map = map(&[(Extension::VideoOrientation, 3)]);
+        let mut bytes = [0; 100];
+        let len = RtpHeader::default().write(&mut bytes, |writer| _ = writer.push(3, &[]));
+        let packet = RtpPacket::parse(&bytes[..len]).unwrap();
+        let carried = Carried::read(&packet, &CopiedIds::new(&map));
+        let (mid, transport_sequence, layout, active) = (None, None, None, None);
+        let (now, carried, frame, orientation) = (NtpTime(0), &carried, 0, Some(2));
+        let elements = Elements { mid, transport_sequence, now, carried, frame, layout, active, orientation };
+        let mut out = [0; 100];
+        let len = RtpHeader::default().write(&mut out, |writer| SlotIds::new(&map, true).write(writer, &elements));
+        let written: Vec<_> = RtpPacket::parse(&out[..len]).unwrap().extensions().collect();
+        assert_eq!(written, [(3, &[][..])]);
     }
 }
