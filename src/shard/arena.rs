@@ -22,8 +22,10 @@ const FULL_BYTES: usize = 128 * 1024;
 const MAX_PADDING: u32 = 1;
 /// The bit that says that a packet ends with padding (RFC 3550 5.1).
 const PADDED: u8 = 1 << 5;
+/// So many tails are remembered: paced subscribers are each sent all that waits of a picture.
+const EARLIER: usize = 32;
 /// After so many flushes buffers give back what none of these has needed: a crowd that joins needs most.
-const FLUSHES: u16 = 1024;
+const FLUSHES: u16 = 128;
 
 /// The packets of all peers that wait for the flush.
 #[derive(Debug, Default)]
@@ -33,6 +35,8 @@ pub struct Waiting {
     tails: Vec<u8>,
     /// Where the last tail lies.
     last: Place,
+    /// Where tails lie that came from elsewhere in memory, found by that.
+    earlier: [Place; EARLIER],
     need: Need<3>,
 }
 
@@ -139,12 +143,22 @@ impl Waiting {
     fn add(&mut self, kind: Kind, head: &[u8], tail: &[u8]) -> Option<u32> {
         let number = u32::try_from(self.packets.len()).ok()?;
         let head = Place::append(&mut self.heads, head)?;
-        // Compared by content: buffers are used again, so the same address says nothing.
         if self.last.of(&self.tails) != tail {
-            self.last = Place::append(&mut self.tails, tail)?;
+            self.last = self.keep(tail)?;
         }
         self.packets.push(Packet { kind, head, tail: self.last, next: None });
         Some(number)
+    }
+
+    /// Where the bytes of a tail lie, which are kept once.
+    fn keep(&mut self, tail: &[u8]) -> Option<Place> {
+        // Payloads lie a kilobyte or so from each other.
+        let earlier = self.earlier.get_mut((tail.as_ptr().addr() >> 10) % EARLIER)?;
+        // Compared by content: buffers are used again, so the same address says little.
+        if earlier.of(&self.tails) != tail {
+            *earlier = Place::append(&mut self.tails, tail)?;
+        }
+        Some(*earlier)
     }
 
     /// The packets of one peer in their order: kind, head and tail, and by how many bytes to pad it.
@@ -179,7 +193,7 @@ impl Waiting {
             self.heads.shrink_to(heads);
             self.tails.shrink_to(tails);
         }
-        self.last = Place::default();
+        (self.last, self.earlier) = (Place::default(), [Place::default(); EARLIER]);
     }
 }
 
@@ -332,7 +346,8 @@ impl Arena {
         self.runs.clear();
         self.bytes.clear();
         if let Some([bytes]) = self.need.handle_flush([used]) {
-            self.bytes.shrink_to(bytes);
+            // A packet takes more while it is sealed than in the end; without room for that the buffer would double.
+            self.bytes.shrink_to(bytes + bytes / 16);
         }
     }
 }
@@ -471,6 +486,31 @@ mod tests {
             arena.clear();
         }
         assert!((100..1000).contains(&arena.bytes.capacity()), "{}", arena.bytes.capacity());
+    }
+
+    #[test]
+    fn payloads_of_one_picture_lie_there_once_though_each_peer_is_sent_all_of_them_in_turn() {
+        let (mut waiting, mut queues) = (Waiting::default(), [Queue::default(); 3]);
+        let mut ring: Vec<u8> = (0..20u8).flat_map(|number| [number; 1200]).collect();
+        for queue in &mut queues {
+            for tail in ring.chunks(1200) {
+                assert!(waiting.push(queue, Kind::Rtcp, &[1; 20], tail));
+            }
+        }
+        assert_eq!(waiting.tails.len(), ring.len());
+        for queue in queues {
+            assert!(waiting.packets(queue).map(|(_, _, tail, _)| tail).eq(ring.chunks(1200)));
+        }
+        // Another payload at the same address.
+        ring.fill(99);
+        assert!(waiting.push(&mut queues[0], Kind::Rtcp, &[1; 20], &ring[..1200]));
+        let last = waiting.packets(queues[0]).last().map(|(_, _, tail, _)| tail);
+        assert_eq!(last, Some(&[99; 1200][..]));
+        // The next flush begins with nothing.
+        waiting.clear();
+        let mut queue = Queue::default();
+        assert!(waiting.push(&mut queue, Kind::Rtcp, &[1; 20], &ring[..1200]));
+        assert_eq!(waiting.packets(queue).next().map(|(_, _, tail, _)| tail), Some(&[99; 1200][..]));
     }
 
     #[test]

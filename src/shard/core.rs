@@ -31,7 +31,7 @@ use crate::room::Now;
 use crate::store::Store;
 
 /// Who wants to be woken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Alarm {
     Endpoint(usize),
     Room(usize),

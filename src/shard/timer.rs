@@ -1,10 +1,12 @@
 //! A timer wheel: many deadlines that are mostly moved, few that fire.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
 /// How fine the wheel turns.
 const TICK: Duration = Duration::from_millis(5);
-/// Slots of the wheel; later deadlines wait in the last slot they can reach and are looked at again.
+/// Slots of the wheel; later deadlines wait in a heap until it reaches them.
 const SLOTS: usize = 512;
 
 /// Deadlines of tokens at a granularity of 5 ms. A token may stand in it several times; who is fired
@@ -14,17 +16,20 @@ pub struct Wheel<T> {
     start: Instant,
     /// The tick up to which everything has been fired.
     done: u64,
-    slots: Vec<Vec<(u64, T)>>,
+    slots: Vec<Vec<T>>,
     /// One bit a slot: whether anything is in it.
     occupied: [u64; SLOTS / 64],
+    /// What lies beyond the wheel. Were it kept in the last slot and looked at again in each round, a thousand endpoints that
+    /// only wait for their next check would wake the shard for nothing at every tick.
+    far: BinaryHeap<Reverse<(u64, T)>>,
 }
 
-impl<T: Copy> Wheel<T> {
+impl<T: Copy + Ord> Wheel<T> {
     /// An empty wheel.
     #[must_use]
     pub fn new(now: Instant) -> Self {
         let slots = std::iter::repeat_with(Vec::new).take(SLOTS).collect();
-        Self { start: now, done: 0, slots, occupied: [0; SLOTS / 64] }
+        Self { start: now, done: 0, slots, occupied: [0; SLOTS / 64], far: BinaryHeap::new() }
     }
 
     /// Fires `token` at or shortly after `at`; at the next turn if that is past.
@@ -38,8 +43,9 @@ impl<T: Copy> Wheel<T> {
     #[must_use]
     pub fn next(&self) -> Option<Instant> {
         let first = usize::try_from(self.done + 1).unwrap_or(0) % SLOTS;
-        let ahead = (0..SLOTS).map(|i| (first + i) % SLOTS).position(|slot| self.is_occupied(slot))?;
-        let tick = self.done + 1 + ahead as u64;
+        let ahead = (0..SLOTS).map(|i| (first + i) % SLOTS).position(|slot| self.is_occupied(slot));
+        let near = ahead.map(|ahead| self.done + 1 + ahead as u64);
+        let tick = near.or_else(|| self.far.peek().map(|Reverse((tick, _))| *tick))?;
         Some(self.start + TICK * u32::try_from(tick).unwrap_or(u32::MAX))
     }
 
@@ -56,20 +62,28 @@ impl<T: Copy> Wheel<T> {
             }
             self.occupied[slot / 64] &= !(1 << (slot % 64));
             let mut entries = std::mem::take(&mut self.slots[slot]);
-            for (at, token) in entries.drain(..) {
-                if at <= self.done { due.push(token) } else { self.insert(at, token) }
-            }
-            // The allocation is kept for the next turn unless something went straight back in.
-            if self.slots[slot].is_empty() {
-                self.slots[slot] = entries;
-            }
+            due.append(&mut entries);
+            self.slots[slot] = entries; // Its allocation is kept for the next turn.
+        }
+        while let Some(&Reverse((tick, token))) = self.far.peek()
+            && self.reaches(tick)
+        {
+            self.far.pop();
+            if tick <= self.done { due.push(token) } else { self.insert(tick, token) }
         }
     }
 
+    /// Whether the wheel has a slot for this tick.
+    const fn reaches(&self, tick: u64) -> bool {
+        tick < self.done + SLOTS as u64
+    }
+
     fn insert(&mut self, tick: u64, token: T) {
-        let reachable = tick.min(self.done + SLOTS as u64 - 1);
-        let slot = usize::try_from(reachable).unwrap_or(0) % SLOTS;
-        self.slots[slot].push((tick, token));
+        if !self.reaches(tick) {
+            return self.far.push(Reverse((tick, token)));
+        }
+        let slot = usize::try_from(tick).unwrap_or(0) % SLOTS;
+        self.slots[slot].push(token);
         self.occupied[slot / 64] |= 1 << (slot % 64);
     }
 
@@ -103,6 +117,27 @@ mod tests {
             }
         }
         assert_eq!(fired, deadlines);
+    }
+
+    #[test]
+    fn no_turn_is_made_for_nothing() {
+        let start = Instant::now();
+        let mut wheel = Wheel::new(start);
+        let mut due = Vec::new();
+        // Scheduled one after the other, as endpoints are.
+        for number in 0..50 {
+            let now = start + Duration::from_millis(number * 40);
+            wheel.advance(now, &mut due);
+            wheel.schedule(now + Duration::from_secs(15), number);
+        }
+        assert!(due.is_empty());
+        let mut turns = 0;
+        while let Some(next) = wheel.next() {
+            wheel.advance(next, &mut due);
+            turns += 1;
+            assert_eq!(due.len(), turns, "one for each");
+        }
+        assert_eq!(due, (0..50).collect::<Vec<_>>());
     }
 
     #[test]
