@@ -346,7 +346,7 @@ impl Arena {
         self.runs.clear();
         self.bytes.clear();
         if let Some([bytes]) = self.need.handle_flush([used]) {
-            // A packet takes more while it is sealed than in the end; without room for that the buffer would double.
+            // With room for a little more than lately: without it the buffer would double for that.
             self.bytes.shrink_to(bytes + bytes / 16);
         }
     }

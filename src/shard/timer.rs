@@ -61,9 +61,7 @@ impl<T: Copy + Ord> Wheel<T> {
                 continue;
             }
             self.occupied[slot / 64] &= !(1 << (slot % 64));
-            let mut entries = std::mem::take(&mut self.slots[slot]);
-            due.append(&mut entries);
-            self.slots[slot] = entries; // Its allocation is kept for the next turn.
+            due.append(&mut self.slots[slot]);
         }
         while let Some(&Reverse((tick, token))) = self.far.peek()
             && self.reaches(tick)
