@@ -12,6 +12,7 @@ use roundtable_transport::path::Path;
 use roundtable_transport::peer::{Received, Transmit};
 use slab::Slab;
 
+use super::alarm::{Alarm, Alarms};
 use super::arena::{Arena, Waiting};
 use super::balance::Balance;
 use super::counters::Counters;
@@ -25,19 +26,9 @@ use super::rooms::OpenRoom;
 use super::spread::Spread;
 use super::steering::Steering;
 use super::tape::Tape;
-use super::timer::Wheel;
 use crate::net::demux::{Demux, Owner};
 use crate::room::Now;
 use crate::store::Store;
-
-/// Who wants to be woken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Alarm {
-    Endpoint(usize),
-    Room(usize),
-    /// A peer connection that is kept for nobody any more.
-    Parked(u64),
-}
 
 /// What ties a shard to the others.
 #[derive(Debug)]
@@ -83,8 +74,8 @@ pub struct Core {
     pub(super) balance: Balance,
     /// Stages that are to leave at the end of this turn, by the lives of their rooms, and the shards that they go to.
     pub(super) departing: Vec<(u64, u8)>,
-    pub(super) wheel: Wheel<Alarm>,
-    alarms: Vec<Alarm>,
+    pub(super) alarms: Alarms,
+    ringing: Vec<Alarm>,
     /// Endpoints whose transport may have something to say.
     pub(super) stale: Vec<usize>,
     pub(super) touched: Vec<usize>,
@@ -140,8 +131,8 @@ impl Core {
             spread: Spread::new(now, spread_above),
             balance: Balance::new(now, rebalance_above),
             departing: Vec::new(),
-            wheel: Wheel::new(now),
-            alarms: Vec::new(),
+            alarms: Alarms::new(now),
+            ringing: Vec::new(),
             stale: Vec::new(),
             touched: Vec::new(),
             dirty: Vec::new(),
@@ -333,10 +324,10 @@ impl Core {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.wheel.advance(now, &mut self.alarms);
+        self.alarms.advance(now, &mut self.ringing);
         // In their order; what a fault has left stands before.
-        self.alarms.reverse();
-        while let Some(alarm) = self.alarms.pop() {
+        self.ringing.reverse();
+        while let Some(alarm) = self.ringing.pop() {
             match alarm {
                 Alarm::Endpoint(key) => {
                     if let Some(endpoint) = self.endpoints.get_mut(key) {
@@ -346,7 +337,18 @@ impl Core {
                         self.stale.push(key);
                     }
                 }
-                Alarm::Room(key) => self.room_timeout(now, key),
+                Alarm::Room(key) => {
+                    if let Some(open) = self.rooms.get_mut(key) {
+                        open.scheduled = None;
+                    }
+                    self.room_timeout(now, key);
+                }
+                Alarm::RoomLater(key) => {
+                    if let Some(open) = self.rooms.get_mut(key) {
+                        open.scheduled_later = None;
+                    }
+                    self.room_timeout(now, key);
+                }
                 Alarm::Parked(number) => self.end_parked(now, number),
             }
         }
@@ -359,7 +361,7 @@ impl Core {
         let steering = self.steering.as_ref().and_then(|steering| steering.poll_timeout(now));
         let has_rooms = self.may_relocate() && !self.rooms.is_empty();
         let balance = has_rooms.then(|| self.balance.poll_timeout());
-        self.wheel.next().into_iter().chain(steering).chain(balance).min()
+        self.alarms.next().into_iter().chain(steering).chain(balance).min()
     }
 
     /// Listens to transports and planes that may have something to say, until they are silent.
@@ -420,11 +422,8 @@ impl Core {
     }
 
     fn room_timeout(&mut self, now: Instant, key: usize) {
-        if let Some(open) = self.rooms.get_mut(key) {
-            open.scheduled = None;
-            if let Some(home) = open.home_mut() {
-                home.room.handle_timeout(clocks(now));
-            }
+        if let Some(home) = self.home(key) {
+            home.room.handle_timeout(clocks(now));
         }
         self.room_plane(key, |plane, out| plane.handle_timeout(now.into(), out));
     }

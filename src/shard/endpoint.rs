@@ -41,7 +41,7 @@ pub struct Endpoint {
     pub paths: Vec<Path>,
     /// Ufrags that route to it: the current one, and the one before while an ICE restart is under way.
     pub ufrags: Vec<String>,
-    /// The earliest deadline that stands in the wheel for it.
+    /// The earliest deadline that an alarm is set for.
     pub scheduled: Option<Instant>,
 }
 
@@ -67,7 +67,7 @@ impl Endpoint {
 /// Deadlines nearer to each other than this count as one.
 const SLACK: Duration = Duration::from_millis(1);
 
-/// Whether a deadline must be put into the wheel when `scheduled` stands there already.
+/// Whether a deadline needs an alarm when there is one at `scheduled` already.
 #[must_use]
 pub fn is_earlier(deadline: Instant, scheduled: Option<Instant>) -> bool {
     scheduled.is_none_or(|at| deadline + SLACK < at)

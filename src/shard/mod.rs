@@ -5,6 +5,7 @@
 //! and members are answered through their bounded outboxes.
 
 mod ahead;
+mod alarm;
 mod arena;
 mod balance;
 mod conversation;

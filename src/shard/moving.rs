@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use roundtable_protocol::{ErrorCode, MemberId, ServerMessage};
 
-use super::core::{Alarm, Core};
+use super::alarm::Alarm;
+use super::core::Core;
 use super::deed::{KeptConnection, MOVE_WITHIN};
 use super::endpoint::Endpoint;
 use super::letter::{Adoption, Report, StageCommand};
@@ -32,7 +33,7 @@ impl Core {
         // What is still under way on them is of the room that is left; the client opens others in the next one.
         (endpoint.chat, endpoint.data) = (None, None);
         self.parked.insert(number, Parked { endpoint: on_stage.endpoint, media });
-        self.wheel.schedule(now + MOVE_WITHIN, Alarm::Parked(number));
+        self.alarms.schedule(now + MOVE_WITHIN, Alarm::Parked(number));
     }
 
     /// Has a member of a room that lives here go on with a peer connection that was kept; says whether that is tried.

@@ -7,7 +7,8 @@ use roundtable_media::Moment;
 use roundtable_protocol::event::{LeaveReason, RoomCloseReason};
 use roundtable_protocol::{ErrorCode, MemberId, RoomId};
 
-use super::core::{Alarm, Core, clocks, random_u64};
+use super::alarm::Alarm;
+use super::core::{Core, clocks, random_u64};
 use super::endpoint::is_earlier;
 use super::home::Home;
 use super::inbox::{Join, JoinRefused, ToMember};
@@ -185,12 +186,20 @@ impl Core {
         let Some(open) = self.rooms.get_mut(key) else { return };
         let room = open.home().map(|home| &home.room);
         let of_room = room.and_then(|room| [room.poll_timeout(), room.ends_at()].into_iter().flatten().min());
-        if let Some(deadline) =
-            [open.stage.plane.poll_timeout().and_then(Moment::instant), of_room].into_iter().flatten().min()
+        let plane = &open.stage.plane;
+        let of_plane = plane.poll_strict_timeout().and_then(Moment::instant);
+        let later = plane.poll_lenient_timeout().and_then(Moment::instant);
+        if let Some(deadline) = [of_plane, of_room].into_iter().flatten().min()
             && is_earlier(deadline, open.scheduled)
         {
             open.scheduled = Some(deadline);
-            self.wheel.schedule(deadline, Alarm::Room(key));
+            self.alarms.schedule(deadline, Alarm::Room(key));
+        }
+        if let Some(deadline) = later
+            && is_earlier(deadline, open.scheduled_later)
+        {
+            open.scheduled_later = Some(deadline);
+            self.alarms.schedule_leniently(deadline, Alarm::RoomLater(key));
         }
     }
 

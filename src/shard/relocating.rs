@@ -139,7 +139,7 @@ impl Core {
         }
         let Some(open) = self.rooms.get_mut(key) else { return };
         open.stage = stage.settled((key, random_u64()), &keys);
-        (open.scheduled, open.arrived) = (None, Some(now));
+        (open.scheduled, open.scheduled_later, open.arrived) = (None, None, Some(now));
         if home == self.shard && known.is_none() {
             // The room ended meanwhile.
             return self.close_stage(now, key);

@@ -20,8 +20,10 @@ pub struct OpenRoom {
     pub stage: Stage,
     /// Whether it stands in the list of rooms to look after.
     pub touched: bool,
-    /// The earliest deadline that stands in the wheel for it.
+    /// The earliest deadline that an alarm is set for, …
     pub scheduled: Option<Instant>,
+    /// … and the earliest of those that can wait for a turn.
+    pub scheduled_later: Option<Instant>,
     /// When its stage came from another shard, if it did.
     pub arrived: Option<Instant>,
     /// Packets in and out when they were counted last.
@@ -44,7 +46,17 @@ impl OpenRoom {
     /// A room without members.
     #[must_use]
     pub fn new(id: RoomId, life: u64, role: Role, stage: Stage) -> Self {
-        Self { id, life, role, stage, touched: false, scheduled: None, arrived: None, counted: 0 }
+        Self {
+            id,
+            life,
+            role,
+            stage,
+            touched: false,
+            scheduled: None,
+            scheduled_later: None,
+            arrived: None,
+            counted: 0,
+        }
     }
 
     /// Packets in and out of its stage since this was asked last.

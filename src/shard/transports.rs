@@ -1,16 +1,20 @@
 //! What peer connections report: paths, keys, channels, their end.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use roundtable_protocol::ErrorCode;
 use roundtable_transport::path::Path;
 use roundtable_transport::peer::PeerEvent;
 
-use super::core::{Alarm, Core};
+use super::alarm::Alarm;
+use super::core::Core;
 use super::endpoint::is_earlier;
 use super::lane::Route;
 use super::letter::Report;
 use super::steering::Steering;
+
+/// What a transport plans so far ahead can be done a little later: it is about silence, not about an answer.
+const FAR: Duration = Duration::from_secs(1);
 
 impl Core {
     /// Drains one transport.
@@ -30,7 +34,11 @@ impl Core {
             && is_earlier(deadline, endpoint.scheduled)
         {
             endpoint.scheduled = Some(deadline);
-            self.wheel.schedule(deadline, Alarm::Endpoint(key));
+            if deadline.saturating_duration_since(now) < FAR {
+                self.alarms.schedule(deadline, Alarm::Endpoint(key));
+            } else {
+                self.alarms.schedule_leniently(deadline, Alarm::Endpoint(key));
+            }
         }
     }
 

@@ -335,8 +335,21 @@ impl Plane {
 
     /// When [`Plane::handle_timeout`] is to be called.
     #[must_use]
-    pub const fn poll_timeout(&self) -> Option<Moment> {
+    pub fn poll_timeout(&self) -> Option<Moment> {
         self.timers.next()
+    }
+
+    /// The same of what cannot wait: pacing, and what publishers are asked for.
+    #[must_use]
+    pub const fn poll_strict_timeout(&self) -> Option<Moment> {
+        self.timers.strict()
+    }
+
+    /// The same of what can wait for some tens of milliseconds, so that a driver which would have to wake up for it does it
+    /// with the next packet instead: reports, feedback, measuring.
+    #[must_use]
+    pub const fn poll_lenient_timeout(&self) -> Option<Moment> {
+        self.timers.lenient()
     }
 
     /// The next event.

@@ -1,6 +1,7 @@
 //! When the plane's regular work is due: a table with one place for each kind.
 
 use crate::moment::Moment;
+use crate::plane::earlier;
 
 /// A kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,13 +39,23 @@ impl Timer {
         Self::Speaking,
         Self::Dominance,
     ];
+
+    /// Whether nobody notices if it is done a little later, with a packet that comes anyway.
+    const fn can_wait(self) -> bool {
+        match self {
+            Self::Layers | Self::Feedback | Self::ReceiverReports | Self::SenderReports => true,
+            Self::Speaking | Self::Dominance => true,
+            Self::Sending | Self::Nack | Self::Keyframe => false,
+        }
+    }
 }
 
-/// The deadlines, with the earliest at hand.
+/// The deadlines, with the earliest of those that can wait and of those that cannot at hand.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     at: [Option<Moment>; Timer::ALL.len()],
-    next: Option<Moment>,
+    strict: Option<Moment>,
+    lenient: Option<Moment>,
 }
 
 impl Timers {
@@ -55,7 +66,8 @@ impl Timers {
         let place = &mut self.at[timer as usize];
         if place.is_none_or(|planned| at < planned) {
             *place = Some(at);
-            self.next = Some(self.next.map_or(at, |next| next.min(at)));
+            let earliest = if timer.can_wait() { &mut self.lenient } else { &mut self.strict };
+            *earliest = Some(earliest.map_or(at, |earliest| earliest.min(at)));
         }
     }
 
@@ -66,13 +78,27 @@ impl Timers {
         let is_due = place.is_some_and(|at| at <= now);
         if is_due {
             *place = None;
-            self.next = self.at.iter().flatten().min().copied();
+            let of_its_kind = |other: &Timer| other.can_wait() == timer.can_wait();
+            let earliest =
+                Timer::ALL.iter().filter(|other| of_its_kind(other)).filter_map(|&other| self.at[other as usize]).min();
+            if timer.can_wait() { self.lenient = earliest } else { self.strict = earliest }
         }
         is_due
     }
 
-    pub(crate) const fn next(&self) -> Option<Moment> {
-        self.next
+    /// The earliest of all.
+    pub(crate) fn next(&self) -> Option<Moment> {
+        earlier(self.strict, self.lenient)
+    }
+
+    /// The earliest that cannot wait.
+    pub(crate) const fn strict(&self) -> Option<Moment> {
+        self.strict
+    }
+
+    /// The earliest that can.
+    pub(crate) const fn lenient(&self) -> Option<Moment> {
+        self.lenient
     }
 }
 
@@ -97,5 +123,19 @@ mod tests {
         assert_eq!(timers.next(), Some(at(20)));
         assert!(timers.take_due(Timer::Nack, at(20)));
         assert_eq!((timers.next(), timers.take_due(Timer::Nack, at(99))), (None, false));
+    }
+
+    #[test]
+    fn what_can_wait_is_told_from_what_cannot() {
+        let at = |ms| Some(Moment::ORIGIN + Duration::from_millis(ms));
+        let mut timers = Timers::default();
+        timers.schedule(Timer::Layers, at(10));
+        timers.schedule(Timer::Feedback, at(15));
+        timers.schedule(Timer::Sending, at(20));
+        assert_eq!((timers.lenient(), timers.strict(), timers.next()), (at(10), at(20), at(10)));
+        assert!(timers.take_due(Timer::Layers, Moment::ORIGIN + Duration::from_millis(12)));
+        assert_eq!((timers.lenient(), timers.strict()), (at(15), at(20)));
+        assert!(timers.take_due(Timer::Sending, Moment::ORIGIN + Duration::from_millis(20)));
+        assert_eq!((timers.lenient(), timers.strict(), timers.next()), (at(15), None, at(15)));
     }
 }
