@@ -428,6 +428,11 @@ impl Core {
         self.room_plane(key, |plane, out| plane.handle_timeout(now.into(), out));
     }
 
+    /// Packets of media that were put on their way to members so far.
+    pub const fn forwarded(&self) -> u64 {
+        self.counters.fanout.rtp
+    }
+
     /// Counts an offer that was answered.
     pub(super) fn count_offer(&mut self) {
         self.counters.offers += 1;

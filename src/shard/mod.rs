@@ -7,6 +7,7 @@
 mod ahead;
 mod alarm;
 mod arena;
+mod aside;
 mod balance;
 mod conversation;
 mod core;
@@ -58,6 +59,7 @@ use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use roundtable_transport::identity::Identity;
@@ -65,6 +67,7 @@ use roundtable_transport::path::Path;
 use roundtable_udp::{Message, ReceiveBatch, Socket};
 
 use self::arena::Outgoing;
+use self::aside::Aside;
 use self::core::{Among, Core};
 use self::flush::SendOutcome;
 use self::inbox::{Command, Inbox};
@@ -158,7 +161,15 @@ impl ShardHandle {
 /// When an address cannot be bound, a thread not started, or no certificate made.
 pub fn spawn(config: &ShardConfig, mut tape: Option<Tape>) -> io::Result<Vec<ShardHandle>> {
     let count = config.shards.max(1);
-    let bound = ports::bind(&config.udp, count, config.sharing)?;
+    let shards = NonZeroU8::new(count).unwrap_or(NonZeroU8::MIN);
+    let rule = (config.sharing == Sharing::Steered)
+        .then(|| roundtable_udp::steering::Steering::new(core::random_u64() as u32, shards));
+    let bound = ports::bind(&config.udp, count, config.sharing, rule)?;
+    // The first shard does it for all.
+    let mut steering = rule.filter(|_| count > 1).map(|rule| {
+        let is_apart = bound.iter().all(|bound| !bound.aside.is_empty());
+        Steering::new(if is_apart { rule.with_feedback_apart() } else { rule })
+    });
     let interfaces = address::interfaces()?;
     let identity = Identity::generate().map_err(io::Error::other)?;
     let polls = bound.iter().map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
@@ -168,16 +179,9 @@ pub fn spawn(config: &ShardConfig, mut tape: Option<Tape>) -> io::Result<Vec<Sha
     let (inboxes, commands): (Vec<_>, Vec<_>) = wakers.into_iter().map(Inbox::new).unzip();
     let loads: Vec<Load> = inboxes.iter().map(Inbox::load).collect();
     let ends = bound.into_iter().zip(polls).zip(inboxes.into_iter().zip(commands)).zip(lanes);
-    // The first shard does it for all.
-    let mut steering = match NonZeroU8::new(count) {
-        Some(shards) if config.sharing == Sharing::Steered && count > 1 => {
-            Some(Steering::new(core::random_u64() as u32, shards))
-        }
-        _ => None,
-    };
     let mut handles = Vec::new();
     for (number, (((bound, poll), (inbox, commands)), lanes)) in (0..count).zip(ends) {
-        let Bound { sockets, addresses } = bound;
+        let Bound { sockets, aside, addresses } = bound;
         let candidates = address::candidates(&addresses, &config.public_ips, &interfaces, config.loopback);
         tracing::debug!(number, ?candidates, "members are told these addresses");
         for (i, socket) in sockets.iter().enumerate() {
@@ -196,10 +200,11 @@ pub fn spawn(config: &ShardConfig, mut tape: Option<Tape>) -> io::Result<Vec<Sha
         core.set_tape(tape.take());
         core.set_store(config.store.clone());
         let batch = ReceiveBatch::new(BATCH, ReceiveBatch::FULL_BYTES);
+        let aside = Aside::new(Instant::now(), aside);
         let thread = std::thread::Builder::new()
             .name(format!("shard-{number}"))
             .stack_size(STACK_BYTES)
-            .spawn(move || Loop { poll, sockets, commands, core, batch, load, more_handed: false }.run())?;
+            .spawn(move || Loop { poll, sockets, aside, commands, core, batch, load, more_handed: false }.run())?;
         handles.push(ShardHandle { inbox, udp: addresses, thread });
     }
     Ok(handles)
@@ -209,6 +214,7 @@ pub fn spawn(config: &ShardConfig, mut tape: Option<Tape>) -> io::Result<Vec<Sha
 struct Loop {
     poll: Poll,
     sockets: Vec<Socket>,
+    aside: Aside,
     commands: Receiver<Command>,
     core: Core,
     batch: ReceiveBatch,
@@ -226,10 +232,11 @@ impl Loop {
         loop {
             let now = Instant::now();
             self.load.handle_wait(now);
-            let busy = more_commands || self.more_handed || ready.contains(&true);
+            let busy = more_commands || self.more_handed || ready.contains(&true) || self.aside.has_more();
+            let due = self.core.poll_timeout(now).into_iter().chain(self.aside.poll_timeout()).min();
             let wait = match busy {
                 true => Some(std::time::Duration::ZERO),
-                false => self.core.poll_timeout(now).map(|at| at.saturating_duration_since(now)),
+                false => due.map(|at| at.saturating_duration_since(now)),
             };
             match self.poll.poll(&mut events, wait) {
                 Ok(()) => {}
@@ -238,14 +245,16 @@ impl Loop {
             }
             self.load.handle_wake(Instant::now());
             self.take_handed();
-            for event in &events {
-                if let Some(flag) = ready.get_mut(event.token().0) {
-                    *flag = true;
+            for token in events.iter().map(Event::token).filter(|token| *token != WAKER) {
+                match ready.get_mut(token.0) {
+                    Some(flag) => *flag = true,
+                    None => self.aside.handle_ready(),
                 }
             }
             for (i, flag) in ready.iter_mut().enumerate() {
-                *flag = *flag && self.receive(i);
+                *flag = *flag && self.receive(i, BATCHES_PER_TURN);
             }
+            self.look_aside();
             self.core.guarded(|core| core.handle_timeout(Instant::now()));
             self.core.guarded(|core| core.deliver_kept(Instant::now()));
             // Whoever gives a command wakes the shard.
@@ -255,6 +264,7 @@ impl Loop {
             self.relocate();
             self.steer();
             self.load.handle_turn(self.core.rooms.is_empty());
+            self.aside.handle_turn(Instant::now(), self.core.forwarded(), self.poll.registry(), self.sockets.len());
             match commands {
                 Commands::Drained => more_commands = false,
                 Commands::More => more_commands = true,
@@ -263,11 +273,26 @@ impl Loop {
         }
     }
 
-    /// Takes what has come on one socket; says whether more may wait.
-    fn receive(&mut self, socket: usize) -> bool {
-        for _ in 0..BATCHES_PER_TURN {
-            // In bounds: `socket` enumerates the flags, one a socket.
-            match self.sockets[socket].receive(&mut self.batch) {
+    /// Takes what feedback has come, if it is time; media goes before it.
+    fn look_aside(&mut self) {
+        let now = Instant::now();
+        if self.aside.is_due(now) {
+            let numbers = self.sockets.len()..self.sockets.len() + self.aside.sockets().len();
+            let mut has_more = false;
+            for socket in numbers {
+                has_more |= self.receive(socket, 1);
+            }
+            self.aside.handle_looked(now, has_more);
+        }
+    }
+
+    /// Takes what has come on one socket, those for feedback being numbered behind the others, in so many batches at most;
+    /// says whether more may wait.
+    fn receive(&mut self, socket: usize, batches: usize) -> bool {
+        for _ in 0..batches {
+            let socket = self.sockets.iter().chain(self.aside.sockets()).nth(socket);
+            let Some(socket) = socket else { return false };
+            match socket.receive(&mut self.batch) {
                 Ok(0) => return false,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,

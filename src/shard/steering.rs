@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::num::NonZeroU8;
 use std::time::{Duration, Instant};
 
 use roundtable_transport::path::Path;
@@ -44,9 +43,8 @@ enum State {
 }
 
 impl Steering {
-    /// Among `shards`, by a rule that nobody outside can foretell without `seed`.
-    pub(super) fn new(seed: u32, shards: NonZeroU8) -> Self {
-        let rule = steering::Steering::new(seed, shards);
+    /// By a rule of whose seed nobody outside knows.
+    pub(super) fn new(rule: steering::Steering) -> Self {
         Self { rule, wrong: BTreeMap::new(), capacity: MAX_EXCEPTIONS, state: State::Changed { at: None } }
     }
 
@@ -119,6 +117,8 @@ impl Steering {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU8;
+
     use super::*;
 
     fn path(port: u16) -> Path {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     fn steering() -> Steering {
-        Steering::new(5, NonZeroU8::new(2).unwrap())
+        Steering::new(steering::Steering::new(5, NonZeroU8::new(2).unwrap()))
     }
 
     /// Ports whose usual shard is the first one.

@@ -5,6 +5,10 @@
 //! address and port, looks the outcome up among *exceptions*, and else takes it modulo the number of sockets, which
 //! [`Steering::usual`] foretells.
 //!
+//! Twice as many sockets can be had, so that each has a second one which gets nothing but transport-wide feedback. That is
+//! told by the first two bytes of a datagram, which SRTCP leaves in clear: RTCP of type 205 and format 15, as browsers send
+//! it alone (RFC 5506). What gives a second socket little to do lets it wait until there is something else to do, too.
+//!
 //! It is a hint and no more: exceptions are told apart by 31 bits of hash, and headers with IP options are not
 //! understood. So whoever gets a datagram still has to look whose it is.
 
@@ -17,13 +21,21 @@ use std::num::NonZeroU8;
 pub struct Steering {
     seed: u32,
     sockets: NonZeroU8,
+    parts_feedback: bool,
 }
 
 impl Steering {
     /// Among `sockets` sockets. Who does not know `seed` cannot choose addresses that all come to the same one.
     #[must_use]
     pub fn new(seed: u32, sockets: NonZeroU8) -> Self {
-        Self { seed, sockets }
+        Self { seed, sockets, parts_feedback: false }
+    }
+
+    /// The same with a second socket for each, bound behind all the first ones in the same order: what is transport-wide
+    /// feedback alone comes to that one.
+    #[must_use]
+    pub fn with_feedback_apart(self) -> Self {
+        Self { parts_feedback: true, ..self }
     }
 
     /// The socket that gets datagrams of `remote` unless it is an exception; sockets are numbered in the order in which
@@ -46,6 +58,7 @@ impl Steering {
         keys.sort_unstable();
         keys.dedup_by_key(|(key, _)| *key);
         let mut program = Vec::new();
+        self.look_inside(&mut program);
         self.hash(&mut program, if ipv6 { &V6_WORDS } else { &V4_WORDS }, if ipv6 { V6_PORT } else { V4_PORT });
         self.search(&mut program, &keys);
         Program(program)
@@ -65,7 +78,22 @@ impl Steering {
         (key ^ (key >> FOLD)) & KEY_BITS
     }
 
-    /// Leaves the key in the accumulator.
+    /// Leaves how much further on the socket stands that is meant.
+    fn look_inside(&self, program: &mut Vec<Instruction>) {
+        let second = if self.parts_feedback { u32::from(self.sockets.get()) } else { 0 };
+        // Too short a datagram ends the program: it comes to the first socket.
+        program.extend([
+            Instruction::plain(LOAD_HALF, 0),
+            Instruction::plain(AND, !PADDING),
+            Instruction { skip_if: 0, skip_else: 2, ..Instruction::plain(IF_EQUAL, FEEDBACK) },
+            Instruction::plain(LOAD, second),
+            Instruction::plain(JUMP, 1),
+            Instruction::plain(LOAD, 0),
+            Instruction::plain(STORE, FURTHER),
+        ]);
+    }
+
+    /// Leaves the key in the accumulator, and how much further on the socket stands in the index.
     fn hash(&self, program: &mut Vec<Instruction>, words: &[u32], port: u32) {
         program.push(Instruction::plain(LOAD_INDEX, self.seed));
         let loads = words.iter().map(|at| Instruction::plain(LOAD_WORD, NETWORK_HEADER.wrapping_add(*at)));
@@ -79,9 +107,10 @@ impl Steering {
         program.push(Instruction::plain(SHIFT_RIGHT, FOLD));
         program.push(Instruction::plain(XOR_INDEX, 0));
         program.push(Instruction::plain(AND, KEY_BITS));
+        program.push(Instruction::plain(RECALL_INDEX, FURTHER));
     }
 
-    /// Returns the socket of the key in the accumulator: a binary tree, whose leaves compare one key after the other.
+    /// Returns the socket of the key in the accumulator, or that which stands further on by the index: a binary tree, whose leaves compare one key after the other.
     fn search(&self, program: &mut Vec<Instruction>, keys: &[(u32, u8)]) {
         if keys.len() <= LEAF {
             return self.leaf(program, keys);
@@ -104,14 +133,17 @@ impl Steering {
         let sockets: BTreeSet<u8> = keys.iter().map(|(_, socket)| *socket).collect();
         for (at, (key, socket)) in keys.iter().enumerate() {
             // Over the keys that are left and the usual choice, to what returns this socket.
-            let returns = sockets.range(..socket).count();
-            let skip = keys.len() - at - 1 + USUAL_LEN + returns;
+            let choices = 1 + sockets.range(..socket).count();
+            let skip = keys.len() - at - 1 + CHOICE_LEN * choices;
             // At most `LEAF` keys and as many sockets, so it fits.
             program.push(Instruction { skip_if: skip as u8, ..Instruction::plain(IF_EQUAL, *key) });
         }
-        program.push(Instruction::plain(MODULO, u32::from(self.sockets.get())));
-        program.push(Instruction::plain(RETURN_ACCUMULATOR, 0));
-        program.extend(sockets.iter().map(|socket| Instruction::plain(RETURN, u32::from(*socket))));
+        let usual = Instruction::plain(MODULO, u32::from(self.sockets.get()));
+        let own = sockets.iter().map(|socket| Instruction::plain(LOAD, u32::from(*socket)));
+        for (choice, after) in std::iter::once(usual).chain(own).zip((0..=sockets.len() as u32).rev()) {
+            program.extend([choice, Instruction::plain(JUMP, after * CHOICE_LEN as u32)]);
+        }
+        program.extend([Instruction::plain(ADD_INDEX, 0), Instruction::plain(RETURN_ACCUMULATOR, 0)]);
     }
 }
 
@@ -145,9 +177,16 @@ const _: () = assert!(
 );
 
 /// Keys compared one after the other. More make the program shorter, fewer make it quicker.
-const LEAF: usize = 32;
-/// Instructions of the usual choice.
-const USUAL_LEN: usize = 2;
+const LEAF: usize = 64;
+/// Instructions of each choice.
+const CHOICE_LEN: usize = 2;
+const _: () = assert!(LEAF + CHOICE_LEN * (LEAF + 1) <= u8::MAX as usize, "a jump goes so far");
+/// How transport-wide feedback begins: version 2 and format 15, type 205 …
+const FEEDBACK: u32 = 0x8fcd;
+/// … with padding or without.
+const PADDING: u32 = 0x2000;
+/// Where is kept how much further on the socket stands.
+const FURTHER: u32 = 0;
 /// 2³² divided by the golden ratio, odd.
 const MULTIPLIER: u32 = 0x9e37_79b1;
 /// The low bits of a product know nothing of the high ones of its factors; this far the high ones are folded down.
@@ -165,7 +204,11 @@ const NETWORK_HEADER: u32 = -0x10_0000_i32 as u32;
 
 const LOAD_WORD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
 const LOAD_HALF: u16 = 0x28; // BPF_LD | BPF_H | BPF_ABS
+const LOAD: u16 = 0x00; // BPF_LD | BPF_IMM
 const LOAD_INDEX: u16 = 0x01; // BPF_LDX | BPF_IMM
+const STORE: u16 = 0x02; // BPF_ST
+const RECALL_INDEX: u16 = 0x61; // BPF_LDX | BPF_MEM
+const ADD_INDEX: u16 = 0x0c; // BPF_ALU | BPF_ADD | BPF_X
 const MULTIPLY: u16 = 0x24; // BPF_ALU | BPF_MUL | BPF_K
 const MODULO: u16 = 0x94; // BPF_ALU | BPF_MOD | BPF_K
 const SHIFT_RIGHT: u16 = 0x74; // BPF_ALU | BPF_RSH | BPF_K
@@ -175,7 +218,6 @@ const TO_INDEX: u16 = 0x07; // BPF_MISC | BPF_TAX
 const JUMP: u16 = 0x05; // BPF_JMP | BPF_JA
 const IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
 const IF_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
-const RETURN: u16 = 0x06; // BPF_RET | BPF_K
 const RETURN_ACCUMULATOR: u16 = 0x16; // BPF_RET | BPF_A
 
 #[cfg(test)]
@@ -185,8 +227,8 @@ mod tests {
 
     use super::*;
 
-    /// Runs a program on the headers of a datagram from `remote`, as the kernel does.
-    fn run(Program(program): &Program, remote: SocketAddr) -> u32 {
+    /// Runs a program on the headers of a datagram from `remote` that begins with `contents`, as the kernel does.
+    fn run(Program(program): &Program, remote: SocketAddr, contents: &[u8]) -> u32 {
         let mut packet = [0; 48];
         match remote.ip() {
             IpAddr::V4(v4) => packet[12..16].copy_from_slice(&v4.octets()),
@@ -194,9 +236,12 @@ mod tests {
         }
         let port = if remote.is_ipv4() { 20 } else { 40 };
         packet[port..port + 2].copy_from_slice(&remote.port().to_be_bytes());
-        let byte = |offset: u32| u32::from(packet[offset.wrapping_sub(NETWORK_HEADER) as usize]);
+        let byte = |offset: u32| match offset {
+            0..0x1000 => u32::from(contents[offset as usize]),
+            _ => u32::from(packet[offset.wrapping_sub(NETWORK_HEADER) as usize]),
+        };
         let half = |offset: u32| (byte(offset) << 8) | byte(offset + 1);
-        let (mut accumulator, mut index, mut at) = (0u32, 0u32, 0);
+        let (mut accumulator, mut index, mut memory, mut at) = (0u32, 0u32, None, 0);
         loop {
             let Instruction { code, skip_if, skip_else, operand } = program[at];
             at += 1;
@@ -204,7 +249,11 @@ mod tests {
             match code {
                 LOAD_WORD => accumulator = (half(operand) << 16) | half(operand + 2),
                 LOAD_HALF => accumulator = half(operand),
+                LOAD => accumulator = operand,
                 LOAD_INDEX => index = operand,
+                STORE => memory = Some((operand, accumulator)),
+                RECALL_INDEX => index = memory.filter(|(at, _)| *at == operand).unwrap().1,
+                ADD_INDEX => accumulator += index,
                 MULTIPLY => accumulator = accumulator.wrapping_mul(operand),
                 MODULO => accumulator %= operand,
                 SHIFT_RIGHT => accumulator >>= operand,
@@ -214,12 +263,16 @@ mod tests {
                 JUMP => at += operand as usize,
                 IF_EQUAL => at += skip(accumulator == operand),
                 IF_AT_LEAST => at += skip(accumulator >= operand),
-                RETURN => return operand,
                 RETURN_ACCUMULATOR => return accumulator,
                 _ => panic!("no such instruction: {code:#x}"),
             }
         }
     }
+
+    /// How a packet of media begins, …
+    const MEDIA: &[u8] = &[0x90, 111];
+    /// … and transport-wide feedback.
+    const FEEDBACK_ALONE: &[u8] = &[0x8f, 205, 0, 5];
 
     fn remotes(ipv6: bool) -> impl Iterator<Item = SocketAddr> {
         let address = move |n: u32| match ipv6 {
@@ -240,7 +293,27 @@ mod tests {
             let program = steering.program(ipv6, exceptions.clone().into_iter().chain(of_the_other_family));
             for remote in remotes(ipv6).take(if cfg!(miri) { 20 } else { 3000 }) {
                 let expected = exceptions.get(&remote).copied().unwrap_or_else(|| steering.usual(remote));
-                assert_eq!(run(&program, remote), u32::from(expected), "{remote} of {sockets} sockets");
+                assert_eq!(run(&program, remote, MEDIA), u32::from(expected), "{remote} of {sockets} sockets");
+            }
+        }
+    }
+
+    #[test]
+    fn feedback_comes_to_the_second_socket_of_whose_it_is() {
+        let sockets = 5;
+        let plain = Steering::new(3, NonZeroU8::new(sockets).unwrap());
+        let elsewhere = |remote| (plain.usual(remote) + 1) % sockets;
+        let exceptions: Vec<_> = remotes(false).step_by(2).take(100).map(|r| (r, elsewhere(r))).collect();
+        let apart = plain.with_feedback_apart().program(false, exceptions.clone());
+        let together = plain.program(false, exceptions);
+        let padded = [0xaf, 205, 0, 4];
+        let others = [MEDIA, &[0x81, 205], &[0x80, 201], &[0x8f, 206], &[0x0f, 205], &[0, 1]];
+        for remote in remotes(false).take(300) {
+            let first = run(&together, remote, MEDIA);
+            assert!(others.iter().all(|contents| run(&apart, remote, contents) == first), "{remote}");
+            for feedback in [FEEDBACK_ALONE, &padded] {
+                assert_eq!(run(&apart, remote, feedback), first + u32::from(sockets), "{remote}");
+                assert_eq!(run(&together, remote, feedback), first, "{remote}");
             }
         }
     }

@@ -348,3 +348,32 @@ fn sockets_that_share_an_address_get_what_they_are_steered() {
         "it shares its address with nobody"
     );
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn feedback_comes_to_sockets_of_its_own() {
+    let shared = Options { reuse_port: true, ..PLAIN };
+    for loopback in loopbacks() {
+        let first = bind(loopback, &shared);
+        let bound = first.local_addr().unwrap();
+        let further = (0..3).map(|_| bind(&bound.to_string(), &shared));
+        let sockets: Vec<Socket> = std::iter::once(first).chain(further).collect();
+        let steering = Steering::new(5, NonZeroU8::new(2).unwrap()).with_feedback_apart();
+        sockets[0].steer(&steering.program(bound.is_ipv6(), [])).unwrap();
+        let clients: Vec<_> = (0..20).map(|_| bind(loopback, &PLAIN)).collect();
+        let mut expected = [0; 4];
+        for client in &clients {
+            let usual = usize::from(steering.usual(client.local_addr().unwrap()));
+            for (contents, second) in [(&b"\x90\x6f media"[..], 0), (b"\x8f\xcd feedback", 2), (b"!", 0)] {
+                let to = Message { destination: bound, ..message(&sockets[0], contents) };
+                assert_eq!(client.send(&[to]).datagrams, 1);
+                // What is too short to be looked into comes to the first one.
+                expected[if contents.len() < 2 { 0 } else { usual + second }] += 1;
+            }
+        }
+        for (socket, expected) in sockets.iter().zip(expected) {
+            assert_eq!(receive(socket, expected).len(), expected);
+            assert!(is_empty(socket));
+        }
+    }
+}
