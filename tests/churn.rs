@@ -110,7 +110,7 @@ async fn settle(server: &Process, start: &Footprint) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_hundred_visits_leave_nothing_behind() {
     // Rooms spread at once, so that parts of them come and go as well, and others go where there is less to do.
-    let server = Process::start_with(&["--shards=2", "--spread-above=0", "--rebalance-above=0"]);
+    let server = Process::start_with(&["--shards=2", "--gather-below=0", "--spread-above=0", "--rebalance-above=0"]);
     let mut dice = Dice::new("churn");
     // Once through everything, so that what is opened lazily is open.
     visits(server.place, &mut dice, 0, 1).await;

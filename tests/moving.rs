@@ -157,7 +157,7 @@ async fn who_is_moved_keeps_the_connection() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_moved_keeps_the_connection_where_every_room_is_on_another_thread() {
     let mut config = Config::default();
-    config.media.shards = Some(2);
+    (config.media.shards, config.media.gather_below) = (Some(2), 0);
     somebody_is_moved_and_back(config).await;
 }
 

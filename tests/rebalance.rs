@@ -21,7 +21,8 @@ const ROOMS: usize = 3;
 /// A server of two shards that evens out every difference.
 async fn server(sharing: Sharing) -> Running {
     let mut config = Config::default();
-    (config.media.shards, config.media.sharing, config.media.rebalance_above) = (Some(2), sharing, 0);
+    (config.media.shards, config.media.sharing) = (Some(2), sharing);
+    (config.media.gather_below, config.media.rebalance_above) = (0, 0);
     Running::start_with(config).await
 }
 

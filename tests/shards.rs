@@ -73,7 +73,7 @@ async fn strangers_are_refused(server: &Running) {
 
 async fn everybody_gets_everybody(sharing: Sharing) {
     let mut config = Config::default();
-    (config.media.shards, config.media.sharing) = (Some(SHARDS), sharing);
+    (config.media.shards, config.media.sharing, config.media.gather_below) = (Some(SHARDS), sharing, 0);
     let server = Running::start_with(config).await;
     let rooms = gather(&server).await;
     for members in &rooms {

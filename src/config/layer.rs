@@ -49,6 +49,9 @@ pub struct Settings {
     /// How shards share UDP: one port for all, whose datagrams the kernel is told to tell apart; one, with hand-over of what comes to the wrong shard; or a port each, counted up from udp-port
     #[arg(long, env = "ROUNDTABLE_UDP_SHARING", value_name = "HOW", value_enum, help_heading = "Network")]
     pub udp_sharing: Option<Sharing>,
+    /// How busy a shard may be, in percent of a core, before rooms are opened on another one; 0 to spread them from the first on
+    #[arg(long, env = "ROUNDTABLE_GATHER_BELOW", value_name = "PERCENT", help_heading = "Network")]
+    pub gather_below: Option<u8>,
     /// How busy a shard may be, in percent of a core, before further members of its rooms are connected to others
     #[arg(long, env = "ROUNDTABLE_SPREAD_ABOVE", value_name = "PERCENT", help_heading = "Network")]
     pub spread_above: Option<u8>,

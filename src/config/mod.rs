@@ -132,6 +132,8 @@ pub struct MediaConfig {
     pub shards: Option<u8>,
     /// How they share what is bound.
     pub sharing: Sharing,
+    /// How busy a shard may be, in percent of a core, before rooms are opened on another one.
+    pub gather_below: u8,
     /// How busy a shard may be, in percent of a core, before further members of its rooms are connected to others.
     pub spread_above: u8,
     /// By how much a shard may be busier than the mean, in percent of a core, before whole rooms go from it to others.
@@ -147,6 +149,7 @@ impl Default for MediaConfig {
             ipv6: true,
             shards: None,
             sharing: Sharing::default(),
+            gather_below: settings::DEFAULT_GATHER_BELOW,
             spread_above: settings::DEFAULT_SPREAD_ABOVE,
             rebalance_above: settings::DEFAULT_REBALANCE_ABOVE,
         }
@@ -384,7 +387,7 @@ impl Check<'_> {
                 return self.invalid("public-ip", format!("{address} is IPv6, which no-ipv6 leaves out"));
             }
         }
-        let Settings { udp_port, shards, udp_sharing, spread_above, rebalance_above, .. } = self.settings;
+        let Settings { udp_port, shards, udp_sharing, gather_below, spread_above, rebalance_above, .. } = self.settings;
         Ok(MediaConfig {
             udp_port: udp_port.unwrap_or(default.udp_port),
             udp_listen,
@@ -392,6 +395,7 @@ impl Check<'_> {
             ipv6,
             shards: shards.map(|shards| self.within("shards", shards, 1..=MAX_SHARDS)).transpose()?,
             sharing: udp_sharing.unwrap_or(default.sharing),
+            gather_below: self.within("gather-below", gather_below.unwrap_or(default.gather_below), 0..=100)?,
             spread_above: self.within("spread-above", spread_above.unwrap_or(default.spread_above), 0..=100)?,
             rebalance_above: self.within(
                 "rebalance-above",

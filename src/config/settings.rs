@@ -16,6 +16,8 @@ use crate::telemetry::{LogConfig, LogFormat};
 pub const DEFAULT_HTTP_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7880);
 /// The UDP port unless told otherwise.
 pub const DEFAULT_UDP_PORT: u16 = 7882;
+/// How busy a shard may be before rooms are opened on another one unless told otherwise, in percent.
+pub const DEFAULT_GATHER_BELOW: u8 = 20;
 /// How busy a shard may be before its rooms spread unless told otherwise, in percent.
 pub const DEFAULT_SPREAD_ABOVE: u8 = 50;
 /// By how much a shard may be busier than the mean before rooms go from it to others, in percent of a core.
@@ -193,6 +195,7 @@ pub fn merge(given: &Given, file: &File) -> Merged {
         no_ipv6,
         shards,
         udp_sharing,
+        gather_below,
         spread_above,
         rebalance_above,
         allowed_origin,
@@ -291,6 +294,7 @@ fn default_settings() -> Settings {
         public_ip: Some(Vec::new()),
         no_ipv6: Some(false),
         udp_sharing: Some(Sharing::default()),
+        gather_below: Some(DEFAULT_GATHER_BELOW),
         spread_above: Some(DEFAULT_SPREAD_ABOVE),
         rebalance_above: Some(DEFAULT_REBALANCE_ABOVE),
         allowed_origin: Some(Vec::new()),

@@ -63,6 +63,8 @@ pub type IceServers = Arc<dyn Fn(&MemberId) -> Vec<IceServer> + Send + Sync>;
 pub struct HubConfig {
     /// Rooms open at once; one more is refused with `room/too-many`.
     pub max_rooms: usize,
+    /// How busy a shard may be before rooms are opened on another one, in thousandths.
+    pub gather_below: u32,
     /// Rooms of one key, open or set up; one more is refused with `room/key-quota`. `None` for as many as there may be. The
     /// hook may have another figure for a key.
     pub max_rooms_per_key: Option<usize>,
@@ -92,6 +94,7 @@ impl Default for HubConfig {
     fn default() -> Self {
         Self {
             max_rooms: 500,
+            gather_below: 200,
             max_rooms_per_key: None,
             max_members_per_room: 2_000,
             max_seats: MAX_SEATS,
@@ -151,7 +154,8 @@ impl Hub {
             let (store, inbox) = (store.clone()?, inbox.clone());
             Some(Keeper::new(store, Arc::new(move || inbox.wake())))
         });
-        let rooms = Arc::new(Rooms::new(config.max_rooms, config.keep_closed, Keepers(keepers.collect())));
+        let rooms =
+            Arc::new(Rooms::new(config.max_rooms, config.gather_below, config.keep_closed, Keepers(keepers.collect())));
         let (sessions, stopping) = (watch::Sender::new(0), watch::Sender::new(false));
         let draining = watch::Sender::new(None);
         Self(Arc::new(Shared {

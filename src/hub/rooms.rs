@@ -26,6 +26,7 @@ pub(super) struct Keepers(pub(super) Vec<Keeper>);
 #[derive(Debug)]
 pub(super) struct Rooms {
     max_open: usize,
+    gather_below: u32,
     keep_closed: Duration,
     keepers: Keepers,
     /// Where the events of all rooms are gathered.
@@ -83,9 +84,9 @@ pub(super) enum NotOpened {
 }
 
 impl Rooms {
-    pub(super) fn new(max_open: usize, keep_closed: Duration, keepers: Keepers) -> Self {
+    pub(super) fn new(max_open: usize, gather_below: u32, keep_closed: Duration, keepers: Keepers) -> Self {
         let ledger = Arc::new(Ledger::new(unix_millis()));
-        Self { max_open, keep_closed, keepers, ledger, table: Mutex::default() }
+        Self { max_open, gather_below, keep_closed, keepers, ledger, table: Mutex::default() }
     }
 
     /// What keeps the events of a room on a shard.
@@ -118,7 +119,7 @@ impl Rooms {
 
     /// The shard for a room that is opened now.
     pub(super) fn place(&self, busy: impl Iterator<Item = u32>) -> usize {
-        place(&self.lock().standings(Instant::now(), busy))
+        place(self.gather_below, &self.lock().standings(Instant::now(), busy))
     }
 
     /// The events of all rooms.
@@ -150,7 +151,7 @@ impl Rooms {
         // Epochs rise strictly, even if the wall clock does not.
         table.last_epoch = unix_millis().max(table.last_epoch + 1);
         let opened = Instant::now();
-        let shard = place(&table.standings(opened, busy));
+        let shard = place(self.gather_below, &table.standings(opened, busy));
         let journal =
             Journal::with_ledger(room.clone(), table.last_epoch, self.keeper(shard), Arc::clone(&self.ledger));
         let key: Option<Arc<str>> = opener.key.map(Arc::from);

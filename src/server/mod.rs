@@ -459,8 +459,8 @@ fn authority(config: &AuthConfig) -> Result<Option<Arc<Authority>>, KeyError> {
 }
 
 fn shard_config(config: &Config) -> ShardConfig {
-    let MediaConfig { udp_port, udp_listen, public_ips, ipv6, shards, sharing, spread_above, rebalance_above } =
-        &config.media;
+    let MediaConfig { udp_port, udp_listen, public_ips, ipv6, shards, sharing, .. } = &config.media;
+    let MediaConfig { gather_below, spread_above, rebalance_above, .. } = &config.media;
     let mut addresses = udp_listen.clone();
     if addresses.is_empty() {
         addresses.push(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
@@ -476,6 +476,7 @@ fn shard_config(config: &Config) -> ShardConfig {
         // The tape is the first shard's, and the room to record may be any.
         shards: if config.record.is_some() { 1 } else { shards.unwrap_or_else(cores) },
         sharing: *sharing,
+        gather_below: u32::from(*gather_below) * 10,
         spread_above: u32::from(*spread_above) * 10,
         rebalance_above: u32::from(*rebalance_above) * 10,
         store: None,
@@ -509,6 +510,7 @@ fn hub_config(config: &Config) -> HubConfig {
     let count = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
     HubConfig {
         max_rooms: count(config.limits.rooms),
+        gather_below: u32::from(config.media.gather_below) * 10,
         max_rooms_per_key: config.limits.rooms_per_key.map(count),
         max_members_per_room: count(config.limits.members),
         max_seats: config.limits.seats,

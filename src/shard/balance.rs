@@ -16,6 +16,7 @@ const MAX_AT_ONCE: usize = 16;
 /// When the shards are compared.
 #[derive(Debug)]
 pub struct Balance {
+    gather_below: u32,
     above: u32,
     next: Instant,
 }
@@ -32,10 +33,11 @@ pub struct Candidate {
 }
 
 impl Balance {
-    /// Rooms go when a shard is busier than the mean by more than `above` thousandths of a core.
+    /// Rooms go when a shard is busier than the mean by more than `above` thousandths of a core, unless it is busy for less
+    /// than `gather_below`: then they are better together, however little the others do.
     #[must_use]
-    pub fn new(now: Instant, above: u32) -> Self {
-        Self { above, next: now + PERIOD }
+    pub fn new(now: Instant, gather_below: u32, above: u32) -> Self {
+        Self { gather_below, above, next: now + PERIOD }
     }
 
     /// When to compare next.
@@ -67,7 +69,7 @@ impl Balance {
         let over = |busy: u32| u64::from(busy).saturating_sub(mean);
         let (excess, of_all) = (over(load), busy.iter().map(|&busy| over(busy)).sum::<u64>());
         let packets: u64 = rooms.iter().map(|room| room.packets).sum();
-        if excess <= u64::from(self.above) || packets == 0 {
+        if excess <= u64::from(self.above) || load < self.gather_below || packets == 0 {
             return Vec::new();
         }
         // What each of the others lacks is filled by all that have too much, each in proportion.
@@ -106,12 +108,14 @@ mod tests {
 
     #[test]
     fn what_is_too_much_goes_to_where_it_is_lacking_and_nothing_else() {
-        let balance = Balance::new(Instant::now(), 30);
+        let balance = Balance::new(Instant::now(), 200, 30);
         for (busy, packets, expected) in [
             // As busy as each other, or nearly.
             (vec![500, 500], vec![10; 10], vec![]),
             (vec![530, 470], vec![10; 10], vec![]),
             (vec![470, 530], vec![10; 10], vec![]),
+            // Too little to do for two.
+            (vec![199, 0], vec![10; 10], vec![]),
             // Two of ten rooms are what is too much.
             (vec![500, 300], vec![10; 10], vec![(0, 1), (1, 1)]),
             // One room is never moved, nor any that would only take the load along.
@@ -131,7 +135,7 @@ mod tests {
 
     #[test]
     fn two_that_have_too_much_do_not_both_fill_the_same_gap() {
-        let balance = Balance::new(Instant::now(), 30);
+        let balance = Balance::new(Instant::now(), 0, 30);
         let busy = [400, 400, 100];
         let moved: usize = [0, 1].map(|own| balance.choose(own, &busy, rooms(&[10; 20])).len()).into_iter().sum();
         // Of 20 thousandths each; 200 are lacking.
@@ -143,7 +147,7 @@ mod tests {
         let now = Instant::now();
         assert!(Balance::has_rested(now, None) && !Balance::has_rested(now, Some(now)));
         assert!(Balance::has_rested(now + REST, Some(now)));
-        let mut balance = Balance::new(now, 0);
+        let mut balance = Balance::new(now, 0, 0);
         assert!(!balance.is_due(now) && balance.is_due(now + PERIOD) && !balance.is_due(now + PERIOD));
         assert_eq!(balance.poll_timeout(), now + PERIOD + PERIOD);
     }

@@ -41,6 +41,8 @@ pub struct Among {
     pub steering: Option<Steering>,
     /// How busy each shard is, itself included, by their numbers.
     pub loads: Vec<Load>,
+    /// A shard that is busy for less than so many thousandths of the time keeps its rooms.
+    pub gather_below: u32,
     /// A room goes on to further shards when its own are busy for more than so many thousandths of the time.
     pub spread_above: u32,
     /// A shard gives rooms to others when it is busier than the mean by more than so many thousandths of a core.
@@ -110,7 +112,7 @@ impl Core {
     /// A shard without rooms. `candidates` is what answers tell members.
     #[must_use]
     pub fn new(now: Instant, identity: Arc<Identity>, candidates: Vec<Candidate>, among: Among) -> Self {
-        let Among { lanes, shares_port, steering, loads, spread_above, rebalance_above } = among;
+        let Among { lanes, shares_port, steering, loads, gather_below, spread_above, rebalance_above } = among;
         let shard = lanes.own();
         // With a port each there is nobody to hand anything to, so what names another shard is nobody's.
         let shards = if shares_port { u8::try_from(loads.len()).unwrap_or(u8::MAX) } else { 0 };
@@ -129,7 +131,7 @@ impl Core {
             steering,
             loads,
             spread: Spread::new(now, spread_above),
-            balance: Balance::new(now, rebalance_above),
+            balance: Balance::new(now, gather_below, rebalance_above),
             departing: Vec::new(),
             alarms: Alarms::new(now),
             ringing: Vec::new(),

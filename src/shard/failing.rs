@@ -150,6 +150,7 @@ mod tests {
             shards: 1,
             sharing: Sharing::OnePort,
             spread_above: 1_000,
+            gather_below: 0,
             rebalance_above: 1_000,
             store: None,
         };

@@ -105,6 +105,8 @@ pub struct ShardConfig {
     pub shards: u8,
     /// How they share what is to be bound.
     pub sharing: Sharing,
+    /// A shard that is busy for less than so many thousandths of the time keeps its rooms.
+    pub gather_below: u32,
     /// A room goes on to further shards when its own are busy for more than so many thousandths of the time.
     pub spread_above: u32,
     /// A shard gives rooms to others when it is busier than the mean by more than so many thousandths of a core.
@@ -193,6 +195,7 @@ pub fn spawn(config: &ShardConfig, mut tape: Option<Tape>) -> io::Result<Vec<Sha
             shares_port: config.sharing != Sharing::PortEach,
             steering: steering.take(),
             loads: loads.clone(),
+            gather_below: config.gather_below,
             spread_above: config.spread_above,
             rebalance_above: config.rebalance_above,
         };

@@ -26,6 +26,7 @@ fn shards() -> Vec<ShardHandle> {
         shards: 2,
         sharing: Sharing::OnePort,
         spread_above: 1_000,
+        gather_below: 0,
         rebalance_above: 0,
         store: None,
     };
