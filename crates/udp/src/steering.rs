@@ -6,8 +6,8 @@
 //! [`Steering::usual`] foretells.
 //!
 //! Twice as many sockets can be had, so that each has a second one which gets nothing but transport-wide feedback. That is
-//! told by the first two bytes of a datagram, which SRTCP leaves in clear: RTCP of type 205 and format 15, as browsers send
-//! it alone (RFC 5506). What gives a second socket little to do lets it wait until there is something else to do, too.
+//! told by the first four bytes of a datagram, which SRTCP leaves in clear: RTCP of type 205 and format 15, as browsers send
+//! it alone (RFC 5506), and so long that nothing else stands behind it. What gives a second socket little to do lets it wait until there is something else to do, too.
 //!
 //! It is a hint and no more: exceptions are told apart by 31 bits of hash, and headers with IP options are not
 //! understood. So whoever gets a datagram still has to look whose it is.
@@ -85,7 +85,14 @@ impl Steering {
         program.extend([
             Instruction::plain(LOAD_HALF, 0),
             Instruction::plain(AND, !PADDING),
-            Instruction { skip_if: 0, skip_else: 2, ..Instruction::plain(IF_EQUAL, FEEDBACK) },
+            Instruction { skip_if: 0, skip_else: 8, ..Instruction::plain(IF_EQUAL, FEEDBACK) },
+            // The length is told in words of four bytes, less one.
+            Instruction::plain(LOAD_HALF, 2),
+            Instruction::plain(SHIFT_LEFT, 2),
+            Instruction::plain(ADD, 4 + MOST_BEHIND),
+            Instruction::plain(TO_INDEX, 0),
+            Instruction::plain(LOAD_LENGTH, 0),
+            Instruction { skip_if: 2, skip_else: 0, ..Instruction::plain(IF_ABOVE_INDEX, 0) },
             Instruction::plain(LOAD, second),
             Instruction::plain(JUMP, 1),
             Instruction::plain(LOAD, 0),
@@ -185,6 +192,8 @@ const _: () = assert!(LEAF + CHOICE_LEN * (LEAF + 1) <= u8::MAX as usize, "a jum
 const FEEDBACK: u32 = 0x8fcd;
 /// … with padding or without.
 const PADDING: u32 = 0x2000;
+/// Bytes of SRTCP behind a packet: the longest tag and the index (RFC 7714 §9).
+const MOST_BEHIND: u32 = 16 + 4;
 /// Where is kept how much further on the socket stands.
 const FURTHER: u32 = 0;
 /// 2³² divided by the golden ratio, odd.
@@ -205,9 +214,12 @@ const NETWORK_HEADER: u32 = -0x10_0000_i32 as u32;
 const LOAD_WORD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
 const LOAD_HALF: u16 = 0x28; // BPF_LD | BPF_H | BPF_ABS
 const LOAD: u16 = 0x00; // BPF_LD | BPF_IMM
+const LOAD_LENGTH: u16 = 0x80; // BPF_LD | BPF_W | BPF_LEN
 const LOAD_INDEX: u16 = 0x01; // BPF_LDX | BPF_IMM
 const STORE: u16 = 0x02; // BPF_ST
 const RECALL_INDEX: u16 = 0x61; // BPF_LDX | BPF_MEM
+const ADD: u16 = 0x04; // BPF_ALU | BPF_ADD | BPF_K
+const SHIFT_LEFT: u16 = 0x64; // BPF_ALU | BPF_LSH | BPF_K
 const ADD_INDEX: u16 = 0x0c; // BPF_ALU | BPF_ADD | BPF_X
 const MULTIPLY: u16 = 0x24; // BPF_ALU | BPF_MUL | BPF_K
 const MODULO: u16 = 0x94; // BPF_ALU | BPF_MOD | BPF_K
@@ -217,6 +229,7 @@ const XOR_INDEX: u16 = 0xac; // BPF_ALU | BPF_XOR | BPF_X
 const TO_INDEX: u16 = 0x07; // BPF_MISC | BPF_TAX
 const JUMP: u16 = 0x05; // BPF_JMP | BPF_JA
 const IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+const IF_ABOVE_INDEX: u16 = 0x2d; // BPF_JMP | BPF_JGT | BPF_X
 const IF_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
 const RETURN_ACCUMULATOR: u16 = 0x16; // BPF_RET | BPF_A
 
@@ -227,7 +240,7 @@ mod tests {
 
     use super::*;
 
-    /// Runs a program on the headers of a datagram from `remote` that begins with `contents`, as the kernel does.
+    /// Runs a program on the headers of a datagram of `contents` from `remote`, as the kernel does.
     fn run(Program(program): &Program, remote: SocketAddr, contents: &[u8]) -> u32 {
         let mut packet = [0; 48];
         match remote.ip() {
@@ -250,10 +263,13 @@ mod tests {
                 LOAD_WORD => accumulator = (half(operand) << 16) | half(operand + 2),
                 LOAD_HALF => accumulator = half(operand),
                 LOAD => accumulator = operand,
+                LOAD_LENGTH => accumulator = contents.len() as u32,
                 LOAD_INDEX => index = operand,
                 STORE => memory = Some((operand, accumulator)),
                 RECALL_INDEX => index = memory.filter(|(at, _)| *at == operand).unwrap().1,
+                ADD => accumulator += operand,
                 ADD_INDEX => accumulator += index,
+                SHIFT_LEFT => accumulator <<= operand,
                 MULTIPLY => accumulator = accumulator.wrapping_mul(operand),
                 MODULO => accumulator %= operand,
                 SHIFT_RIGHT => accumulator >>= operand,
@@ -262,6 +278,7 @@ mod tests {
                 TO_INDEX => index = accumulator,
                 JUMP => at += operand as usize,
                 IF_EQUAL => at += skip(accumulator == operand),
+                IF_ABOVE_INDEX => at += skip(accumulator > index),
                 IF_AT_LEAST => at += skip(accumulator >= operand),
                 RETURN_ACCUMULATOR => return accumulator,
                 _ => panic!("no such instruction: {code:#x}"),
@@ -269,10 +286,15 @@ mod tests {
         }
     }
 
-    /// How a packet of media begins, …
-    const MEDIA: &[u8] = &[0x90, 111];
-    /// … and transport-wide feedback.
-    const FEEDBACK_ALONE: &[u8] = &[0x8f, 205, 0, 5];
+    const MEDIA: &[u8] = &[0x90, 111, 0, 1];
+
+    /// A packet that begins so and tells that it has so many words behind the first, with so many bytes behind it.
+    fn rtcp(begin: [u8; 2], words: u8, behind: usize) -> Vec<u8> {
+        let mut packet = vec![0; 4 * (usize::from(words) + 1) + behind];
+        packet[..2].copy_from_slice(&begin);
+        packet[3] = words;
+        packet
+    }
 
     fn remotes(ipv6: bool) -> impl Iterator<Item = SocketAddr> {
         let address = move |n: u32| match ipv6 {
@@ -306,14 +328,18 @@ mod tests {
         let exceptions: Vec<_> = remotes(false).step_by(2).take(100).map(|r| (r, elsewhere(r))).collect();
         let apart = plain.with_feedback_apart().program(false, exceptions.clone());
         let together = plain.program(false, exceptions);
-        let padded = [0xaf, 205, 0, 4];
-        let others = [MEDIA, &[0x81, 205], &[0x80, 201], &[0x8f, 206], &[0x0f, 205], &[0, 1]];
+        // With the tag and the index of GCM, with those of AES-CM and padding, and in clear.
+        let feedback = [rtcp([0x8f, 205], 5, 20), rtcp([0xaf, 205], 4, 14), rtcp([0x8f, 205], 9, 0)];
+        let compound = rtcp([0x8f, 205], 5, 21);
+        let others = [[0x81, 205], [0x80, 201], [0x8f, 206], [0x0f, 205], [0, 1]].map(|begin| rtcp(begin, 5, 20));
         for remote in remotes(false).take(300) {
             let first = run(&together, remote, MEDIA);
-            assert!(others.iter().all(|contents| run(&apart, remote, contents) == first), "{remote}");
-            for feedback in [FEEDBACK_ALONE, &padded] {
-                assert_eq!(run(&apart, remote, feedback), first + u32::from(sockets), "{remote}");
-                assert_eq!(run(&together, remote, feedback), first, "{remote}");
+            for contents in others.iter().map(Vec::as_slice).chain([MEDIA, &compound]) {
+                assert_eq!(run(&apart, remote, contents), first, "{remote} {contents:?}");
+            }
+            for contents in &feedback {
+                assert_eq!(run(&apart, remote, contents), first + u32::from(sockets), "{remote}");
+                assert_eq!(run(&together, remote, contents), first, "{remote}");
             }
         }
     }

@@ -352,6 +352,8 @@ fn sockets_that_share_an_address_get_what_they_are_steered() {
 #[cfg(target_os = "linux")]
 #[test]
 fn feedback_comes_to_sockets_of_its_own() {
+    /// Feedback of eight bytes, and something behind it.
+    const COMPOUND: &[u8] = b"\x8f\xcd\x00\x01 with a request for packets";
     let shared = Options { reuse_port: true, ..PLAIN };
     for loopback in loopbacks() {
         let first = bind(loopback, &shared);
@@ -364,7 +366,8 @@ fn feedback_comes_to_sockets_of_its_own() {
         let mut expected = [0; 4];
         for client in &clients {
             let usual = usize::from(steering.usual(client.local_addr().unwrap()));
-            for (contents, second) in [(&b"\x90\x6f media"[..], 0), (b"\x8f\xcd feedback", 2), (b"!", 0)] {
+            for (contents, second) in [(&b"\x90\x6f media"[..], 0), (b"\x8f\xcd feedback", 2), (COMPOUND, 0), (b"!", 0)]
+            {
                 let to = Message { destination: bound, ..message(&sockets[0], contents) };
                 assert_eq!(client.send(&[to]).datagrams, 1);
                 // What is too short to be looked into comes to the first one.
