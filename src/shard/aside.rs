@@ -1,8 +1,9 @@
 //! Feedback waits aside: it comes to sockets of its own, which are looked at when there is something else to do.
 //!
 //! Who watches a picture tells what came of it ten to twenty times a second, each at a time of its own, and to wake up for
-//! that costs more than to read it (decision 30). What asks for something comes the other way. Where media is forwarded there soon is a turn anyway; where a queue stands,
-//! what waits in it makes one every few milliseconds, so that who is in want is heard at once.
+//! that costs more than to read it (decision 30). What asks for something comes the other way. Where media is forwarded there
+//! soon is a turn anyway; where a queue stands, what waits in it makes one every few milliseconds, so that who is in want is
+//! heard at once.
 
 use std::io;
 use std::os::fd::AsRawFd as _;
