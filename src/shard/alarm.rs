@@ -6,7 +6,7 @@ use super::timer::Wheel;
 
 /// How long what can wait does so, before the shard wakes up for nothing else: longer than a picture lasts at 30 a second,
 /// so that where somebody publishes it never does.
-const PATIENCE: Duration = Duration::from_millis(40);
+pub(super) const PATIENCE: Duration = Duration::from_millis(40);
 
 /// Who is to be asked what is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

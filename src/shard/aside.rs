@@ -5,7 +5,6 @@
 //! soon is a turn anyway; where a queue stands, what waits in it makes one every few milliseconds, so that who is in want is
 //! heard at once.
 
-use std::io;
 use std::os::fd::AsRawFd as _;
 use std::time::{Duration, Instant};
 
@@ -13,10 +12,12 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use roundtable_udp::Socket;
 
+use super::alarm::PATIENCE;
+
 /// In any turn that is made so long after the last look there is another one, …
 const SOONEST: Duration = Duration::from_millis(10);
-/// … and a turn is made for it so long after, while media flows: longer than a picture lasts at 30 a second.
-const LATEST: Duration = Duration::from_millis(40);
+/// … and a turn is made for it so long after, while media flows.
+const LATEST: Duration = PATIENCE;
 /// Media flows no more when so long none has been forwarded.
 const OVER: Duration = Duration::from_secs(1);
 
@@ -31,13 +32,13 @@ pub(super) struct Aside {
     looked: Instant,
     /// How much media had been forwarded, and when that last was new.
     forwarded: u64,
-    changed: Option<Instant>,
+    changed: Instant,
 }
 
 impl Aside {
     /// Sockets that nobody looks at yet.
     pub(super) fn new(now: Instant, sockets: Vec<Socket>) -> Self {
-        Self { sockets, is_watched: false, has_more: false, looked: now, forwarded: 0, changed: Some(now) }
+        Self { sockets, is_watched: false, has_more: false, looked: now, forwarded: 0, changed: now }
     }
 
     /// The sockets.
@@ -74,9 +75,9 @@ impl Aside {
     /// packets, and the sockets are called by numbers from `first` on.
     pub(super) fn handle_turn(&mut self, now: Instant, forwarded: u64, registry: &Registry, first: usize) {
         if self.forwarded != forwarded {
-            (self.forwarded, self.changed) = (forwarded, Some(now));
+            (self.forwarded, self.changed) = (forwarded, now);
         }
-        let flows = self.changed.is_some_and(|at| now < at + OVER);
+        let flows = now < self.changed + OVER;
         if flows != self.is_watched || self.sockets.is_empty() {
             return;
         }
@@ -89,14 +90,10 @@ impl Aside {
                 false => registry.register(&mut source, Token(number), Interest::READABLE),
             }
         });
-        self.note_watched(!flows, watched);
-    }
-
-    /// Where the system does not do it, they are looked at like before.
-    fn note_watched(&mut self, wanted: bool, done: io::Result<()>) {
-        match done {
-            Ok(()) => self.is_watched = wanted,
-            Err(error) => tracing::warn!(%error, "the sockets for feedback cannot be waited for"),
+        // If the system refuses, what waits is read when media flows again; it is not asked at each turn.
+        self.is_watched = !flows;
+        if let Err(error) = watched {
+            tracing::warn!(%error, "the sockets for feedback cannot be waited for");
         }
     }
 }

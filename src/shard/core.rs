@@ -339,15 +339,10 @@ impl Core {
                         self.stale.push(key);
                     }
                 }
-                Alarm::Room(key) => {
+                Alarm::Room(key) | Alarm::RoomLater(key) => {
                     if let Some(open) = self.rooms.get_mut(key) {
-                        open.scheduled = None;
-                    }
-                    self.room_timeout(now, key);
-                }
-                Alarm::RoomLater(key) => {
-                    if let Some(open) = self.rooms.get_mut(key) {
-                        open.scheduled_later = None;
+                        let is_strict = alarm == Alarm::Room(key);
+                        *(if is_strict { &mut open.scheduled } else { &mut open.scheduled_later }) = None;
                     }
                     self.room_timeout(now, key);
                 }

@@ -7,7 +7,7 @@
 //!
 //! Twice as many sockets can be had, so that each has a second one which gets nothing but transport-wide feedback. That is
 //! told by the first four bytes of a datagram, which SRTCP leaves in clear: RTCP of type 205 and format 15, as browsers send
-//! it alone (RFC 5506), and so long that nothing else stands behind it. What gives a second socket little to do lets it wait until there is something else to do, too.
+//! it alone (RFC 5506), and so long that nothing else stands behind it. Who reads it can let it wait for other work.
 //!
 //! It is a hint and no more: exceptions are told apart by 31 bits of hash, and headers with IP options are not
 //! understood. So whoever gets a datagram still has to look whose it is.
@@ -117,7 +117,8 @@ impl Steering {
         program.push(Instruction::plain(RECALL_INDEX, FURTHER));
     }
 
-    /// Returns the socket of the key in the accumulator, or that which stands further on by the index: a binary tree, whose leaves compare one key after the other.
+    /// Returns the socket of the key in the accumulator, or that which stands further on by the index: a binary tree, whose
+    /// leaves compare one key after the other.
     fn search(&self, program: &mut Vec<Instruction>, keys: &[(u32, u8)]) {
         if keys.len() <= LEAF {
             return self.leaf(program, keys);
