@@ -1,4 +1,4 @@
-//! One member of a room: a socket, keys, what it sends and what it receives. Told the time, but for its socket.
+//! One member of a room: an address, keys, what it sends and what it receives. Told the time, but for what it sends.
 
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use roundtable_protocol::message::ViewChange;
 use roundtable_protocol::{ClientMessage, ServerMessage, TrackId};
-use roundtable_udp::{Message, ReceiveBatch, Socket};
 use roundtable_wire::rtcp::{Packet, Writer, packets};
 use roundtable_wire::{NtpTime, PacketKind, classify};
 
+use crate::address::Address;
 use crate::clock::Clock;
 use crate::measure::Measure;
+use crate::outbox::Outbox;
 use crate::publish::{Arena, Publisher, send_runs};
 use crate::receive::{Arrival, Receiver};
 use crate::signal::{Conversation, News};
@@ -49,7 +50,7 @@ pub(crate) struct Client {
     pub(crate) notify: Option<Sender<Joined>>,
     /// What is said besides media. Nothing is, where nobody would listen.
     pub(crate) control: Option<Control>,
-    pub(crate) socket: Socket,
+    pub(crate) address: Address,
     pub(crate) server: SocketAddr,
     pub(crate) sealer: Cipher,
     pub(crate) opener: Cipher,
@@ -112,30 +113,17 @@ impl Timers {
 pub(crate) struct Scratch {
     arena: Arena,
     rtcp: Vec<u8>,
+    /// Feedback of those for whom something came. Whoever reads a socket flushes it.
+    pub(crate) outbox: Outbox,
 }
 
 impl Client {
-    /// Takes what waits on the socket.
-    pub(crate) fn handle_readable(
-        &mut self,
-        clock: Clock,
-        batch: &mut ReceiveBatch,
-        measure: &mut Measure,
-        scratch: &mut Scratch,
-    ) {
-        // What the socket says is about one datagram or about nothing: the timers find out what is dead.
-        while self.socket.receive(batch).is_ok() {
-            let now = Instant::now();
-            for datagram in batch.datagrams() {
-                let arrived = datagram.arrived.map_or_else(|| clock.now_ns(), |arrived| clock.ns(arrived));
-                self.handle_datagram(arrived, datagram.contents, measure);
-            }
-            if self.timers().is_some_and(|timers| timers.feedback + FEEDBACK_INTERVAL <= now) {
-                self.write_rtcp(now, clock, scratch);
-            }
-            if !batch.is_full() {
-                return;
-            }
+    /// Answers what came, if that is due.
+    pub(crate) fn answer(&mut self, now: Instant, clock: Clock, scratch: &mut Scratch) {
+        if self.timers().is_some_and(|timers| timers.feedback + FEEDBACK_INTERVAL <= now)
+            && self.write_rtcp(now, clock, &mut scratch.rtcp)
+        {
+            scratch.outbox.push(&self.address, self.server, &scratch.rtcp);
         }
     }
 
@@ -155,25 +143,34 @@ impl Client {
 
     /// Says something under the new keys, as a browser does: a server may hold media back until it hears that they work.
     pub(crate) fn greet(&mut self, clock: Clock, scratch: &mut Scratch) {
-        self.write_rtcp(Instant::now(), clock, scratch);
+        self.send_rtcp(Instant::now(), clock, &mut scratch.rtcp);
     }
 
-    /// Does what is due.
-    pub(crate) fn handle_timeout(&mut self, now: Instant, clock: Clock, measure: &Measure, scratch: &mut Scratch) {
-        let (socket, server) = (&self.socket, self.server);
+    /// Does what is due; whether media left.
+    pub(crate) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        clock: Clock,
+        measure: &Measure,
+        scratch: &mut Scratch,
+    ) -> bool {
+        let mut has_sent = false;
+        let (address, server) = (&self.address, self.server);
         self.publisher.handle_timeout(now, clock.now_ns(), measure.window, &self.sealer, &mut scratch.arena, |arena| {
-            send_runs(socket, server, arena);
+            send_runs(address, server, arena);
+            has_sent = true;
         });
         if self.timers().is_some_and(|timers| timers.feedback + LATEST_FEEDBACK <= now) {
-            self.write_rtcp(now, clock, scratch);
+            self.send_rtcp(now, clock, &mut scratch.rtcp);
         }
         if let Some(Control { checks, timers, .. }) =
             self.control.as_mut().filter(|control| control.timers.check <= now)
         {
             timers.check = now + CHECK_INTERVAL;
             checks.write(&mut scratch.rtcp);
-            self.send(&scratch.rtcp);
+            self.address.send(self.server, &scratch.rtcp);
         }
+        has_sent
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due; `None` if never.
@@ -230,11 +227,9 @@ impl Client {
         self.control.iter_mut().for_each(|control| control.conversation.leave());
     }
 
-    /// What to wait on: media, and signalling.
-    pub(crate) fn descriptors(&self) -> impl Iterator<Item = RawFd> + use<> {
-        use std::os::fd::AsRawFd as _;
-        let signalling = self.control.as_ref().map(|control| control.conversation.descriptor());
-        [self.socket.as_raw_fd()].into_iter().chain(signalling)
+    /// What to wait on for signalling.
+    pub(crate) fn descriptor(&self) -> Option<RawFd> {
+        self.control.as_ref().map(|control| control.conversation.descriptor())
     }
 
     fn timers(&self) -> Option<&Timers> {
@@ -259,11 +254,17 @@ impl Client {
         }
     }
 
-    /// Sends feedback and, when they are due, reports.
-    fn write_rtcp(&mut self, now: Instant, clock: Clock, scratch: &mut Scratch) {
-        let Some(Control { timers, .. }) = &mut self.control else { return };
-        scratch.rtcp.clear();
-        let (mut writer, now_ns) = (Writer::new(&mut scratch.rtcp), clock.now_ns());
+    fn send_rtcp(&mut self, now: Instant, clock: Clock, rtcp: &mut Vec<u8>) {
+        if self.write_rtcp(now, clock, rtcp) {
+            self.address.send(self.server, rtcp);
+        }
+    }
+
+    /// Writes feedback and, when they are due, reports; whether there is something to send.
+    fn write_rtcp(&mut self, now: Instant, clock: Clock, rtcp: &mut Vec<u8>) -> bool {
+        let Some(Control { timers, .. }) = &mut self.control else { return false };
+        rtcp.clear();
+        let (mut writer, now_ns) = (Writer::new(rtcp), clock.now_ns());
         if timers.report <= now {
             timers.report = now + REPORT_INTERVAL;
             self.publisher.report(NtpTime::from_unix_micros(clock.unix_micros(now_ns)), &mut writer);
@@ -271,9 +272,7 @@ impl Client {
         }
         timers.feedback = now;
         self.receiver.write_feedback(now_ns, &mut writer);
-        if !scratch.rtcp.is_empty() && self.sealer.seal_rtcp(&mut scratch.rtcp).is_some() {
-            self.send(&scratch.rtcp);
-        }
+        !rtcp.is_empty() && self.sealer.seal_rtcp(rtcp).is_some()
     }
 
     /// Only key-frame wishes count, so who sends nothing does not open what comes.
@@ -305,11 +304,6 @@ impl Client {
         if let Some(notify) = self.notify.as_ref().filter(|_| before != self.joined) {
             let _ = notify.send(self.joined); // Who asked may have heard enough.
         }
-    }
-
-    fn send(&self, contents: &[u8]) {
-        // What the kernel does not take is lost like anything else on the way.
-        let _ = self.socket.send(&[Message { destination: self.server, local: None, contents, segment_size: None }]);
     }
 }
 

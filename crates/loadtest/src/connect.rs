@@ -1,16 +1,16 @@
 //! How a client gets into a room, step by step and waiting: signalling, one ICE check that nominates, DTLS.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::AsRawFd as _;
+use std::net::SocketAddr;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use roundtable_udp::{Message, Options, ReceiveBatch, Socket};
+use roundtable_udp::ReceiveBatch;
 use roundtable_wire::{PacketKind, classify};
 
+use crate::address::{Address, Addresses};
 use crate::client::{Client, Control, Joined, Timers};
 use crate::clock::Clock;
 use crate::dtls::{DtlsError, Handshake, Identity};
@@ -67,15 +67,23 @@ pub(crate) struct Door {
     pub(crate) prefix: String,
 }
 
-/// A client, and datagrams that came together with the end of its handshake.
+/// A client, and what came for it already.
 pub(crate) struct Entered {
     pub(crate) client: Client,
+    /// Datagrams that came together with the end of its handshake.
     pub(crate) early: Vec<Vec<u8>>,
+    /// Where it shook hands: datagrams wait there, too.
+    pub(crate) apart: Option<Address>,
 }
 
 impl Door {
-    /// Joins, waiting up to ten seconds for each step.
-    pub(crate) fn join(&self, spec: &JoinSpec, notify: Option<Sender<Joined>>) -> Result<Entered, JoinError> {
+    /// Joins at one of these addresses, waiting up to ten seconds for each step.
+    pub(crate) fn join(
+        &self,
+        spec: &JoinSpec,
+        addresses: &Addresses,
+        notify: Option<Sender<Joined>>,
+    ) -> Result<Entered, JoinError> {
         let began_ns = self.clock.now_ns();
         let JoinSpec { room, number, .. } = *spec;
         let room_name = format!("{}-{room}", self.prefix);
@@ -96,7 +104,8 @@ impl Door {
         publisher.handle_answer(tracks);
         let answer = Answer::read(&answer);
         let server = answer.destination(self.url.address()).ok_or(JoinError::NoCandidate)?;
-        let mut line = Line::open(server)?;
+        let address = addresses.next(server)?;
+        let mut line = Line::open(address.apart()?, server)?;
         let random = random.last_chunk().copied().unwrap_or([0; 20]);
         let mut checks = Checks::new(&ufrag, &answer.ufrag, &answer.pwd, random);
         line.check(&mut checks)?;
@@ -115,7 +124,7 @@ impl Door {
             ended: None,
             notify,
             control: Some(Control { conversation, checks, timers: Timers::start(self.base, now, number) }),
-            socket: line.socket,
+            address,
             server,
             sealer: cipher(&keys.sending)?,
             opener: cipher(&keys.receiving)?,
@@ -124,27 +133,13 @@ impl Door {
             tracks: Vec::new(),
             bad: 0,
         };
-        Ok(Entered { client, early })
+        Ok(Entered { client, early, apart: Some(line.address) })
     }
 }
 
-/// A client's socket towards a server.
-pub(crate) fn open_socket(server: SocketAddr) -> io::Result<Socket> {
-    // On loopback the socket has the address of loopback, or the server would answer to another one.
-    let any: IpAddr = match server.ip() {
-        ip if ip.is_loopback() => ip,
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = Socket::bind(SocketAddr::new(any, 0), &Options::default())?;
-    // Where the kernel does not tell, the time of reading counts.
-    let _ = socket.tell_arrivals();
-    Ok(socket)
-}
-
-/// A socket and the way to wait for it.
+/// An address and the way to wait for what comes to it.
 pub(crate) struct Line {
-    pub(crate) socket: Socket,
+    pub(crate) address: Address,
     server: SocketAddr,
     poll: Poll,
     events: Events,
@@ -152,12 +147,11 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn open(server: SocketAddr) -> Result<Self, JoinError> {
-        let socket = open_socket(server)?;
+    pub(crate) fn open(address: Address, server: SocketAddr) -> Result<Self, JoinError> {
         let poll = Poll::new()?;
-        poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(0), Interest::READABLE)?;
+        poll.registry().register(&mut SourceFd(&address.descriptor()), Token(0), Interest::READABLE)?;
         let batch = ReceiveBatch::new(BATCH, ReceiveBatch::FULL_BYTES);
-        Ok(Self { socket, server, poll, events: Events::with_capacity(1), batch })
+        Ok(Self { address, server, poll, events: Events::with_capacity(1), batch })
     }
 
     /// Sends a check that nominates until it is answered.
@@ -210,7 +204,7 @@ impl Line {
     /// Waits for datagrams until `due`; whether some came.
     pub(crate) fn wait(&mut self, due: Instant) -> io::Result<bool> {
         loop {
-            match self.socket.receive(&mut self.batch) {
+            match self.address.socket().receive(&mut self.batch) {
                 Ok(0) => continue,
                 Ok(_) => return Ok(true),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -228,8 +222,7 @@ impl Line {
     }
 
     pub(crate) fn send(&self, contents: &[u8]) {
-        // What the kernel does not take is sent again when it is not answered.
-        let _ = self.socket.send(&[Message { destination: self.server, local: None, contents, segment_size: None }]);
+        self.address.send(self.server, contents);
     }
 }
 

@@ -58,13 +58,11 @@ impl Fleet {
 
     /// Lets one join; `notify` is told of its first packet.
     pub(crate) fn enter(&self, spec: &JoinSpec, notify: Option<Sender<Joined>>) -> Result<(), JoinError> {
-        let entered = match &self.door {
-            Door::Server(door) => door.join(spec, notify)?,
-            Door::Floor(way) => way.join(self.clock, spec)?,
-        };
-        if let Some(worker) = self.worker(spec.number) {
-            worker.enter(entered);
-        }
+        let Some(worker) = self.worker(spec.number) else { return Ok(()) };
+        worker.enter(match &self.door {
+            Door::Server(door) => door.join(spec, &worker.addresses, notify)?,
+            Door::Floor(way) => way.join(self.clock, spec, &worker.addresses)?,
+        });
         Ok(())
     }
 

@@ -18,6 +18,7 @@
 //! `scenario`, what they do. Beside them `floor`, the bare loop that a server is compared with,
 //! and `events`: what does not concern media, over WebSockets, event streams and data channels.
 
+mod address;
 mod calls;
 mod client;
 mod clock;
@@ -32,6 +33,8 @@ mod fleet;
 mod floor;
 mod measure;
 pub mod options;
+mod outbox;
+mod ports;
 mod process;
 mod publish;
 mod receive;

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -13,10 +14,12 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use roundtable_udp::ReceiveBatch;
 
+use crate::address::{Addresses, number_at};
 use crate::client::{Client, Joined, Scratch};
 use crate::clock::Clock;
 use crate::connect::Entered;
 use crate::measure::{Measure, Window, histogram};
+use crate::ports::Ports;
 
 /// What a worker is asked to do.
 enum Command {
@@ -67,6 +70,8 @@ pub(crate) struct ClientReport {
 
 /// A running worker. It stops when this is dropped.
 pub(crate) struct Worker {
+    /// Addresses for clients that are to be carried here.
+    pub(crate) addresses: Addresses,
     commands: Sender<Command>,
     waker: Arc<Waker>,
     thread: Option<JoinHandle<()>>,
@@ -81,6 +86,7 @@ impl Worker {
             clock,
             poll,
             inbox,
+            ports: Ports::default(),
             places: Vec::new(),
             free: Vec::new(),
             due: BinaryHeap::new(),
@@ -90,7 +96,7 @@ impl Worker {
             departed_rtp: (0, 0),
         };
         let thread = std::thread::Builder::new().name("bench".to_owned()).spawn(move || carrier.run())?;
-        Ok(Self { commands, waker, thread: Some(thread) })
+        Ok(Self { addresses: Addresses::default(), commands, waker, thread: Some(thread) })
     }
 
     /// Hands a client over.
@@ -141,6 +147,7 @@ struct Carrier {
     clock: Clock,
     poll: Poll,
     inbox: Receiver<Command>,
+    ports: Ports,
     places: Vec<Option<Place>>,
     free: Vec<usize>,
     /// When which client is due. An entry whose time is not the client's own is stale.
@@ -162,30 +169,74 @@ impl Carrier {
         loop {
             let now = Instant::now();
             let wait = self.due.peek().map(|Reverse((due, _))| due.saturating_duration_since(now));
-            match self.poll.poll(&mut events, Some(wait.unwrap_or(IDLE).min(IDLE))) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return,
-                _ => {}
+            if !self.wait(&mut events, wait.unwrap_or(IDLE).min(IDLE)) {
+                return;
             }
-            for token in events.iter().map(mio::event::Event::token) {
-                match token {
-                    WAKE => {
-                        if !self.handle_commands() {
-                            return;
-                        }
-                    }
-                    Token(token) => self.handle_event(token - 1),
+            // What was sent comes back to others here in a moment: to wait for that without waking up costs less.
+            if self.handle_timers() || self.ports.readable().next().is_some() {
+                self.gather();
+                if !self.wait(&mut events, Duration::ZERO) {
+                    return;
                 }
+                self.read();
             }
-            self.handle_timers();
-            self.gather();
         }
     }
 
-    /// Lets datagrams gather before the next look, unless something is due.
+    /// Waits for events, does what they ask for, and notes which sockets are to be read; whether to go on.
+    fn wait(&mut self, events: &mut Events, wait: Duration) -> bool {
+        match self.poll.poll(events, Some(wait)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return false,
+            _ => {}
+        }
+        for token in events.iter().map(mio::event::Event::token) {
+            match token {
+                WAKE => {
+                    if !self.handle_commands() {
+                        return false;
+                    }
+                }
+                Token(token) => self.handle_event(token - 1),
+            }
+        }
+        true
+    }
+
+    /// Lets datagrams gather before they are read, unless something is due.
     fn gather(&self) {
         let until = Instant::now() + GATHER;
         let due = self.due.peek().map_or(until, |Reverse((due, _))| (*due).min(until));
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+
+    /// Takes what waits on the sockets.
+    fn read(&mut self) {
+        let readable: Vec<usize> = self.ports.readable().collect();
+        for at in readable {
+            let Self { clock, ports, places, batch, scratch, measure, .. } = &mut *self;
+            let Some(port) = ports.get_mut(at) else { continue };
+            port.is_readable = false;
+            // What the socket says is about one datagram or about nothing: the timers find out what is dead.
+            while port.socket.receive(batch).is_ok() {
+                let now = Instant::now();
+                let mut answers_due = None;
+                for datagram in batch.datagrams() {
+                    let Some(place) = port.place(number_at(datagram.local)) else { continue };
+                    if answers_due.is_some_and(|other| other != place) {
+                        answer(places, answers_due, now, *clock, scratch);
+                    }
+                    answers_due = Some(place);
+                    let Some(Some(Place { client, .. })) = places.get_mut(place) else { continue };
+                    let arrived = datagram.arrived.map_or_else(|| clock.now_ns(), |arrived| clock.ns(arrived));
+                    client.handle_datagram(arrived, datagram.contents, measure);
+                }
+                answer(places, answers_due, now, *clock, scratch);
+                scratch.outbox.flush(&port.socket);
+                if !batch.is_full() {
+                    break;
+                }
+            }
+        }
     }
 
     /// Does what was asked; whether to go on.
@@ -214,46 +265,58 @@ impl Carrier {
         true
     }
 
-    /// Each client has two tokens: media and signalling.
+    /// Each socket has an even token, the signalling of each client an odd one.
     fn handle_event(&mut self, token: usize) {
-        let Some(Some(place)) = self.places.get_mut(token / 2) else { return };
         match token % 2 {
-            0 => place.client.handle_readable(self.clock, &mut self.batch, &mut self.measure, &mut self.scratch),
-            _ => place.client.handle_news(),
+            0 => self.ports.get_mut(token / 2).into_iter().for_each(|port| port.is_readable = true),
+            _ => self.places.get_mut(token / 2).into_iter().flatten().for_each(|place| place.client.handle_news()),
         }
     }
 
-    fn handle_timers(&mut self) {
+    /// Lets clients do what is due; whether media left.
+    fn handle_timers(&mut self) -> bool {
+        let mut has_sent = false;
         // The clock is read for each client: packets carry when they left.
         while let Some(&Reverse((due, at))) = self.due.peek() {
             let now = Instant::now();
             if due > now {
-                return;
+                break;
             }
             self.due.pop();
             let Some(Some(place)) = self.places.get_mut(at) else { continue };
             if place.due != Some(due) {
                 continue;
             }
-            place.client.handle_timeout(now, self.clock, &self.measure, &mut self.scratch);
+            has_sent |= place.client.handle_timeout(now, self.clock, &self.measure, &mut self.scratch);
             place.due = place.client.poll_timeout();
             self.due.extend(place.due.map(|due| Reverse((due, at))));
         }
+        has_sent
     }
 
     fn enter(&mut self, entered: Entered) {
-        let Entered { mut client, early } = entered;
+        let Entered { mut client, early, apart } = entered;
         client.greet(self.clock, &mut self.scratch);
         let now_ns = self.clock.now_ns();
         for mut datagram in early {
             client.handle_datagram(now_ns, &mut datagram, &mut self.measure);
         }
         let at = self.free.pop().unwrap_or(self.places.len());
-        for (descriptor, token) in client.descriptors().zip([2 * at + 1, 2 * at + 2]) {
+        let port = self.ports.enter(&client.address, at).map(|port| (client.address.descriptor(), 2 * port + 1));
+        let signalling = client.descriptor().map(|descriptor| (descriptor, 2 * at + 2));
+        for (descriptor, token) in port.into_iter().chain(signalling) {
             let registered =
                 self.poll.registry().register(&mut SourceFd(&descriptor), Token(token), Interest::READABLE);
             if let Err(error) = registered {
                 client.ended.get_or_insert(format!("it cannot be waited for: {error}"));
+            }
+        }
+        // From when this is closed, what is for the client comes to the shared socket.
+        if let Some(apart) = apart.filter(|apart| !Arc::ptr_eq(apart.socket(), client.address.socket())) {
+            while apart.socket().receive(&mut self.batch).is_ok() {
+                for datagram in self.batch.datagrams() {
+                    client.handle_datagram(now_ns, datagram.contents, &mut self.measure);
+                }
             }
         }
         let due = client.poll_timeout();
@@ -272,7 +335,8 @@ impl Carrier {
             place.client.leave();
             let (expected, received) = place.client.receiver.rtp_counts();
             self.departed_rtp = (self.departed_rtp.0 + expected, self.departed_rtp.1 + received);
-            for descriptor in place.client.descriptors() {
+            let port = self.ports.leave(&place.client.address).map(|socket| socket.as_raw_fd());
+            for descriptor in port.into_iter().chain(place.client.descriptor()) {
                 // Closing the descriptor does the same a moment later.
                 let _ = self.poll.registry().deregister(&mut SourceFd(&descriptor));
             }
@@ -306,13 +370,20 @@ impl Carrier {
     }
 }
 
+/// Lets the client in that place answer what came, if that is due.
+fn answer(places: &mut [Option<Place>], place: Option<usize>, now: Instant, clock: Clock, scratch: &mut Scratch) {
+    if let Some(Some(place)) = place.and_then(|place| places.get_mut(place)) {
+        place.client.answer(now, clock, scratch);
+    }
+}
+
 const WAKE: Token = Token(0);
 /// Events taken from the kernel at once.
 const EVENTS: usize = 1_024;
-/// Between two looks at the sockets. A server serves many clients one after the other; to wake up for each would cost as
-/// much as what it brings. The kernel notes when a datagram came, so that nothing is measured later for it.
+/// From the first datagram to reading what came. A server serves many clients one after the other; to wake up for each would
+/// cost as much as what it brings. The kernel notes when a datagram came, so that nothing is measured later for it.
 const GATHER: Duration = Duration::from_millis(3);
 /// A worker without clients looks up so often.
 const IDLE: Duration = Duration::from_secs(1);
 /// Messages of one receive call: a frame for one client is one or two of them where the kernel coalesces.
-const BATCH: usize = 8;
+const BATCH: usize = 32;

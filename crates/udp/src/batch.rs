@@ -14,6 +14,9 @@ pub struct ReceiveBatch {
     pub(crate) bytes_each: usize,
     /// What the last call wrote to each buffer. Its capacity is the number of buffers.
     pub(crate) arrivals: Vec<Arrival>,
+    /// Where the kernel writes what it says of each buffer's contents.
+    #[cfg(target_os = "linux")]
+    pub(crate) beside: Box<[crate::linux::Beside]>,
     pub(crate) discarded: u64,
 }
 
@@ -58,6 +61,8 @@ impl ReceiveBatch {
             bytes: vec![0; messages * bytes_each].into_boxed_slice(),
             bytes_each,
             arrivals: Vec::with_capacity(messages),
+            #[cfg(target_os = "linux")]
+            beside: vec![crate::linux::Beside::EMPTY; messages].into_boxed_slice(),
             discarded: 0,
         }
     }

@@ -1,15 +1,16 @@
 //! A peer connection that carries data channels and no media: ICE, DTLS, SCTP.
 
 use std::io;
-use std::os::fd::{AsRawFd as _, RawFd};
+use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 use roundtable_protocol::{CHAT_CHANNEL_LABEL, ClientMessage, DATA_CHANNEL_LABEL, ServerMessage};
-use roundtable_udp::{Message, ReceiveBatch, Socket};
+use roundtable_udp::ReceiveBatch;
 use roundtable_wire::{PacketKind, classify};
 
 use super::sctp::{Brought, Channels};
 use super::wire::Wire;
+use crate::address::Address;
 use crate::connect::{JoinError, Line, PATIENCE, RANDOM_LEN, hex};
 use crate::dtls::{DtlsError, Handshake, Identity};
 use crate::sdp::Answer;
@@ -18,7 +19,7 @@ use crate::stun::Checks;
 
 /// One peer connection.
 pub(crate) struct Connection {
-    socket: Socket,
+    address: Address,
     server: std::net::SocketAddr,
     checks: Checks,
     check_due: Instant,
@@ -41,7 +42,7 @@ impl Connection {
         })?;
         let answer = Answer::read(&answer);
         let server = answer.destination(url.address()).ok_or(JoinError::NoCandidate)?;
-        let mut line = Line::open(server)?;
+        let mut line = Line::open(Address::alone(server)?, server)?;
         let mut checks =
             Checks::new(&ufrag, &answer.ufrag, &answer.pwd, random.last_chunk().copied().unwrap_or([0; 20]));
         line.check(&mut checks)?;
@@ -49,14 +50,14 @@ impl Connection {
         line.shake_hands_by(&mut handshake)?;
         let mut channels = Channels::start().ok_or(JoinError::Timeout("the beginning of SCTP"))?;
         open_channels(&mut line, &mut handshake, &mut channels)?;
-        let Line { socket, .. } = line;
+        let Line { address, .. } = line;
         let check_due = Instant::now() + CHECK_INTERVAL;
-        Ok(Self { socket, server, checks, check_due, handshake, channels, stun: Vec::new() })
+        Ok(Self { address, server, checks, check_due, handshake, channels, stun: Vec::new() })
     }
 
     /// The descriptor to wait on.
     pub(crate) fn descriptor(&self) -> RawFd {
-        self.socket.as_raw_fd()
+        self.address.descriptor()
     }
 
     /// Takes what has come and gives each message to `take`.
@@ -68,7 +69,7 @@ impl Connection {
         batch: &mut ReceiveBatch,
         take: &mut dyn FnMut(&[u8]),
     ) -> Result<(), DtlsError> {
-        while self.socket.receive(batch).is_ok() {
+        while self.address.socket().receive(batch).is_ok() {
             let now = Instant::now();
             for datagram in batch.datagrams() {
                 if classify(datagram.contents) != PacketKind::Dtls {
@@ -122,8 +123,7 @@ impl Connection {
     }
 
     fn send(&self, contents: &[u8]) {
-        // What the kernel does not take is lost like anything else on the way.
-        let _ = self.socket.send(&[Message { destination: self.server, local: None, contents, segment_size: None }]);
+        self.address.send(self.server, contents);
     }
 }
 

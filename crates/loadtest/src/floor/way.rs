@@ -7,9 +7,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::line::{Line, keys};
+use crate::address::Addresses;
 use crate::client::{Client, Joined};
 use crate::clock::Clock;
-use crate::connect::{Entered, JoinError, JoinSpec, open_socket};
+use crate::connect::{Entered, JoinError, JoinSpec};
 use crate::dtls::DtlsError;
 use crate::publish::Publisher;
 use crate::receive::{Loss, Receiver};
@@ -24,12 +25,12 @@ pub(crate) struct Way {
 
 impl Way {
     /// Makes a client that says nothing but media, and tells the loop of it.
-    pub(crate) fn join(&self, clock: Clock, spec: &JoinSpec) -> Result<Entered, JoinError> {
+    pub(crate) fn join(&self, clock: Clock, spec: &JoinSpec, addresses: &Addresses) -> Result<Entered, JoinError> {
         let JoinSpec { room, number, .. } = *spec;
         let began_ns = clock.now_ns();
-        let socket = open_socket(self.address)?;
-        let address = socket.local_addr()?;
-        let line = Line { number, room, receives: spec.seats > 0, is_heard: spec.is_heard, address };
+        let address = addresses.next(self.address)?;
+        let (receives, is_heard) = (spec.seats > 0, spec.is_heard);
+        let line = Line { number, room, receives, is_heard, address: address.seen()? };
         self.tell(&line)?;
         // The loop reads on in its own time. A packet before that would be lost, and the publishers join with the others.
         std::thread::sleep(HEARD);
@@ -45,7 +46,7 @@ impl Way {
             ended: None,
             notify: None,
             control: None,
-            socket,
+            address,
             server: self.address,
             sealer: cipher()?,
             opener: cipher()?,
@@ -54,7 +55,7 @@ impl Way {
             tracks: Vec::new(),
             bad: 0,
         };
-        Ok(Entered { client, early: vec![] })
+        Ok(Entered { client, early: vec![], apart: None })
     }
 
     fn tell(&self, line: &Line) -> io::Result<()> {

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use roundtable_protocol::TrackId;
 use roundtable_protocol::event::{MediaKind, TrackSource};
 use roundtable_protocol::message::{EncodingWish, PublishRequest, PublishedTrack};
-use roundtable_udp::{Message, Socket};
+use roundtable_udp::SendReport;
 use roundtable_wire::NtpTime;
 use roundtable_wire::rtcp::Writer;
 
 use super::encoding::{Arena, Encoding, Media};
 use super::shape::VideoShape;
+use crate::address::Address;
 use crate::measure::Window;
 use crate::sdp::SendLine;
 use crate::srtp::Cipher;
@@ -181,13 +182,13 @@ impl Publisher {
 }
 
 /// Hands the runs of an arena to the kernel, each as one segmented message.
-pub(crate) fn send_runs(socket: &Socket, destination: std::net::SocketAddr, arena: &Arena) {
+pub(crate) fn send_runs(from: &Address, destination: std::net::SocketAddr, arena: &Arena) {
     let mut start = 0;
     for &(end, each) in &arena.runs {
         let contents = arena.bytes.get(start..end).unwrap_or_default();
         let segment_size = u16::try_from(each).ok().and_then(std::num::NonZeroU16::new);
         // What the kernel does not take is lost, and is found to be.
-        let _ = socket.send(&[Message { destination, local: None, contents, segment_size }]);
+        let _: SendReport = from.socket().send(&[from.message(destination, contents, segment_size)]);
         start = end;
     }
 }

@@ -9,6 +9,17 @@ use super::{EMPTY_VECTOR, Header, empty_header};
 use crate::batch::Arrival;
 use crate::{MAX_SWALLOWED, MESSAGES_PER_CALL, ReceiveBatch, is_transient};
 
+/// What the kernel says of one message. It is kept with the batch: to clear it for each call would cost more than to write it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beside {
+    address: Address,
+    control: Control,
+}
+
+impl Beside {
+    pub(crate) const EMPTY: Self = Self { address: Address::EMPTY, control: Control::EMPTY };
+}
+
 /// Lets `call` fill the batch and returns the number of datagrams.
 pub(super) fn receive(
     batch: &mut ReceiveBatch,
@@ -26,29 +37,27 @@ pub(super) fn receive(
 }
 
 fn receive_once(batch: &mut ReceiveBatch, call: &mut impl FnMut(&mut [Header]) -> io::Result<usize>) -> io::Result<()> {
-    let mut addresses = [Address::EMPTY; MESSAGES_PER_CALL];
-    let mut controls = [Control::EMPTY; MESSAGES_PER_CALL];
     let mut vectors = [EMPTY_VECTOR; MESSAGES_PER_CALL];
     let mut headers: [Header; MESSAGES_PER_CALL] = array::from_fn(|_| empty_header());
 
     // The batch holds `MESSAGES_PER_CALL` buffers at most, so every one meets its header.
     let count = batch.buffers();
-    let parts = headers.iter_mut().zip(&mut vectors).zip(&mut addresses).zip(&mut controls);
-    for (buffer, (((header, vector), address), control)) in batch.bytes.chunks_exact_mut(batch.bytes_each).zip(parts) {
+    let parts = headers.iter_mut().zip(&mut vectors).zip(&mut batch.beside);
+    for (buffer, ((header, vector), beside)) in batch.bytes.chunks_exact_mut(batch.bytes_each).zip(parts) {
         vector.iov_base = buffer.as_mut_ptr().cast();
         vector.iov_len = buffer.len();
         let header = &mut header.msg_hdr;
-        header.msg_name = (&raw mut *address).cast();
+        header.msg_name = (&raw mut beside.address).cast();
         header.msg_namelen = Address::CAPACITY as _;
         header.msg_iov = &raw mut *vector;
         header.msg_iovlen = 1;
-        header.msg_control = control.as_mut_ptr().cast();
+        header.msg_control = beside.control.as_mut_ptr().cast();
         header.msg_controllen = Control::CAPACITY as _;
     }
 
     let received = call(&mut headers[..count])?.min(count);
-    for ((header, address), control) in headers[..received].iter().zip(&addresses).zip(&controls) {
-        let arrival = read(header, address, control);
+    for (header, beside) in headers[..received].iter().zip(&batch.beside) {
+        let arrival = read(header, beside);
         batch.discarded += u64::from(arrival.is_none());
         batch.arrivals.push(arrival.unwrap_or(PASSED_OVER));
     }
@@ -57,7 +66,7 @@ fn receive_once(batch: &mut ReceiveBatch, call: &mut impl FnMut(&mut [Header]) -
 
 /// Reads what the kernel said about one message; `None` if part of it is missing.
 #[allow(clippy::unnecessary_cast, reason = "the length's type differs between C libraries")]
-fn read(header: &Header, address: &Address, control: &Control) -> Option<Arrival> {
+fn read(header: &Header, Beside { address, control }: &Beside) -> Option<Arrival> {
     let truncated = libc::MSG_TRUNC | libc::MSG_CTRUNC;
     if header.msg_hdr.msg_flags & truncated != 0 {
         return None;

@@ -14,6 +14,8 @@ mod control;
 mod inbound;
 mod outbound;
 
+pub(crate) use inbound::Beside;
+
 /// A UDP socket that never blocks and works in batches.
 #[derive(Debug)]
 pub struct Socket {
