@@ -188,9 +188,7 @@ impl SendSideEstimator {
         if reports.is_empty() {
             return;
         }
-        received.clear();
-        received.extend(reports.iter().filter(|report| report.arrival_micros.is_some()));
-        received.sort_unstable_by_key(|report| (report.arrival_micros, report.sequence));
+        let received = as_they_came(reports, received);
         if let Some(last_sent) = received.iter().map(|report| report.sent_micros).max() {
             // Includes the wait for the message, but shows that the path is not stuck.
             let now_micros = self.log.micros(now) as i64;
@@ -207,11 +205,10 @@ impl SendSideEstimator {
     fn learn(&mut self, now: Moment, reports: &[Report], received: &[Report]) {
         self.acked.handle_received(received);
         let (acked, limited, max) = (self.acked.bps(), self.alr.is_limited(), self.config.max.as_f64());
-        let recent = self.acked.recent();
         let probing = self.probes.was_active(now, PROBE_WAKE);
-        let lost = reports.iter().any(|report| report.arrival_micros.is_none());
-        let context = DelayContext { acked, recent, rtt: self.rtt, limited, lost, max, probing };
-        self.delay.handle_received(now, received, &context);
+        let lost = received.len() < reports.len();
+        let context = DelayContext { acked, recent: None, rtt: self.rtt, limited, lost, max, probing };
+        self.delay.handle_received(now, received, &context, || self.acked.recent());
         if self.delay.queue() <= CALM_QUEUE {
             self.short = now;
         }
@@ -314,6 +311,20 @@ impl SendSideEstimator {
         self.fallen = Some(reason);
         self.combine(now);
     }
+}
+
+/// Those of the reports that say that a packet came, in the order in which packets came, with `room` for them.
+fn as_they_came<'t>(reports: &'t [Report], room: &'t mut Vec<Report>) -> &'t [Report] {
+    // Nearly always all came, one after the other.
+    let mut last = i64::MIN;
+    let mut follows = |arrival| std::mem::replace(&mut last, arrival) <= arrival;
+    if reports.iter().all(|report| report.arrival_micros.is_some_and(&mut follows)) {
+        return reports;
+    }
+    room.clear();
+    room.extend(reports.iter().filter(|report| report.arrival_micros.is_some()));
+    room.sort_unstable_by_key(|report| (report.arrival_micros, report.sequence));
+    room
 }
 
 impl Estimator for SendSideEstimator {

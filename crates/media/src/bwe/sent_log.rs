@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::time::Duration;
 
 use roundtable_prefetch::prefetch;
-use roundtable_wire::Unwrapper16;
 use roundtable_wire::twcc::{Feedback, REFERENCE_MICROS};
 
 use crate::moment::Moment;
@@ -14,6 +13,7 @@ use crate::moment::Moment;
 pub const HISTORY_LEN: usize = 4096;
 /// A packet is forgotten after this long: feedback on it would be too late to say anything of the path of now.
 pub const HISTORY_AGE: Duration = Duration::from_secs(2);
+const MAX_AGE: u64 = HISTORY_AGE.as_micros() as u64;
 /// The ring begins with so many places and doubles up to [`HISTORY_LEN`] when packets younger than [`HISTORY_AGE`] of
 /// which no feedback has said that they came would lose theirs: a picture of 1.5 Mbit/s sends so many in 0.18 s, and who
 /// loses none hears of them within a round trip and a tenth of a second. A power of two, as all its sizes are.
@@ -83,12 +83,14 @@ pub(crate) struct SentLog {
     start: Moment,
     /// Empty until the first packet, then a power of two.
     ring: Vec<Entry>,
-    sequences: Unwrapper16,
+    /// The number of the newest without its wrap.
     newest: Option<u64>,
     /// When the newest was sent, in microseconds.
     newest_micros: u64,
     /// No packet below this one is in the ring.
     oldest: u64,
+    /// Until then, in microseconds, that one stays the oldest; zero if it has to be looked at.
+    stays_until: u64,
     /// From here to the oldest all have been received: nothing more is to be learnt of them.
     settled: u64,
     in_flight_bytes: u64,
@@ -130,10 +132,10 @@ impl SentLog {
         Self {
             start: now,
             ring: Vec::new(),
-            sequences: Unwrapper16::new(),
             newest: None,
             newest_micros: 0,
             oldest: 0,
+            stays_until: 0,
             settled: 0,
             in_flight_bytes: 0,
             reference: None,
@@ -145,13 +147,11 @@ impl SentLog {
     pub(crate) fn record(&mut self, now: Moment, packet: &SentPacket, expected_ms: u16) {
         let sent_micros = self.micros(now);
         self.prune(sent_micros);
-        let sequence = self.sequences.peek(packet.sequence);
-        if self.newest.is_some_and(|newest| sequence <= newest) {
-            return;
-        }
-        self.sequences.unwrap(packet.sequence);
-        if self.newest.is_none() {
-            (self.oldest, self.settled) = (sequence, sequence);
+        let sequence = self.unwrapped(packet.sequence);
+        match self.newest {
+            None => (self.oldest, self.settled) = (sequence, sequence),
+            Some(newest) if sequence <= newest => return,
+            Some(_) => {}
         }
         self.make_room(sequence);
         (self.newest, self.newest_micros) = (Some(sequence), sent_micros);
@@ -200,39 +200,50 @@ impl SentLog {
         self.prune(now_micros);
         let skipped = self.skipped(feedback);
         let reference_micros = self.unwrap_reference(feedback.reference_time);
-        for (number, arrival) in skipped.map(|sequence| (sequence as u16, None)).chain(feedback.statuses()) {
-            let sequence = self.sequences.peek(number);
-            let known = self.newest.is_some_and(|newest| sequence <= newest) && sequence >= self.oldest;
-            if !known {
-                self.unknown += u64::from(!(self.settled..self.oldest).contains(&sequence));
-                continue;
-            }
-            let entry = *self.slot(sequence);
-            if entry.sequence != sequence as u32 || entry.state == State::Empty {
-                self.unknown += 1;
-                continue;
-            }
-            let state = match (entry.state, arrival) {
-                (State::InFlight, None) => State::Lost,
-                (State::InFlight | State::Lost, Some(_)) => State::Received,
-                (State::Lost, None) | (State::Received | State::Empty, _) => continue,
-            };
-            if entry.state == State::InFlight {
-                self.in_flight_bytes = self.in_flight_bytes.saturating_sub(u64::from(entry.size));
-            }
-            self.slot(sequence).state = state;
-            // Younger than two seconds, so the low half tells its age.
-            let age = u64::from((now_micros as u32).wrapping_sub(entry.sent_micros));
-            out.push(Report {
-                sequence,
-                sent_micros: now_micros.saturating_sub(age) as i64,
-                arrival_micros: arrival.map(|micros| reference_micros.saturating_add(micros)),
-                size: entry.size,
-                probe: ProbeId::from_number(entry.probe),
-                expected_ms: entry.expected_ms,
-                recovered: entry.state == State::Lost,
-            });
+        for sequence in skipped {
+            out.extend(self.tell(now_micros, sequence, None));
         }
+        // The oldest may be among those that turn out to be received.
+        self.stays_until = 0;
+        for (number, arrival) in feedback.statuses() {
+            let sequence = self.unwrapped(number);
+            out.extend(self.tell(now_micros, sequence, arrival.map(|micros| reference_micros.saturating_add(micros))));
+        }
+    }
+
+    /// What it newly tells that a packet arrived then, or is lost.
+    #[inline]
+    fn tell(&mut self, now_micros: u64, sequence: u64, arrival_micros: Option<i64>) -> Option<Report> {
+        let known = self.newest.is_some_and(|newest| sequence <= newest) && sequence >= self.oldest;
+        if !known {
+            self.unknown += u64::from(!(self.settled..self.oldest).contains(&sequence));
+            return None;
+        }
+        let entry = self.slot(sequence);
+        if entry.sequence != sequence as u32 || entry.state == State::Empty {
+            self.unknown += 1;
+            return None;
+        }
+        let before = match (entry.state, arrival_micros) {
+            (State::InFlight, None) => std::mem::replace(&mut entry.state, State::Lost),
+            (State::InFlight | State::Lost, Some(_)) => std::mem::replace(&mut entry.state, State::Received),
+            (State::Lost, None) | (State::Received | State::Empty, _) => return None,
+        };
+        let Entry { sent_micros, size, probe, expected_ms, .. } = *entry;
+        if before == State::InFlight {
+            self.in_flight_bytes = self.in_flight_bytes.saturating_sub(u64::from(size));
+        }
+        // Younger than two seconds, so the low half tells its age.
+        let age = u64::from((now_micros as u32).wrapping_sub(sent_micros));
+        Some(Report {
+            sequence,
+            sent_micros: now_micros.saturating_sub(age) as i64,
+            arrival_micros,
+            size,
+            probe: ProbeId::from_number(probe),
+            expected_ms,
+            recovered: before == State::Lost,
+        })
     }
 
     /// Forgets what is too old to be told of; returns the bytes that still are in flight.
@@ -253,7 +264,7 @@ impl SentLog {
     /// will tell that it is lost.
     fn skipped(&self, feedback: &Feedback<'_>) -> Range<u64> {
         let is_first = self.reference.is_none() && feedback.feedback_count == 0;
-        let base = self.sequences.peek(feedback.base_sequence);
+        let base = self.unwrapped(feedback.base_sequence);
         match self.newest {
             Some(newest) if is_first && base <= newest => self.oldest..base,
             Some(_) | None => 0..0,
@@ -275,9 +286,25 @@ impl SentLog {
         now.micros_since(self.start)
     }
 
+    /// The number nearest to the newest one that ends so.
+    const fn unwrapped(&self, sequence: u16) -> u64 {
+        match self.newest {
+            // The newest is at least 2^16 and the distance at least -2^15: the sum stays positive.
+            Some(newest) => newest.wrapping_add_signed(sequence.wrapping_sub(newest as u16).cast_signed() as i64),
+            None => (1 << 16) + sequence as u64,
+        }
+    }
+
+    #[inline]
     fn prune(&mut self, now_micros: u64) {
+        if now_micros > self.stays_until {
+            self.look_at_oldest(now_micros);
+        }
+    }
+
+    fn look_at_oldest(&mut self, now_micros: u64) {
         let Some(newest) = self.newest else { return };
-        if now_micros.saturating_sub(self.newest_micros) > HISTORY_AGE.as_micros() as u64 {
+        if now_micros.saturating_sub(self.newest_micros) > MAX_AGE {
             // After a long pause the low halves of the times tell nothing.
             self.forget_below(newest + 1);
             return;
@@ -286,9 +313,10 @@ impl SentLog {
             let oldest = self.oldest;
             let entry = *self.slot(oldest);
             let here = entry.state != State::Empty && entry.sequence == oldest as u32;
-            let age = (now_micros as u32).wrapping_sub(entry.sent_micros);
-            if here && u128::from(age) <= HISTORY_AGE.as_micros() {
+            let age = u64::from((now_micros as u32).wrapping_sub(entry.sent_micros));
+            if here && age <= MAX_AGE {
                 if entry.state != State::Received {
+                    self.stays_until = now_micros.saturating_sub(age) + MAX_AGE;
                     break;
                 }
                 // So the ring holds what is on its way rather than all of the history.
@@ -300,7 +328,15 @@ impl SentLog {
     }
 
     /// Lets the ring hold `sequence`: it grows, or loses what is too old for it.
+    #[inline]
     fn make_room(&mut self, sequence: u64) {
+        // Nothing above it is in the ring, which is never larger than the largest one.
+        if sequence - self.oldest >= self.ring.len() as u64 {
+            self.grow(sequence);
+        }
+    }
+
+    fn grow(&mut self, sequence: u64) {
         // Numbers may be skipped: everything that now is too old for the largest ring leaves it.
         self.forget_below((sequence + 1).saturating_sub(HISTORY_LEN as u64));
         let needed = (sequence + 1 - self.oldest) as usize; // At most the largest ring, after the line above.
@@ -330,7 +366,7 @@ impl SentLog {
             entry.state = State::Empty;
             self.in_flight_bytes = self.in_flight_bytes.saturating_sub(in_flight);
         }
-        (self.oldest, self.settled) = (bound, bound);
+        (self.oldest, self.settled, self.stays_until) = (bound, bound, 0);
     }
 
     fn slot(&mut self, sequence: u64) -> &mut Entry {

@@ -3,7 +3,8 @@
 use crate::error::ParseError;
 use crate::reader::Reader;
 use crate::twcc::{
-    DELTA_MICROS, MAX_STATUS_COUNT, ONE_BIT_SYMBOLS, REFERENCE_MICROS, Symbol, TWO_BIT_BIT, TWO_BIT_SYMBOLS, VECTOR_BIT,
+    DELTA_MICROS, MAX_RUN, MAX_STATUS_COUNT, ONE_BIT_SYMBOLS, REFERENCE_MICROS, Symbol, TWO_BIT_BIT, TWO_BIT_SYMBOLS,
+    VECTOR_BIT,
 };
 
 /// One message, checked when it was parsed.
@@ -39,14 +40,13 @@ impl<'a> Feedback<'a> {
         if status_count == 0 || status_count > MAX_STATUS_COUNT {
             return Err(ParseError::Forbidden);
         }
-        let chunks = reader;
-        let mut symbols = Symbols::new(reader, status_count);
-        let mut delta_len = 0;
-        while let Some(symbol) = symbols.take()? {
-            delta_len += symbol.delta_len();
+        let (chunks, mut left, mut delta_len) = (reader, status_count, 0);
+        while left > 0 {
+            let (symbols, deltas) = measure(reader.u16()?, left).ok_or(ParseError::Forbidden)?;
+            left -= symbols;
+            delta_len += deltas;
         }
-        let mut deltas = symbols.chunks;
-        deltas = Reader(deltas.take(delta_len)?);
+        let deltas = Reader(reader.take(delta_len)?);
         Ok(Self {
             sender_ssrc,
             media_ssrc,
@@ -91,6 +91,7 @@ pub struct Statuses<'a> {
 impl Iterator for Statuses<'_> {
     type Item = (u16, Option<i64>);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         // Chunks and deltas were checked by `Feedback::parse`: neither fails before the last status.
         let ticks = match self.symbols.take().ok()?? {
@@ -124,18 +125,22 @@ struct Symbols<'a> {
 
 /// What is left of the chunk that is being read. The next symbol stands in the highest bits of `bits`.
 #[derive(Debug, Clone, Copy)]
-enum Chunk {
-    Run { symbol: u16, left: u16 },
-    OneBit { bits: u16, left: u16 },
-    TwoBit { bits: u16, left: u16 },
+struct Chunk {
+    bits: u16,
+    /// How far those bits lie above the lowest, …
+    down: u32,
+    /// … and how far the symbol behind them lies below: not at all in a run, whose symbols are one.
+    next: u32,
+    left: u16,
 }
 
 impl<'a> Symbols<'a> {
     const fn new(chunks: Reader<'a>, left: u16) -> Self {
-        Self { chunks, left, chunk: Chunk::Run { symbol: 0, left: 0 } }
+        Self { chunks, left, chunk: Chunk::EMPTY }
     }
 
     /// The next symbol; `None` after the last.
+    #[inline]
     fn take(&mut self) -> Result<Option<Symbol>, ParseError> {
         if self.left == 0 {
             return Ok(None);
@@ -153,33 +158,47 @@ impl<'a> Symbols<'a> {
 }
 
 impl Chunk {
+    const EMPTY: Self = Self { bits: 0, down: 14, next: 0, left: 0 };
+
     const fn read(word: u16) -> Self {
         if word & VECTOR_BIT == 0 {
-            Self::Run { symbol: word >> 13 & 3, left: word & 0x1fff }
+            Self { bits: word << 1, down: 14, next: 0, left: word & MAX_RUN as u16 }
         } else if word & TWO_BIT_BIT == 0 {
-            Self::OneBit { bits: word << 2, left: ONE_BIT_SYMBOLS as u16 }
+            Self { bits: word << 2, down: 15, next: 1, left: ONE_BIT_SYMBOLS as u16 }
         } else {
-            Self::TwoBit { bits: word << 2, left: TWO_BIT_SYMBOLS as u16 }
+            Self { bits: word << 2, down: 14, next: 2, left: TWO_BIT_SYMBOLS as u16 }
         }
     }
 
+    #[inline]
     fn take(&mut self) -> Option<u16> {
-        match self {
-            Self::Run { left: 0, .. } | Self::OneBit { left: 0, .. } | Self::TwoBit { left: 0, .. } => None,
-            Self::Run { symbol, left } => {
-                *left -= 1;
-                Some(*symbol)
-            }
-            Self::OneBit { bits, left } => {
-                let symbol = *bits >> 15;
-                (*bits, *left) = (*bits << 1, *left - 1);
-                Some(symbol)
-            }
-            Self::TwoBit { bits, left } => {
-                let symbol = *bits >> 14;
-                (*bits, *left) = (*bits << 2, *left - 1);
-                Some(symbol)
-            }
-        }
+        self.left = self.left.checked_sub(1)?;
+        let symbol = self.bits.wrapping_shr(self.down);
+        self.bits = self.bits.wrapping_shl(self.next);
+        Some(symbol)
     }
+}
+
+/// How many of `left` symbols a chunk holds, and how many bytes their deltas take; `None` if one is the reserved one.
+fn measure(word: u16, left: u16) -> Option<(u16, usize)> {
+    /// The lower bits of two-bit symbols.
+    const LOWER: u16 = 0x5555;
+    let Chunk { bits, next, left: held, .. } = Chunk::read(word);
+    let symbols = held.min(left);
+    let whole = usize::from(symbols);
+    // Of a vector, what lies beyond the last number is shifted out; it holds one symbol at least, as one is left.
+    let deltas = match next {
+        0 if symbols == 0 => 0,
+        0 => Symbol::from_bits(bits >> 14)?.delta_len() * whole,
+        1 => (bits >> (16 - symbols)).count_ones() as usize,
+        _ => {
+            let bits = bits >> (16 - 2 * symbols);
+            let (small, large) = (bits & LOWER, bits >> 1 & LOWER);
+            if small & large != 0 {
+                return None;
+            }
+            (small.count_ones() + 2 * large.count_ones()) as usize
+        }
+    };
+    Some((symbols, deltas))
 }

@@ -128,9 +128,14 @@ impl Aimd {
 
     /// Takes what arrives without any sign that the path does not carry it.
     pub(super) fn handle_carried(&mut self, now: Moment, bps: f64) {
-        if bps > REFUTED * self.rate {
+        if self.is_refuted_by(bps) {
             self.set_rate(now, REFUTED_MARGIN * bps);
         }
+    }
+
+    /// Whether so much arrives that the rate is wrong.
+    pub(super) fn is_refuted_by(&self, bps: f64) -> bool {
+        bps > REFUTED * self.rate
     }
 
     pub(super) fn handle_probe(&mut self, now: Moment, bps: f64, saturated: bool, acked: Option<f64>) {

@@ -53,7 +53,7 @@ struct Group {
 impl InterArrival {
     /// Adds a packet; returns the distance of the last two complete groups when it opens a new one.
     pub(super) fn handle_packet(&mut self, now: Moment, sent: i64, arrival: i64, expected_ms: u16) -> Option<Delta> {
-        let fresh = Group {
+        let fresh = || Group {
             first_sent: sent,
             last_sent: sent,
             first_arrival: arrival,
@@ -62,7 +62,7 @@ impl InterArrival {
             at: now,
         };
         let Some(current) = &mut self.current else {
-            self.current = Some(fresh);
+            self.current = Some(fresh());
             return None;
         };
         if sent < current.first_sent {
@@ -77,7 +77,7 @@ impl InterArrival {
         }
         let complete = *current;
         let previous = self.previous.replace(complete);
-        self.current = Some(fresh);
+        self.current = Some(fresh());
         self.compare(&previous?, &complete)
     }
 
@@ -113,7 +113,7 @@ impl InterArrival {
 
 impl Group {
     fn starts_anew(&self, sent: i64, arrival: i64) -> bool {
-        !self.has_burst(sent, arrival) && sent - self.first_sent > GROUP_SPAN
+        sent - self.first_sent > GROUP_SPAN && !self.has_burst(sent, arrival)
     }
 
     fn has_burst(&self, sent: i64, arrival: i64) -> bool {

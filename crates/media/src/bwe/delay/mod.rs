@@ -20,7 +20,7 @@ use self::aimd::Aimd;
 use self::collapse::Collapse;
 use self::inter_arrival::InterArrival;
 use self::rivals::Rivals;
-use self::standing::StandingQueue;
+use self::standing::{Lateness, StandingQueue};
 use self::trendline::Trendline;
 use super::acked::Recent;
 use super::sent_log::Report;
@@ -58,7 +58,7 @@ pub enum Usage {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DelayContext {
     pub(crate) acked: Option<f64>,
-    /// What arrived in a time so short that it counts only while a queue stands.
+    /// What arrived in a time so short that it counts only while a queue stands; looked for where it does.
     pub(crate) recent: Option<Recent>,
     pub(crate) rtt: Duration,
     pub(crate) limited: bool,
@@ -102,8 +102,15 @@ impl DelayHalf {
         self.standing.prefetch();
     }
 
-    /// Takes received packets in the order of their arrival and moves the rate.
-    pub(crate) fn handle_received(&mut self, now: Moment, received: &[Report], context: &DelayContext) {
+    /// Takes received packets in the order of their arrival and moves the rate. `recent` looks for what arrived of late, which
+    /// is rarely asked for.
+    pub(crate) fn handle_received(
+        &mut self,
+        now: Moment,
+        received: &[Report],
+        context: &DelayContext,
+        recent: impl Fn() -> Option<Recent>,
+    ) {
         if self.last_packet.is_some_and(|last| now.saturating_duration_since(last) > STREAM_TIMEOUT) {
             self.groups = InterArrival::default();
             self.trendline = Trendline::default();
@@ -113,22 +120,23 @@ impl DelayHalf {
         if !received.is_empty() {
             self.last_packet = Some(now);
         }
-        let (mut overused, mut collapsed, mut recent) = (false, false, context.recent);
+        let (mut overused, mut collapsed, mut late) = (false, None, self.standing.lateness());
         for report in received {
             let Some(arrival) = report.arrival_micros else { continue };
-            if let Some(rate) = self.collapsed(report, arrival) {
-                (collapsed, recent) = (true, Some(Recent { bps: rate, slowed: 0.0 }));
+            if let Some(rate) = self.collapsed(report, arrival, late) {
+                collapsed = Some(Recent { bps: rate, slowed: 0.0 });
             }
             let Some(delta) = self.groups.handle_packet(now, report.sent_micros, arrival, report.expected_ms) else {
                 continue;
             };
             self.standing.handle_group(&delta);
+            late = self.standing.lateness();
             self.usage = self.trendline.handle_delta(&delta);
             overused |= self.usage == Usage::Overuse && self.standing.is_confirmed();
         }
         let is_own = context.probing && self.standing.queue() < PROBE_QUEUE;
         let usage = match self.usage {
-            _ if collapsed => Usage::Overuse,
+            _ if collapsed.is_some() => Usage::Overuse,
             // A probe tells by itself what it finds.
             Usage::Overuse if is_own => Usage::Normal,
             usage if is_own => usage,
@@ -139,7 +147,7 @@ impl DelayHalf {
             Usage::Overuse => Usage::Normal,
             usage => usage,
         };
-        if let Some(bps) = self.rivals.handle_queue(now, self.standing.queue(), context.recent) {
+        if let Some(bps) = self.rivals.handle_queue(now, self.standing.queue(), &recent) {
             self.aimd.set_rate(now, bps.max(self.aimd.rate()));
         }
         self.standing.hold_base(self.rivals.are_there());
@@ -149,19 +157,21 @@ impl DelayHalf {
         } else {
             self.usage = usage;
             let is_calm = usage == Usage::Normal && !context.lost && !context.probing && !self.is_queueing();
-            if let Some((acked, recent)) = context.acked.zip(recent).filter(|_| is_calm) {
+            let refuting = context.acked.filter(|&acked| is_calm && self.aimd.is_refuted_by(acked));
+            if let Some((acked, recent)) = refuting.and_then(|acked| Some((acked, recent()?))) {
                 self.aimd.handle_carried(now, acked.min(recent.bps));
             }
+            let recent = if usage == Usage::Overuse { collapsed.or_else(recent) } else { None };
             self.aimd.update(now, usage, &DelayContext { recent, ..*context });
         }
     }
 
     /// The rate that arrives, if this packet shows that it has fallen far below ours.
-    fn collapsed(&mut self, report: &Report, arrival: i64) -> Option<f64> {
+    fn collapsed(&mut self, report: &Report, arrival: i64, late: Lateness) -> Option<f64> {
         let millis = |micros: i64| micros as f64 / 1e3;
         let delay = millis(arrival.saturating_sub(report.sent_micros));
         let packet = (millis(arrival), delay, f64::from(report.expected_ms));
-        let rate = self.collapse.handle_packet(packet, report.size, self.standing.lateness())?;
+        let rate = self.collapse.handle_packet(packet, report.size, late)?;
         (rate < COLLAPSED * self.aimd.rate()).then_some(rate)
     }
 

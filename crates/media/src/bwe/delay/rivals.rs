@@ -49,13 +49,18 @@ enum State {
 
 impl Rivals {
     /// Takes the queue of now; returns the rate that should be taken again when others were found out.
-    pub(super) fn handle_queue(&mut self, now: Moment, queue: Duration, recent: Option<Recent>) -> Option<f64> {
+    pub(super) fn handle_queue(
+        &mut self,
+        now: Moment,
+        queue: Duration,
+        recent: impl Fn() -> Option<Recent>,
+    ) -> Option<f64> {
         let passed = |since: Moment| now.saturating_duration_since(since);
         self.short = if queue < SHORT { Some(*self.short.get_or_insert(now)) } else { None };
         if self.short.is_some_and(|since| passed(since) >= SHORT_SPAN) {
             self.state = State::Clear;
         }
-        let recent = recent.map(|recent| recent.bps).filter(|_| queue >= QUEUE);
+        let recent = if queue >= QUEUE { recent().map(|recent| recent.bps) } else { None };
         match (self.state, recent) {
             (State::Clear, Some(_)) => self.state = State::Queued(now),
             (State::Queued(since), Some(bps)) if passed(since) >= SETTLED => self.state = State::Measured(bps, None),

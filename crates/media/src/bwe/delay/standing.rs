@@ -83,7 +83,12 @@ impl Least {
     /// Takes a delay as of `at` of the receiver's clock; nothing is forgotten while it is `held`.
     pub(super) fn handle(&mut self, at: f64, delay: f64, held: bool) {
         match &mut self.current {
-            Some((began, least)) if held || (*began..*began + BASE_MS).contains(&at) => *least = least.min(delay),
+            Some((began, least)) if held || (*began..*began + BASE_MS).contains(&at) => {
+                // Not by `min`, which looks for what is no number, too.
+                if delay < *least {
+                    *least = delay;
+                }
+            }
             Some((_, least)) => {
                 self.before = Some(*least);
                 self.current = Some((at, delay));
@@ -93,7 +98,8 @@ impl Least {
     }
 
     pub(super) fn get(&self) -> Option<f64> {
-        self.current.map(|(_, least)| least).into_iter().chain(self.before).reduce(f64::min)
+        let (_, least) = self.current?;
+        Some(self.before.filter(|&before| before < least).unwrap_or(least))
     }
 }
 
@@ -137,8 +143,9 @@ impl StandingQueue {
     }
 
     pub(super) fn queue(&self) -> Duration {
-        // The cast saturates, so that what is below zero is none.
-        self.queue.map_or(Duration::ZERO, |queue| Duration::from_nanos((queue.whole * 1e6).min(QUEUE_MAX_NANOS) as u64))
+        // What is below zero is none. By way of a signed number the cast takes half as many instructions.
+        let nanos = |queue: Queue| (queue.whole * 1e6).min(QUEUE_MAX_NANOS) as i64;
+        self.queue.map_or(Duration::ZERO, |queue| Duration::from_nanos(nanos(queue).max(0).cast_unsigned()))
     }
 
     /// Keeps the least delay for as long as `held`, however long it has not been seen.

@@ -163,7 +163,7 @@ fn found_out(rivals: &mut Rivals, start: Moment, told: &[(u64, f64)]) -> Option<
     let mut steps = told.iter().zip(0_u64..);
     steps.find_map(|(&(queue_ms, bps), step)| {
         let recent = Some(Recent { bps, slowed: 1.0 });
-        Some((step * 50, rivals.handle_queue(start + ms(step * 50), ms(queue_ms), recent)?))
+        Some((step * 50, rivals.handle_queue(start + ms(step * 50), ms(queue_ms), || recent)?))
     })
 }
 
@@ -338,7 +338,7 @@ fn a_rate_that_less_is_sent_than_arrives_is_wrong_unless_something_queues() {
             let report =
                 Report { sequence, sent_micros: sent, arrival_micros, size: 1200, probe, expected_ms, recovered };
             let recent = Some(Recent { bps: 1.6e6, slowed: 1.0 });
-            half.handle_received(start + ms(sequence * 5), &[report], &DelayContext { recent, ..context(1.5e6) });
+            half.handle_received(start + ms(sequence * 5), &[report], &context(1.5e6), || recent);
         }
         assert_eq!(half.rate() > 1.5e6, refuted, "{}", half.rate());
     }
