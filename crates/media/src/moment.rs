@@ -27,6 +27,15 @@ impl Moment {
         Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
     }
 
+    /// The same in seconds.
+    #[must_use]
+    #[inline]
+    pub fn seconds_since(self, earlier: Self) -> f64 {
+        let nanos = self.0.get().saturating_sub(earlier.0.get());
+        // Below a second there is nothing to be taken apart; both ways give the same.
+        if nanos < 1_000_000_000 { nanos as f64 / 1e9 } else { Duration::from_nanos(nanos).as_secs_f64() }
+    }
+
     /// The same in whole microseconds; an `i64` holds all that there can be.
     #[must_use]
     #[inline]

@@ -17,6 +17,9 @@ const MIN_SPAN: i64 = 1_000_000;
 const MAX_PACKETS: usize = 500;
 /// … nor spans longer.
 const MAX_SPAN: i64 = 5_000_000;
+/// The same two spans in ticks.
+const MIN_TICKS: i32 = (MIN_SPAN / TICK) as i32;
+const MAX_TICKS: i32 = (MAX_SPAN / TICK) as i32;
 /// Fewer packets tell no rate.
 const REQUIRED_PACKETS: usize = 10;
 /// The short window spans so long, in microseconds: with 300 ms, a rung that was just taken is half the old one when it
@@ -50,13 +53,13 @@ pub(crate) struct AckedRate {
     bps: Option<f64>,
 }
 
-/// The two largest times between arrivals.
+/// The two largest times between arrivals, in ticks.
 #[derive(Debug, Clone, Copy)]
 struct Gaps {
-    largest: i64,
-    second: i64,
+    largest: i32,
+    second: i32,
     /// How many there are of the second largest.
-    seconds: usize,
+    seconds: u32,
 }
 
 impl Gaps {
@@ -64,7 +67,11 @@ impl Gaps {
     const NONE: Self = Self { largest: 0, second: 0, seconds: 1 };
 
     /// With one gap more.
-    fn with(self, gap: i64) -> Self {
+    #[inline]
+    fn with(self, gap: i32) -> Self {
+        if gap < self.second {
+            return self;
+        }
         let Self { largest, second, seconds } = self;
         if gap > largest {
             let seconds = if largest == second { seconds + 1 } else { 1 };
@@ -72,12 +79,13 @@ impl Gaps {
         } else if gap > second {
             Self { second: gap, seconds: 1, ..self }
         } else {
-            Self { seconds: seconds + usize::from(gap == second), ..self }
+            Self { seconds: seconds + 1, ..self }
         }
     }
 
     /// Without one of the gaps; `None` if that leaves the second largest unknown.
-    fn without(self, gap: i64) -> Option<Self> {
+    #[inline]
+    fn without(self, gap: i32) -> Option<Self> {
         if gap < self.second {
             return Some(self);
         }
@@ -115,7 +123,12 @@ impl Packet {
 
     /// How much later it arrived than another, in microseconds.
     fn arrived_after(&self, other: &Self) -> i64 {
-        i64::from(self.arrival.wrapping_sub(other.arrival).cast_signed()) * TICK
+        i64::from(self.ticks_after(other)) * TICK
+    }
+
+    /// The same in ticks.
+    fn ticks_after(&self, other: &Self) -> i32 {
+        i32::from(self.arrival.wrapping_sub(other.arrival).cast_signed())
     }
 }
 
@@ -160,31 +173,45 @@ impl AckedRate {
         })
     }
 
+    #[inline]
     fn insert(&mut self, arrival: i64, packet: Packet) {
         if arrival.abs_diff(self.newest) > MAX_SPAN.unsigned_abs() {
             // Nothing before can be compared with what comes: it is too old, or the receiver's clock went back.
             self.forget();
         }
-        let is_late = |other: &Packet| other.arrived_after(&packet) > 0;
-        if !self.window.back().is_some_and(is_late) {
-            if let Some(last) = self.window.back() {
-                self.overtaken += usize::from(packet.sent_after(last) < 0);
-                self.gaps = self.gaps.map(|gaps| gaps.with(packet.arrived_after(last)));
+        if let Some(last) = self.window.back() {
+            let gap = packet.ticks_after(last);
+            if gap < 0 {
+                return self.insert_late(packet);
             }
-            self.window.push_back(packet);
-            self.newest = arrival;
-        } else {
-            let behind = self.window.iter().rev().take_while(|other| is_late(other)).count();
-            self.window.insert(self.window.len() - behind, packet);
-            self.gaps = None;
-            let pairs = self.window.iter().zip(self.window.iter().skip(1));
-            self.overtaken = pairs.filter(|(before, after)| after.sent_after(before) < 0).count();
+            self.overtaken += usize::from(packet.sent_after(last) < 0);
+            self.gaps = self.gaps.map(|gaps| gaps.with(gap));
         }
+        self.window.push_back(packet);
+        self.newest = arrival;
         self.bytes += u64::from(packet.size);
-        while let (Some(first), Some(last)) = (self.window.front(), self.window.back()) {
-            let span = last.arrived_after(first);
-            let len = self.window.len();
-            if len <= MAX_PACKETS && span <= MAX_SPAN && (len <= MIN_PACKETS || span <= MIN_SPAN) {
+        self.shorten(&packet);
+    }
+
+    /// Inserts one behind which others have arrived before.
+    fn insert_late(&mut self, packet: Packet) {
+        let Some(&last) = self.window.back() else { return };
+        let is_late = |other: &&Packet| other.ticks_after(&packet) > 0;
+        let behind = self.window.iter().rev().take_while(is_late).count();
+        self.window.insert(self.window.len() - behind, packet);
+        self.gaps = None;
+        let pairs = self.window.iter().zip(self.window.iter().skip(1));
+        self.overtaken = pairs.filter(|(before, after)| after.sent_after(before) < 0).count();
+        self.bytes += u64::from(packet.size);
+        self.shorten(&last);
+    }
+
+    /// Forgets what makes the window too long, which ends with `last`.
+    #[inline]
+    fn shorten(&mut self, last: &Packet) {
+        while let Some(first) = self.window.front() {
+            let (ticks, len) = (last.ticks_after(first), self.window.len());
+            if len <= MAX_PACKETS && ticks <= MAX_TICKS && (len <= MIN_PACKETS || ticks <= MIN_TICKS) {
                 break;
             }
             self.forget_first();
@@ -202,7 +229,7 @@ impl AckedRate {
         self.bytes -= u64::from(first.size);
         if let Some(next) = self.window.front() {
             self.overtaken -= usize::from(next.sent_after(&first) < 0);
-            self.gaps = self.gaps.and_then(|gaps| gaps.without(next.arrived_after(&first)));
+            self.gaps = self.gaps.and_then(|gaps| gaps.without(next.ticks_after(&first)));
         }
     }
 
@@ -220,7 +247,7 @@ impl AckedRate {
             _ => (self.window.iter().min_by_key(after_first)?, self.window.iter().max_by_key(after_first)?),
         };
         // n packets span n-1 intervals, so one does not count: the first to arrive, the last to leave.
-        let received_span = last.arrived_after(first) - gaps.largest + gaps.second;
+        let received_span = last.arrived_after(first) - i64::from(gaps.largest - gaps.second) * TICK;
         let sent_span = latest.sent_after(earliest);
         let rate = |uncounted: &Packet, span: i64| {
             (self.bytes - u64::from(uncounted.size)) as f64 / span.max(SHORTEST_SPAN) as f64
@@ -231,7 +258,7 @@ impl AckedRate {
 
 fn largest_gaps(window: &VecDeque<Packet>) -> Gaps {
     let pairs = window.iter().zip(window.iter().skip(1));
-    pairs.fold(Gaps::NONE, |gaps, (before, after)| gaps.with(after.arrived_after(before)))
+    pairs.fold(Gaps::NONE, |gaps, (before, after)| gaps.with(after.ticks_after(before)))
 }
 
 #[cfg(test)]

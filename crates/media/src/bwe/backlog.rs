@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::Bitrate;
+use super::bitrate::{greater, lesser};
 
 /// More than this is a queue that must be drained, whoever made it.
 const LIMIT: Duration = Duration::from_millis(100);
@@ -14,14 +15,21 @@ const LIMIT: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     bytes: f64,
+    /// The target in bytes a second.
+    target: f64,
 }
 
 impl Backlog {
+    /// Sets at what rate it drains.
+    pub(crate) fn set_target(&mut self, target: Bitrate) {
+        self.target = target.bytes_in_seconds(1.0);
+    }
+
     /// Adds a packet that is sent so many seconds after the one before; returns how long it queues, in milliseconds.
-    pub(crate) fn handle_sent(&mut self, passed: f64, size: u16, target: Bitrate) -> u16 {
-        self.bytes =
-            (self.bytes - target.bytes_in_seconds(passed)).clamp(0.0, target.bytes_in(LIMIT)) + f64::from(size);
+    pub(crate) fn handle_sent(&mut self, passed: f64, size: u16) -> u16 {
+        let (left, limit) = (self.bytes - self.target * passed, self.target * LIMIT.as_secs_f64());
+        self.bytes = lesser(greater(left, 0.0), limit) + f64::from(size);
         // The cast saturates.
-        (self.bytes * 8e3 / target.as_f64().max(1.0)) as u16
+        (self.bytes * 8e3 / greater(self.target * 8.0, 1.0)) as u16
     }
 }

@@ -75,6 +75,16 @@ impl Bitrate {
     }
 }
 
+/// The lesser of two, neither of which is "not a number": to look for that, as `f64::min` does, takes five times as long.
+pub(crate) fn lesser(a: f64, b: f64) -> f64 {
+    if a < b { a } else { b }
+}
+
+/// The greater of two, as above.
+pub(crate) fn greater(a: f64, b: f64) -> f64 {
+    if a > b { a } else { b }
+}
+
 impl Add for Bitrate {
     type Output = Self;
 

@@ -71,16 +71,19 @@ impl SendSideEstimator {
     pub fn new(now: Moment, config: EstimatorConfig) -> Self {
         let config = EstimatorConfig { max: config.max.max(MIN_TARGET), ..config };
         let start = config.start.clamp(MIN_TARGET, config.max);
+        let (mut alr, mut backlog) = (AlrDetector::default(), Backlog::default());
+        alr.set_estimate(start);
+        backlog.set_target(start);
         Self {
             config,
             log: SentLog::new(now),
             acked: AckedRate::default(),
-            alr: AlrDetector::default(),
+            alr,
             delay: DelayHalf::new(now, start.as_f64(), MIN_TARGET.as_f64()),
             loss: LossHalf::new(start.as_f64()),
             probes: ProbeControl::new(now, start),
             backoff: Backoff::new(now, RTT_START),
-            backlog: Backlog::default(),
+            backlog,
             sent: now,
             rtt: RTT_START,
             remb: None,
@@ -280,6 +283,8 @@ impl SendSideEstimator {
             (self.target, self.reason) = (MIN_TARGET, Reason::Floor);
         }
         if self.target != before {
+            self.alr.set_estimate(self.target);
+            self.backlog.set_target(self.target);
             self.probes.handle_estimate(now, before, self.target);
         }
     }
@@ -329,11 +334,11 @@ fn as_they_came<'t>(reports: &'t [Report], room: &'t mut Vec<Report>) -> &'t [Re
 
 impl Estimator for SendSideEstimator {
     fn handle_sent(&mut self, now: Moment, packet: &SentPacket) {
-        let passed = now.saturating_duration_since(self.sent).as_secs_f64();
+        let passed = now.seconds_since(self.sent);
         self.sent = self.sent.max(now);
-        let expected_ms = self.backlog.handle_sent(passed, packet.size, self.target);
+        let expected_ms = self.backlog.handle_sent(passed, packet.size);
         self.log.record(now, packet, expected_ms);
-        self.alr.handle_sent(passed, packet.size, self.target);
+        self.alr.handle_sent(passed, packet.size);
         self.probes.handle_sent(now, packet);
         self.backoff.handle_sent(now);
     }

@@ -200,7 +200,8 @@ fn rates_saturate_at_nine_exabits() {
 fn the_path_is_untested_while_less_than_two_thirds_of_it_are_used() {
     let limited_after = |bytes: u16| {
         let mut alr = AlrDetector::default();
-        (1..=1000).for_each(|_| alr.handle_sent(0.01, bytes, Bitrate::kbps(1000)));
+        alr.set_estimate(Bitrate::kbps(1000));
+        (1..=1000).for_each(|_| alr.handle_sent(0.01, bytes));
         alr.is_limited()
     };
     // 1250 bytes each 10 ms are 1 Mbit/s.
@@ -213,11 +214,12 @@ fn the_path_is_untested_while_less_than_two_thirds_of_it_are_used() {
 fn a_burst_of_our_own_queues_for_as_long_as_the_target_needs() {
     let mut backlog = Backlog::default();
     let target = Bitrate::kbps(960); // 10 ms a packet.
-    assert_eq!(backlog.handle_sent(0.0, SIZE, target), 10);
-    assert_eq!(backlog.handle_sent(0.0, SIZE, target), 20);
-    assert_eq!(backlog.handle_sent(0.015, SIZE, target), 15);
-    (0..100).for_each(|_| _ = backlog.handle_sent(0.0, SIZE, target));
-    assert_eq!(backlog.handle_sent(0.0, SIZE, target), 110, "no more than the limit and itself is excused");
+    backlog.set_target(target);
+    assert_eq!(backlog.handle_sent(0.0, SIZE), 10);
+    assert_eq!(backlog.handle_sent(0.0, SIZE), 20);
+    assert_eq!(backlog.handle_sent(0.015, SIZE), 15);
+    (0..100).for_each(|_| _ = backlog.handle_sent(0.0, SIZE));
+    assert_eq!(backlog.handle_sent(0.0, SIZE), 110, "no more than the limit and itself is excused");
 }
 
 #[test]
