@@ -55,9 +55,11 @@ impl<'a> Carried<'a> {
     pub(crate) fn elements(&self) -> impl Iterator<Item = (usize, &'a [u8])> {
         let mut left = self.present;
         std::iter::from_fn(move || {
-            // Behind the last one this is a place that there is not.
+            if left == 0 {
+                return None;
+            }
             let at = left.trailing_zeros() as usize;
-            left &= left.wrapping_sub(1);
+            left &= left - 1;
             Some((at, self.elements.get(at).copied()??))
         })
     }

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::bwe::{Bitrate, ProbeCluster, ProbeId};
+use crate::bwe::{Bitrate, ProbeCluster, ProbeId, greater, lesser};
 use crate::moment::Moment;
 
 /// The bucket fills at this many times the target (our own; libwebrtc 2.5, mediasoup 1.5): a subscriber's path is filled
@@ -308,16 +308,20 @@ impl<T> Pacer<T> {
     }
 
     fn depth(&self) -> f64 {
-        self.rate().bytes_in(DEPTH).max(self.least_depth)
+        self.depth_at(self.rate())
+    }
+
+    fn depth_at(&self, rate: Bitrate) -> f64 {
+        greater(rate.bytes_in(DEPTH), self.least_depth)
     }
 
     fn refill(&mut self, now: Moment) {
         if now <= self.updated {
             return; // The packets of one batch share their time.
         }
-        let passed = now.saturating_duration_since(self.updated);
-        self.updated = self.updated.max(now);
-        self.tokens = (self.tokens + self.rate().bytes_in(passed)).min(self.depth());
+        let (passed, rate) = (now.seconds_since(self.updated), self.rate());
+        self.updated = now;
+        self.tokens = lesser(self.tokens + rate.bytes_in_seconds(passed), self.depth_at(rate));
     }
 
     /// Accounts for a packet that leaves; returns the probe it counts for.

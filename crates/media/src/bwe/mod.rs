@@ -26,6 +26,7 @@ use roundtable_wire::twcc::Feedback;
 use crate::moment::Moment;
 
 pub use self::bitrate::Bitrate;
+pub(crate) use self::bitrate::{greater, lesser};
 pub use self::delay::{Trend, Usage};
 pub use self::estimator::SendSideEstimator;
 pub(crate) use self::estimator::Told;

@@ -120,9 +120,16 @@ impl FrameReader {
 
     /// The decode target of the highest layers not above these.
     pub(crate) fn target_for(&self, spatial: u8, temporal: u8) -> Option<u8> {
-        let below = |target: &Target| target.spatial <= spatial && target.temporal <= temporal;
-        let all = (0..).zip(&self.targets.list).filter(|(_, target)| below(target));
-        all.max_by_key(|(_, target)| (target.spatial, target.temporal)).map(|(at, _)| at)
+        let mut best = None;
+        for (target, at) in self.targets.list.iter().zip(0..) {
+            // One number, as they are compared often: the higher spatial layer counts first, and of equals the last.
+            let rank = u16::from(target.spatial) << 8 | u16::from(target.temporal);
+            let is_below = target.spatial <= spatial && target.temporal <= temporal;
+            if is_below && best.is_none_or(|(_, highest)| rank >= highest) {
+                best = Some((at, rank));
+            }
+        }
+        best.map(|(at, _)| at)
     }
 
     /// Rises whenever targets or what they cover change.

@@ -10,7 +10,7 @@ use crate::event::Egress;
 use crate::key::TrackKey;
 use crate::moment::Moment;
 use crate::outbound::rewrite::{Epoch, Owner};
-use crate::outbound::{Departure, MID_PACKETS, Outlet, ReportSchedule, Slot};
+use crate::outbound::{Departure, HEAD_LEN, MID_PACKETS, Outlet, ReportSchedule, Slot};
 use crate::packet::Prepared;
 
 /// An owner whose packets were held back goes on with its timestamps unless they have drifted from their arrival by more
@@ -135,7 +135,7 @@ impl Slot {
             None => Prepared { payload, codec: Codec::Opus, ..*packet },
         };
         self.commit(micros, &epoch, place, &packet);
-        self.send(&Outlet { epoch, place, orientation: None }, &packet, departure, out)
+        self.send(&Outlet { epoch: &epoch, place, orientation: None }, &packet, departure, &mut [0; HEAD_LEN], out)
     }
 
     /// Whom packets name as their source beside the slot itself: on voice slots the talker, who changes with every word.

@@ -81,12 +81,12 @@ impl SlotIds {
     /// Writes the elements that were negotiated; the writer leaves out those with id 0.
     pub(crate) fn write(&self, writer: &mut ExtensionWriter<'_>, elements: &Elements<'_>) {
         if let Some(number) = elements.transport_sequence {
-            writer.push(self.transport_sequence, &number.to_be_bytes());
+            writer.push_array(self.transport_sequence, number.to_be_bytes());
         }
         if let Some(mid) = &elements.mid {
             writer.push(self.mid, mid.as_bytes());
         }
-        writer.push(self.abs_send_time, &abs_send_time(elements.now));
+        writer.push_array(self.abs_send_time, abs_send_time(elements.now));
         for (at, data) in elements.carried.elements() {
             // As many ids as elements.
             let id = self.copied.0[at];
@@ -123,6 +123,12 @@ fn write_dependency(writer: &mut ExtensionWriter<'_>, id: u8, data: &[u8], eleme
             writer.push(id, copy.get(..len).unwrap_or_default());
             return;
         }
+    }
+    if let &[first, _, _] = data {
+        // Nearly all tell of a template and the frame's number, and of nothing else.
+        let [high, low] = elements.frame.to_be_bytes();
+        writer.push_array(id, [first, high, low]);
+        return;
     }
     writer.push_changed(id, data, |place| dependency::set_frame_number(place, elements.frame));
 }

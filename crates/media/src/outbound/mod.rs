@@ -33,7 +33,9 @@ use crate::packet::Prepared;
 /// Packets of a slot that carry its mid: the first ones, and the first ones after each switch.
 const MID_PACKETS: u16 = 200;
 /// Room for header, extensions and rewritten payload descriptor.
-const HEAD_LEN: usize = 400;
+pub(crate) const HEAD_LEN: usize = 400;
+/// Such a room, which may hold anything: to make it anew for each packet costs as much as to find the packet's place.
+pub(crate) type Head = [u8; HEAD_LEN];
 /// Bytes of the original sequence number in front of a retransmitted payload (RFC 4588 4).
 const OSN_LEN: usize = 2;
 /// A keyframe may have been overtaken by this many packets, which then follow from the ring.
@@ -134,8 +136,8 @@ pub(crate) enum Decision {
 
 /// What of a packet is the slot's own.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Outlet {
-    pub(crate) epoch: Epoch,
+pub(crate) struct Outlet<'e> {
+    pub(crate) epoch: &'e Epoch,
     pub(crate) place: Place,
     /// An orientation to tell if the packet tells none.
     pub(crate) orientation: Option<u8>,
@@ -391,12 +393,14 @@ impl Slot {
         self.octets = self.octets.wrapping_add(packet.payload.len() as u32);
     }
 
-    /// Sends a packet of the owner, or only its number if it is not to be forwarded. Returns its length.
+    /// Sends a packet of the owner, or only its number if it is not to be forwarded, with `head` for room. Returns its
+    /// length.
     pub(crate) fn send(
         &mut self,
-        outlet: &Outlet,
+        outlet: &Outlet<'_>,
         packet: &Prepared<'_>,
         departure: Departure,
+        head: &mut Head,
         out: &mut impl Egress,
     ) -> usize {
         let Outlet { epoch, place, orientation } = outlet;
@@ -425,9 +429,8 @@ impl Slot {
         let Departure { ntp: now, transport_sequence } = departure;
         let elements = Elements { mid, transport_sequence, now, carried, frame, layout, active, orientation };
 
-        let mut head = [0; HEAD_LEN];
-        let header_len = self.write_header(&mut head, &header, &elements);
-        let (head_len, tail) = write_payload(&mut head, header_len, packet, ids, epoch.strips_red);
+        let header_len = self.write_header(head, &header, &elements);
+        let (head_len, tail) = write_payload(head, header_len, packet, ids, epoch.strips_red);
         // Both lengths come from what was written to `head`.
         out.rtp(self.peer, &head[..head_len], header_len, tail, (place.index >> 16) as u32);
         head_len + tail.len()
@@ -626,7 +629,7 @@ impl Slot {
         self.live.map(|epoch| epoch.track).into_iter().chain(self.wanted)
     }
 
-    fn write_header(&self, head: &mut [u8; HEAD_LEN], header: &RtpHeader, elements: &Elements<'_>) -> usize {
+    fn write_header(&self, head: &mut Head, header: &RtpHeader, elements: &Elements<'_>) -> usize {
         let room = HEAD_LEN - OSN_LEN - MAX_DESCRIPTOR_LEN;
         // `room` is less than the length.
         header.write(&mut head[..room], |writer| self.ids.write(writer, elements))

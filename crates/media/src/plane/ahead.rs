@@ -48,24 +48,25 @@ impl Plane {
 
 /// The subscribers of a track in the order in which they are served: from one of them on, in a circle.
 pub(super) struct Circle<'p> {
-    subscribers: &'p [SlotKey],
-    first: usize,
+    first: &'p [SlotKey],
+    then: &'p [SlotKey],
 }
 
 impl<'p> Circle<'p> {
     /// Of `subscribers`, from the one at `first` on.
-    pub(super) const fn new(subscribers: &'p [SlotKey], first: usize) -> Self {
-        Self { subscribers, first }
+    pub(super) fn new(subscribers: &'p [SlotKey], first: usize) -> Self {
+        let (then, first) = subscribers.split_at_checked(first).unwrap_or((&[], subscribers));
+        Self { first, then }
     }
 
     /// Who is served at this turn; `None` once all were.
     #[inline]
     pub(super) fn get(&self, turn: usize) -> Option<SlotKey> {
-        let (at, count) = (self.first + turn, self.subscribers.len());
-        if turn >= count {
-            return None;
+        match self.first.get(turn) {
+            Some(&slot) => Some(slot),
+            // Not below the length of those, so nothing wraps.
+            None => self.then.get(turn.wrapping_sub(self.first.len())).copied(),
         }
-        self.subscribers.get(if at < count { at } else { at - count }).copied()
     }
 }
 

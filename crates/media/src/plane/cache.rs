@@ -11,8 +11,8 @@ use crate::event::Egress;
 use crate::inbound::{Layer, Track};
 use crate::key::{PeerKey, SlotKey, TrackKey};
 use crate::moment::Moment;
-use crate::outbound::Slot;
 use crate::outbound::select::spatial;
+use crate::outbound::{HEAD_LEN, Slot};
 use crate::plane::Plane;
 use crate::plane::forward::{Aftermath, Service, capture_time};
 
@@ -104,7 +104,8 @@ impl Plane {
         if target.time_for(bytes as f64) > target.time_for(gop.key_bytes as f64) + answer {
             return false;
         }
-        let mut service = Service { now, micros, ntp, track, key, slot, sending: &mut peer.sending, capture: None };
+        let (sending, head) = (&mut peer.sending, &mut [0; HEAD_LEN]);
+        let mut service = Service { now, micros, ntp, track, key, slot, sending, capture: None, head };
         let Some(served) = service.begin_in_the_past(&first, newest, lowest, captured, out) else { return false };
         let Self { counters, timers, events, log, .. } = self;
         Aftermath { counters, timers, events, log }.handle_served(now, track_key, (key, slot), peer, &served);

@@ -13,7 +13,7 @@ use crate::key::{SlotKey, TrackKey};
 use crate::moment::Moment;
 use crate::outbound::clock::REPLAY_STEPS;
 use crate::outbound::rewrite::{Epoch, Owner, Place, Shift};
-use crate::outbound::{Decision, Departure, Outlet, Slot};
+use crate::outbound::{Decision, Departure, HEAD_LEN, Head, Outlet, Slot};
 use crate::pacer::{Admission, Outgoing, Priority};
 use crate::packet::Prepared;
 use crate::plane::ahead::{Circle, look_ahead};
@@ -36,6 +36,8 @@ pub(super) struct Service<'p> {
     pub(super) sending: &'p mut Sending,
     /// When the packet was captured, by the plane's clock.
     pub(super) capture: Option<i64>,
+    /// Room for the heads of packets.
+    pub(super) head: &'p mut Head,
 }
 
 /// What the room is to know after a slot was served.
@@ -72,6 +74,7 @@ impl Plane {
         let mut aftermath = Aftermath { counters, timers, events, log };
         let Some(track) = tracks.get(key) else { return };
         let capture = peers.get(track.peer).and_then(|peer| capture_time(micros, track, peer, packet));
+        let mut head = [0; HEAD_LEN];
         let circle = Circle::new(&track.subscribers, first);
         for turn in 0..count {
             if is_far {
@@ -82,7 +85,8 @@ impl Plane {
             let Some(peer) = peers.get_mut(slot.peer).filter(|peer| peer.is_ready) else { continue };
             let sending = &mut peer.sending;
             let mut served = Served::default();
-            let mut service = Service { now, micros, ntp, track, key: slot_key, slot, sending, capture };
+            let mut service =
+                Service { now, micros, ntp, track, key: slot_key, slot, sending, capture, head: &mut head };
             service.serve(packet, out, &mut served);
             scratch.left.extend(served.left.map(|track| (track, slot_key)));
             aftermath.handle_served(now, key, (slot_key, slot), peer, &served);
@@ -249,13 +253,13 @@ impl Service<'_> {
         out: &mut impl Egress,
         served: &mut Served,
     ) {
-        let Self { now, micros, ntp, key, slot, sending, .. } = self;
+        let Self { now, micros, ntp, key, slot, sending, head, .. } = self;
         let item = Paced { slot: *key, index: place.index, is_repeat: false, is_first: orientation.is_some() };
         match sending.pacer.handle_packet(*now, outgoing(item, slot, packet)) {
             Admission::Now(_, probe) => {
                 slot.commit(*micros, epoch, place, packet);
                 let departure = Departure { ntp: *ntp, transport_sequence: Some(sending.sequence()) };
-                let len = slot.send(&Outlet { epoch: *epoch, place, orientation }, packet, departure, out);
+                let len = slot.send(&Outlet { epoch, place, orientation }, packet, departure, head, out);
                 sending.handle_sent(*now, len, slot.counts(), probe, false);
                 served.packets += 1;
                 served.bytes += len;

@@ -7,7 +7,7 @@ use crate::key::{Arena, PeerKey, SlotKey, TrackKey};
 use crate::moment::Moment;
 use crate::outbound::rewrite::Found;
 use crate::outbound::select::Need;
-use crate::outbound::{Departure, Outlet, Slot};
+use crate::outbound::{Departure, HEAD_LEN, Outlet, Slot};
 use crate::pacer::{Admission, Outgoing, Priority, Release};
 use crate::packet::Prepared;
 use crate::plane::sending::{OVERHEAD, Paced};
@@ -95,11 +95,11 @@ impl Plane {
             slot.send_again(stream, &found, &packet, departure, out)
         } else {
             let orientation = item.is_first.then(|| orientation(&self.tracks, &found));
-            let outlet = Outlet { epoch: found.epoch, place: found.place, orientation };
+            let outlet = Outlet { epoch: &found.epoch, place: found.place, orientation };
             self.counters.packets_out += 1;
             self.counters.bytes_out += packet.len() as u64;
             peer.budget.handle_sent(packet.len());
-            slot.send(&outlet, &packet, departure, out)
+            slot.send(&outlet, &packet, departure, &mut [0; HEAD_LEN], out)
         };
         if item.is_repeat {
             self.counters.rtx_bytes_out += len as u64;

@@ -117,6 +117,21 @@ impl<'b> ExtensionWriter<'b> {
         true
     }
 
+    /// Appends an element like [`ExtensionWriter::push`], of a length that is known where this is called.
+    #[inline]
+    pub fn push_array<const N: usize>(&mut self, id: u8, data: [u8; N]) -> bool {
+        let is_narrow = (1..=ONE_BYTE_MAX_ID).contains(&id) && 1 <= N && N <= ONE_BYTE_MAX_LEN;
+        if self.form == Form::TwoByte || !is_narrow {
+            return self.push(id, &data);
+        }
+        let Some([head, rest @ ..]) = self.out.get_mut(self.len..) else { return false };
+        let Some(place) = rest.first_chunk_mut() else { return false };
+        (*head, *place) = (id << 4 | (N - 1) as u8, data);
+        self.len += 1 + N;
+        self.count += 1;
+        true
+    }
+
     /// Appends the head of an element of `len` bytes; returns the place for them.
     #[inline]
     fn place(&mut self, id: u8, len: usize) -> Option<&mut [u8]> {
@@ -168,7 +183,13 @@ impl<'b> ExtensionWriter<'b> {
         // An element was pushed, so the header fits; the length of `out` is a multiple of 4, so the padding does.
         self.out[..2].copy_from_slice(&profile.to_be_bytes());
         self.out[2..BLOCK_HEADER_LEN].copy_from_slice(&words.to_be_bytes());
-        self.out[self.len..end].fill(0);
+        match &mut self.out[self.len..end] {
+            // Fewer than four, one by one: a call to have so few filled costs more than all else here.
+            [] => {}
+            [a] => *a = 0,
+            [a, b] => (*a, *b) = (0, 0),
+            [a, b, c, ..] => (*a, *b, *c) = (0, 0, 0),
+        }
         end
     }
 
