@@ -318,8 +318,11 @@ impl LossHalf {
     }
 
     fn newton(&self, bps: f64, inherent: f64) -> f64 {
+        // Of all rates up to the candidate the same share is lost.
+        let carried = probability(inherent, bps, 0.0);
         let (first, second) = self.weighted().fold((0.0, 0.0), |(first, second), (weight, observation)| {
-            let probability = probability(inherent, bps, observation.bps);
+            let is_above = observation.bps > bps;
+            let probability = if is_above { probability(inherent, bps, observation.bps) } else { carried };
             let (lost, received) = (observation.lost / probability, observation.received / (1.0 - probability));
             (
                 first + weight * (lost - received),

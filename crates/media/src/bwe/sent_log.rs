@@ -207,7 +207,10 @@ impl SentLog {
         self.stays_until = 0;
         for (number, arrival) in feedback.statuses() {
             let sequence = self.unwrapped(number);
-            out.extend(self.tell(now_micros, sequence, arrival.map(|micros| reference_micros.saturating_add(micros))));
+            let arrival_micros = arrival.map(|micros| reference_micros.saturating_add(micros));
+            if let Some(report) = self.tell(now_micros, sequence, arrival_micros) {
+                out.push(report);
+            }
         }
     }
 

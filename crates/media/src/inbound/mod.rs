@@ -1,5 +1,6 @@
 //! What is received: one published track with its layers, from SSRC to numbered packets.
 
+mod audience;
 pub(crate) mod bind;
 pub(crate) mod clock;
 mod compact;
@@ -23,6 +24,7 @@ use crate::bwe::Bitrate;
 use crate::carried::CopiedIds;
 use crate::config::{MAX_LAYERS, TrackCodec, TrackConfig};
 use crate::frame::{FrameInfo, FrameReader, Piece};
+use crate::inbound::audience::Audience;
 use crate::inbound::bind::{Name, Place};
 use crate::inbound::clock::Captures;
 use crate::inbound::compact::Compactor;
@@ -121,6 +123,8 @@ pub(crate) struct Layer {
     pub(crate) newest: Option<u64>,
     pub(crate) captures: Captures,
     pub(crate) orientation: Option<u8>,
+    /// Whom its packets are for.
+    pub(crate) audience: Audience,
     pub(crate) last_arrival: Option<Moment>,
     pictures: PictureCounter,
     gop: Option<Gop>,
@@ -193,6 +197,11 @@ impl Track {
             audio: TrackAudio::default(),
             codec: None,
         }
+    }
+
+    /// Whom packets are for has to be found out anew: a subscriber came, left or began something else.
+    pub(crate) fn forget_audiences(&mut self) {
+        self.layers.iter_mut().for_each(|layer| layer.audience.forget());
     }
 
     /// Takes a packet of a layer. `bytes` is the packet; `is_repair` says that it came as a retransmission.
@@ -434,6 +443,7 @@ impl Layer {
             newest: None,
             captures: Captures::default(),
             orientation: None,
+            audience: Audience::default(),
             last_arrival: None,
             pictures: PictureCounter::default(),
             gop: None,

@@ -59,6 +59,11 @@ impl<'p> Circle<'p> {
         Self { first, then }
     }
 
+    /// How many they are.
+    pub(super) const fn len(&self) -> usize {
+        self.first.len() + self.then.len()
+    }
+
     /// Who is served at this turn; `None` once all were.
     #[inline]
     pub(super) fn get(&self, turn: usize) -> Option<SlotKey> {

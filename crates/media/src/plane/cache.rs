@@ -107,7 +107,10 @@ impl Plane {
         let (sending, head) = (&mut peer.sending, &mut [0; HEAD_LEN]);
         let mut service = Service { now, micros, ntp, track, key, slot, sending, capture: None, head };
         let Some(served) = service.begin_in_the_past(&first, newest, lowest, captured, out) else { return false };
-        let Self { counters, timers, events, log, .. } = self;
+        let Self { tracks, counters, timers, events, log, .. } = self;
+        if let Some(track) = tracks.get_mut(track_key) {
+            track.forget_audiences();
+        }
         Aftermath { counters, timers, events, log }.handle_served(now, track_key, (key, slot), peer, &served);
         true
     }

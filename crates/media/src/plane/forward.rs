@@ -60,43 +60,77 @@ pub(super) struct Served {
 impl Plane {
     /// Forwards a packet of a track to the slots that show it.
     pub(super) fn forward(&mut self, now: Moment, key: TrackKey, packet: &Prepared<'_>, out: &mut impl Egress) {
-        let (micros, ntp) = (self.micros(now), self.ntp(now));
         let Some(track) = self.tracks.get_mut(key).filter(|track| !track.is_paused) else { return };
         if packet.marker {
             track.rotation = track.rotation.wrapping_add(1);
         }
+        let first = track.rotation.checked_rem(track.subscribers.len()).unwrap_or(0);
+        if audience(track, packet, first).is_some_and(|(slots, _)| slots.is_empty()) {
+            return;
+        }
         // Packets of one batch share their time: what the first one needed is still near when the others come.
         let is_far = track.forwarded.replace(now) != Some(now);
-        let (rotation, count) = (track.rotation, track.subscribers.len());
-        let first = rotation.checked_rem(count).unwrap_or(0);
+        let (micros, ntp) = (self.micros(now), self.ntp(now));
         // Each is borrowed once for all of the packet, and not looked up for each subscriber.
         let Self { tracks, slots, peers, counters, timers, events, log, scratch, .. } = self;
         let mut aftermath = Aftermath { counters, timers, events, log };
         let Some(track) = tracks.get(key) else { return };
         let capture = peers.get(track.peer).and_then(|peer| capture_time(micros, track, peer, packet));
         let mut head = [0; HEAD_LEN];
-        let circle = Circle::new(&track.subscribers, first);
-        for turn in 0..count {
+        let known = audience(track, packet, first);
+        let finds_out = known.is_none() && track.layers.len() > 1 && !packet.frame.starts_keyframe;
+        let circle = known.map_or_else(|| Circle::new(&track.subscribers, first), |(slots, at)| Circle::new(slots, at));
+        let mut has_begun = false;
+        scratch.audience.clear();
+        for turn in 0..circle.len() {
             if is_far {
                 look_ahead(slots, peers, &circle, turn, out);
             }
             let Some(slot_key) = circle.get(turn) else { break };
             let Some(slot) = slots.get_mut(slot_key).filter(|slot| !slot.passes_over(key, packet)) else { continue };
+            if finds_out {
+                scratch.audience.push(((first + turn) % circle.len()) as u32);
+            }
             let Some(peer) = peers.get_mut(slot.peer).filter(|peer| peer.is_ready) else { continue };
             let sending = &mut peer.sending;
             let mut served = Served::default();
             let mut service =
                 Service { now, micros, ntp, track, key: slot_key, slot, sending, capture, head: &mut head };
             service.serve(packet, out, &mut served);
-            scratch.left.extend(served.left.map(|track| (track, slot_key)));
+            if let Some(left) = served.left {
+                scratch.left.push((left, slot_key));
+            }
+            has_begun |= served.switched;
             aftermath.handle_served(now, key, (slot_key, slot), peer, &served);
         }
-        for (track, slot) in scratch.left.drain(..) {
-            if let Some(track) = tracks.get_mut(track) {
+        if has_begun || finds_out {
+            self.note_audience(key, packet, has_begun);
+        }
+        for (track, slot) in self.scratch.left.drain(..) {
+            if let Some(track) = self.tracks.get_mut(track) {
                 track.subscribers.retain(|&subscriber| subscriber != slot);
+                track.forget_audiences();
             }
         }
     }
+
+    /// Remembers whom a packet was for, unless some have begun something else with it.
+    fn note_audience(&mut self, key: TrackKey, packet: &Prepared<'_>, has_begun: bool) {
+        let Some(track) = self.tracks.get_mut(key) else { return };
+        if has_begun {
+            track.forget_audiences();
+        } else if let Some(layer) = track.layers.get_mut(usize::from(packet.layer)) {
+            layer.audience.learn(packet.codec, &mut self.scratch.audience, &track.subscribers);
+        }
+    }
+}
+
+/// Those whom a packet is for, and the first of them to be served if of all subscribers it is the one at `first`.
+fn audience<'t>(track: &'t Track, packet: &Prepared<'_>, first: usize) -> Option<(&'t [SlotKey], usize)> {
+    if packet.frame.starts_keyframe {
+        return None;
+    }
+    track.layers.get(usize::from(packet.layer))?.audience.of(packet.codec, first)
 }
 
 /// What is told of subscribers who were served, while they are still at hand.

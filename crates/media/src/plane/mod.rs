@@ -88,6 +88,8 @@ struct Scratch {
     reports: Vec<ReportBlock>,
     answers: Vec<Dlrr>,
     told: Told,
+    /// The places of those among a track's subscribers whom a packet was for.
+    audience: Vec<u32>,
     /// Slots that have left a track while the subscribers of another one were served.
     left: Vec<(TrackKey, SlotKey)>,
     /// Peers whose paths are to be looked after.
@@ -397,11 +399,13 @@ impl Plane {
         for left in before.into_iter().filter(|track| !after.contains(track)).flatten() {
             if let Some(track) = self.tracks.get_mut(left) {
                 track.subscribers.retain(|&subscriber| subscriber != slot);
+                track.forget_audiences();
             }
         }
         for joined in after.into_iter().filter(|track| !before.contains(track)).flatten() {
             if let Some(track) = self.tracks.get_mut(joined) {
                 track.subscribers.push(slot);
+                track.forget_audiences();
             }
         }
     }
@@ -412,6 +416,7 @@ impl Plane {
         if let Some(state) = self.tracks.get_mut(track) {
             let is_on = |slot: SlotKey| slots.get(slot).is_some_and(|slot| slot.tracks().any(|on| on == track));
             state.subscribers.retain(|&slot| is_on(slot));
+            state.forget_audiences();
         }
     }
 

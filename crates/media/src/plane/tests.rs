@@ -54,6 +54,7 @@ fn capacities(plane: &Plane) -> Vec<usize> {
         shown,
         candidates,
         changed,
+        audience,
     } = &plane.scratch;
     let scratch = [restored.capacity(), rtcp.capacity(), sequences.capacity(), arrivals.capacity(), left.capacity()];
     let scratch = scratch.into_iter().chain([
@@ -64,6 +65,7 @@ fn capacities(plane: &Plane) -> Vec<usize> {
         shown.capacity(),
         candidates.capacity(),
         changed.capacity(),
+        audience.capacity(),
     ]);
     let tracks = plane.tracks.iter().flat_map(|(_, track)| {
         let rings = track.layers.iter().map(|layer| layer.ring.capacity());
