@@ -64,6 +64,15 @@ impl<'a> Carried<'a> {
         })
     }
 
+    /// The first byte of the dependency descriptor, if behind that there is nothing but the frame number, and no other element.
+    #[inline]
+    pub(crate) fn only_frame(&self) -> Option<u8> {
+        match self.elements[DEPENDENCY] {
+            Some(&[first, _, _]) if self.present == 1 << DEPENDENCY && self.capture.is_none() => Some(first),
+            Some(_) | None => None,
+        }
+    }
+
     /// Whether there is voice, and the level in −dBov, if the packet tells them (RFC 6464).
     pub(crate) fn audio_level(&self) -> Option<(bool, u8)> {
         self.elements[AUDIO_LEVEL].and_then(read_audio_level)

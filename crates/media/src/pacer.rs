@@ -185,6 +185,7 @@ impl<T> Pacer<T> {
     }
 
     /// Takes a packet, and gives it back if it may leave at once.
+    #[inline]
     pub fn handle_packet(&mut self, now: Moment, packet: Outgoing<T>) -> Admission<T> {
         self.refill(now);
         let passes = match packet.priority {
@@ -315,6 +316,7 @@ impl<T> Pacer<T> {
         greater(rate.bytes_in(DEPTH), self.least_depth)
     }
 
+    #[inline]
     fn refill(&mut self, now: Moment) {
         if now <= self.updated {
             return; // The packets of one batch share their time.

@@ -154,6 +154,9 @@ impl SentLog {
             Some(_) => {}
         }
         self.make_room(sequence);
+        if sequence == self.oldest {
+            self.stays_until = sent_micros + MAX_AGE;
+        }
         (self.newest, self.newest_micros) = (Some(sequence), sent_micros);
         self.in_flight_bytes += u64::from(packet.size);
         let entry = Entry {
@@ -203,7 +206,7 @@ impl SentLog {
         for sequence in skipped {
             out.extend(self.tell(now_micros, sequence, None));
         }
-        // The oldest may be among those that turn out to be received.
+        // What is then the oldest may have been received before.
         self.stays_until = 0;
         for (number, arrival) in feedback.statuses() {
             let sequence = self.unwrapped(number);
@@ -233,6 +236,8 @@ impl SentLog {
             (State::Lost, None) | (State::Received | State::Empty, _) => return None,
         };
         let Entry { sent_micros, size, probe, expected_ms, .. } = *entry;
+        // So the ring holds what is on its way rather than all of the history.
+        self.oldest += u64::from(sequence == self.oldest && arrival_micros.is_some());
         if before == State::InFlight {
             self.in_flight_bytes = self.in_flight_bytes.saturating_sub(u64::from(size));
         }
@@ -322,7 +327,6 @@ impl SentLog {
                     self.stays_until = now_micros.saturating_sub(age) + MAX_AGE;
                     break;
                 }
-                // So the ring holds what is on its way rather than all of the history.
                 self.oldest = oldest + 1;
                 continue;
             }

@@ -32,6 +32,9 @@ impl Mid {
 /// The ids a slot writes with; 0 for what was not negotiated.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SlotIds {
+    /// The heads of what nearly all packets of pictures carry and nothing else: transport-wide number, time and three bytes of
+    /// dependency descriptor. `None` if one was not negotiated, or with an id that takes the two-byte form.
+    usual: Option<[u8; 3]>,
     mid: u8,
     transport_sequence: u8,
     abs_send_time: u8,
@@ -60,12 +63,16 @@ impl SlotIds {
     /// The ids of `map`, without transport-wide numbers if the peer does not give feedback on them.
     pub(crate) fn new(map: &ExtensionMap, transport_cc: bool) -> Self {
         let id = |extension| map.id(extension).unwrap_or(0);
-        Self {
-            mid: id(Extension::Mid),
-            transport_sequence: if transport_cc { id(Extension::TransportSequence) } else { 0 },
-            abs_send_time: id(Extension::AbsSendTime),
-            copied: CopiedIds::new(map),
-        }
+        let transport_sequence = if transport_cc { id(Extension::TransportSequence) } else { 0 };
+        let (abs_send_time, copied) = (id(Extension::AbsSendTime), CopiedIds::new(map));
+        let heads = || {
+            Some([
+                ExtensionWriter::one_byte_head(transport_sequence, 2)?,
+                ExtensionWriter::one_byte_head(abs_send_time, 3)?,
+                ExtensionWriter::one_byte_head(copied.0[DEPENDENCY], 3)?,
+            ])
+        };
+        Self { usual: heads(), mid: id(Extension::Mid), transport_sequence, abs_send_time, copied }
     }
 
     /// Whether packets take transport-wide numbers.
@@ -79,7 +86,32 @@ impl SlotIds {
     }
 
     /// Writes the elements that were negotiated; the writer leaves out those with id 0.
+    #[inline]
     pub(crate) fn write(&self, writer: &mut ExtensionWriter<'_>, elements: &Elements<'_>) {
+        if !self.write_usual(writer, elements) {
+            self.write_each(writer, elements);
+        }
+    }
+
+    /// Writes what nearly all packets carry in one piece; returns false if there is something else to write.
+    #[inline]
+    fn write_usual(&self, writer: &mut ExtensionWriter<'_>, elements: &Elements<'_>) -> bool {
+        let Elements { mid: None, transport_sequence: Some(number), now, carried, frame, active: None, .. } = *elements
+        else {
+            return false;
+        };
+        let (Some([of_number, of_time, of_frame]), Some(first)) = (self.usual, carried.only_frame()) else {
+            return false;
+        };
+        if elements.orientation.is_some() {
+            return false;
+        }
+        let ([n0, n1], [t0, t1, t2]) = (number.to_be_bytes(), abs_send_time(now));
+        let [f0, f1] = frame.to_be_bytes();
+        writer.push_formed(3, [of_number, n0, n1, of_time, t0, t1, t2, of_frame, first, f0, f1])
+    }
+
+    fn write_each(&self, writer: &mut ExtensionWriter<'_>, elements: &Elements<'_>) {
         if let Some(number) = elements.transport_sequence {
             writer.push_array(self.transport_sequence, number.to_be_bytes());
         }
@@ -123,12 +155,6 @@ fn write_dependency(writer: &mut ExtensionWriter<'_>, id: u8, data: &[u8], eleme
             writer.push(id, copy.get(..len).unwrap_or_default());
             return;
         }
-    }
-    if let &[first, _, _] = data {
-        // Nearly all tell of a template and the frame's number, and of nothing else.
-        let [high, low] = elements.frame.to_be_bytes();
-        writer.push_array(id, [first, high, low]);
-        return;
     }
     writer.push_changed(id, data, |place| dependency::set_frame_number(place, elements.frame));
 }

@@ -208,6 +208,7 @@ impl Slot {
     }
 
     /// Decides about a packet of a track.
+    #[inline]
     pub(crate) fn decide(&mut self, micros: i64, key: TrackKey, track: &Track, packet: &Prepared<'_>) -> Decision {
         match &self.live {
             Some(epoch) if epoch.track == key => {
@@ -226,6 +227,7 @@ impl Slot {
     }
 
     /// The owner's next packet.
+    #[inline]
     fn go_on(&mut self, micros: i64, epoch: &Epoch, track: &Track, packet: &Prepared<'_>) -> Decision {
         let may_leap = packet.is_newest && !self.selector.is_behind();
         if may_leap && self.clock.is_leap(micros, epoch.timestamp_out(packet.timestamp)) {
@@ -264,6 +266,7 @@ impl Slot {
     }
 
     /// Asks the selector about the newest packet.
+    #[inline]
     fn choose(&mut self, track: &Track, packet: &Prepared<'_>) -> Choice {
         let Some(layer) = track.layers.get(usize::from(packet.layer)) else { return Choice::LeaveOut };
         let before = self.selector.current();
@@ -386,6 +389,7 @@ impl Slot {
 
     /// Gives the packet in `place` its number: those after it follow. Called once for each, in their order, before
     /// it is sent or queued.
+    #[inline]
     pub(crate) fn commit(&mut self, micros: i64, epoch: &Epoch, place: Place, packet: &Prepared<'_>) {
         self.numbering.handle_sent(place.index, epoch.ids_out(packet.ids, place), packet.codec);
         self.clock.handle_sent(micros, epoch.timestamp_at(packet.timestamp, place));
@@ -629,6 +633,7 @@ impl Slot {
         self.live.map(|epoch| epoch.track).into_iter().chain(self.wanted)
     }
 
+    #[inline]
     fn write_header(&self, head: &mut Head, header: &RtpHeader, elements: &Elements<'_>) -> usize {
         let room = HEAD_LEN - OSN_LEN - MAX_DESCRIPTOR_LEN;
         // `room` is less than the length.
@@ -662,6 +667,7 @@ impl ReportSchedule {
 }
 
 /// Writes what of the payload changes behind the `at` bytes of `head`; returns their end and the rest of the payload.
+#[inline]
 fn write_payload<'a>(
     head: &mut [u8],
     at: usize,

@@ -264,6 +264,7 @@ impl Numbering {
     }
 
     /// The number of the owner's packet `index`; `None` if its place was closed.
+    #[inline]
     pub(crate) fn place(&self, epoch: &Epoch, index: u64) -> Option<Place> {
         // Nearly all are of the newest one.
         if let Some(span) = self.spans.back().filter(|span| span.epoch == epoch.number && span.first <= index) {

@@ -132,6 +132,30 @@ impl<'b> ExtensionWriter<'b> {
         true
     }
 
+    /// Appends `count` elements in one piece, which stand in `bytes` in the one-byte form. Returns false and changes nothing
+    /// if there is no room for them, or the other form is needed.
+    #[inline]
+    pub fn push_formed<const N: usize>(&mut self, count: usize, bytes: [u8; N]) -> bool {
+        if self.form == Form::TwoByte {
+            return false;
+        }
+        let Some(place) = self.out.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut) else { return false };
+        *place = bytes;
+        self.len += N;
+        self.count += count;
+        true
+    }
+
+    /// The byte in front of an element of `len` bytes in the one-byte form; `None` if it has none there.
+    #[must_use]
+    pub const fn one_byte_head(id: u8, len: usize) -> Option<u8> {
+        if id >= 1 && id <= ONE_BYTE_MAX_ID && len >= 1 && len <= ONE_BYTE_MAX_LEN {
+            Some(id << 4 | (len - 1) as u8)
+        } else {
+            None
+        }
+    }
+
     /// Appends the head of an element of `len` bytes; returns the place for them.
     #[inline]
     fn place(&mut self, id: u8, len: usize) -> Option<&mut [u8]> {
@@ -181,8 +205,8 @@ impl<'b> ExtensionWriter<'b> {
         };
         let words = ((end - BLOCK_HEADER_LEN) / 4) as u16;
         // An element was pushed, so the header fits; the length of `out` is a multiple of 4, so the padding does.
-        self.out[..2].copy_from_slice(&profile.to_be_bytes());
-        self.out[2..BLOCK_HEADER_LEN].copy_from_slice(&words.to_be_bytes());
+        let ([p0, p1], [w0, w1]) = (profile.to_be_bytes(), words.to_be_bytes());
+        self.out[..BLOCK_HEADER_LEN].copy_from_slice(&[p0, p1, w0, w1]);
         match &mut self.out[self.len..end] {
             // Fewer than four, one by one: a call to have so few filled costs more than all else here.
             [] => {}

@@ -357,7 +357,7 @@ fn jitter_without_a_queue_leaves_the_rate_alone_and_a_queue_cuts_it() {
             let arrival_micros = Some(arrival);
             let report =
                 Report { sequence, sent_micros: sent, arrival_micros, size: 1200, probe, expected_ms, recovered };
-            half.handle_received(start + ms(sequence * 20), &[report], &context(1e6));
+            half.handle_received(start + ms(sequence * 20), &[report], &context(1e6), || None);
             least = least.min(half.rate());
         }
         least

@@ -34,7 +34,7 @@ pub(super) struct Trendline {
     accumulated: f64,
     smoothed: f64,
     /// (arrival, smoothed delay), both in milliseconds.
-    points: VecDeque<(f64, f64)>,
+    points: VecDeque<[f64; 2]>,
     threshold: f64,
     updated_ms: f64,
     previous_slope: f64,
@@ -77,7 +77,7 @@ impl Trendline {
         self.deltas = self.deltas.saturating_add(1);
         self.accumulated += delta.arrival_ms - delta.send_ms;
         self.smoothed = SMOOTHING * self.smoothed + (1.0 - SMOOTHING) * self.accumulated;
-        self.points.push_back((delta.at_ms - first_ms, self.smoothed));
+        self.points.push_back([delta.at_ms - first_ms, self.smoothed]);
         if self.points.len() > WINDOW {
             self.points.pop_front();
         }
@@ -88,11 +88,12 @@ impl Trendline {
     /// The slope of the least squares line; `None` if all points lie at one time.
     fn slope(&self) -> Option<f64> {
         let count = self.points.len() as f64;
-        let (sum_x, sum_y) = self.points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0, y + point.1));
-        let (mean_x, mean_y) = (sum_x / count, sum_y / count);
-        let (above, below) = self.points.iter().fold((0.0, 0.0), |(above, below), &(x, y)| {
-            let distance = x - mean_x;
-            (above + distance * (y - mean_y), below + distance * distance)
+        // In pairs, which processors add and multiply at once.
+        let sums = self.points.iter().fold([0.0; 2], |[x, y], point| [x + point[0], y + point[1]]);
+        let mean = sums.map(|sum| sum / count);
+        let [below, above] = self.points.iter().fold([0.0; 2], |[below, above], &[x, y]| {
+            let distance = [x - mean[0], y - mean[1]];
+            [below + distance[0] * distance[0], above + distance[0] * distance[1]]
         });
         (below > 0.0).then(|| above / below)
     }
