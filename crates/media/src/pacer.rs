@@ -187,16 +187,26 @@ impl<T> Pacer<T> {
     /// Takes a packet, and gives it back if it may leave at once.
     #[inline]
     pub fn handle_packet(&mut self, now: Moment, packet: Outgoing<T>) -> Admission<T> {
-        self.refill(now);
-        let passes = match packet.priority {
-            Priority::Audio => true,
-            Priority::Retransmission => self.retransmissions.is_empty() && self.has_tokens(packet.size),
-            Priority::Video => self.is_empty() && self.has_tokens(packet.size),
-        };
-        if passes {
+        if self.passes(now, packet.size, packet.priority) {
             let probe = self.spend(packet.size);
             return Admission::Now(packet.item, probe);
         }
+        self.enqueue(packet)
+    }
+
+    /// Whether a packet may leave at once.
+    #[inline]
+    fn passes(&mut self, now: Moment, size: u16, priority: Priority) -> bool {
+        self.refill(now);
+        match priority {
+            Priority::Audio => true,
+            Priority::Retransmission => self.retransmissions.is_empty() && self.has_tokens(size),
+            Priority::Video => self.is_empty() && self.has_tokens(size),
+        }
+    }
+
+    /// Has a packet wait.
+    fn enqueue(&mut self, packet: Outgoing<T>) -> Admission<T> {
         if self.retransmissions.len() + self.video.len() >= MAX_QUEUED {
             self.dropped += 1;
             return Admission::Dropped(packet.item);
@@ -327,12 +337,18 @@ impl<T> Pacer<T> {
     }
 
     /// Accounts for a packet that leaves; returns the probe it counts for.
+    #[inline]
     fn spend(&mut self, size: u16) -> Option<ProbeId> {
         self.tokens -= f64::from(size);
         if self.tokens < 0.0 {
             // Audio and probes go below zero, but not further than a bucket.
             self.tokens = self.tokens.max(-self.depth());
         }
+        if self.probe.is_some() { self.spend_on_probe(size) } else { None }
+    }
+
+    /// The same for the probe that is being sent.
+    fn spend_on_probe(&mut self, size: u16) -> Option<ProbeId> {
         let probe = self.probe.as_mut()?;
         let id = probe.cluster.id;
         probe.packets = probe.packets.saturating_add(1);

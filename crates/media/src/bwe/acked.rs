@@ -143,14 +143,23 @@ impl AckedRate {
 
     /// Takes received packets in the order of their arrival.
     pub(crate) fn handle_received(&mut self, received: &[Report]) {
+        let mut shortened = self.newest;
         for report in received {
             let Some(arrival) = report.arrival_micros else { continue };
             // The casts keep the low part.
-            self.insert(
-                arrival,
-                Packet { sent: report.sent_micros as u32, arrival: arrival.div_euclid(TICK) as u16, size: report.size },
-            );
+            let packet =
+                Packet { sent: report.sent_micros as u32, arrival: arrival.div_euclid(TICK) as u16, size: report.size };
+            if arrival.abs_diff(shortened) <= MIN_SPAN.unsigned_abs() {
+                self.insert(arrival, packet);
+                continue;
+            }
+            // Once for all is enough, but the window must not span more meanwhile than the parts of times tell.
+            self.shorten();
+            self.insert(arrival, packet);
+            self.shorten();
+            shortened = arrival;
         }
+        self.shorten();
         self.bps = self.measure();
     }
 
@@ -190,12 +199,10 @@ impl AckedRate {
         self.window.push_back(packet);
         self.newest = arrival;
         self.bytes += u64::from(packet.size);
-        self.shorten(&packet);
     }
 
     /// Inserts one behind which others have arrived before.
     fn insert_late(&mut self, packet: Packet) {
-        let Some(&last) = self.window.back() else { return };
         let is_late = |other: &&Packet| other.ticks_after(&packet) > 0;
         let behind = self.window.iter().rev().take_while(is_late).count();
         self.window.insert(self.window.len() - behind, packet);
@@ -203,12 +210,11 @@ impl AckedRate {
         let pairs = self.window.iter().zip(self.window.iter().skip(1));
         self.overtaken = pairs.filter(|(before, after)| after.sent_after(before) < 0).count();
         self.bytes += u64::from(packet.size);
-        self.shorten(&last);
     }
 
-    /// Forgets what makes the window too long, which ends with `last`.
-    #[inline]
-    fn shorten(&mut self, last: &Packet) {
+    /// Forgets what makes the window too long.
+    fn shorten(&mut self) {
+        let Some(&last) = self.window.back() else { return };
         while let Some(first) = self.window.front() {
             let (ticks, len) = (last.ticks_after(first), self.window.len());
             if len <= MAX_PACKETS && ticks <= MAX_TICKS && (len <= MIN_PACKETS || ticks <= MIN_TICKS) {

@@ -319,18 +319,16 @@ impl SentLog {
         }
         while self.oldest <= newest {
             let oldest = self.oldest;
-            let entry = *self.slot(oldest);
-            let here = entry.state != State::Empty && entry.sequence == oldest as u32;
-            let age = u64::from((now_micros as u32).wrapping_sub(entry.sent_micros));
-            if here && age <= MAX_AGE {
-                if entry.state != State::Received {
-                    self.stays_until = now_micros.saturating_sub(age) + MAX_AGE;
-                    break;
-                }
+            let &mut Entry { sent_micros, sequence, state, .. } = self.slot(oldest);
+            let age = u64::from((now_micros as u32).wrapping_sub(sent_micros));
+            if state == State::Empty || sequence != oldest as u32 || age > MAX_AGE {
+                self.forget_below(oldest + 1);
+            } else if state == State::Received {
                 self.oldest = oldest + 1;
-                continue;
+            } else {
+                self.stays_until = now_micros.saturating_sub(age) + MAX_AGE;
+                break;
             }
-            self.forget_below(oldest + 1);
         }
     }
 

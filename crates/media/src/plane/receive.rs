@@ -160,7 +160,7 @@ impl Plane {
     ) -> Result<(), DropReason> {
         self.recover_redundant(now, place, packet, out);
         let track = self.tracks.get_mut(place.track).ok_or(DropReason::UnknownSource)?;
-        let (received, effects) = track.receive(now, place.layer, packet, bytes, place.is_repair);
+        let (mut received, effects) = track.receive(now, place.layer, packet, bytes, place.is_repair);
         if matches!(received, Received::Media(_) | Received::Padding) {
             track.relay(place.layer, Relayed::Packet(bytes), out);
         }
@@ -171,22 +171,23 @@ impl Plane {
                 source.stats.handle_packet(effects.index, packet.timestamp, ticks);
             }
         }
-        match received {
+        // Not taken out of it: a packet is large to copy.
+        match &mut received {
             Received::UnknownPayloadType => return Err(DropReason::UnknownPayloadType),
             Received::Duplicate => return Err(DropReason::Duplicate),
             Received::Padding => {
                 self.counters.padding_in += 1;
                 self.follow_up(now, place, effects);
             }
-            Received::Media(mut prepared) => {
+            Received::Media(prepared) => {
                 self.counters.recovered_in += u64::from(effects.was_missing);
-                self.handle_capture(now, place.track, &mut prepared);
+                self.handle_capture(now, place.track, prepared);
                 self.follow_up(now, place, effects);
-                self.observe(now, place.track, packet, &prepared);
+                self.observe(now, place.track, packet, prepared);
                 if prepared.codec.kind() == Kind::Audio {
-                    self.forward_audio(now, place.track, &prepared, bytes, out);
+                    self.forward_audio(now, place.track, prepared, bytes, out);
                 } else {
-                    self.forward(now, place.track, &prepared, out);
+                    self.forward(now, place.track, prepared, out);
                 }
             }
         }
