@@ -149,15 +149,16 @@ impl AckedRate {
             // The casts keep the low part.
             let packet =
                 Packet { sent: report.sent_micros as u32, arrival: arrival.div_euclid(TICK) as u16, size: report.size };
-            if arrival.abs_diff(shortened) <= MIN_SPAN.unsigned_abs() {
-                self.insert(arrival, packet);
-                continue;
-            }
             // Once for all is enough, but the window must not span more meanwhile than the parts of times tell.
-            self.shorten();
+            let is_far = arrival.abs_diff(shortened) > MIN_SPAN.unsigned_abs();
+            if is_far {
+                self.shorten();
+            }
             self.insert(arrival, packet);
-            self.shorten();
-            shortened = arrival;
+            if is_far {
+                self.shorten();
+                shortened = arrival;
+            }
         }
         self.shorten();
         self.bps = self.measure();

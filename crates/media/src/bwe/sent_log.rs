@@ -204,36 +204,34 @@ impl SentLog {
         let skipped = self.skipped(feedback);
         let reference_micros = self.unwrap_reference(feedback.reference_time);
         for sequence in skipped {
-            out.extend(self.tell(now_micros, sequence, None));
+            self.tell(now_micros, sequence, None, out);
         }
         // What is then the oldest may have been received before.
         self.stays_until = 0;
         for (number, arrival) in feedback.statuses() {
             let sequence = self.unwrapped(number);
             let arrival_micros = arrival.map(|micros| reference_micros.saturating_add(micros));
-            if let Some(report) = self.tell(now_micros, sequence, arrival_micros) {
-                out.push(report);
-            }
+            self.tell(now_micros, sequence, arrival_micros, out);
         }
     }
 
-    /// What it newly tells that a packet arrived then, or is lost.
+    /// Appends what it newly tells that a packet arrived then, or is lost.
     #[inline]
-    fn tell(&mut self, now_micros: u64, sequence: u64, arrival_micros: Option<i64>) -> Option<Report> {
+    fn tell(&mut self, now_micros: u64, sequence: u64, arrival_micros: Option<i64>, out: &mut Vec<Report>) {
         let known = self.newest.is_some_and(|newest| sequence <= newest) && sequence >= self.oldest;
         if !known {
             self.unknown += u64::from(!(self.settled..self.oldest).contains(&sequence));
-            return None;
+            return;
         }
         let entry = self.slot(sequence);
         if entry.sequence != sequence as u32 || entry.state == State::Empty {
             self.unknown += 1;
-            return None;
+            return;
         }
         let before = match (entry.state, arrival_micros) {
             (State::InFlight, None) => std::mem::replace(&mut entry.state, State::Lost),
             (State::InFlight | State::Lost, Some(_)) => std::mem::replace(&mut entry.state, State::Received),
-            (State::Lost, None) | (State::Received | State::Empty, _) => return None,
+            (State::Lost, None) | (State::Received | State::Empty, _) => return,
         };
         let Entry { sent_micros, size, probe, expected_ms, .. } = *entry;
         // So the ring holds what is on its way rather than all of the history.
@@ -243,7 +241,7 @@ impl SentLog {
         }
         // Younger than two seconds, so the low half tells its age.
         let age = u64::from((now_micros as u32).wrapping_sub(sent_micros));
-        Some(Report {
+        out.push(Report {
             sequence,
             sent_micros: now_micros.saturating_sub(age) as i64,
             arrival_micros,
@@ -251,7 +249,7 @@ impl SentLog {
             probe: ProbeId::from_number(probe),
             expected_ms,
             recovered: before == State::Lost,
-        })
+        });
     }
 
     /// Forgets what is too old to be told of; returns the bytes that still are in flight.

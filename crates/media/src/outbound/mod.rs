@@ -208,7 +208,7 @@ impl Slot {
     }
 
     /// Decides about a packet of a track.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn decide(&mut self, micros: i64, key: TrackKey, track: &Track, packet: &Prepared<'_>) -> Decision {
         match &self.live {
             Some(epoch) if epoch.track == key => {
@@ -239,6 +239,7 @@ impl Slot {
 
     /// A packet of the owner whose timestamp is in place, as that of the first one of an epoch always is: what it is
     /// compared with belongs to the owner before.
+    #[inline]
     pub(crate) fn follow(&mut self, epoch: &Epoch, track: &Track, packet: &Prepared<'_>) -> Decision {
         if !packet.is_newest {
             // Its number was kept free if it was lost, and closed if its frame was left out.

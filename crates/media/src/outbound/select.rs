@@ -199,6 +199,7 @@ impl Selector {
 
     /// Decides about the newest packet of the live encoding `layer`, of the picture at `timestamp`. `is_leaving` says
     /// that another track takes over at its first keyframe, so that the goal is about that one.
+    #[inline]
     pub(crate) fn choose(
         &mut self,
         layer: u8,
@@ -212,6 +213,18 @@ impl Selector {
         {
             return choice;
         }
+        self.choose_anew(layer, is_leaving, reader, frame, timestamp)
+    }
+
+    /// The same for a frame of which this is the first packet.
+    fn choose_anew(
+        &mut self,
+        layer: u8,
+        is_leaving: bool,
+        reader: &FrameReader,
+        frame: &FrameInfo,
+        timestamp: u32,
+    ) -> Choice {
         let Some(current) = self.renumber(reader) else { return Choice::Stop };
         let goal = self.goal.filter(|goal| goal.layer == layer).and_then(|goal| goal.target(reader));
         let goal = goal.filter(|&goal| follows(reader, frame, current, goal));

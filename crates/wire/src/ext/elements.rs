@@ -194,6 +194,7 @@ impl<'b> ExtensionWriter<'b> {
     }
 
     /// Ends the block and returns its length, a multiple of 4; 0 if nothing was pushed.
+    #[inline]
     pub fn finish(self) -> usize {
         if self.count == 0 {
             return 0;
