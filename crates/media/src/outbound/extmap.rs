@@ -32,9 +32,6 @@ impl Mid {
 /// The ids a slot writes with; 0 for what was not negotiated.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SlotIds {
-    /// The heads of what nearly all packets of pictures carry and nothing else: transport-wide number, time and three bytes of
-    /// dependency descriptor. `None` if one was not negotiated, or with an id that takes the two-byte form.
-    usual: Option<[u8; 3]>,
     mid: u8,
     transport_sequence: u8,
     abs_send_time: u8,
@@ -63,16 +60,12 @@ impl SlotIds {
     /// The ids of `map`, without transport-wide numbers if the peer does not give feedback on them.
     pub(crate) fn new(map: &ExtensionMap, transport_cc: bool) -> Self {
         let id = |extension| map.id(extension).unwrap_or(0);
-        let transport_sequence = if transport_cc { id(Extension::TransportSequence) } else { 0 };
-        let (abs_send_time, copied) = (id(Extension::AbsSendTime), CopiedIds::new(map));
-        let heads = || {
-            Some([
-                ExtensionWriter::one_byte_head(transport_sequence, 2)?,
-                ExtensionWriter::one_byte_head(abs_send_time, 3)?,
-                ExtensionWriter::one_byte_head(copied.0[DEPENDENCY], 3)?,
-            ])
-        };
-        Self { usual: heads(), mid: id(Extension::Mid), transport_sequence, abs_send_time, copied }
+        Self {
+            mid: id(Extension::Mid),
+            transport_sequence: if transport_cc { id(Extension::TransportSequence) } else { 0 },
+            abs_send_time: id(Extension::AbsSendTime),
+            copied: CopiedIds::new(map),
+        }
     }
 
     /// Whether packets take transport-wide numbers.
@@ -93,21 +86,25 @@ impl SlotIds {
         }
     }
 
-    /// Writes what nearly all packets carry in one piece; returns false if there is something else to write.
+    /// Writes in one piece what nearly all packets of pictures carry and nothing else: transport-wide number, time, and three
+    /// bytes of dependency descriptor. Returns false if there is something else to write, or one was not negotiated.
     #[inline]
     fn write_usual(&self, writer: &mut ExtensionWriter<'_>, elements: &Elements<'_>) -> bool {
-        let Elements { mid: None, transport_sequence: Some(number), now, carried, frame, active: None, .. } = *elements
+        let Elements { mid: None, transport_sequence: Some(number), active: None, orientation: None, .. } = *elements
         else {
             return false;
         };
-        let (Some([of_number, of_time, of_frame]), Some(first)) = (self.usual, carried.only_frame()) else {
+        let head = ExtensionWriter::one_byte_head;
+        let (Some(first), Some(of_number), Some(of_time), Some(of_frame)) = (
+            elements.carried.only_frame(),
+            head(self.transport_sequence, 2),
+            head(self.abs_send_time, 3),
+            head(self.copied.0[DEPENDENCY], 3),
+        ) else {
             return false;
         };
-        if elements.orientation.is_some() {
-            return false;
-        }
-        let ([n0, n1], [t0, t1, t2]) = (number.to_be_bytes(), abs_send_time(now));
-        let [f0, f1] = frame.to_be_bytes();
+        let ([n0, n1], [t0, t1, t2]) = (number.to_be_bytes(), abs_send_time(elements.now));
+        let [f0, f1] = elements.frame.to_be_bytes();
         writer.push_formed(3, [of_number, n0, n1, of_time, t0, t1, t2, of_frame, first, f0, f1])
     }
 

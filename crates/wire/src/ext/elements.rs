@@ -148,6 +148,7 @@ impl<'b> ExtensionWriter<'b> {
 
     /// The byte in front of an element of `len` bytes in the one-byte form; `None` if it has none there.
     #[must_use]
+    #[inline]
     pub const fn one_byte_head(id: u8, len: usize) -> Option<u8> {
         if id >= 1 && id <= ONE_BYTE_MAX_ID && len >= 1 && len <= ONE_BYTE_MAX_LEN {
             Some(id << 4 | (len - 1) as u8)
