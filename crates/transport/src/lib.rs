@@ -18,6 +18,7 @@ mod ice_lite;
 pub mod identity;
 pub mod path;
 pub mod peer;
+mod queue;
 mod reason;
 pub mod sdp;
 pub mod srtp;

@@ -23,6 +23,7 @@ use crate::dtls::{Dtls, DtlsEvent};
 use crate::ice_lite::{IceEvent, IceLite};
 use crate::identity::Identity;
 use crate::path::{IceCredentials, Path};
+use crate::queue;
 use crate::srtp::{Keying, Profile, SrtpOpener, SrtpSealer};
 
 pub use crate::channel::{MessageKind, SendError};
@@ -196,7 +197,8 @@ struct Connected {
     dtls: Box<Dtls>,
     sealer: SrtpSealer,
     opener: SrtpOpener,
-    channels: Channels,
+    /// From the first record with data: who only watches has none.
+    channels: Option<Box<Channels>>,
     keys: Keys,
 }
 
@@ -265,7 +267,7 @@ impl Peer {
             }
         };
         if matches!(received, Ok(Received::Rtp { .. } | Received::Rtcp { .. })) {
-            self.handle_keys_known(now, Keys::Shown);
+            self.handle_keys_known(Keys::Shown);
         }
         received.unwrap_or_else(Received::Dropped)
     }
@@ -282,9 +284,11 @@ impl Peer {
             Session::Waiting | Session::Closed(_) => {}
             Session::Handshaking(dtls) => dtls.handle_timeout(now),
             Session::Connected(connected) => {
-                connected.channels.handle_timeout(now);
+                if let Some(channels) = &mut connected.channels {
+                    channels.handle_timeout(now);
+                }
                 if matches!(connected.keys, Keys::Awaited(until) if until <= now) {
-                    self.handle_keys_known(now, Keys::Assumed);
+                    self.handle_keys_known(Keys::Assumed);
                 }
             }
         }
@@ -306,8 +310,8 @@ impl Peer {
         data: &[u8],
     ) -> Result<(), SendError> {
         self.now = now;
-        let Session::Connected(connected) = &mut self.session else { return Err(SendError::Unknown) };
-        connected.channels.send(channel, kind, data, now)
+        let channels = self.channels().ok_or(SendError::Unknown)?;
+        channels.send(channel, kind, data, now)
     }
 
     /// Ends the peer: nothing is taken in any more, and what `poll_transmit` still yields is a `close_notify` at best
@@ -326,7 +330,7 @@ impl Peer {
 
     /// Takes the next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        if let Some(answer) = self.answers.pop_front() {
+        if let Some(answer) = queue::take(&mut self.answers) {
             return Some(answer);
         }
         let now = self.now;
@@ -342,11 +346,10 @@ impl Peer {
     /// Takes the next event.
     pub fn poll_event(&mut self) -> Option<PeerEvent> {
         loop {
-            if let Some(event) = self.events.pop_front() {
+            if let Some(event) = queue::take(&mut self.events) {
                 return Some(event);
             }
-            let Session::Connected(connected) = &mut self.session else { return None };
-            match connected.channels.poll_event()? {
+            match self.channels()?.poll_event()? {
                 ChannelEvent::Ended(reason) => self.end(CloseReason::Sctp(reason)),
                 event => self.events.extend(translate(event)),
             }
@@ -393,7 +396,8 @@ impl Peer {
             Session::Waiting => None,
             Session::Handshaking(dtls) => dtls.poll_timeout().map(|at| (at, TimeoutReason::Dtls)),
             Session::Connected(connected) => {
-                let channels = connected.channels.poll_timeout().map(|at| (at, TimeoutReason::Channels));
+                let channels = connected.channels.as_ref().and_then(|channels| channels.poll_timeout());
+                let channels = channels.map(|at| (at, TimeoutReason::Channels));
                 let keys = match connected.keys {
                     Keys::Awaited(until) => Some((until, TimeoutReason::Dtls)),
                     Keys::Assumed | Keys::Shown => None,
@@ -485,9 +489,10 @@ impl Peer {
             match event {
                 DtlsEvent::Connected { profile, client, server } => self.connect(now, profile, &client, &server),
                 DtlsEvent::Data(packet) => {
-                    self.handle_keys_known(now, Keys::Shown);
+                    self.handle_keys_known(Keys::Shown);
                     if let Session::Connected(connected) = &mut self.session {
-                        connected.channels.input(now, packet);
+                        let none = || Box::new(Channels::new(now, ChannelLimits::default()));
+                        connected.channels.get_or_insert_with(none).input(now, packet);
                     }
                 }
                 DtlsEvent::Closed(reason) => self.end(reason),
@@ -503,19 +508,18 @@ impl Peer {
             return self.end(CloseReason::DtlsFailed("no SRTP session keys could be derived".to_owned()));
         };
         let Some(dtls) = self.take_dtls() else { return };
-        let channels = Channels::new(now, ChannelLimits::default());
         self.session = Session::Connected(Box::new(Connected {
             dtls,
             sealer,
             opener,
-            channels,
+            channels: None,
             keys: Keys::Awaited(now + KEYS_TIME),
         }));
         self.events.push_back(PeerEvent::Connected { profile });
     }
 
     /// Notes a sign that the peer has the keys, or that the wait for one is over.
-    fn handle_keys_known(&mut self, now: Instant, keys: Keys) {
+    fn handle_keys_known(&mut self, keys: Keys) {
         let Session::Connected(connected) = &mut self.session else { return };
         let before = std::mem::replace(&mut connected.keys, keys);
         if before == keys {
@@ -525,7 +529,7 @@ impl Peer {
             self.events.push_back(PeerEvent::KeysConfirmed);
         }
         if keys == Keys::Shown {
-            connected.dtls.settle(now, self.identity.certificate());
+            connected.dtls.settle(self.identity.certificate());
         }
     }
 
@@ -534,9 +538,8 @@ impl Peer {
         if self.is_closed() {
             return;
         }
-        if let Session::Connected(connected) = &mut self.session {
-            let told = std::iter::from_fn(|| connected.channels.poll_event()).filter_map(translate);
-            self.events.extend(told);
+        while let Some(event) = self.channels().and_then(Channels::poll_event) {
+            self.events.extend(translate(event));
         }
         self.session = Session::Closed(self.take_dtls());
         self.events.push_back(PeerEvent::Closed(reason));
@@ -547,6 +550,11 @@ impl Peer {
             Session::Connected(connected) => Ok(&mut connected.opener),
             Session::Waiting | Session::Handshaking(_) | Session::Closed(_) => Err(DropReason::SrtpNotReady),
         }
+    }
+
+    fn channels(&mut self) -> Option<&mut Channels> {
+        let Session::Connected(connected) = &mut self.session else { return None };
+        connected.channels.as_deref_mut()
     }
 
     fn dtls(&mut self) -> Option<&mut Dtls> {
@@ -571,8 +579,9 @@ impl Peer {
 impl Connected {
     /// Moves SCTP packets into DTLS while there is room; the rest waits in SCTP.
     fn seal_channels(&mut self, now: Instant) {
+        let Some(channels) = &mut self.channels else { return };
         while self.dtls.has_room()
-            && let Some(packet) = self.channels.poll_transmit()
+            && let Some(packet) = channels.poll_transmit()
         {
             self.dtls.send(now, &packet);
         }

@@ -46,12 +46,21 @@ impl ServerCertificate {
 
 /// One session of the engine.
 pub(super) struct Engine {
-    endpoint: Endpoint,
+    session: Session,
     profile: Profile,
     /// The newest record of the peer that had data in it.
     newest: u64,
     /// The newest record of before it settled: the engine's memory of what it has seen begins behind it.
     settled_behind: Option<u64>,
+}
+
+/// Who has the keys.
+enum Session {
+    /// `rtc-dtls` has them.
+    Held(Endpoint),
+    /// They are written out, in some 160 bytes where an endpoint takes four and a half kilobytes: between who only sends and
+    /// receives media and us there is no record until one says goodbye. The first one brings the endpoint back, for good.
+    Written { state: Box<[u8]>, config: Arc<HandshakeConfig> },
 }
 
 /// What the engine made of its input.
@@ -86,13 +95,14 @@ impl Engine {
         guarded(|| {
             let config = server_config(certificate, expected, profile).map_err(failed)?;
             let endpoint = Endpoint::new(PLACEHOLDER, TransportProtocol::UDP, Some(Arc::new(config)));
-            Ok(Self { endpoint, profile, newest: 0, settled_behind: None })
+            Ok(Self { session: Session::Held(endpoint), profile, newest: 0, settled_behind: None })
         })
     }
 
     /// Feeds one record.
     pub(super) fn read(&mut self, now: Instant, record: &[u8]) -> Result<Vec<EngineEvent>, EngineError> {
-        let events = guarded(|| self.endpoint.read(now, PLACEHOLDER, None, BytesMut::from(record)).map_err(failed))?;
+        let endpoint = self.session.hold(now)?;
+        let events = guarded(|| endpoint.read(now, PLACEHOLDER, None, BytesMut::from(record)).map_err(failed))?;
         let events: Vec<EngineEvent> = events.into_iter().filter_map(translate).collect();
         if events.iter().any(|event| matches!(event, EngineEvent::Data(_))) {
             self.newest = self.newest.max(sequence_number(record));
@@ -100,22 +110,18 @@ impl Engine {
         Ok(events)
     }
 
-    /// Lets go of what only the handshake needed: all its messages, the ephemeral keys and the peer's certificate. That
-    /// is most of what a session holds. Only for sessions of which the peer is known to have our last flight, as that
-    /// cannot be repeated afterwards; nor is its fingerprint known then.
-    pub(super) fn settle(&mut self, now: Instant, certificate: &ServerCertificate) -> Result<(), EngineError> {
-        let Some(state) = self.endpoint.get_connection_state(PLACEHOLDER) else { return Ok(()) };
-        let endpoint = guarded(|| {
-            let provider = rtc_crypto::default_provider().map_err(|error| failed(Error::Crypto(error.to_string())))?;
-            let mut kept = State::new(provider, false);
-            kept.unmarshal_binary(&state.marshal_binary().map_err(failed)?).map_err(failed)?;
+    /// Lets go of what only the handshake needed: all its messages, the ephemeral keys and the peer's certificate; and of
+    /// the endpoint until there is a record for it. Only for sessions of which the peer is known to have our last flight,
+    /// as that cannot be repeated afterwards; nor is its fingerprint known then.
+    pub(super) fn settle(&mut self, certificate: &ServerCertificate) -> Result<(), EngineError> {
+        let Some(state) = self.state() else { return Ok(()) };
+        let kept = guarded(|| {
+            // Read back at once: what is written last is known to be readable, and has no certificate in it.
+            let mut kept = read_back(&state.marshal_binary().map_err(failed)?)?;
             kept.peer_certificates = Vec::new();
-            // To «connect» with a state is how the engine takes up a session that exists; nothing is sent.
-            let mut endpoint = Endpoint::new(PLACEHOLDER, TransportProtocol::UDP, None);
-            endpoint.connect(now, PLACEHOLDER, Arc::clone(&certificate.settled), Some(kept)).map_err(failed)?;
-            Ok(endpoint)
+            kept.marshal_binary().map_err(failed)
         })?;
-        self.endpoint = endpoint;
+        self.session = Session::Written { state: kept.into(), config: Arc::clone(&certificate.settled) };
         self.settled_behind = Some(self.newest);
         Ok(())
     }
@@ -125,6 +131,12 @@ impl Engine {
         self.settled_behind.is_some()
     }
 
+    /// Whether there is no endpoint.
+    #[cfg(test)]
+    pub(super) const fn is_written(&self) -> bool {
+        matches!(self.session, Session::Written { .. })
+    }
+
     /// Whether a record may have been seen before the session settled, so that nobody could tell it from a repeated one.
     pub(super) fn is_past(&self, record: &[u8]) -> bool {
         self.settled_behind.is_some_and(|newest| sequence_number(record) <= newest)
@@ -132,17 +144,20 @@ impl Engine {
 
     /// Encrypts application data into the transmits.
     pub(super) fn write(&mut self, now: Instant, data: &[u8]) -> Result<(), EngineError> {
-        guarded(|| self.endpoint.write(now, PLACEHOLDER, data).map_err(failed))
+        let endpoint = self.session.hold(now)?;
+        guarded(|| endpoint.write(now, PLACEHOLDER, data).map_err(failed))
     }
 
     /// Says goodbye; a failure does not matter any more.
     pub(super) fn close(&mut self, now: Instant) {
-        let _ = guarded(|| self.endpoint.close(now).map_err(failed));
+        let Ok(endpoint) = self.session.hold(now) else { return };
+        let _ = guarded(|| endpoint.close(now).map_err(failed));
     }
 
     /// Takes what the engine wants sent.
     pub(super) fn take_transmits(&mut self) -> Vec<Vec<u8>> {
-        std::iter::from_fn(|| self.endpoint.poll_transmit()).map(|transmit| transmit.message.into()).collect()
+        let Session::Held(endpoint) = &mut self.session else { return Vec::new() };
+        std::iter::from_fn(|| endpoint.poll_transmit()).map(|transmit| transmit.message.into()).collect()
     }
 
     /// Whether the record keys exist, that is, whether protected records can be read.
@@ -169,8 +184,38 @@ impl Engine {
     }
 
     fn state(&self) -> Option<&State> {
-        self.endpoint.get_connection_state(PLACEHOLDER)
+        match &self.session {
+            Session::Held(endpoint) => endpoint.get_connection_state(PLACEHOLDER),
+            Session::Written { .. } => None,
+        }
     }
+}
+
+impl Session {
+    /// The endpoint, brought back if need be.
+    fn hold(&mut self, now: Instant) -> Result<&mut Endpoint, EngineError> {
+        if let Self::Written { state, config } = self {
+            let endpoint = guarded(|| {
+                // To «connect» with a state is how the engine takes up a session that exists; nothing is sent.
+                let mut endpoint = Endpoint::new(PLACEHOLDER, TransportProtocol::UDP, None);
+                endpoint.connect(now, PLACEHOLDER, Arc::clone(config), Some(read_back(state)?)).map_err(failed)?;
+                Ok(endpoint)
+            })?;
+            *self = Self::Held(endpoint);
+        }
+        match self {
+            Self::Held(endpoint) => Ok(endpoint),
+            Self::Written { .. } => Err(EngineError::Panicked), // Not behind the lines above.
+        }
+    }
+}
+
+/// Reads what a session wrote out, and derives its keys.
+fn read_back(written: &[u8]) -> Result<State, EngineError> {
+    let provider = rtc_crypto::default_provider().map_err(|error| failed(Error::Crypto(error.to_string())))?;
+    let mut state = State::new(provider, false);
+    state.unmarshal_binary(written).map_err(failed)?;
+    Ok(state)
 }
 
 /// What all sessions have in common.

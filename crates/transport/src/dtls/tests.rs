@@ -358,13 +358,16 @@ fn a_settled_session_goes_on_as_before() {
     pair.client.send(pair.now, b"before");
     let before = pair.client.poll_transmit().unwrap();
     pair.feed(&before).unwrap();
-    pair.server.settle(pair.now, identity().certificate());
+    pair.server.settle(identity().certificate());
     assert!(pair.server.has_settled());
     assert!(pair.collect().is_empty(), "settling says nothing");
     assert_eq!(pair.data, ["before"]);
+    assert_eq!(pair.feed(&before), Err(DropReason::DtlsGuard), "nor is it undone by what is not looked at");
+    assert!(pair.server.is_written(), "the endpoint has gone until there is a record");
 
     // Numbers go on where they were, so that the client takes what comes and what came is not taken again.
     assert!(pair.still_works());
+    assert!(!pair.server.is_written());
     pair.client.send(pair.now, b"after");
     let after = pair.client.poll_transmit().unwrap();
     pair.feed(&after).unwrap();
@@ -379,11 +382,11 @@ fn a_settled_session_goes_on_as_before() {
     }
     assert!(pair.still_works());
     // Once more changes nothing.
-    pair.server.settle(pair.now, identity().certificate());
+    pair.server.settle(identity().certificate());
     assert!(pair.still_works());
 
     let mut other = Pair::at(Stage::Post);
-    other.server.settle(other.now, identity().certificate());
+    other.server.settle(identity().certificate());
     pair.client.close(pair.now);
     other.server.close(other.now);
     for pair in [&mut pair, &mut other] {

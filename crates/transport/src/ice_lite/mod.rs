@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use self::message::Check;
 use self::paths::Paths;
 use crate::path::{IceCredentials, Path};
+use crate::queue;
 use crate::reason::DropReason;
 
 /// The state of ICE with one peer.
@@ -118,7 +119,7 @@ impl IceLite {
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<IceEvent> {
-        self.events.pop_front()
+        queue::take(&mut self.events)
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {

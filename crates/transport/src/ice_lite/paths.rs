@@ -25,6 +25,7 @@ impl Paths {
     /// Adds a path and returns the one that had to go for it; `selected` always stays.
     pub(super) fn insert(&mut self, now: Instant, path: Path, selected: Option<Path>) -> Option<Path> {
         let crowded_out = (self.proven.len() >= MAX_PATHS).then(|| self.remove_oldest_but(selected)).flatten();
+        self.proven.reserve_exact(1); // Mostly it is one for good.
         self.proven.push((path, now));
         crowded_out
     }

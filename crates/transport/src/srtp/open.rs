@@ -170,6 +170,7 @@ impl<const WORDS: usize> Sources<WORDS> {
             self.windows.swap_remove(oldest);
         }
         self.ids.push(ssrc);
+        self.windows.reserve_exact(1); // There are few of these, and they are large.
         self.windows.push((0, ReplayWindow::new()));
         self.ids.len() - 1
     }
