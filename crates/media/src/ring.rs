@@ -1,7 +1,8 @@
 //! The last packets of one layer, kept once for all who may ask for them again.
 //!
 //! Packets lie one behind the other in a circle of bytes that is allocated when the first one comes and doubles, up to
-//! a bound, while it holds too short a time. Nothing is allocated per packet, and the oldest bytes are overwritten.
+//! a bound, while it holds too short a time. So does the table that packets are found by, while it has fewer places than
+//! packets have room. Nothing is allocated per packet, and the oldest bytes are overwritten.
 
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use crate::moment::Moment;
 
 /// Packets a ring can find, whatever room it has for their bytes.
 pub(crate) const MAX_PACKETS: usize = 1024;
+/// Places that the table starts with. It has a power of two of them.
+const MIN_PACKETS: usize = 64;
 /// Bytes a ring starts with, and the most it grows to: a second of 8 Mbit/s.
 const MIN_BYTES: usize = 64 << 10;
 pub(crate) const MAX_BYTES: usize = 1 << 20;
@@ -43,6 +46,12 @@ struct Entry<N> {
     note: N,
 }
 
+impl<N: Default> Entry<N> {
+    fn none() -> Self {
+        Self { index: u64::MAX, position: 0, len: 0, note: N::default() }
+    }
+}
+
 impl<N: Copy + Default> Ring<N> {
     pub(crate) const fn new() -> Self {
         Self { bytes: Vec::new(), entries: Vec::new(), written: 0, floor: 0, lap_started: None }
@@ -55,8 +64,7 @@ impl<N: Copy + Default> Ring<N> {
         }
         if self.bytes.is_empty() {
             self.bytes.resize(MIN_BYTES, 0);
-            let none = Entry { index: u64::MAX, position: 0, len: 0, note: N::default() };
-            self.entries.resize(MAX_PACKETS, none);
+            self.entries.resize(MIN_PACKETS, Entry::none());
             self.lap_started = Some((now, self.written));
         }
         let room = self.bytes.len() - self.offset(self.written);
@@ -68,15 +76,16 @@ impl<N: Copy + Default> Ring<N> {
         // A packet is shorter than a lap, and a new lap was started if it did not fit the old one.
         self.bytes[start..start + packet.len()].copy_from_slice(packet);
         let entry = Entry { index, position: self.written, len: packet.len() as u16, note };
-        self.entries[(index % MAX_PACKETS as u64) as usize] = entry;
         self.written += packet.len() as u64;
+        self.make_place(index);
+        let place = self.place(index);
+        self.entries[place] = entry; // In bounds: places are counted round.
     }
 
     /// The packet with that index, if it is still there.
     pub(crate) fn get(&self, index: u64) -> Option<(&[u8], N)> {
-        let entry = self.entries.get((index % MAX_PACKETS as u64) as usize)?;
-        let oldest = self.floor.max(self.written.saturating_sub(self.bytes.len() as u64));
-        if entry.index != index || entry.position < oldest {
+        let entry = self.entries.get(self.place(index))?;
+        if entry.index != index || entry.position < self.oldest() {
             return None;
         }
         let start = self.offset(entry.position);
@@ -85,7 +94,7 @@ impl<N: Copy + Default> Ring<N> {
 
     /// Whether the packet with that index is still there after so many bytes more.
     pub(crate) fn outlasts(&self, index: u64, bytes: u64) -> bool {
-        let entry = self.entries.get((index % MAX_PACKETS as u64) as usize);
+        let entry = self.entries.get(self.place(index));
         let oldest = (self.written + bytes).saturating_sub(self.bytes.len() as u64);
         self.get(index).is_some() && entry.is_some_and(|entry| entry.position >= oldest)
     }
@@ -98,6 +107,34 @@ impl<N: Copy + Default> Ring<N> {
     /// Bytes allocated for packets.
     pub(crate) fn capacity(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Positions below this are overwritten or forgotten.
+    fn oldest(&self) -> u64 {
+        self.floor.max(self.written.saturating_sub(self.bytes.len() as u64))
+    }
+
+    fn place(&self, index: u64) -> usize {
+        // A power of two, and none at all only before the first packet.
+        (index & (self.entries.len() as u64).wrapping_sub(1)) as usize
+    }
+
+    /// Doubles the table while another packet that is still there has the place of `index`.
+    fn make_place(&mut self, index: u64) {
+        let oldest = self.oldest();
+        let is_kept = |entry: &Entry<N>| entry.index != u64::MAX && entry.position >= oldest;
+        while self.entries.len() < MAX_PACKETS {
+            // In bounds: places are counted round.
+            let there = &self.entries[self.place(index)];
+            if there.index == index || !is_kept(there) {
+                return;
+            }
+            let more = vec![Entry::none(); 2 * self.entries.len()];
+            for entry in std::mem::replace(&mut self.entries, more).into_iter().filter(is_kept) {
+                let place = self.place(entry.index);
+                self.entries[place] = entry;
+            }
+        }
     }
 
     fn offset(&self, position: u64) -> usize {
