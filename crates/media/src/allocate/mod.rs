@@ -253,6 +253,7 @@ impl Allocator {
         let (mut work, mut worth) = (std::mem::take(&mut self.work), std::mem::take(&mut self.worth));
         work.clear();
         worth.clear();
+        work.reserve_exact(tracks.len());
         for (index, track) in tracks.iter().enumerate() {
             let place = (index, worth.len());
             let memory = self.memory(track.key);
@@ -296,6 +297,7 @@ impl Allocator {
         let index = match self.memory.binary_search_by_key(&track.key, |entry| entry.0) {
             Ok(index) => index,
             Err(index) => {
+                self.memory.reserve_exact(1); // A hundred bytes for each, and there are few.
                 self.memory.insert(index, (track.key, Memory { hold: HOLD_START, ..Memory::default() }));
                 index
             }

@@ -288,7 +288,7 @@ impl Round {
     ) {
         let mut used = total(work, tracks);
         steps.clear();
-        steps.reserve(work.len());
+        steps.reserve_exact(work.len());
         steps.extend((0..work.len()).filter_map(|place| self.step(work, place, tracks, worth, used)));
         while let Some(Step { place, rung, extra, .. }) = steps.pop() {
             let Some(candidate) = work.get_mut(place) else { return };

@@ -20,6 +20,8 @@ const MAX_SPAN: i64 = 5_000_000;
 /// The same two spans in ticks.
 const MIN_TICKS: i32 = (MIN_SPAN / TICK) as i32;
 const MAX_TICKS: i32 = (MAX_SPAN / TICK) as i32;
+/// Room is made for so many packets more at a time.
+const MORE_PACKETS: usize = 32;
 /// Fewer packets tell no rate.
 const REQUIRED_PACKETS: usize = 10;
 /// The short window spans so long, in microseconds: with 300 ms, a rung that was just taken is half the old one when it
@@ -188,6 +190,10 @@ impl AckedRate {
         if arrival.abs_diff(self.newest) > MAX_SPAN.unsigned_abs() {
             // Nothing before can be compared with what comes: it is too old, or the receiver's clock went back.
             self.forget();
+        }
+        if self.window.len() == self.window.capacity() {
+            // Doubled, it would be half empty for good: what a second takes hardly changes.
+            self.window.reserve_exact(MORE_PACKETS);
         }
         if let Some(last) = self.window.back() {
             let gap = packet.ticks_after(last);
