@@ -17,7 +17,7 @@ const MAX_SEGMENTS: usize = 64;
 /// Bytes the kernel takes in one message: the length field of UDP less the headers.
 const MAX_MESSAGE: usize = 65_000;
 /// With so many bytes sealed the arena is sent. The packets of one peer stay together, so it may hold more.
-const FULL_BYTES: usize = 128 * 1024;
+const FULL_BYTES: usize = 64 * 1024;
 /// By so many bytes a packet is padded at most: more would gain next to nothing (decision 11).
 const MAX_PADDING: u32 = 1;
 /// The bit that says that a packet ends with padding (RFC 3550 5.1).
