@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use roundtable_protocol::call::{Call, CallAnswer, CallEvent};
 use roundtable_protocol::event::MemberInfo;
-use tokio::sync::{Notify, broadcast, mpsc};
+use tokio::sync::{Notify, broadcast};
 
 use super::calls::{CallError, CallWish, Calls};
 use super::secret::secret;
 use super::{Hub, now};
+use crate::shard::queue::{Receiver, Sender, queue};
 
 /// Events that may wait for one listener; one more ends it. Who comes back is told what still rings.
 pub const REACH_CAPACITY: usize = 64;
@@ -53,12 +54,11 @@ pub struct Reach {
     ringing: Arc<Ringing>,
     identity: String,
     number: u64,
-    events: mpsc::Receiver<Arc<CallEvent>>,
+    events: Receiver<Arc<CallEvent>>,
 }
 
-/// The other end of a [`Reach`], and its number. What is told is shared: a channel keeps room for 32 for as long as it is
-/// there.
-type Listener = (u64, mpsc::Sender<Arc<CallEvent>>);
+/// The other end of a [`Reach`], and its number.
+type Listener = (u64, Sender<Arc<CallEvent>>);
 
 impl Reach {
     /// The next event; `None` if this one listened too slowly.
@@ -154,7 +154,7 @@ impl Hub {
     pub fn reach(&self, identity: &str) -> Option<Reach> {
         let ringing = &self.0.ringing;
         let mut state = ringing.lock();
-        let (sender, events) = mpsc::channel(REACH_CAPACITY);
+        let (sender, events) = queue(REACH_CAPACITY);
         for event in state.calls.of(identity) {
             // What does not fit rings elsewhere.
             let _ = sender.try_send(Arc::new(event));
@@ -215,7 +215,7 @@ mod tests {
         for reach in [&mut ann, &mut phone, &mut desk] {
             let (one, two) = (reach.recv().await.unwrap(), reach.recv().await.unwrap());
             assert_eq!((one.seq, one.state, two.seq, two.state), (1, CallState::Ringing, 2, CallState::Accepted));
-            assert!(reach.events.try_recv().is_err(), "that is all");
+            assert_eq!(reach.events.waiting(), 0, "that is all");
         }
         assert_eq!(all.recv().await.unwrap().state, CallState::Ringing);
         drop((ann, phone, desk));

@@ -15,7 +15,7 @@ use roundtable_protocol::settings::RoomSettings;
 use roundtable_protocol::stats::RoomStats;
 use roundtable_protocol::{ErrorCode, Grants, MemberId, MessageId, RoomId, ServerMessage, TrackId};
 use roundtable_transport::sdp::Offer;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::journal::Journal;
 use crate::room::chat::Change;
@@ -23,6 +23,7 @@ use crate::room::member::Newcomer;
 use crate::room::record::MemberRecord;
 use crate::shard::deed::{Audience, Deed, DeedRefused, Done, KeptConnection, Origin};
 use crate::shard::load::Load;
+use crate::shard::queue::{Receiver as QueueReceiver, Sender as QueueSender, TrySendError as QueueError, queue};
 use crate::shard::stats::ShardStats;
 
 /// Commands that may wait for a shard; a full inbox refuses with [`Full`] and the caller says `server/overloaded`.
@@ -32,14 +33,13 @@ pub const OUTBOX_CAPACITY: usize = 256;
 
 /// Where a shard puts what concerns one member's session alone.
 ///
-/// The messages lie elsewhere: the channel keeps room for 32 of them for as long as the member stays, and most of the
-/// time there is none.
+/// The messages lie elsewhere: a few places stay for as long as the member does, and most of the time there is no message.
 #[derive(Debug, Clone)]
-pub struct Outbox(mpsc::Sender<Box<ToMember>>);
+pub struct Outbox(QueueSender<Box<ToMember>>);
 
 /// Where the session takes it from.
 #[derive(Debug)]
-pub struct OutboxReceiver(mpsc::Receiver<Box<ToMember>>);
+pub struct OutboxReceiver(QueueReceiver<Box<ToMember>>);
 
 /// Why a message was not put into an outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +55,7 @@ pub enum OutboxError {
 /// Makes an outbox of [`OUTBOX_CAPACITY`].
 #[must_use]
 pub fn outbox() -> (Outbox, OutboxReceiver) {
-    let (sender, receiver) = mpsc::channel(OUTBOX_CAPACITY);
+    let (sender, receiver) = queue(OUTBOX_CAPACITY);
     (Outbox(sender), OutboxReceiver(receiver))
 }
 
@@ -66,21 +66,21 @@ impl Outbox {
     /// When it is full, or the session has gone.
     pub fn try_send(&self, message: ToMember) -> Result<(), OutboxError> {
         self.0.try_send(Box::new(message)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => OutboxError::Full,
-            mpsc::error::TrySendError::Closed(_) => OutboxError::Closed,
+            QueueError::Full => OutboxError::Full,
+            QueueError::Closed => OutboxError::Closed,
         })
     }
 
     /// Whether so little waits that data may be put in as well: never so much that what else there is to say has no place.
     #[must_use]
     pub fn has_room_for_data(&self) -> bool {
-        self.0.capacity() > OUTBOX_CAPACITY / 2
+        self.0.waiting() < OUTBOX_CAPACITY / 2
     }
 
     /// Whether next to nothing waits.
     #[must_use]
     pub fn is_nearly_empty(&self) -> bool {
-        self.0.capacity() > OUTBOX_CAPACITY / 8 * 7
+        self.0.waiting() < OUTBOX_CAPACITY / 8
     }
 
     /// Whether the session has gone.
@@ -99,13 +99,14 @@ impl OutboxReceiver {
     /// The same on a thread that may block.
     #[cfg(test)]
     pub fn blocking_recv(&mut self) -> Option<ToMember> {
-        self.0.blocking_recv().map(|message| *message)
+        let runtime = tokio::runtime::Builder::new_current_thread().build().ok()?;
+        runtime.block_on(self.recv())
     }
 
     /// Messages that wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.0.len()
+        self.0.waiting()
     }
 }
 

@@ -36,6 +36,7 @@ mod ports;
 mod post;
 mod proof;
 mod quality;
+pub mod queue;
 mod relocated;
 mod relocating;
 mod returning;
