@@ -1,7 +1,10 @@
 //! Names of rooms, members, tracks and chat messages as they stand on the wire.
+//!
+//! That of a member lies in two dozen places on a server. It is there once for all of them.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -46,7 +49,7 @@ macro_rules! id {
         #[serde(try_from = "String", into = "String")]
         #[ts(type = "string")]
         #[schemars(with = "String")]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Takes a string that obeys the rules of ids: 1–64 of `A–Z a–z 0–9 - _ . ~`.
@@ -56,7 +59,7 @@ macro_rules! id {
             pub fn new(text: impl Into<String>) -> Result<Self, InvalidId> {
                 let text = text.into();
                 check(&text)?;
-                Ok(Self(text))
+                Ok(Self(text.into()))
             }
 
             /// The id as text.
@@ -76,7 +79,7 @@ macro_rules! id {
 
         impl From<$name> for String {
             fn from(id: $name) -> Self {
-                id.0
+                id.as_str().to_owned()
             }
         }
 
