@@ -96,6 +96,7 @@ pub struct Seating {
 impl Seating {
     /// Adds a seat.
     pub fn add(&mut self, audio: Option<String>, video: String) {
+        self.seats.reserve_exact(1); // Few are added after the first.
         self.seats.push(Seat { owner: None, audio: audio.map(Slot::new), video: Slot::new(video) });
     }
 

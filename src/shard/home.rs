@@ -86,6 +86,7 @@ impl Presence {
             self.shown.retain(|known| known.mid != change.mid);
             self.shown.push(change.clone());
         }
+        self.shown.shrink_to_fit(); // It seldom becomes more.
     }
 }
 

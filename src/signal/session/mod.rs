@@ -210,7 +210,12 @@ impl Session {
     /// Takes the next thing to do.
     #[must_use]
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        let action = self.actions.pop_front();
+        if self.actions.is_empty() {
+            // Room for four of them is half a kilobyte, and between messages nobody needs it.
+            self.actions = VecDeque::new();
+        }
+        action
     }
 
     /// When [`Session::handle_timeout`] is due, and what for.
