@@ -224,6 +224,21 @@ mod tests {
     }
 
     #[test]
+    fn the_table_grows_with_the_packets_that_there_is_room_for() {
+        let grown = |len: usize| {
+            let mut ring = Ring::new();
+            for index in 0..3000u64 {
+                // Slow enough for the smallest ring.
+                ring.push(Moment::ORIGIN + Duration::from_secs(index), index, &packet(index, len), index);
+                let oldest = index.saturating_sub((MIN_BYTES / len / 2).min(MAX_PACKETS - 1) as u64);
+                assert!((oldest..=index).all(|kept| ring.get(kept).is_some_and(|(_, note)| note == kept)), "{index}");
+            }
+            ring.entries.len()
+        };
+        assert_eq!([1200, 500, 100, 30].map(grown), [64, 256, 1024, MAX_PACKETS]);
+    }
+
+    #[test]
     fn an_oversized_packet_is_left_out() {
         let mut ring = Ring::new();
         ring.push(Moment::ORIGIN, 1, &[0; MAX_PACKET + 1], ());
