@@ -71,10 +71,13 @@ pub struct Arrival {
 ///
 /// The WebSocket itself compresses nothing: frames are packed by `signal::packing`, for who says so in its hello.
 pub fn accept(on_upgrade: OnUpgrade, hub: Hub, presence: Presence, arrival: Arrival, config: SocketConfig) {
+    // In a box: a task has room for what it begins with for as long as it runs.
+    let begun = Box::new((hub, presence, arrival, config));
     tokio::spawn(async move {
         // A client that has gone in the meantime has nothing to be told.
         let Ok(upgraded) = on_upgrade.await else { return };
         let line = Line::Socket(Box::new(Socket::new(upgraded).await));
+        let (hub, presence, arrival, config) = *begun;
         Conversation::new(line, hub, presence, arrival, config).run().await;
     });
 }
@@ -170,20 +173,25 @@ impl Conversation {
 
     async fn run(mut self: Box<Self>) {
         while !self.session.is_ending() {
-            let wake = self.wait().await;
-            if let Wake::Shard(_) | Wake::Journal = wake {
-                self.pass_on_events().await;
-            }
-            match wake {
-                Wake::Lobby(verdict) => Box::pin(self.leave_lobby(verdict)).await,
-                wake => self.handle(wake),
-            }
+            self.take_in().await;
             self.perform_all().await;
             if !self.has_more_to_say() {
                 self.flush().await;
             }
         }
         self.perform_all().await;
+    }
+
+    /// Waits for something, and acts on it.
+    async fn take_in(&mut self) {
+        let wake = self.wait().await;
+        if let Wake::Shard(_) | Wake::Journal = wake {
+            self.pass_on_events().await;
+        }
+        match wake {
+            Wake::Lobby(verdict) => Box::pin(self.leave_lobby(verdict)).await,
+            wake => self.handle(wake),
+        }
     }
 
     /// Whether a frame is worth waiting for, because more for it lies in the outbox and is passed on next.
@@ -366,9 +374,10 @@ impl Conversation {
             Action::Send(message) => self.pack(&message),
             Action::SendWritten(json) => self.pack_shared(json, Haste::Now),
             Action::SendInPassing(json) => self.pack_shared(json, Haste::InPassing),
-            Action::Ping => self.write(Words::Ping).await,
+            // These are seldom: in boxes, as what is done once.
+            Action::Ping => Box::pin(self.write(Words::Ping)).await,
             Action::Close { code, reason } => {
-                self.flush().await;
+                Box::pin(self.flush()).await;
                 Box::pin(self.close(code, reason)).await;
             }
         }
@@ -456,4 +465,22 @@ async fn from_beside(beside: &mut Option<Box<Beside>>) -> News {
 
 fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of what a function of that kind returns.
+    fn future<A, F: Future>(_: impl FnOnce(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_conversation_takes_little_more_than_what_it_waits_with() {
+        let waiting = future(|conversation: &'static mut Conversation| conversation.wait());
+        let running = future(|conversation: Box<Conversation>| conversation.run());
+        assert!(running <= waiting + 192, "{running} bytes, of which it waits with {waiting}");
+        assert!(size_of::<Conversation>() <= 848, "{} bytes", size_of::<Conversation>());
+    }
 }
