@@ -130,7 +130,8 @@ impl<C: AsyncRead + Unpin> AsyncRead for Ahead<C> {
             self.ahead = Bytes::copy_from_slice(later);
         } else {
             let len = into.remaining().min(self.ahead.len());
-            into.put_slice(&self.ahead.split_to(len));
+            into.put_slice(&self.ahead[..len]); // In bounds: so long at most.
+            self.ahead.advance(len);
         }
         if self.ahead.is_empty() {
             self.ahead = Bytes::new();
