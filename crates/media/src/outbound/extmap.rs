@@ -211,6 +211,38 @@ mod tests {
     }
 
     #[test]
+    fn the_usual_elements_are_written_in_one_piece_like_one_by_one() {
+        use Extension::{AbsSendTime, DependencyDescriptor, TransportSequence};
+        let write = |ids: &[(Extension, u8)], data: &[u8], orientation| {
+            let mut bytes = [0; 100];
+            let len = RtpHeader::default().write(&mut bytes, |writer| _ = writer.push(5, data));
+            let packet = RtpPacket::parse(&bytes[..len]).unwrap();
+            let carried = Carried::read(&packet, &CopiedIds::new(&map(&[(DependencyDescriptor, 5)])));
+            let (mid, transport_sequence, layout, active) = (None, Some(0x0102), None, None);
+            let (now, carried, frame) = (NtpTime(0x0003_2100_0000_0000), &carried, 0x0708);
+            let elements = Elements { mid, transport_sequence, now, carried, frame, layout, active, orientation };
+            let ids = SlotIds::new(&map(ids), true);
+            let (mut usual, mut each) = ([0; 100], [0; 100]);
+            let mut is_usual = false;
+            RtpHeader::default().write(&mut usual, |writer| {
+                is_usual = ids.write_usual(writer, &elements);
+                if !is_usual {
+                    ids.write_each(writer, &elements);
+                }
+            });
+            RtpHeader::default().write(&mut each, |writer| ids.write_each(writer, &elements));
+            assert_eq!(usual, each);
+            is_usual
+        };
+        let ids = [(TransportSequence, 4), (AbsSendTime, 2), (DependencyDescriptor, 13)];
+        assert!(write(&ids, &[0xc0, 0, 1], None));
+        assert!(!write(&ids, &[0xc0, 0, 1, 9], None) && !write(&ids, &[0xc0, 0, 1], Some(1)));
+        assert!(!write(&ids[..2], &[0xc0, 0, 1], None), "who takes no descriptors gets none");
+        let wide = [(TransportSequence, 15), (AbsSendTime, 2), (DependencyDescriptor, 13)];
+        assert!(!write(&wide, &[0xc0, 0, 1], None));
+    }
+
+    #[test]
     fn an_orientation_that_tells_nothing_passes_and_no_other_is_put_beside_it() {
         let map = map(&[(Extension::VideoOrientation, 3)]);
         let mut bytes = [0; 100];
