@@ -84,6 +84,8 @@ const GOALS: &[Goal] = &[
 
 /// Seconds until the server has found out what the paths carry; its probes would count as its cost.
 const SETTLING: &str = "6";
+/// Rooms are spread from the first on. Else a server with as little to do as this would keep them on one shard.
+const SPREAD: &str = "--server-args=--gather-below=0";
 /// Rounds of a goal; the medians count.
 const ROUNDS: u32 = 3;
 
@@ -129,7 +131,7 @@ fn measure(goal: &Goal) -> Result<Vec<Value>, Failure> {
                     let name = format!("{}-{round}-{shards}", goal.name);
                     figures.push(bench(
                         &name,
-                        &[goal.arguments, &[&with, "--seconds", "6", "--warmup", SETTLING]].concat(),
+                        &[goal.arguments, &[&with, SPREAD, "--seconds", "6", "--warmup", SETTLING]].concat(),
                     )?);
                 }
             }
