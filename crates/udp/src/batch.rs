@@ -5,6 +5,8 @@ use std::num::NonZeroU16;
 use std::time::SystemTime;
 
 use crate::MESSAGES_PER_CALL;
+#[cfg(target_os = "linux")]
+use crate::{address::Address, control::Control};
 
 /// The memory of one [`receive`](crate::Socket::receive), used again and again.
 #[derive(Debug)]
@@ -16,7 +18,7 @@ pub struct ReceiveBatch {
     pub(crate) arrivals: Vec<Arrival>,
     /// Where the kernel writes what it says of each buffer's contents.
     #[cfg(target_os = "linux")]
-    pub(crate) beside: Box<[crate::linux::Beside]>,
+    pub(crate) beside: Box<[Beside]>,
     pub(crate) discarded: u64,
 }
 
@@ -45,6 +47,19 @@ pub struct Datagram<'a> {
     pub contents: &'a mut [u8],
 }
 
+/// What the kernel says of one message. It is kept with the batch: to clear it for each call would cost more than to write it.
+#[cfg(target_os = "linux")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beside {
+    pub(crate) address: Address,
+    pub(crate) control: Control,
+}
+
+#[cfg(target_os = "linux")]
+impl Beside {
+    const EMPTY: Self = Self { address: Address::EMPTY, control: Control::EMPTY };
+}
+
 impl ReceiveBatch {
     /// Bytes per message that hold whatever UDP GRO coalesces. Memory that nobody writes to costs nothing.
     pub const FULL_BYTES: usize = 65_535;
@@ -62,7 +77,7 @@ impl ReceiveBatch {
             bytes_each,
             arrivals: Vec::with_capacity(messages),
             #[cfg(target_os = "linux")]
-            beside: vec![crate::linux::Beside::EMPTY; messages].into_boxed_slice(),
+            beside: vec![Beside::EMPTY; messages].into_boxed_slice(),
             discarded: 0,
         }
     }

@@ -20,7 +20,11 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 
+#[cfg(target_os = "linux")]
+mod address;
 mod batch;
+#[cfg(target_os = "linux")]
+mod control;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(any(test, not(target_os = "linux")))]

@@ -3,22 +3,11 @@
 use std::array;
 use std::io;
 
-use super::address::Address;
-use super::control::{Control, Told};
 use super::{EMPTY_VECTOR, Header, empty_header};
-use crate::batch::Arrival;
+use crate::address::Address;
+use crate::batch::{Arrival, Beside};
+use crate::control::{Control, Told};
 use crate::{MAX_SWALLOWED, MESSAGES_PER_CALL, ReceiveBatch, is_transient};
-
-/// What the kernel says of one message. It is kept with the batch: to clear it for each call would cost more than to write it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Beside {
-    address: Address,
-    control: Control,
-}
-
-impl Beside {
-    pub(crate) const EMPTY: Self = Self { address: Address::EMPTY, control: Control::EMPTY };
-}
 
 /// Lets `call` fill the batch and returns the number of datagrams.
 pub(super) fn receive(

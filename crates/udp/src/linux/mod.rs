@@ -9,12 +9,8 @@ use socket2::{Domain, Protocol, Type};
 use crate::steering::Program;
 use crate::{Message, Options, ReceiveBatch, SendReport};
 
-mod address;
-mod control;
 mod inbound;
 mod outbound;
-
-pub(crate) use inbound::Beside;
 
 /// A UDP socket that never blocks and works in batches.
 #[derive(Debug)]

@@ -4,9 +4,9 @@ use std::array;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::address::Address;
-use super::control::Control;
 use super::{EMPTY_VECTOR, Header, empty_header};
+use crate::address::Address;
+use crate::control::Control;
 use crate::{Message, SendReport};
 
 /// The sending side's memory between calls: whether segmentation works here.

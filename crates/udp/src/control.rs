@@ -7,49 +7,49 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::address::array;
+use crate::address::array;
 
 /// The control messages of one datagram.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(8))]
-pub(super) struct Control {
+pub(crate) struct Control {
     bytes: [u8; Control::CAPACITY],
     len: usize,
 }
 
 /// What the kernel said about a datagram.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Told {
+pub(crate) struct Told {
     /// The address of this machine that it was sent to.
-    pub(super) local: Option<IpAddr>,
+    pub(crate) local: Option<IpAddr>,
     /// The size of coalesced datagrams.
-    pub(super) segment_size: Option<NonZeroU16>,
+    pub(crate) segment_size: Option<NonZeroU16>,
     /// When it came.
-    pub(super) arrived: Option<SystemTime>,
+    pub(crate) arrived: Option<SystemTime>,
 }
 
 impl Control {
     /// Room for an `in6_pktinfo`, a segment size and a time.
-    pub(super) const CAPACITY: usize = 96;
-    pub(super) const EMPTY: Self = Self { bytes: [0; Self::CAPACITY], len: 0 };
+    pub(crate) const CAPACITY: usize = 96;
+    pub(crate) const EMPTY: Self = Self { bytes: [0; Self::CAPACITY], len: 0 };
 
     /// The memory itself, for the kernel to read or write.
-    pub(super) fn as_mut_ptr(&mut self) -> *mut u8 {
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut u8 {
         self.bytes.as_mut_ptr()
     }
 
     /// The bytes written.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Forgets what was written.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.len = 0;
     }
 
     /// Says which address of this machine the datagram leaves from.
-    pub(super) fn push_source(&mut self, source: IpAddr) {
+    pub(crate) fn push_source(&mut self, source: IpAddr) {
         match source {
             IpAddr::V4(source) => {
                 // Interface (0: any), the source, and a field that only reception uses.
@@ -66,12 +66,12 @@ impl Control {
     }
 
     /// Says that the contents are a run of datagrams of `size` bytes.
-    pub(super) fn push_segment_size(&mut self, size: NonZeroU16) {
+    pub(crate) fn push_segment_size(&mut self, size: NonZeroU16) {
         self.push(libc::SOL_UDP, libc::UDP_SEGMENT, &size.get().to_ne_bytes());
     }
 
     /// Reads what the kernel said in the first `len` bytes.
-    pub(super) fn read(&self, len: usize) -> Told {
+    pub(crate) fn read(&self, len: usize) -> Told {
         let mut told = Told::default();
         for Entry { level, kind, data } in entries(self.bytes.get(..len).unwrap_or(&self.bytes)) {
             match (level, kind) {

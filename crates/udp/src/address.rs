@@ -5,17 +5,17 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 /// A `sockaddr_in` or `sockaddr_in6`.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(8))]
-pub(super) struct Address {
+pub(crate) struct Address {
     bytes: [u8; Address::CAPACITY],
 }
 
 impl Address {
     /// Room for the larger of both, which is `sockaddr_in6`.
-    pub(super) const CAPACITY: usize = V6_LEN;
-    pub(super) const EMPTY: Self = Self { bytes: [0; Self::CAPACITY] };
+    pub(crate) const CAPACITY: usize = V6_LEN;
+    pub(crate) const EMPTY: Self = Self { bytes: [0; Self::CAPACITY] };
 
     /// Writes `address` and returns its length.
-    pub(super) fn set(&mut self, address: SocketAddr) -> usize {
+    pub(crate) fn set(&mut self, address: SocketAddr) -> usize {
         match address {
             SocketAddr::V4(v4) => {
                 self.bytes[..2].copy_from_slice(&FAMILY_V4.to_ne_bytes());
@@ -36,7 +36,7 @@ impl Address {
     }
 
     /// Reads an address of `len` bytes; `None` if it is of another family or too short.
-    pub(super) fn read(&self, len: usize) -> Option<SocketAddr> {
+    pub(crate) fn read(&self, len: usize) -> Option<SocketAddr> {
         let bytes = self.bytes.get(..len)?;
         let family = u16::from_ne_bytes(array(bytes, 0)?);
         let port = u16::from_be_bytes(array(bytes, 2)?);
@@ -57,7 +57,7 @@ impl Address {
 }
 
 /// The `N` bytes at `offset`, if there are so many.
-pub(super) fn array<const N: usize>(bytes: &[u8], offset: usize) -> Option<[u8; N]> {
+pub(crate) fn array<const N: usize>(bytes: &[u8], offset: usize) -> Option<[u8; N]> {
     bytes.get(offset..)?.first_chunk().copied()
 }
 
