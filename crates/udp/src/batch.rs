@@ -11,9 +11,10 @@ use crate::{address::Address, control::Control};
 /// The memory of one [`receive`](crate::Socket::receive), used again and again.
 #[derive(Debug)]
 pub struct ReceiveBatch {
-    /// One buffer after the other, each `bytes_each` long.
+    /// One buffer after the other, each `bytes_each` long, `stride` apart.
     pub(crate) bytes: Box<[u8]>,
     pub(crate) bytes_each: usize,
+    pub(crate) stride: usize,
     /// What the last call wrote to each buffer. Its capacity is the number of buffers.
     pub(crate) arrivals: Vec<Arrival>,
     /// Where the kernel writes what it says of each buffer's contents.
@@ -72,9 +73,11 @@ impl ReceiveBatch {
     pub fn new(messages: usize, bytes_each: usize) -> Self {
         let messages = messages.clamp(1, MESSAGES_PER_CALL);
         let bytes_each = bytes_each.max(1);
+        let stride = bytes_each.next_multiple_of(LINE) + APART;
         Self {
-            bytes: vec![0; messages * bytes_each].into_boxed_slice(),
+            bytes: vec![0; messages * stride].into_boxed_slice(),
             bytes_each,
+            stride,
             arrivals: Vec::with_capacity(messages),
             #[cfg(target_os = "linux")]
             beside: vec![Beside::EMPTY; messages].into_boxed_slice(),
@@ -86,19 +89,25 @@ impl ReceiveBatch {
     ///
     /// Empty datagrams are left out.
     pub fn datagrams(&mut self) -> impl Iterator<Item = Datagram<'_>> {
-        let buffers = self.bytes.chunks_exact_mut(self.bytes_each);
-        buffers.zip(&self.arrivals).flat_map(|(buffer, arrival)| {
+        let (bytes_each, buffers) = (self.bytes_each, self.bytes.chunks_exact_mut(self.stride));
+        buffers.zip(&self.arrivals).flat_map(move |(buffer, arrival)| {
             let Arrival { source, local, arrived, .. } = *arrival;
-            split(buffer, *arrival).map(move |contents| Datagram { source, local, arrived, contents })
+            // In bounds: buffers are at least as far from each other as they are long.
+            split(&mut buffer[..bytes_each], *arrival).map(move |contents| Datagram {
+                source,
+                local,
+                arrived,
+                contents,
+            })
         })
     }
 
     /// Returns what the last call wrote to each buffer, coalesced datagrams together: the source, the local address and the
     /// bytes. For whoever wants to know what comes before it is given out.
     pub fn messages(&self) -> impl ExactSizeIterator<Item = (SocketAddr, Option<IpAddr>, &[u8])> {
-        self.bytes.chunks_exact(self.bytes_each).zip(&self.arrivals).map(|(buffer, arrival)| {
-            // In bounds: as long as the buffer at most.
-            (arrival.source, arrival.local, &buffer[..arrival.len.min(buffer.len())])
+        self.bytes.chunks_exact(self.stride).zip(&self.arrivals).map(|(buffer, arrival)| {
+            // In bounds: as long as the buffer at most, which is no longer than the way to the next.
+            (arrival.source, arrival.local, &buffer[..arrival.len.min(self.bytes_each)])
         })
     }
 
@@ -118,7 +127,7 @@ impl ReceiveBatch {
 
     /// The number of buffers.
     pub(crate) fn buffers(&self) -> usize {
-        self.bytes.len() / self.bytes_each
+        self.bytes.len() / self.stride
     }
 
     /// The number of datagrams that `datagrams` gives out.
@@ -130,6 +139,12 @@ impl ReceiveBatch {
         self.arrivals.iter().map(datagrams).sum()
     }
 }
+
+/// Bytes of a line of the processor's cache.
+const LINE: usize = 64;
+/// Between two buffers, so that they do not begin in the same few places of a cache, where short datagrams would push each
+/// other out: a number of lines that has no divisor in common with how many places there are.
+const APART: usize = 17 * LINE;
 
 /// Cuts what arrived in `buffer` into its datagrams.
 fn split(buffer: &mut [u8], arrival: Arrival) -> std::slice::ChunksMut<'_, u8> {
@@ -155,8 +170,7 @@ mod tests {
     #[test]
     fn coalesced_datagrams_come_out_one_by_one() {
         let mut batch = ReceiveBatch::new(4, 100);
-        batch.bytes[0..100].fill(1);
-        batch.bytes[100..200].fill(2);
+        batch.bytes.chunks_exact_mut(batch.stride).zip(1..3).for_each(|(buffer, filling)| buffer.fill(filling));
         batch.arrivals = vec![arrival(100, 40), arrival(30, 0), arrival(0, 0), arrival(10, 10)];
         assert_eq!(lengths(&mut batch), [40, 40, 20, 30, 10], "the empty one is left out");
         assert_eq!(batch.count(), 5);

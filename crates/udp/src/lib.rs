@@ -49,12 +49,16 @@ pub struct Options {
     /// Whether several sockets of this process may have the same address (`SO_REUSEPORT`). The kernel gives all datagrams
     /// of one remote address to the same one of them; to which is up to it, or to a [`steering::Program`].
     pub reuse_port: bool,
+    /// Whether datagrams over IPv4 leave in one piece, where the system can promise that, until a path is found that takes
+    /// none of their length: see [`Socket::is_whole`]. For what is never in fragments the kernel need not find a number
+    /// (RFC 6864 §4.1), which costs it more than to choose the route.
+    pub whole: bool,
 }
 
 impl Default for Options {
     /// Four MiB each way (one frame for 100 receivers is 600 kB at once), with offload.
     fn default() -> Self {
-        Self { receive_buffer: 4 << 20, send_buffer: 4 << 20, offload: true, reuse_port: false }
+        Self { receive_buffer: 4 << 20, send_buffer: 4 << 20, offload: true, reuse_port: false, whole: false }
     }
 }
 

@@ -55,8 +55,8 @@ impl Socket {
     pub fn receive(&self, batch: &mut ReceiveBatch) -> io::Result<usize> {
         batch.arrivals.clear();
         let mut swallowed = 0;
-        for buffer in batch.bytes.chunks_exact_mut(batch.bytes_each) {
-            match self.receive_one(buffer, &mut swallowed) {
+        for buffer in batch.bytes.chunks_exact_mut(batch.stride) {
+            match self.receive_one(buffer.get_mut(..batch.bytes_each).unwrap_or_default(), &mut swallowed) {
                 Ok(Some(arrival)) => batch.arrivals.push(arrival),
                 Ok(None) => break,
                 // What came before it is given out first; the next call meets the error again.
@@ -87,9 +87,14 @@ impl Socket {
     ///   messages are repeated by their protocols.
     /// - One destination is refused (unreachable, forbidden, too large): that datagram is dropped.
     pub fn send(&self, messages: &[Message<'_>]) -> SendReport {
+        self.send_all(messages.iter().copied())
+    }
+
+    /// Does what [`send`](Self::send) does, without that the messages lie anywhere.
+    pub fn send_all<'m>(&self, messages: impl Iterator<Item = Message<'m>>) -> SendReport {
         let mut report = SendReport::default();
         let mut full = false;
-        for datagram in messages.iter().flat_map(|message| message.pieces(false)) {
+        for datagram in messages.flat_map(|message| message.pieces(false)) {
             if full || !datagram.is_consistent() {
                 report.dropped += 1;
                 continue;
@@ -112,6 +117,12 @@ impl Socket {
     /// What the system says.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
+    }
+
+    /// Whether datagrams leave in one piece or not at all: that is left to the system.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        false
     }
 
     /// Lets datagrams tell when the kernel got them: not here.

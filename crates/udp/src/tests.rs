@@ -12,7 +12,8 @@ use crate::{Message, Options, ReceiveBatch, Socket, portable};
 /// One datagram as the tests compare it.
 type Got = (SocketAddr, Option<IpAddr>, Vec<u8>);
 
-const PLAIN: Options = Options { receive_buffer: 1 << 20, send_buffer: 1 << 20, offload: false, reuse_port: false };
+const PLAIN: Options =
+    Options { receive_buffer: 1 << 20, send_buffer: 1 << 20, offload: false, reuse_port: false, whole: false };
 
 fn bind(address: &str, options: &Options) -> Socket {
     Socket::bind(address.parse().unwrap(), options).unwrap()
@@ -219,6 +220,20 @@ fn an_unreachable_family_and_an_oversized_datagram_are_dropped() {
     assert_eq!(receive(&receiver, 1)[0].2, b"fits");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn the_first_datagram_too_long_for_its_path_lets_later_ones_leave_in_fragments() {
+    let (sender, receiver) = (bind("127.0.0.1:0", &Options { whole: true, ..PLAIN }), bind("127.0.0.1:0", &PLAIN));
+    assert!(sender.is_whole() && !bind("127.0.0.1:0", &PLAIN).is_whole());
+    assert_eq!(sender.send(&[message(&receiver, &[1; 1_200])]).datagrams, 1);
+    assert!(sender.is_whole());
+    // No path takes this; one that takes less than usual is refused in the same way.
+    assert_eq!(sender.send(&[message(&receiver, &[2; 70_000])]).dropped, 1);
+    assert!(!sender.is_whole());
+    assert_eq!(sender.send(&[message(&receiver, &[3; 1_200])]).datagrams, 1);
+    assert_eq!(receive(&receiver, 2).len(), 2);
+}
+
 #[test]
 fn a_port_in_use_is_an_error_and_buffers_are_told() {
     let socket = bind("127.0.0.1:0", &Options::default());
@@ -266,7 +281,7 @@ fn the_portable_socket_speaks_the_same_language() {
         let oversized = vec![0; 70_000];
         let report = one.send(&[run, Message { contents: &oversized, ..single }, single]);
         assert_eq!((report.datagrams, report.dropped, report.calls), (4, 1, 5));
-        assert!(!one.is_segmenting());
+        assert!(!one.is_segmenting() && !one.is_whole());
 
         let mut batch = ReceiveBatch::new(3, 2000);
         let got = receive_in(&mut batch, 4, |batch| two.receive(batch));

@@ -32,9 +32,9 @@ fn receive_once(batch: &mut ReceiveBatch, call: &mut impl FnMut(&mut [Header]) -
     // The batch holds `MESSAGES_PER_CALL` buffers at most, so every one meets its header.
     let count = batch.buffers();
     let parts = headers.iter_mut().zip(&mut vectors).zip(&mut batch.beside);
-    for (buffer, ((header, vector), beside)) in batch.bytes.chunks_exact_mut(batch.bytes_each).zip(parts) {
+    for (buffer, ((header, vector), beside)) in batch.bytes.chunks_exact_mut(batch.stride).zip(parts) {
         vector.iov_base = buffer.as_mut_ptr().cast();
-        vector.iov_len = buffer.len();
+        vector.iov_len = batch.bytes_each;
         let header = &mut header.msg_hdr;
         header.msg_name = (&raw mut beside.address).cast();
         header.msg_namelen = Address::CAPACITY as _;

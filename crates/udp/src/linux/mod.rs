@@ -47,9 +47,11 @@ impl Socket {
             // A kernel without it gives each datagram alone, which is what its absence means.
             let _ = set_option(&socket, libc::SOL_UDP, libc::UDP_GRO, 1);
         }
+        let discovery = |way| set_option(&socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, way);
+        let whole = options.whole && address.is_ipv4() && discovery(libc::IP_PMTUDISC_DO).is_ok();
         socket.bind(&address.into())?;
         let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        Ok(Self { socket, local, outbound: outbound::Outbound::new(segmentation) })
+        Ok(Self { socket, local, outbound: outbound::Outbound::new(segmentation, whole) })
     }
 
     /// Receives what is waiting, as far as the batch has room, and returns the number of datagrams.
@@ -67,9 +69,21 @@ impl Socket {
     /// - The socket's buffer is full: the rest is dropped. Media that waits is worth nothing, and control
     ///   messages are repeated by their protocols.
     /// - One destination is refused (unreachable, forbidden, too large): that message is dropped.
+    /// - A datagram is longer than what its path takes in one piece: it is dropped, and from then on they leave in
+    ///   fragments where they must; see [`Socket::is_whole`].
     /// - Segmentation is refused: the message is sent as single datagrams; see [`Socket::is_segmenting`].
     pub fn send(&self, messages: &[Message<'_>]) -> SendReport {
-        self.outbound.send(messages, &mut |headers| send_messages(&self.socket, headers))
+        self.send_all(messages.iter().copied())
+    }
+
+    /// Does what [`send`](Self::send) does, without that the messages lie anywhere.
+    pub fn send_all<'m>(&self, messages: impl Iterator<Item = Message<'m>>) -> SendReport {
+        let report = self.outbound.send(messages, &mut |headers| send_messages(&self.socket, headers));
+        if self.outbound.take_too_long() {
+            // The next one of that length gets there. If the system does not let us, it stays as it was.
+            let _ = set_option(&self.socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_WANT);
+        }
+        report
     }
 
     /// Lets datagrams tell when the kernel got them. That costs every socket of the machine some ns a datagram.
@@ -123,6 +137,14 @@ impl Socket {
     #[must_use]
     pub fn is_segmenting(&self) -> bool {
         self.outbound.is_segmenting()
+    }
+
+    /// Whether datagrams leave in one piece or not at all ([`Options::whole`]).
+    ///
+    /// Turns false for good with the first that its path does not take in one piece.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.outbound.is_whole()
     }
 }
 

@@ -9,10 +9,14 @@ use crate::address::Address;
 use crate::control::Control;
 use crate::{Message, SendReport};
 
-/// The sending side's memory between calls: whether segmentation works here.
+/// The sending side's memory between calls: what works here.
 #[derive(Debug)]
 pub(super) struct Outbound {
     segmenting: AtomicBool,
+    /// Whether datagrams leave in one piece or not at all.
+    whole: AtomicBool,
+    /// Whether one was too long for that.
+    too_long: AtomicBool,
     /// Runs refused in a row although their datagrams were taken one by one.
     refusals: AtomicU32,
 }
@@ -33,8 +37,22 @@ const MANY: usize = 128;
 type Call<'c> = &'c mut dyn FnMut(&mut [Header]) -> io::Result<usize>;
 
 impl Outbound {
-    pub(super) fn new(segmenting: bool) -> Self {
-        Self { segmenting: AtomicBool::new(segmenting), refusals: AtomicU32::new(0) }
+    pub(super) fn new(segmenting: bool, whole: bool) -> Self {
+        Self {
+            segmenting: AtomicBool::new(segmenting),
+            whole: AtomicBool::new(whole),
+            too_long: AtomicBool::new(false),
+            refusals: AtomicU32::new(0),
+        }
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole.load(Ordering::Relaxed)
+    }
+
+    /// Whether the socket is to send in fragments from now on. It says so once.
+    pub(super) fn take_too_long(&self) -> bool {
+        self.too_long.load(Ordering::Relaxed) && self.too_long.swap(false, Ordering::Relaxed)
     }
 
     pub(super) fn is_segmenting(&self) -> bool {
@@ -42,11 +60,11 @@ impl Outbound {
     }
 
     /// Sends all `messages` through `call`.
-    pub(super) fn send(&self, messages: &[Message<'_>], call: Call<'_>) -> SendReport {
+    pub(super) fn send<'m>(&self, messages: impl Iterator<Item = Message<'m>>, call: Call<'_>) -> SendReport {
+        let count = messages.size_hint().1.unwrap_or(usize::MAX);
         // The flag is read at each message, so that the first refusal counts for the rest.
-        let pieces = messages.iter().flat_map(|message| message.pieces(self.is_segmenting()));
+        let pieces = messages.flat_map(|message| message.pieces(self.is_segmenting()));
         let mut report = SendReport::default();
-        let count = messages.len();
         if count <= FEW {
             self.send_pieces::<FEW>(pieces, &mut report, call);
         } else if count <= SOME {
@@ -129,7 +147,10 @@ impl Outbound {
                 }
                 if buffer == Buffer::Full { Verdict::Full(true) } else { Verdict::Settled }
             }
-            _ => {
+            code => {
+                if code == Some(libc::EMSGSIZE) && self.whole.swap(false, Ordering::Relaxed) {
+                    self.too_long.store(true, Ordering::Relaxed);
+                }
                 report.dropped += message.datagrams();
                 Verdict::Settled
             }

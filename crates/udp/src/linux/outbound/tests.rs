@@ -44,7 +44,7 @@ fn see(header: &Header) -> Seen {
 /// Runs `send` against a kernel that answers each message by `judge`: `None` takes it.
 fn run(outbound: &Outbound, messages: &[Message<'_>], judge: impl Fn(&Seen) -> Option<i32>) -> (SendReport, Vec<Seen>) {
     let mut taken = Vec::new();
-    let report = outbound.send(messages, &mut |headers| {
+    let report = outbound.send(messages.iter().copied(), &mut |headers| {
         let before = taken.len();
         for header in headers.iter() {
             let seen = see(header);
@@ -73,7 +73,7 @@ fn in_runs(port: u16, contents: &[u8], size: u16) -> Message<'_> {
 
 #[test]
 fn messages_of_many_destinations_share_a_call() {
-    let outbound = Outbound::new(true);
+    let outbound = Outbound::new(true, true);
     for (count, calls) in [(1, 1), (8, 1), (9, 1), (32, 1), (70, 1), (128, 1), (129, 2), (300, 3)] {
         let messages: Vec<_> = (0..count).map(|port| plain(port + 1, b"abc")).collect();
         let (report, taken) = run(&outbound, &messages, |_| None);
@@ -84,7 +84,7 @@ fn messages_of_many_destinations_share_a_call() {
 
 #[test]
 fn nothing_of_one_call_is_left_over_in_the_next() {
-    let outbound = Outbound::new(true);
+    let outbound = Outbound::new(true, true);
     let mut messages = vec![in_runs(1, &[0; 30], 10); MANY];
     messages.push(plain(2, b"plain"));
     let (report, taken) = run(&outbound, &messages, |_| None);
@@ -94,7 +94,7 @@ fn nothing_of_one_call_is_left_over_in_the_next() {
 
 #[test]
 fn a_full_buffer_drops_the_rest_and_counts_it() {
-    let outbound = Outbound::new(true);
+    let outbound = Outbound::new(true, true);
     let mut messages: Vec<_> = (0..40).map(|port| plain(port + 1, b"abc")).collect();
     messages.push(in_runs(41, &[0; 300], 100));
     let (report, taken) = run(&outbound, &messages, |seen| (seen.destination == to(11)).then_some(libc::EAGAIN));
@@ -105,7 +105,7 @@ fn a_full_buffer_drops_the_rest_and_counts_it() {
 #[test]
 fn a_refused_destination_costs_only_its_own_message() {
     for code in [libc::ECONNREFUSED, libc::EHOSTUNREACH, libc::EPERM, libc::EINVAL, libc::EMSGSIZE, libc::ENETUNREACH] {
-        let outbound = Outbound::new(true);
+        let outbound = Outbound::new(true, true);
         let messages: Vec<_> = (1..=5).map(|port| plain(port, b"abc")).collect();
         let (report, _) = run(&outbound, &messages, |seen| (seen.destination == to(3)).then_some(code));
         assert_eq!(report, SendReport { datagrams: 4, dropped: 1, calls: 3 });
@@ -114,10 +114,31 @@ fn a_refused_destination_costs_only_its_own_message() {
 }
 
 #[test]
+fn a_path_that_takes_less_lets_all_leave_in_fragments_and_that_is_said_once() {
+    let outbound = Outbound::new(true, true);
+    for code in [libc::EINVAL, libc::EHOSTUNREACH] {
+        let _ = run(&outbound, &[plain(1, b"abc")], |_| Some(code));
+        assert!(outbound.is_whole() && !outbound.take_too_long(), "{code} tells nothing of lengths");
+    }
+    let messages = [in_runs(1, &[0; 200], 100), plain(2, b"abc")];
+    let narrow = |seen: &Seen| (seen.destination == to(1)).then_some(libc::EMSGSIZE);
+    let (report, _) = run(&outbound, &messages, |seen| narrow(seen).filter(|_| seen.is_run()));
+    assert!((report.datagrams, outbound.is_whole()) == (3, true), "only a run was too long");
+    let (report, _) = run(&outbound, &messages, narrow);
+    assert_eq!((report.datagrams, report.dropped), (1, 2));
+    assert!(!outbound.is_whole() && outbound.take_too_long());
+    let _ = run(&outbound, &messages, narrow);
+    assert!(!outbound.take_too_long(), "it was said");
+    let fragmenting = Outbound::new(true, false);
+    let _ = run(&fragmenting, &messages, narrow);
+    assert!(!fragmenting.take_too_long(), "there was nothing to give up");
+}
+
+#[test]
 fn an_interrupted_call_is_made_again() {
-    let outbound = Outbound::new(true);
+    let outbound = Outbound::new(true, true);
     let mut interrupted = false;
-    let report = outbound.send(&[plain(1, b"abc")], &mut |headers| {
+    let report = outbound.send([plain(1, b"abc")].into_iter(), &mut |headers| {
         if std::mem::replace(&mut interrupted, true) {
             Ok(headers.len())
         } else {
@@ -129,7 +150,7 @@ fn an_interrupted_call_is_made_again() {
 
 #[test]
 fn a_device_without_segmentation_gets_single_datagrams_for_good() {
-    let outbound = Outbound::new(true);
+    let outbound = Outbound::new(true, true);
     let contents: Vec<u8> = (0..250).collect();
     let messages = [in_runs(1, &contents, 100), plain(2, b"abc"), in_runs(3, &contents, 100)];
     let judge = |seen: &Seen| seen.is_run().then_some(libc::EIO);
@@ -146,7 +167,7 @@ fn a_device_without_segmentation_gets_single_datagrams_for_good() {
 
 #[test]
 fn one_narrow_path_does_not_slow_the_others() {
-    let outbound = Outbound::new(true);
+    let outbound = Outbound::new(true, true);
     let contents = [7; 200];
     let messages = [in_runs(1, &contents, 100), in_runs(2, &contents, 100)];
     for code in [libc::EINVAL, libc::EMSGSIZE] {
@@ -167,7 +188,7 @@ fn one_narrow_path_does_not_slow_the_others() {
 
 #[test]
 fn a_refused_destination_says_nothing_about_segmentation() {
-    let outbound = Outbound::new(true);
+    let outbound = Outbound::new(true, true);
     for _ in 0..2 * MAX_REFUSALS {
         let (report, _) = run(&outbound, &[in_runs(1, &[0; 200], 100)], |_| Some(libc::EINVAL));
         assert_eq!((report.datagrams, report.dropped), (0, 2));
@@ -177,7 +198,7 @@ fn a_refused_destination_says_nothing_about_segmentation() {
 
 #[test]
 fn a_buffer_that_fills_within_a_split_run_ends_the_batch() {
-    let outbound = Outbound::new(true);
+    let outbound = Outbound::new(true, true);
     let messages = [in_runs(1, &[0; 500], 100), in_runs(2, &[0; 300], 100)];
     let room = std::cell::Cell::new(2);
     let (report, taken) = run(&outbound, &messages, |seen| {
@@ -192,7 +213,7 @@ fn a_buffer_that_fills_within_a_split_run_ends_the_batch() {
 
 #[test]
 fn a_run_beyond_the_kernels_limits_is_cut_into_several() {
-    let outbound = Outbound::new(true);
+    let outbound = Outbound::new(true, true);
     let contents = vec![1; 150 * 10 + 3];
     let (report, taken) = run(&outbound, &[in_runs(1, &contents, 10)], |_| None);
     assert_eq!(report, SendReport { datagrams: 151, dropped: 0, calls: 1 });
@@ -206,7 +227,7 @@ fn a_run_beyond_the_kernels_limits_is_cut_into_several() {
 
 #[test]
 fn a_source_of_the_wrong_family_is_dropped_unsent() {
-    let outbound = Outbound::new(true);
+    let outbound = Outbound::new(true, true);
     let wrong = Message { local: Some(IpAddr::from([0u16; 8])), ..in_runs(1, &[0; 30], 10) };
     let (report, taken) = run(&outbound, &[wrong, plain(2, b"")], |_| None);
     assert_eq!(report, SendReport { datagrams: 1, dropped: 3, calls: 1 });
