@@ -330,7 +330,7 @@ impl Arena {
     }
 
     /// The messages to send.
-    pub fn messages(&self) -> impl Iterator<Item = Outgoing<'_>> {
+    pub fn messages(&self) -> impl Iterator<Item = Outgoing<'_>> + Clone {
         let ends = self.runs.iter().skip(1).map(|r| r.start).chain([self.bytes.len()]);
         self.runs.iter().zip(ends).map(|(run, end)| Outgoing {
             path: run.path,
@@ -338,6 +338,12 @@ impl Arena {
             contents: &self.bytes[run.start..end],
             segment: (run.segments > 1).then_some(run.segment),
         })
+    }
+
+    /// Whether there is nothing to send.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
     }
 
     /// Forgets what was sent.

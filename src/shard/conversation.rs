@@ -13,7 +13,7 @@ use super::core::{Core, clocks, random, random_u64};
 use super::deed::Origin;
 use super::home::{Home, Presence};
 use super::inbox::{Joined, Outbox, Request, ResumeSecret, ToMember};
-use super::letter::{Answered, ChatCopies, DataPost, MemberOffer, Report, StageCommand};
+use super::letter::{Answered, ChatCopies, DataPost, MediaEnd, MemberOffer, Report, StageCommand};
 use super::peers::Refusal;
 use super::proof::Proof;
 use super::quality::hints;
@@ -328,7 +328,7 @@ impl Core {
             Report::Answered(answered) => self.handle_answered(now, key, shard, *answered),
             Report::Tell { member, message } => home.tell(&member, message),
             Report::Ended { member, connection, code, message } => {
-                self.handle_media_ended(now, key, (shard, connection), &member, (code, message))
+                self.handle_media_ended(now, key, MediaEnd { member, shard, connection, code, message })
             }
             Report::Chat { member, nonce, text, to } => {
                 let outcome = match to {

@@ -20,6 +20,7 @@ use super::endpoint::Endpoint;
 use super::fanout::Fanout;
 use super::inbox::Command;
 use super::lane::{Item, Lanes, Route};
+use super::letter::MediaEnd;
 use super::load::Load;
 use super::parking::Parking;
 use super::rooms::OpenRoom;
@@ -94,6 +95,10 @@ pub struct Core {
     pub(super) store: Option<Store>,
     /// … and those of them in which chat waits for that.
     pub(super) holding: Vec<usize>,
+    /// How long members were let in for since that was last asked.
+    admitting: Duration,
+    /// Peer connections that their peers have closed in this turn, and the rooms they are in: each once.
+    pub(super) goodbyes: Vec<(usize, MediaEnd)>,
     pub(super) stopping: bool,
     /// The room whose code runs, for the case that it panics.
     pub(super) current: Option<usize>,
@@ -147,6 +152,8 @@ impl Core {
             tape: None,
             store: None,
             holding: Vec::new(),
+            admitting: Duration::ZERO,
+            goodbyes: Vec::new(),
             stopping: false,
             current: None,
         }
@@ -298,7 +305,9 @@ impl Core {
     fn handle_datagram_of(&mut self, now: Instant, key: usize, path: Path, datagram: &mut [u8]) {
         let Some(endpoint) = self.endpoints.get_mut(key) else { return };
         self.current = Some(endpoint.room);
+        let admitting_since = (!endpoint.ready).then(Instant::now);
         let received = endpoint.transport.handle_datagram(now, path, datagram);
+        self.admitting += admitting_since.map_or(Duration::ZERO, |since| since.elapsed());
         if !endpoint.ready {
             // Any datagram may be the one that shows that the peer has its keys.
             self.stale.push(key);
@@ -365,7 +374,10 @@ impl Core {
     pub fn settle(&mut self, now: Instant) {
         loop {
             if let Some(key) = self.stale.pop() {
+                let is_joining = self.endpoints.get(key).is_some_and(|endpoint| !endpoint.ready);
+                let admitting_since = is_joining.then(Instant::now);
                 self.service(now, key);
+                self.admitting += admitting_since.map_or(Duration::ZERO, |since| since.elapsed());
             } else if let Some(key) = self.touched.pop() {
                 if let Some(room) = self.rooms.get_mut(key) {
                     room.touched = false;
@@ -375,6 +387,11 @@ impl Core {
                 return self.drain_tape(now);
             }
         }
+    }
+
+    /// How long members were let in for since this was last asked: handshakes take hundreds of times what a packet does.
+    pub fn take_admitting(&mut self) -> Duration {
+        std::mem::take(&mut self.admitting)
     }
 
     fn drain_tape(&mut self, now: Instant) {

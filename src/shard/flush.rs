@@ -14,12 +14,18 @@ pub struct SendOutcome {
     pub calls: u64,
 }
 
+/// Where what is sealed goes.
+pub trait Sink {
+    /// Sends all; nothing is gathered on the way to the kernel's own list of it.
+    fn send<'a>(&mut self, outgoing: impl Iterator<Item = Outgoing<'a>> + Clone) -> SendOutcome;
+}
+
 /// So many peers before their turn their keys are brought near.
 const KEYS_AHEAD: usize = 4;
 
 impl Core {
-    /// Seals everything that waits, some peers at a time, hands it to `send` and forgets it.
-    pub fn flush(&mut self, mut send: impl FnMut(&[Outgoing<'_>]) -> SendOutcome) {
+    /// Seals everything that waits, some peers at a time, hands it to `sink` and forgets it.
+    pub fn flush(&mut self, sink: &mut impl Sink) {
         let mut at = 0;
         while let Some(&key) = self.dirty.get(at) {
             if let Some(ahead) = self.dirty.get(at + KEYS_AHEAD).and_then(|&key| self.endpoints.get(key)) {
@@ -27,13 +33,13 @@ impl Core {
             }
             self.seal(key);
             if self.arena.is_full() {
-                self.send_sealed(&mut send);
+                self.send_sealed(sink);
             }
             at += 1;
         }
         self.dirty.clear();
         self.waiting.clear();
-        self.send_sealed(&mut send);
+        self.send_sealed(sink);
     }
 
     /// Seals what waits for one peer.
@@ -64,12 +70,11 @@ impl Core {
         }
     }
 
-    /// Hands to `send` what is sealed, and what transports have to say by themselves.
-    fn send_sealed(&mut self, send: &mut impl FnMut(&[Outgoing<'_>]) -> SendOutcome) {
-        let control = self.control.iter().map(|t| Outgoing { path: t.path, contents: &t.contents, segment: None });
-        let messages: Vec<Outgoing<'_>> = control.chain(self.arena.messages()).collect();
-        if !messages.is_empty() {
-            let outcome = send(&messages);
+    /// Hands to `sink` what is sealed, and what transports have to say by themselves.
+    fn send_sealed(&mut self, sink: &mut impl Sink) {
+        if !self.control.is_empty() || !self.arena.is_empty() {
+            let control = self.control.iter().map(|t| Outgoing { path: t.path, contents: &t.contents, segment: None });
+            let outcome = sink.send(control.chain(self.arena.messages()));
             self.counters.datagrams_out += outcome.datagrams;
             self.counters.send_drops += outcome.dropped;
             self.counters.send_calls += outcome.calls;

@@ -202,6 +202,13 @@ pub enum Command {
     Fault(RoomId),
 }
 
+impl Command {
+    /// Whether it is part of letting a member in.
+    pub(super) fn admits(&self) -> bool {
+        matches!(self, Self::Join(_) | Self::Resume(_) | Self::Member { request: Request::Offer { .. }, .. })
+    }
+}
+
 /// A wish to enter.
 #[derive(Debug)]
 pub struct Join {

@@ -291,6 +291,17 @@ pub struct Publication {
     pub origin: u8,
 }
 
+/// A peer connection that has ended by itself.
+#[derive(Debug)]
+pub(super) struct MediaEnd {
+    pub(super) member: MemberId,
+    /// The shard it was on, and its number there.
+    pub(super) shard: u8,
+    pub(super) connection: u32,
+    pub(super) code: ErrorCode,
+    pub(super) message: String,
+}
+
 /// What a stage tells the home.
 #[derive(Debug)]
 pub enum Report {

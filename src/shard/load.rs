@@ -10,7 +10,12 @@ const PERIOD: Duration = Duration::from_millis(500);
 /// One that has told nothing for this long waits all the time.
 const ASLEEP: Duration = Duration::from_secs(2);
 
-/// The share of the last half second in which a shard did not wait, in thousandths; read by other threads.
+/// Of what a shard did to let members in, so much of its time is passed over: it is over when they are in, and what they
+/// cost from then on shows by itself. What is more keeps the others of the shard waiting.
+const PASSED_OVER: f64 = 0.5;
+
+/// The share of the last half second in which a shard did not wait, in thousandths, up to a half of it for letting members
+/// in left out; read by other threads.
 #[derive(Debug, Clone)]
 pub struct Load {
     start: Instant,
@@ -62,11 +67,13 @@ pub(super) struct LoadMeter {
     began: Instant,
     waiting: Option<Instant>,
     waited: Duration,
+    /// What it did to let members in.
+    admitting: Duration,
 }
 
 impl LoadMeter {
     pub(super) fn new(now: Instant, told: Load) -> Self {
-        Self { told, began: now, waiting: None, waited: Duration::ZERO }
+        Self { told, began: now, waiting: None, waited: Duration::ZERO, admitting: Duration::ZERO }
     }
 
     /// The loop begins to wait.
@@ -81,10 +88,16 @@ impl LoadMeter {
         }
         let span = now.saturating_duration_since(self.began);
         if span >= PERIOD {
-            let idle = (self.waited.as_secs_f64() / span.as_secs_f64()).min(1.0);
-            self.told.tell(now, ((1.0 - idle) * 1000.0) as u32);
-            (self.began, self.waited) = (now, Duration::ZERO);
+            let share = |time: Duration| time.as_secs_f64() / span.as_secs_f64();
+            let busy = 1.0 - share(self.waited) - share(self.admitting).min(PASSED_OVER);
+            self.told.tell(now, (busy.max(0.0) * 1000.0) as u32);
+            (self.began, self.waited, self.admitting) = (now, Duration::ZERO, Duration::ZERO);
         }
+    }
+
+    /// It has let members in for so long.
+    pub(super) fn handle_admitting(&mut self, spent: Duration) {
+        self.admitting += spent;
     }
 
     /// A turn of the loop has left it without anything of any room, or not so.
@@ -100,6 +113,24 @@ impl LoadMeter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn letting_members_in_counts_only_beyond_a_half() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let told = |waited_ms: u64, admitting_ms| {
+            let load = Load::default();
+            let mut meter = LoadMeter::new(start, load.clone());
+            meter.handle_wait(at(500 - waited_ms));
+            meter.handle_admitting(Duration::from_millis(admitting_ms));
+            meter.handle_wake(at(500));
+            load.permille_at(at(500))
+        };
+        assert_eq!(told(100, 200), 400, "a second half is what others have of it");
+        assert_eq!(told(0, 450), 500);
+        assert_eq!(told(300, 200), 0);
+        assert_eq!(told(300, 300), 0, "clocks are read at different times");
+    }
 
     #[test]
     fn what_is_not_waiting_is_load() {

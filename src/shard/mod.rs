@@ -70,7 +70,7 @@ use roundtable_udp::{Message, ReceiveBatch, Socket};
 use self::arena::Outgoing;
 use self::aside::Aside;
 use self::core::{Among, Core};
-use self::flush::SendOutcome;
+use self::flush::{SendOutcome, Sink};
 use self::inbox::{Command, Inbox};
 use self::lane::Lanes;
 use self::load::{Load, LoadMeter};
@@ -248,6 +248,7 @@ impl Loop {
                 Err(error) => return tracing::error!(%error, "the shard cannot wait for its sockets"),
             }
             self.load.handle_wake(Instant::now());
+            self.load.handle_admitting(self.core.take_admitting());
             self.take_handed();
             for token in events.iter().map(Event::token).filter(|token| *token != WAKER) {
                 match ready.get_mut(token.0) {
@@ -261,9 +262,11 @@ impl Loop {
             self.look_aside();
             self.core.guarded(|core| core.handle_timeout(Instant::now()));
             self.core.guarded(|core| core.deliver_kept(Instant::now()));
-            // Whoever gives a command wakes the shard.
-            let is_told = more_commands || events.iter().any(|event| event.token() == WAKER);
+            // Whoever gives a command wakes the shard; the word of those who have closed came before their datagrams.
+            let is_told =
+                more_commands || events.iter().any(|event| event.token() == WAKER) || self.core.has_goodbyes();
             let commands = if is_told { self.obey() } else { Commands::Drained };
+            self.core.guarded(|core| core.heed_goodbyes(Instant::now()));
             self.flush();
             self.relocate();
             self.steer();
@@ -345,8 +348,12 @@ impl Loop {
     fn obey(&mut self) -> Commands {
         for _ in 0..COMMANDS_PER_TURN {
             let Ok(command) = self.commands.try_recv() else { return Commands::Drained };
-            if !self.core.guarded(|core| core.handle_command(Instant::now(), command)).unwrap_or(true) {
+            let (now, admits) = (Instant::now(), command.admits());
+            if !self.core.guarded(|core| core.handle_command(now, command)).unwrap_or(true) {
                 return Commands::Stop;
+            }
+            if admits {
+                self.load.handle_admitting(now.elapsed());
             }
         }
         Commands::More
@@ -356,7 +363,7 @@ impl Loop {
         let Self { sockets, core, .. } = self;
         core.hand_over();
         // What was not sent because of a fault is sent without the room that made it.
-        while core.guarded(|core| core.flush(|outgoing| send(sockets, outgoing))).is_none() {}
+        while core.guarded(|core| core.flush(&mut Way(sockets))).is_none() {}
     }
 
     /// Lets rooms go that are better on another shard.
@@ -380,27 +387,25 @@ enum Commands {
     Stop,
 }
 
-/// Gives each socket the messages of its family.
-fn send(sockets: &mut [Socket], outgoing: &[Outgoing<'_>]) -> SendOutcome {
-    let mut outcome = SendOutcome::default();
-    for socket in sockets {
-        let Ok(local) = socket.local_addr() else { continue };
-        let messages: Vec<Message<'_>> = outgoing
-            .iter()
-            .filter(|o| o.path.remote.is_ipv4() == local.is_ipv4())
-            .map(|o| Message {
+/// The sockets of a shard: each gets the messages of its family.
+struct Way<'s>(&'s mut [Socket]);
+
+impl Sink for Way<'_> {
+    fn send<'a>(&mut self, outgoing: impl Iterator<Item = Outgoing<'a>> + Clone) -> SendOutcome {
+        let mut outcome = SendOutcome::default();
+        for socket in &mut *self.0 {
+            let Ok(local) = socket.local_addr() else { continue };
+            let own = outgoing.clone().filter(|o| o.path.remote.is_ipv4() == local.is_ipv4());
+            let report = socket.send_all(own.map(|o| Message {
                 destination: o.path.remote,
                 local: o.path.local,
                 contents: o.contents,
                 segment_size: o.segment.and_then(|n| NonZeroU16::new(u16::try_from(n).ok()?)),
-            })
-            .collect();
-        if !messages.is_empty() {
-            let report = socket.send(&messages);
+            }));
             outcome.datagrams += report.datagrams as u64;
             outcome.dropped += report.dropped as u64;
             outcome.calls += report.calls as u64;
         }
+        outcome
     }
-    outcome
 }

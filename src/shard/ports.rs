@@ -29,7 +29,12 @@ pub(super) fn bind(
     sharing: Sharing,
     rule: Option<Steering>,
 ) -> io::Result<Vec<Bound>> {
-    let alone = Options { receive_buffer: SOCKET_BUFFER_BYTES, send_buffer: SOCKET_BUFFER_BYTES, ..Options::default() };
+    let alone = Options {
+        receive_buffer: SOCKET_BUFFER_BYTES,
+        send_buffer: SOCKET_BUFFER_BYTES,
+        whole: true,
+        ..Options::default()
+    };
     let first = one(wanted, &alone)?;
     let rule = rule.filter(|_| cfg!(target_os = "linux"));
     if shards == 1 && rule.is_none() {

@@ -11,7 +11,7 @@ use roundtable_protocol::{ErrorCode, MemberId, ServerMessage};
 use super::core::{Core, clocks, random_u64};
 use super::home::Home;
 use super::inbox::{Resume, Returned, ToMember};
-use super::letter::StageCommand;
+use super::letter::{MediaEnd, StageCommand};
 use super::proof::Proof;
 
 impl Core {
@@ -63,15 +63,33 @@ impl Core {
         }
     }
 
-    /// The peer connection of a member has ended by itself.
-    pub(super) fn handle_media_ended(
-        &mut self,
-        now: Instant,
-        key: usize,
-        (shard, connection): (u8, u32),
-        member: &MemberId,
-        (code, message): (ErrorCode, String),
-    ) {
+    /// The peer connection of a member has ended by itself. Who has closed it may have said before that it leaves, which may
+    /// wait behind its datagrams: that is looked at first.
+    pub(super) fn handle_media_ended(&mut self, now: Instant, key: usize, end: MediaEnd) {
+        match end.code {
+            ErrorCode::PeerClosed => self.goodbyes.push((key, end)),
+            _ => self.end_media(now, key, end),
+        }
+    }
+
+    /// Whether peer connections were closed by their peers in this turn.
+    pub fn has_goodbyes(&self) -> bool {
+        !self.goodbyes.is_empty()
+    }
+
+    /// Heeds the peers that have closed their connections in this turn; behind the commands that had come before.
+    pub fn heed_goodbyes(&mut self, now: Instant) {
+        while let Some((key, end)) = self.goodbyes.pop() {
+            self.current = Some(key);
+            self.end_media(now, key, end);
+            self.look_after(now, key);
+            self.settle(now);
+        }
+    }
+
+    fn end_media(&mut self, now: Instant, key: usize, end: MediaEnd) {
+        let MediaEnd { member, shard, connection, code, message } = end;
+        let member = &member;
         let Some(home) = self.home(key) else { return };
         if !home.members.get(member).is_some_and(|known| known.is_connected(shard, connection)) {
             return;

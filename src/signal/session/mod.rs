@@ -77,7 +77,7 @@ impl Session {
             pages: Rate::new(now, CHAT_PAGES_PER_SECOND, CHAT_PAGES_BURST),
             garbage: 0,
             heard_at: now,
-            ping_at: now + timers.ping,
+            ping_at: timers.next_ping(now),
             ways: &[],
             accepted: Vec::new(),
             actions: VecDeque::new(),
@@ -202,7 +202,7 @@ impl Session {
         if let Some(message) = overdue {
             self.part(LeaveReason::Disconnected, ErrorCode::Silent, message.into(), close::SILENT);
         } else if self.ping_at <= now {
-            self.ping_at = now + self.timers.ping;
+            self.ping_at = self.timers.next_ping(now);
             self.actions.push_back(Action::Ping);
         }
     }

@@ -52,7 +52,11 @@ pub struct SocketConfig {
 
 impl Default for SocketConfig {
     fn default() -> Self {
-        Self { timers: Timers::default(), write_timeout: Duration::from_secs(10), close_grace: Duration::from_secs(2) }
+        Self {
+            timers: Timers::new(Instant::now()),
+            write_timeout: Duration::from_secs(10),
+            close_grace: Duration::from_secs(2),
+        }
     }
 }
 
