@@ -20,7 +20,8 @@ enum Beside {
     All,
     /// Nothing: the server alone.
     Nothing,
-    /// Itself with one shard, in turn.
+    /// Itself with one shard, in turn: with as many rooms, and with half as many, so that the one has no more to do than each
+    /// of two.
     OneShard,
 }
 
@@ -32,8 +33,10 @@ enum Judge {
     Calls(f64),
     /// Percent of a core, at most, without loss.
     Core(f64),
-    /// How many times as much two shards can do as one, at least.
+    /// How many times as much two shards can do as one that has as much to do as each of them, at least.
     Scale(f64),
+    /// The same beside one that has as much to do as both, to which more comes at once.
+    SameRooms(f64),
 }
 
 const SEGMENTED: &str = "floor, segmented";
@@ -76,9 +79,9 @@ const GOALS: &[Goal] = &[
     },
     Goal {
         name: "p8",
-        arguments: &["meetings", "--rooms", "50", "--members", "4", "--kbit", "300"],
+        arguments: &["meetings", "--members", "4", "--kbit", "300"],
         beside: Beside::OneShard,
-        judges: &[Judge::Scale(1.8)],
+        judges: &[Judge::Scale(1.8), Judge::SameRooms(1.8)],
     },
 ];
 
@@ -111,7 +114,10 @@ pub(crate) fn compare(names: &[&str]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The figures of a goal: one document, or with [`Beside::OneShard`] those of one shard and of two, round by round.
+/// Shards and rooms of the runs of a round with [`Beside::OneShard`].
+const SHARDS: [(&str, &str); 3] = [("1", "25"), ("1", "50"), ("2", "50")];
+
+/// The figures of a goal: one document, or with [`Beside::OneShard`] those of [`SHARDS`], round by round.
 fn measure(goal: &Goal) -> Result<Vec<Value>, Failure> {
     let rounds = ROUNDS.to_string();
     let peer = peer();
@@ -126,13 +132,11 @@ fn measure(goal: &Goal) -> Result<Vec<Value>, Failure> {
         Beside::OneShard => {
             let mut figures = Vec::new();
             for round in 1..=ROUNDS {
-                for shards in ["1", "2"] {
+                for (shards, rooms) in SHARDS {
                     let with = format!("--server-args=--shards={shards}");
-                    let name = format!("{}-{round}-{shards}", goal.name);
-                    figures.push(bench(
-                        &name,
-                        &[goal.arguments, &[&with, SPREAD, "--seconds", "6", "--warmup", SETTLING]].concat(),
-                    )?);
+                    let name = format!("{}-{round}-{shards}-{rooms}", goal.name);
+                    let more = [with.as_str(), SPREAD, "--rooms", rooms, "--seconds", "6", "--warmup", SETTLING];
+                    figures.push(bench(&name, &[goal.arguments, &more].concat())?);
                 }
             }
             Ok(figures)
@@ -154,7 +158,10 @@ impl Judge {
             Self::Ratio(name, most) => (format!("CPU a packet ÷ {name}"), self.find(figures), most, true),
             Self::Calls(most) => ("system calls a packet".to_owned(), self.find(figures), most, true),
             Self::Core(most) => ("percent of a core, without loss".to_owned(), self.find(figures), most, true),
-            Self::Scale(least) => ("two shards ÷ one".to_owned(), self.find(figures), least, false),
+            Self::Scale(least) => {
+                ("two shards ÷ one with as much a shard".to_owned(), self.find(figures), least, false)
+            }
+            Self::SameRooms(least) => ("two shards ÷ one with all of it".to_owned(), self.find(figures), least, false),
         };
         let Some(found) = found else { return format!("? {what}: no run counts") };
         let holds = if at_most { found <= bound } else { found >= bound };
@@ -167,17 +174,18 @@ impl Judge {
             Self::Ratio(name, _) => Some(ratio(figures.first()?, name)?.0),
             Self::Calls(_) => figures.first()?["median"]["callsPerPacket"].as_f64(),
             Self::Core(_) => figures.first()?["median"]["server"]["corePercent"].as_f64(),
-            Self::Scale(_) => scale(figures),
+            Self::Scale(_) => scale(figures, 0),
+            Self::SameRooms(_) => scale(figures, 1),
         }
     }
 }
 
-/// A thread has one core at most, so the busiest one bounds what a server can do: the median of its cost with one shard ÷
-/// with two.
-fn scale(figures: &[Value]) -> Option<f64> {
+/// A thread has one core at most, so the busiest one bounds what a server can do: the median of its cost with one shard, in
+/// the run of a round that is `beside`, ÷ with two.
+fn scale(figures: &[Value], beside: usize) -> Option<f64> {
     let cost = |figures: &Value| figures["median"]["busiestThreadMicrosPerPacket"].as_f64();
     let mut scales: Vec<f64> =
-        figures.chunks_exact(2).filter_map(|pair| Some(cost(&pair[0])? / cost(&pair[1])?)).collect();
+        figures.chunks_exact(SHARDS.len()).filter_map(|round| Some(cost(&round[beside])? / cost(&round[2])?)).collect();
     scales.sort_by(f64::total_cmp);
     scales.get(scales.len() / 2).copied()
 }
@@ -204,12 +212,13 @@ mod tests {
     #[test]
     fn two_shards_are_compared_with_one_by_their_busiest_threads() {
         let run = |cost: f64| json!({ "median": { "busiestThreadMicrosPerPacket": cost } });
-        let figures = [run(6.0), run(3.0), run(6.0), run(4.0), run(6.0), json!({})];
-        assert_eq!(scale(&figures), Some(2.0));
+        let figures = [7.5, 6.0, 3.0, 7.5, 6.0, 4.0].map(run).into_iter().chain([run(7.5), run(6.0), json!({})]);
+        let figures: Vec<_> = figures.collect();
+        assert_eq!((scale(&figures, 0), scale(&figures, 1)), (Some(2.5), Some(2.0)));
         assert!(
-            Judge::Scale(1.8).verdict(&figures).starts_with('✓')
-                && Judge::Scale(2.1).verdict(&figures).starts_with('✗')
+            Judge::Scale(2.4).verdict(&figures).starts_with('✓')
+                && Judge::SameRooms(2.4).verdict(&figures).starts_with('✗')
         );
-        assert_eq!(scale(&[]), None);
+        assert_eq!(scale(&[], 0), None);
     }
 }

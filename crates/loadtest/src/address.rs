@@ -132,7 +132,7 @@ impl Shared {
 }
 
 fn open(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
-    let socket = Socket::bind(address, &Options { reuse_port, ..Options::default() })?;
+    let socket = Socket::bind(address, &Options { reuse_port, whole: true, ..Options::default() })?;
     // Where the kernel does not tell, the time of reading counts.
     let _ = socket.tell_arrivals();
     Ok(socket)

@@ -121,6 +121,10 @@ pub struct Memory {
     pub after_kib: u64,
     /// The growth by member.
     pub kib_per_member: f64,
+    /// The growth by member since the first two had their media: what the process needs once, such as the pages of its code,
+    /// was there by then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kib_per_further_member: Option<f64>,
     /// The same without pages of files, most of which are the executable's and come with the first members.
     pub anonymous_kib_per_member: f64,
 }
@@ -214,12 +218,16 @@ impl Load {
 }
 
 impl Memory {
-    pub(crate) fn of(before: Held, after: Held, members: u32) -> Self {
+    /// `settled` is with so many of the members.
+    pub(crate) fn of(before: Held, settled: Option<(Held, u32)>, after: Held, members: u32) -> Self {
         let per_member = |before: u64, after: u64| (after as f64 - before as f64) / f64::from(members.max(1));
         Self {
             before_kib: before.resident_kib,
             after_kib: after.resident_kib,
             kib_per_member: per_member(before.resident_kib, after.resident_kib),
+            kib_per_further_member: settled.filter(|(_, first)| *first < members).map(|(settled, first)| {
+                (after.resident_kib as f64 - settled.resident_kib as f64) / f64::from(members - first)
+            }),
             anonymous_kib_per_member: per_member(before.anonymous_kib, after.anonymous_kib),
         }
     }
@@ -300,6 +308,10 @@ impl Figures {
                 before_kib: memory(&|m| m.before_kib as f64) as u64,
                 after_kib: memory(&|m| m.after_kib as f64) as u64,
                 kib_per_member: memory(&|m| m.kib_per_member),
+                kib_per_further_member: first
+                    .memory
+                    .and_then(|memory| memory.kib_per_further_member)
+                    .map(|_| memory(&|m| m.kib_per_further_member.unwrap_or_default())),
                 anonymous_kib_per_member: memory(&|m| m.anonymous_kib_per_member),
             }),
             ..first.clone()

@@ -1,5 +1,7 @@
 //! SRTP and SRTCP with AEAD_AES_128_GCM (RFC 7714), in place.
 
+use aes::Aes128;
+use aes::cipher::{BlockEncrypt as _, KeyInit as _};
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::error::Unspecified;
 
@@ -9,6 +11,13 @@ pub(crate) const KEY_LEN: usize = 16;
 pub(crate) const SALT_LEN: usize = 12;
 /// Bytes of a tag.
 pub(crate) const TAG_LEN: usize = 16;
+/// Bytes of a block of AES.
+const BLOCK_LEN: usize = 16;
+/// Blocks at the end of a packet that are made readable by themselves: a stamp and a byte of padding lie in them, however
+/// the blocks fall.
+const LAST_BLOCKS: usize = 3;
+/// The counter of the first block of what is encrypted (NIST SP 800-38D §7.1).
+const FIRST_COUNTER: u32 = 2;
 /// What SRTCP encrypts begins behind the first header's SSRC.
 const RTCP_HEADER_LEN: usize = 8;
 const RTCP_INDEX_LEN: usize = 4;
@@ -34,6 +43,7 @@ pub(crate) struct DirectionKeys {
 /// Seals or opens the packets of one direction.
 pub(crate) struct Cipher {
     rtp: LessSafeKey,
+    rtp_blocks: Aes128,
     rtp_salt: [u8; SALT_LEN],
     rtcp: LessSafeKey,
     rtcp_salt: [u8; SALT_LEN],
@@ -47,7 +57,8 @@ impl Cipher {
         let key = |bytes| Some(LessSafeKey::new(UnboundKey::new(&AES_128_GCM, bytes).ok()?));
         let DirectionKeys { rtp_key, rtp_salt, rtcp_key, rtcp_salt } = keys;
         let (rtp, rtcp) = (key(rtp_key)?, key(rtcp_key)?);
-        Some(Self { rtp, rtp_salt: *rtp_salt, rtcp, rtcp_salt: *rtcp_salt, rtcp_index: 0 })
+        let rtp_blocks = Aes128::new(rtp_key.into());
+        Some(Self { rtp, rtp_blocks, rtp_salt: *rtp_salt, rtcp, rtcp_salt: *rtcp_salt, rtcp_index: 0 })
     }
 
     /// Seals a packet whose last [`TAG_LEN`] bytes are room for the tag. `index` is the rollover counter and the sequence
@@ -73,6 +84,31 @@ impl Cipher {
         let nonce = nonce(&self.rtp_salt, ssrc, index);
         let opened = self.rtp.open_in_place(nonce, Aad::from(&*header), sealed)?;
         Ok(opened.len())
+    }
+
+    /// Makes only the end of a packet's payload readable, [`LAST_BLOCKS`] at most, and believes that the packet is authentic:
+    /// AES in counter mode, as GCM encrypts. Returns what [`open_rtp`](Self::open_rtp) does.
+    pub(crate) fn peek_rtp(
+        &self,
+        packet: &mut [u8],
+        header_len: usize,
+        ssrc: u32,
+        index: u64,
+    ) -> Result<usize, Unspecified> {
+        let body = packet.get_mut(header_len..).ok_or(Unspecified)?;
+        let (body, _) = body.split_last_chunk_mut::<TAG_LEN>().ok_or(Unspecified)?;
+        let opened = body.len();
+        let first = opened.div_ceil(BLOCK_LEN).saturating_sub(LAST_BLOCKS);
+        let mut counter = [0; BLOCK_LEN];
+        counter[..SALT_LEN].copy_from_slice(&nonce_bytes(&self.rtp_salt, ssrc, index));
+        // A datagram has far fewer blocks than the counter has numbers.
+        for (at, block) in (FIRST_COUNTER + first as u32..).zip(body[first * BLOCK_LEN..].chunks_mut(BLOCK_LEN)) {
+            counter[SALT_LEN..].copy_from_slice(&at.to_be_bytes());
+            let mut stream = counter.into();
+            self.rtp_blocks.encrypt_block(&mut stream);
+            block.iter_mut().zip(stream).for_each(|(byte, key)| *byte ^= key);
+        }
+        Ok(opened)
     }
 
     /// Seals a compound and appends tag and index. After 2³¹ packets nothing is sealed any more (RFC 3711 §9.2).
@@ -115,13 +151,17 @@ fn rtcp_aad(header: [u8; RTCP_HEADER_LEN], trailer: [u8; RTCP_INDEX_LEN]) -> [u8
 
 /// The nonce of RFC 7714 §8.1 and §9.1, which are the same sum seen as numbers.
 fn nonce(salt: &[u8; SALT_LEN], ssrc: u32, index: u64) -> Nonce {
+    Nonce::assume_unique_for_key(nonce_bytes(salt, ssrc, index))
+}
+
+fn nonce_bytes(salt: &[u8; SALT_LEN], ssrc: u32, index: u64) -> [u8; SALT_LEN] {
     let place = u128::from(ssrc) << 48 | u128::from(index);
     let mut nonce = *salt;
     // A nonce has the last twelve of these sixteen bytes.
     for (byte, value) in nonce.iter_mut().zip(&place.to_be_bytes()[4..]) {
         *byte ^= value;
     }
-    Nonce::assume_unique_for_key(nonce)
+    nonce
 }
 
 #[cfg(test)]
@@ -156,6 +196,20 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_packet_can_be_read_by_itself() {
+        for len in [0, 1, 15, 16, 17, 47, 48, 49, 300, 1_187] {
+            let plain: Vec<u8> = (0..len).map(|at| at as u8).collect();
+            let mut sealed = [&[0x80; 12][..], &plain, &[0; TAG_LEN]].concat();
+            cipher().seal_rtp(&mut sealed, 12, 7, 0x1_0003).unwrap();
+            let mut peeked = sealed.clone();
+            assert_eq!(cipher().peek_rtp(&mut peeked, 12, 7, 0x1_0003), Ok(len));
+            let readable = len.min(1 + crate::stamp::STAMP_LEN);
+            assert_eq!(peeked[12 + len - readable..12 + len], plain[len - readable..], "{len}");
+            assert!(len < 64 || peeked[..len - 40] == sealed[..len - 40], "the rest is as it came");
+        }
+    }
+
+    #[test]
     fn a_report_is_sealed_and_opened_as_in_rfc_7714_17_1() {
         let plain = hex(
             "81c8000d4d6172734e5450314e545032525450200000042a0000e9304c756e61deadbeefdeadbeefdeadbeefdeadbeefdeadbeef",
@@ -178,6 +232,7 @@ mod tests {
         for len in 0..40 {
             let mut bytes = vec![0x80; len];
             assert_eq!(cipher().open_rtp(&mut bytes, 12, 0, 0), Err(Unspecified));
+            assert_eq!(cipher().peek_rtp(&mut bytes, 12, 0, 0).is_ok(), len >= 12 + TAG_LEN);
             assert_eq!(cipher().open_rtcp(&mut bytes), Err(Unspecified));
             assert_eq!(cipher().seal_rtp(&mut bytes, 12, 0, 0).is_some(), len >= 12 + TAG_LEN);
         }

@@ -38,9 +38,13 @@ pub(crate) fn table(figures: &Figures) -> String {
         let megabytes = |kib: u64| kib as f64 / 1_024.0;
         let (before, after) = (megabytes(memory.before_kib), megabytes(memory.after_kib));
         let (all, anonymous) = (memory.kib_per_member, memory.anonymous_kib_per_member);
+        let further = memory.kib_per_further_member;
+        let further = further.map(|kib| format!("; {kib:.1} each beyond the first two")).unwrap_or_default();
         (
             "server memory",
-            format!("{before:.1} → {after:.1} MiB, {all:.1} KiB a member, {anonymous:.1} without pages of files"),
+            format!(
+                "{before:.1} → {after:.1} MiB, {all:.1} KiB a member, {anonymous:.1} without pages of files{further}"
+            ),
         )
     }));
     if !figures.priority_raised {

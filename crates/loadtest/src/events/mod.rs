@@ -114,7 +114,7 @@ fn judge(
         before.zip(after).map_or(0.0, |(before, after)| after.since(before).total().as_secs_f64())
     };
     let held_after = bounds.get(1).and_then(|bound| bound.held);
-    let memory = held_before.zip(held_after).map(|(before, after)| Memory::of(before, after, plan.connections));
+    let memory = held_before.zip(held_after).map(|(before, after)| Memory::of(before, None, after, plan.connections));
     let mut spreads = hall.tally.latency_us.iter().map(Spread::of);
     let latency_ms = spreads.next().flatten();
     let after = latency_ms.zip(spreads.next().flatten());

@@ -16,6 +16,10 @@ use crate::stamp::Stamp;
 /// Streams of one client at once: two for each seat and a few more. Packets of one more are dropped.
 const MOST_STREAMS: usize = 256;
 
+/// One of so many packets of a client is authenticated; of the others only what is needed is decrypted. A client that opens
+/// all spends a fifth of its time with that.
+const OPENED_EACH: u8 = 8;
+
 /// What a packet was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrival {
@@ -44,6 +48,8 @@ pub(crate) struct Receiver {
     loss: Loss,
     blocks: Vec<ReportBlock>,
     lost: Vec<u16>,
+    /// Counts RTP packets.
+    arrived: u8,
 }
 
 impl Receiver {
@@ -58,10 +64,12 @@ impl Receiver {
             loss,
             blocks: Vec::new(),
             lost: Vec::new(),
+            arrived: 0,
         }
     }
 
-    /// Opens a packet in place, counts it, and notes it for the feedback.
+    /// Opens a packet in place, counts it, and notes it for the feedback. Of a source that is known only the stamp is read,
+    /// but for one packet of [`OPENED_EACH`], which is authenticated.
     pub(crate) fn handle_rtp(
         &mut self,
         now_ns: u64,
@@ -73,7 +81,7 @@ impl Receiver {
             return Arrival::Lost;
         }
         let bytes = packet.len();
-        let (Ok(header_len), Some(&[_, _, s0, s1, _, _, _, _, i0, i1, i2, i3])) =
+        let (Ok(header_len), Some(&[_, kind, s0, s1, _, _, _, _, i0, i1, i2, i3])) =
             (header_len(packet), packet.first_chunk())
         else {
             return Arrival::Bad;
@@ -85,7 +93,14 @@ impl Receiver {
             None if self.streams.len() == MOST_STREAMS => return Arrival::Bad,
             None => u64::from(sequence),
         };
-        let Ok(opened) = cipher.open_rtp(packet, header_len, ssrc, index) else { return Arrival::Bad };
+        self.arrived = self.arrived.wrapping_add(1);
+        // What a retransmission repeats stands at the beginning of its payload.
+        let is_peeked = known.is_some() && kind & 0x7f != VP8_RTX && !self.arrived.is_multiple_of(OPENED_EACH);
+        let opened = match is_peeked {
+            true => cipher.peek_rtp(packet, header_len, ssrc, index),
+            false => cipher.open_rtp(packet, header_len, ssrc, index),
+        };
+        let Ok(opened) = opened else { return Arrival::Bad };
         let Some(packet) = packet.get(..header_len + opened).and_then(|plain| RtpPacket::parse(plain).ok()) else {
             return Arrival::Bad;
         };

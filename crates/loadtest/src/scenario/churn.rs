@@ -18,8 +18,8 @@ pub(crate) fn run(run: &Run<'_>, options: &Churn) -> Result<Figures, RunError> {
     for place in 0..options.rooms * options.members {
         rooms.add(place / options.members, seats, tracks(place + 1));
     }
-    let stage = run.stage()?;
-    run.fill(&stage, &rooms.specs)?;
+    let mut stage = run.stage()?;
+    run.fill(&mut stage, &rooms.specs)?;
     let held = || {
         let process = stage.server.process?;
         Some((process.rss_kib()?, process.descriptors()?))

@@ -25,8 +25,8 @@ use crate::publish::{Sizes, TrackSpec};
 pub(crate) fn run(run: &Run<'_>, options: &Joins) -> Result<Figures, RunError> {
     let mut rooms = Rooms::default();
     rooms.add(0, 0, vec![TrackSpec::Audio { source: 1 }, camera(2, PICTURE_KBIT, Sizes::Chromium)]);
-    let stage = run.stage()?;
-    run.fill(&stage, &rooms.specs)?;
+    let mut stage = run.stage()?;
+    run.fill(&mut stage, &rooms.specs)?;
     run.say(format!("{} at once, each until its first picture", options.parallel));
     let timed = Crowd::new(&stage, true);
     timed.join_while(options.parallel, || run.measure(&stage, &Expectation::default(), |_| {}));

@@ -49,6 +49,8 @@ pub(crate) struct Stage {
     pub(crate) url: Option<Url>,
     /// The server's memory before the first client.
     held_before: Option<Held>,
+    /// And once the first of them had their media, with how many they were.
+    held_settled: Option<(Held, u32)>,
     /// Whether both run before other work.
     priority_raised: bool,
 }
@@ -99,16 +101,22 @@ impl Run<'_> {
         };
         let held_before = server.process.and_then(Process::held);
         let fleet = Fleet::start(clock, door, self.common.threads)?;
-        Ok(Stage { fleet, url, server, held_before, priority_raised })
+        Ok(Stage { fleet, url, server, held_before, held_settled: None, priority_raised })
     }
 
     /// Lets all join and settle.
-    pub(crate) fn fill(&self, stage: &Stage, specs: &[JoinSpec]) -> Result<(), RunError> {
+    pub(crate) fn fill(&self, stage: &mut Stage, specs: &[JoinSpec]) -> Result<(), RunError> {
         let began = Instant::now();
         let step = specs.len().div_ceil(4).max(10);
-        stage.fleet.enter_all(specs, &|joined| {
+        let (first, others) = specs.split_at(FIRST.min(specs.len()));
+        stage.fleet.enter_all(first, &|_| {})?;
+        if !others.is_empty() {
+            std::thread::sleep(FIRST_ALONE);
+            stage.held_settled = stage.server.process.and_then(Process::held).map(|held| (held, FIRST as u32));
+        }
+        stage.fleet.enter_all(others, &|joined| {
             if joined % step == 0 {
-                self.say(format!("{joined} of {} joined", specs.len()));
+                self.say(format!("{} of {} joined", first.len() + joined, specs.len()));
             }
         })?;
         let Common { warmup, .. } = self.common;
@@ -119,7 +127,7 @@ impl Run<'_> {
 
     /// Measures a window; `tick` is called with each second that has passed of it.
     pub(crate) fn measure(&self, stage: &Stage, expected: &Expectation, mut tick: impl FnMut(u32)) -> Figures {
-        let Stage { server, fleet, held_before, priority_raised, .. } = stage;
+        let Stage { server, fleet, held_before, held_settled, priority_raised, .. } = stage;
         let seconds = self.common.seconds;
         let (began, began_ns) = (Instant::now(), fleet.now_ns());
         let (from, until) = fleet.measure(Duration::from_secs(u64::from(seconds)));
@@ -149,7 +157,7 @@ impl Run<'_> {
             busiest.map(|spent| spent.as_secs_f64() * 1e6 / figures.delivered as f64);
         figures.generator = load(own_after.since(own_before));
         let memory = held_before.zip(held_after);
-        figures.memory = memory.map(|(before, after)| Memory::of(before, after, figures.members));
+        figures.memory = memory.map(|(before, after)| Memory::of(before, *held_settled, after, figures.members));
         figures
     }
 
@@ -197,6 +205,9 @@ const LARGEST_LEAP: Duration = Duration::from_millis(20);
 const SLEWING: u32 = 1_000;
 /// How long the last packets of a window may take, retransmitted ones too.
 const DRAIN: Duration = Duration::from_millis(500);
+/// Who joins first, and how long before the others: what the server needs once is there by then.
+const FIRST: usize = 2;
+const FIRST_ALONE: Duration = Duration::from_secs(1);
 /// Seconds between two lines of progress.
 const PROGRESS_SECONDS: u32 = 2;
 /// Seconds in which system calls are counted.

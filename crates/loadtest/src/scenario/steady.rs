@@ -6,8 +6,8 @@ use crate::figures::{Figures, Spread};
 use crate::measure::histogram;
 
 pub(crate) fn run(run: &Run<'_>, rooms: &Rooms) -> Result<Figures, RunError> {
-    let stage = run.stage()?;
-    run.fill(&stage, &rooms.specs)?;
+    let mut stage = run.stage()?;
+    run.fill(&mut stage, &rooms.specs)?;
     let mut figures = run.measure(&stage, &rooms.expected, |_| {});
     let mut connect_us = histogram();
     for client in stage.fleet.report().iter().flat_map(|report| &report.clients) {

@@ -19,8 +19,8 @@ pub(crate) fn run(run: &Run<'_>, options: &Switching) -> Result<Figures, RunErro
     });
     rooms.add(0, 0, vec![TrackSpec::Video { encodings: encodings.to_vec() }]);
     rooms.specs.iter_mut().for_each(|spec| spec.loss = options.loss / 100.0);
-    let stage = run.stage()?;
-    run.fill(&stage, &rooms.specs)?;
+    let mut stage = run.stage()?;
+    run.fill(&mut stage, &rooms.specs)?;
     let mut turns = ORDER.iter().cycle().filter_map(|layer| LAYERS.get(*layer));
     let mut asked = 0;
     let mut figures = run.measure(&stage, &Expectation::default(), |second| {
