@@ -19,6 +19,9 @@ const SILENCE_INTERVAL: Duration = Duration::from_millis(500);
 /// … by this factor.
 const SILENCE_FACTOR: f64 = 0.5;
 
+/// A path over which nothing was sent for this long is no longer as it was found: queues have drained.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// Watches the round trip and the silence of one path.
 #[derive(Debug)]
 pub(crate) struct Backoff {
@@ -70,6 +73,11 @@ impl Backoff {
     /// Whether there has been no feedback for so long that the rate must not grow, nor probes be sent.
     pub(crate) fn is_silent(&self, now: Moment) -> bool {
         self.waiting.is_some_and(|since| now.saturating_duration_since(since) >= SILENCE_FREEZE)
+    }
+
+    /// Whether nothing has been sent for so long that what was found out before tells nothing any more.
+    pub(crate) fn is_idle(&self, now: Moment) -> bool {
+        now.saturating_duration_since(self.last_sent) >= IDLE
     }
 
     /// Whether the round trip is too long.

@@ -296,6 +296,11 @@ impl SendSideEstimator {
     }
 
     fn is_calm(&self, now: Moment) -> bool {
+        // Whoever is sent nothing, as no picture fits, tells nothing: what was found out last would stand for ever, and with
+        // it that no probe may find out that the path is well.
+        if self.backoff.is_idle(now) {
+            return true;
+        }
         self.delay.usage() != Usage::Overuse
             && self.delay.trend() != Trend::Decrease
             && !self.delay.is_queueing()
@@ -340,6 +345,9 @@ impl Estimator for SendSideEstimator {
         self.log.record(now, packet, expected_ms);
         self.alr.handle_sent(passed, packet.size);
         self.probes.handle_sent(now, packet);
+        if self.backoff.is_idle(now) {
+            self.loss.forget();
+        }
         self.backoff.handle_sent(now);
     }
 

@@ -138,6 +138,14 @@ impl LossHalf {
         }
     }
 
+    /// Begins anew with the rate as it is: what was lost when much was sent is set against what little is after a pause, and
+    /// looks as if the path carried next to nothing.
+    pub(crate) fn forget(&mut self) {
+        self.observations.clear();
+        let observations = std::mem::take(&mut self.observations);
+        *self = Self { observations, ..Self::new(self.rate) };
+    }
+
     /// Has the observations brought near.
     pub(crate) fn prefetch(&self) {
         let (first, second) = self.observations.as_slices();

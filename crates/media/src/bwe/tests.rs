@@ -314,6 +314,32 @@ fn a_rate_held_by_want_of_demand_recovers_once_losses_are_explained() {
 }
 
 #[test]
+fn losses_from_before_a_pause_do_not_limit_what_comes_after_it() {
+    // A fifth of 1.6 Mbit/s is lost for a second; then little is sent, and all of it arrives.
+    let after = |forgets: bool| {
+        let mut half = LossHalf::new(1.6e6);
+        let context = LossContext { delay_rate: 2e6, acked: Some(1.3e6), limited: false, min: 30e3, max: 20e6 };
+        let mut least = f64::INFINITY;
+        for at in 0..170_u64 {
+            let sent = at as i64 * 6_000;
+            half.handle_reports(&[report(at, sent, (at % 5 > 0).then_some(sent))], &context);
+        }
+        if forgets {
+            half.forget();
+        }
+        let context = LossContext { acked: Some(30e3), ..context };
+        for at in 0..40_u64 {
+            let sent = 11_000_000 + at as i64 * 10_000;
+            half.handle_reports(&[report(170 + at, sent, Some(sent))], &context);
+            least = least.min(half.rate());
+        }
+        (least, half.state())
+    };
+    let ((held, _), (free, state)) = (after(false), after(true));
+    assert!(free > held && state == LossState::DelayBased, "{held} and {free}, {state:?}");
+}
+
+#[test]
 fn reports_called_lost_and_recovered_leave_no_negative_loss() {
     let mut half = LossHalf::new(1e6);
     let context = LossContext { delay_rate: 1e6, acked: None, limited: false, min: 30e3, max: 20e6 };
@@ -393,6 +419,29 @@ fn silence_brings_the_target_to_the_floor_and_no_lower() {
     drive.run(200, 1200, |_| None);
     assert_eq!(drive.estimator.target(), MIN_TARGET);
     assert_eq!(drive.estimator.poll_probe(drive.start + ms(12_000), None), None, "nor is there a probe into silence");
+}
+
+#[test]
+fn who_is_sent_nothing_after_a_bad_end_is_probed_again() {
+    let wanted = Bitrate::kbps(1_500);
+    for (what, bad) in [
+        ("a queue", (|at| Some(20 + (at - 3000))) as fn(u64) -> Option<u64>),
+        ("loss", |at| (at % 30 == 0).then_some(20)),
+        ("silence", |_| None),
+    ] {
+        let mut drive = Drive::new();
+        drive.estimator.set_demand(Demand { used: wanted, next: None, desired: wanted });
+        drive.run(0, 300, |_| Some(20));
+        drive.run(300, 420, bad);
+        // From now on nothing fits, so nothing is sent.
+        drive.estimator.set_demand(Demand { used: Bitrate::ZERO, next: Some(wanted), desired: wanted });
+        let probed = (420..1_500).find(|tick| {
+            let now = drive.start + ms(tick * 10);
+            drive.estimator.handle_timeout(now);
+            drive.estimator.poll_probe(now, None).is_some()
+        });
+        assert!(probed.is_some_and(|tick| tick < 720), "after {what}: {probed:?}");
+    }
 }
 
 #[test]
