@@ -109,17 +109,22 @@ impl<'a> Message<'a> {
     fn pieces(self, offload: bool) -> impl Iterator<Item = Message<'a>> {
         let (bytes, segment_size) = match self.segment_size.filter(|_| self.is_run()) {
             Some(size) if offload => {
-                let each = usize::from(size.get());
-                let segments = (MAX_RUN_BYTES / each).clamp(1, MAX_SEGMENTS);
-                (segments * each, Some(size))
+                let (each, len) = (usize::from(size.get()), self.contents.len());
+                let fits = len <= MAX_RUN_BYTES && len <= each * MAX_SEGMENTS;
+                let most = if fits { len } else { (MAX_RUN_BYTES / each).clamp(1, MAX_SEGMENTS) * each };
+                (most, Some(size))
             }
             Some(size) => (usize::from(size.get()), None),
-            None => (self.contents.len().max(1), None),
+            None => (usize::MAX, None),
         };
-        // `chunks` of nothing is nothing, but an empty datagram is a datagram.
-        let empty = self.contents.is_empty().then_some(self.contents);
-        let pieces = self.contents.chunks(bytes).chain(empty);
-        pieces.map(move |contents| Message { contents, segment_size, ..self })
+        // An empty datagram is one, too.
+        let mut rest = Some(self.contents);
+        std::iter::from_fn(move || {
+            let left = rest.take()?;
+            let (contents, more) = left.split_at_checked(bytes).unwrap_or((left, &[]));
+            rest = Some(more).filter(|more| !more.is_empty());
+            Some(Message { contents, segment_size, ..self })
+        })
     }
 
     /// Whether the source address fits the destination.
