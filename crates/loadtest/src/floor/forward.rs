@@ -20,10 +20,6 @@ pub enum Sending {
     Segmented,
     /// One message a packet, as many as fit in one `sendmmsg`
     Plain,
-    /// The same as `segmented`, over sockets that send nothing in fragments, as the server's
-    SegmentedWhole,
-    /// The same as `plain`, over such sockets
-    PlainWhole,
 }
 
 impl Sending {
@@ -32,19 +28,7 @@ impl Sending {
         match self {
             Self::Segmented => "segmented",
             Self::Plain => "plain",
-            Self::SegmentedWhole => "segmented-whole",
-            Self::PlainWhole => "plain-whole",
         }
-    }
-
-    /// Whether equal packets to a receiver are one message.
-    fn is_segmented(self) -> bool {
-        matches!(self, Self::Segmented | Self::SegmentedWhole)
-    }
-
-    /// Whether nothing is sent in fragments.
-    pub(super) fn is_whole(self) -> bool {
-        matches!(self, Self::SegmentedWhole | Self::PlainWhole)
     }
 }
 
@@ -114,8 +98,9 @@ impl Forwarder {
     /// Sends all that waits.
     pub(super) fn flush(&mut self, socket: &Socket, sending: Sending) -> SendReport {
         let members = self.waiting.iter().filter_map(|at| self.members.get(*at));
-        let messages: Vec<Message<'_>> =
-            members.flat_map(|member| member.arena.messages(member.line.address, sending.is_segmented())).collect();
+        let messages: Vec<Message<'_>> = members
+            .flat_map(|member| member.arena.messages(member.line.address, sending == Sending::Segmented))
+            .collect();
         let report = socket.send(&messages);
         for at in self.waiting.drain(..) {
             if let Some(member) = self.members.get_mut(at) {

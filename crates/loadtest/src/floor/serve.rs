@@ -14,8 +14,7 @@ use super::line::Line;
 
 /// Forwards until the standard input ends.
 pub(crate) fn serve(sending: Sending, out: &mut dyn Write) -> io::Result<()> {
-    let socket =
-        Socket::bind(([127, 0, 0, 1], 0).into(), &Options { whole: sending.is_whole(), ..Options::default() })?;
+    let socket = Socket::bind(([127, 0, 0, 1], 0).into(), &Options { whole: true, ..Options::default() })?;
     let mut poll = Poll::new()?;
     poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(0), Interest::READABLE)?;
     let inbox = listen(Waker::new(poll.registry(), TOLD)?)?;
