@@ -186,7 +186,7 @@ impl Hub {
         self.restore_kept(store)?;
         let mut restored = 0;
         for (open, sessions) in restoring::find(store)? {
-            let shard = self.0.rooms.place(self.0.inboxes.iter().map(|inbox| inbox.load().permille()));
+            let shard = self.0.rooms.place(self.0.inboxes.iter().map(|inbox| inbox.load().lasting()));
             let (Some(keeper), Some(inbox)) = (self.0.rooms.keeper(shard), self.0.inboxes.get(shard)) else { continue };
             let restoring::Found { journal, members, written } =
                 restoring::read(store, &open, sessions, (keeper, Arc::clone(self.0.rooms.ledger())))?;

@@ -12,7 +12,7 @@ use super::settings::{SettingsError, SettingsRecord};
 impl Hub {
     /// Finds a room or opens it, for somebody who owes the entry to `key`.
     pub(super) fn claim(&self, room: &RoomId, key: Option<&str>) -> Result<Claim, JoinError> {
-        let busy = self.0.inboxes.iter().map(|inbox| inbox.load().permille());
+        let busy = self.0.inboxes.iter().map(|inbox| inbox.load().lasting());
         let quota = self.quota(key);
         // Rooms are set up and opened one after the other, so that not two take one place.
         self.0.settings.hold(|set_up| {

@@ -166,7 +166,7 @@ impl Core {
         if let Some(shard) = home.members.get(member)?.shard {
             return Some(shard);
         }
-        let busy = self.loads.iter().map(super::load::Load::permille);
+        let busy = self.loads.iter().map(super::load::Load::lasting);
         // A stage on its way stays the only one until it has arrived.
         let shard = home.leaving.unwrap_or_else(|| {
             let main = home.main;

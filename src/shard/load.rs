@@ -10,12 +10,11 @@ const PERIOD: Duration = Duration::from_millis(500);
 /// One that has told nothing for this long waits all the time.
 const ASLEEP: Duration = Duration::from_secs(2);
 
-/// Of what a shard did to let members in, so much of its time is passed over: it is over when they are in, and what they
+/// Of what a shard did to let members in, so much of its time is passed over, in thousandths: it is over when they are in, and what they
 /// cost from then on shows by itself. What is more keeps the others of the shard waiting.
-const PASSED_OVER: f64 = 0.5;
+const PASSED_OVER: u32 = 500;
 
-/// The share of the last half second in which a shard did not wait, in thousandths, up to a half of it for letting members
-/// in left out; read by other threads.
+/// The share of the last half second in which a shard did not wait, in thousandths; read by other threads.
 #[derive(Debug, Clone)]
 pub struct Load {
     start: Instant,
@@ -25,6 +24,8 @@ pub struct Load {
 #[derive(Debug, Default)]
 struct Told {
     permille: AtomicU32,
+    /// How much of that is passed over, as it was for letting members in.
+    passing: AtomicU32,
     /// When, in milliseconds since the start.
     at_ms: AtomicU64,
     /// Whether it has nothing left of any room: what it was busy with is over, and it may not wake to say so.
@@ -44,14 +45,26 @@ impl Load {
         self.permille_at(Instant::now())
     }
 
+    /// The same without what is over once those are in who come now, up to [`PASSED_OVER`]: where members and rooms are put
+    /// is decided by that.
+    #[must_use]
+    pub fn lasting(&self) -> u32 {
+        self.lasting_at(Instant::now())
+    }
+
+    fn lasting_at(&self, now: Instant) -> u32 {
+        self.permille_at(now).saturating_sub(self.told.passing.load(Ordering::Relaxed))
+    }
+
     fn permille_at(&self, now: Instant) -> u32 {
         let age = self.millis(now).saturating_sub(self.told.at_ms.load(Ordering::Relaxed));
         let is_over = u128::from(age) > ASLEEP.as_millis() || self.told.is_empty.load(Ordering::Relaxed);
         if is_over { 0 } else { self.told.permille.load(Ordering::Relaxed) }
     }
 
-    fn tell(&self, now: Instant, permille: u32) {
+    fn tell(&self, now: Instant, permille: u32, passing: u32) {
         self.told.permille.store(permille, Ordering::Relaxed);
+        self.told.passing.store(passing, Ordering::Relaxed);
         self.told.at_ms.store(self.millis(now), Ordering::Relaxed);
     }
 
@@ -88,9 +101,9 @@ impl LoadMeter {
         }
         let span = now.saturating_duration_since(self.began);
         if span >= PERIOD {
-            let share = |time: Duration| time.as_secs_f64() / span.as_secs_f64();
-            let busy = 1.0 - share(self.waited) - share(self.admitting).min(PASSED_OVER);
-            self.told.tell(now, (busy.max(0.0) * 1000.0) as u32);
+            let permille = |time: Duration| (time.as_secs_f64() / span.as_secs_f64() * 1000.0) as u32;
+            let passing = permille(self.admitting).min(PASSED_OVER);
+            self.told.tell(now, permille(span.saturating_sub(self.waited)), passing);
             (self.began, self.waited, self.admitting) = (now, Duration::ZERO, Duration::ZERO);
         }
     }
@@ -124,12 +137,12 @@ mod tests {
             meter.handle_wait(at(500 - waited_ms));
             meter.handle_admitting(Duration::from_millis(admitting_ms));
             meter.handle_wake(at(500));
-            load.permille_at(at(500))
+            (load.permille_at(at(500)), load.lasting_at(at(500)))
         };
-        assert_eq!(told(100, 200), 400, "a second half is what others have of it");
-        assert_eq!(told(0, 450), 500);
-        assert_eq!(told(300, 200), 0);
-        assert_eq!(told(300, 300), 0, "clocks are read at different times");
+        assert_eq!(told(100, 200), (800, 400));
+        assert_eq!(told(0, 450), (1_000, 500), "a second half is what others have of it");
+        assert_eq!(told(300, 200), (400, 0));
+        assert_eq!(told(300, 300), (400, 0), "clocks are read at different times");
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Core {
 
     /// Finds rooms that are better elsewhere.
     fn compare(&mut self, now: Instant) {
-        let busy: Vec<u32> = self.loads.iter().map(super::load::Load::permille).collect();
+        let busy: Vec<u32> = self.loads.iter().map(super::load::Load::lasting).collect();
         let own = self.shard;
         let rooms = self.rooms.iter_mut().map(|(room, open)| {
             let packets = open.packets_since();

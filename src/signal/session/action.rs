@@ -29,7 +29,7 @@ pub struct Timers {
 }
 
 /// Between the moments at which pings are due, unless they are asked for more often.
-const BEAT: Duration = Duration::from_secs(1);
+const BEAT: Duration = Duration::from_millis(250);
 
 impl Timers {
     /// Those of the protocol. `origin` is the same for all conversations of a server.
