@@ -1,7 +1,5 @@
 //! What clients get that break the rules, and what the others notice: nothing.
 
-use std::time::Instant;
-
 use futures_util::SinkExt;
 use roundtable_protocol::error::close;
 use roundtable_protocol::{ErrorCode, ServerMessage};
@@ -95,7 +93,7 @@ async fn silence_has_an_end() {
     let soon = Duration::from_millis(100);
     let late = Duration::from_secs(100);
     let timers = |hello, silence| {
-        let timers = Timers { hello, silence, ping: late, origin: Instant::now() };
+        let timers = Timers { hello, silence, ping: late };
         HttpConfig { socket: SocketConfig { timers, ..SocketConfig::default() }, ..HttpConfig::default() }
     };
     let site = Site::with(HubConfig::default(), timers(soon, late)).await;
@@ -110,8 +108,7 @@ async fn silence_has_an_end() {
 
 #[tokio::test]
 async fn a_client_that_only_answers_pings_is_not_silent() {
-    let timers =
-        Timers { silence: Duration::from_millis(300), ping: Duration::from_millis(50), ..Timers::new(Instant::now()) };
+    let timers = Timers { silence: Duration::from_millis(300), ping: Duration::from_millis(50), ..Timers::default() };
     let socket = SocketConfig { timers, ..SocketConfig::default() };
     let site = Site::with(HubConfig::default(), HttpConfig { socket, ..HttpConfig::default() }).await;
     let (mut ann, _) = Talk::enter(&site, "r", "Ann").await;

@@ -1,6 +1,6 @@
 //! What a session takes, and what it wants done.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use roundtable_protocol::call::CallAnswer;
@@ -24,34 +24,11 @@ pub struct Timers {
     pub silence: Duration,
     /// Between the server's own WebSocket pings.
     pub ping: Duration,
-    /// Pings are due at whole [`BEAT`]s since then: one wake-up serves all that are.
-    pub origin: Instant,
 }
 
-/// Between the moments at which pings are due, unless they are asked for more often.
-const BEAT: Duration = Duration::from_millis(250);
-
-impl Timers {
-    /// Those of the protocol. `origin` is the same for all conversations of a server.
-    #[must_use]
-    pub const fn new(origin: Instant) -> Self {
-        let [hello, silence, ping] = [10, 30, 10];
-        Self {
-            hello: Duration::from_secs(hello),
-            silence: Duration::from_secs(silence),
-            ping: Duration::from_secs(ping),
-            origin,
-        }
-    }
-
-    /// When a ping is due that is to follow one at `now`.
-    pub(super) fn next_ping(&self, now: Instant) -> Instant {
-        let next = now + self.ping;
-        if self.ping < BEAT {
-            return next;
-        }
-        let behind = next.saturating_duration_since(self.origin).as_nanos() % BEAT.as_nanos();
-        next - Duration::from_nanos(u64::try_from(behind).unwrap_or(0))
+impl Default for Timers {
+    fn default() -> Self {
+        Self { hello: Duration::from_secs(10), silence: Duration::from_secs(30), ping: Duration::from_secs(10) }
     }
 }
 

@@ -77,7 +77,7 @@ impl Session {
             pages: Rate::new(now, CHAT_PAGES_PER_SECOND, CHAT_PAGES_BURST),
             garbage: 0,
             heard_at: now,
-            ping_at: timers.next_ping(now),
+            ping_at: now + timers.ping,
             ways: &[],
             accepted: Vec::new(),
             actions: VecDeque::new(),
@@ -88,6 +88,17 @@ impl Session {
     #[must_use]
     pub fn over_frames(self) -> Self {
         Self { ways: &[Packing::Batch, Packing::Deflate], ..self }
+    }
+
+    /// The same with pings at whole [`BEAT`]s since `origin`: one wake-up serves all conversations whose pings are due.
+    #[must_use]
+    pub fn on_beat(self, origin: Instant) -> Self {
+        if self.timers.ping < BEAT {
+            return self;
+        }
+        let behind = self.ping_at.saturating_duration_since(origin).as_nanos() % BEAT.as_nanos();
+        let ping_at = self.ping_at - Duration::from_nanos(u64::try_from(behind).unwrap_or(0));
+        Self { ping_at, ..self }
     }
 
     /// The hub let the client in.
@@ -202,7 +213,9 @@ impl Session {
         if let Some(message) = overdue {
             self.part(LeaveReason::Disconnected, ErrorCode::Silent, message.into(), close::SILENT);
         } else if self.ping_at <= now {
-            self.ping_at = self.timers.next_ping(now);
+            // From when it was due: all that are due together stay so.
+            let next = self.ping_at + self.timers.ping;
+            self.ping_at = if next <= now { now + self.timers.ping } else { next };
             self.actions.push_back(Action::Ping);
         }
     }
@@ -251,6 +264,9 @@ impl Session {
         self.actions.push_back(Action::Send(message));
     }
 }
+
+/// Between the moments at which pings are due, unless they are asked for more often.
+const BEAT: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests;

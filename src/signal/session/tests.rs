@@ -21,7 +21,7 @@ struct Talk {
 impl Talk {
     fn new() -> Self {
         let now = Instant::now(); // An origin to add to; no test waits for real time.
-        Self { session: Session::new(now, Timers::new(now)), now }
+        Self { session: Session::new(now, Timers::default()), now }
     }
 
     fn in_room() -> Self {

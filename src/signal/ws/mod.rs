@@ -13,6 +13,7 @@ mod writing;
 use std::future::Future as _;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
+use std::sync::LazyLock;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -52,11 +53,7 @@ pub struct SocketConfig {
 
 impl Default for SocketConfig {
     fn default() -> Self {
-        Self {
-            timers: Timers::new(Instant::now()),
-            write_timeout: Duration::from_secs(10),
-            close_grace: Duration::from_secs(2),
-        }
+        Self { timers: Timers::default(), write_timeout: Duration::from_secs(10), close_grace: Duration::from_secs(2) }
     }
 }
 
@@ -154,7 +151,7 @@ impl Conversation {
         // Whoever comes later is told as well.
         draining.mark_changed();
         let now = Instant::now();
-        let session = Session::new(now, config.timers);
+        let session = Session::new(now, config.timers).on_beat(*ORIGIN);
         Box::new(Self {
             session: if line.has_frames() { session.over_frames() } else { session },
             line,
@@ -470,6 +467,9 @@ async fn from_beside(beside: &mut Option<Box<Beside>>) -> News {
 fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
+
+/// Since when the server's pings are counted.
+static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 #[cfg(test)]
 mod tests {
