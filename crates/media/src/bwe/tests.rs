@@ -441,6 +441,10 @@ fn who_is_sent_nothing_after_a_bad_end_is_probed_again() {
             drive.estimator.poll_probe(now, None).is_some()
         });
         assert!(probed.is_some_and(|tick| tick < 720), "after {what}: {probed:?}");
+        let loss = |drive: &Drive| drive.estimator.state().loss_state;
+        assert!(what != "loss" || loss(&drive) == LossState::Decreasing, "it stands until something is sent");
+        drive.estimator.handle_sent(drive.start + ms(probed.unwrap_or_default() * 10), &packet(drive.number));
+        assert_eq!(loss(&drive), LossState::DelayBased, "after {what}");
     }
 }
 
