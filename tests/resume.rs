@@ -193,6 +193,24 @@ async fn who_closes_the_socket_has_left() {
     server.stop().await;
 }
 
+/// What the server writes to somebody who has just closed fails, perhaps before it has read that they did.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_closes_the_socket_while_much_is_told_has_left() {
+    const LEAVERS: usize = 80;
+    let server = server(LONG).await;
+    let bob = join(server.place.guest("daily", "Bob")).await;
+    let mut leavers = Vec::new();
+    for n in 0..LEAVERS {
+        leavers.push(RawSocket::enter(server.place.http, "daily", &format!("Leaver {n}")).await.0);
+    }
+    // Each of them is told of all who went before.
+    for leaver in leavers {
+        leaver.close(1000).await;
+    }
+    assert!(bob.wait_for(SOON, |bob| bob.state().members.len() == 1).await, "{:?}", bob.state().members);
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_written_again_after_a_lost_answer_is_there_once() {
     let server = server(LONG).await;

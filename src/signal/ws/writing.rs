@@ -6,14 +6,20 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use futures_util::future::poll_fn;
 use roundtable_protocol::ServerMessage;
+use roundtable_protocol::limit::CLIENT_MESSAGES_BURST;
+use tokio::task::coop::unconstrained;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::super::line::Words;
+use super::super::line::{Received, Words};
 use super::super::packing::Haste;
 use super::super::session::Broken;
 use super::Conversation;
+
+/// Most frames that are heard of a client to which nothing can be said any more: more than it may send at once.
+const HEARD_OUT: u32 = 2 * CLIENT_MESSAGES_BURST;
 
 impl Conversation {
     /// Has a message packed; [`send_full`](Self::send_full) is to follow.
@@ -52,17 +58,35 @@ impl Conversation {
     pub(super) async fn write(&mut self, words: Words) {
         let ending = self.session.is_ending();
         let at_most = if ending { self.last_words() } else { self.config.write_timeout };
-        let mut written = pin!(self.line.send(words));
-        let written = match poll_fn(|cx| Poll::Ready(written.as_mut().poll(cx))).await {
-            // Mostly the socket takes it at once, and there is nothing to time.
-            Poll::Ready(written) => Ok(written),
-            Poll::Pending => Box::pin(tokio::time::timeout(at_most, written)).await,
+        let written = {
+            let mut written = pin!(self.line.send(words));
+            match poll_fn(|cx| Poll::Ready(written.as_mut().poll(cx))).await {
+                // Mostly the socket takes it at once, and there is nothing to time.
+                Poll::Ready(written) => Ok(written),
+                Poll::Pending => Box::pin(tokio::time::timeout(at_most, written)).await,
+            }
         };
         match written {
             Ok(Ok(())) => {}
             _ if ending => {}
-            Ok(Err(_)) => self.session.handle_broken(Broken::Gone),
+            Ok(Err(_)) => self.hear_out(),
             Err(_) => self.session.handle_slow_reader(),
+        }
+    }
+
+    /// The line takes nothing more. What the client said before that has come already, and may be that it leaves.
+    fn hear_out(&mut self) {
+        for _ in 0..HEARD_OUT {
+            if self.session.is_ending() {
+                return;
+            }
+            match unconstrained(self.line.recv()).now_or_never() {
+                Some(received) => self.handle_received(received),
+                None => break,
+            }
+        }
+        if !self.session.is_ending() {
+            self.handle_received(Received::Broken(Broken::Gone));
         }
     }
 
