@@ -16,7 +16,7 @@ use crate::config::layer::setting_arguments;
 const EXAMPLE: &str = include_str!("../../config/roundtable.toml");
 const PAGE: &str = "docs/CONFIG.md";
 
-/// What the flags give. Variables are looked at in `tests/cli.rs`, in processes of their own.
+/// What the flags give. Variables are looked at in `tests/product/cli.rs`, in processes of their own.
 fn given(arguments: &[&str]) -> Given {
     let arguments = std::iter::once("roundtable").chain(arguments.iter().copied()).map(OsString::from);
     match cli::parse(arguments) {

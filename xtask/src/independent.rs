@@ -14,7 +14,8 @@ const HOME: &str = "target/independent";
 /// Provides what the client stands on, and plays the tests.
 pub(crate) fn play() -> Result<(), Failure> {
     let python = provide()?;
-    let mut tests = cargo(&["test", "--package", "roundtable", "--test", "independent", "--", "--include-ignored"]);
+    // With the parts that the tests before it were built of: of one package alone all would be built again.
+    let mut tests = cargo(&["test", "--workspace", "--test", "product", "--", "--include-ignored", "independent::"]);
     tests.env("ROUNDTABLE_PYTHON", python);
     run(tests)
 }
