@@ -6,11 +6,9 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::FutureExt as _;
 use futures_util::future::poll_fn;
 use roundtable_protocol::ServerMessage;
 use roundtable_protocol::limit::CLIENT_MESSAGES_BURST;
-use tokio::task::coop::unconstrained;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::super::line::{Received, Words};
@@ -69,20 +67,23 @@ impl Conversation {
         match written {
             Ok(Ok(())) => {}
             _ if ending => {}
-            Ok(Err(_)) => self.hear_out(),
+            // In a box, as what is done once.
+            Ok(Err(_)) => Box::pin(self.hear_out()).await,
             Err(_) => self.session.handle_slow_reader(),
         }
     }
 
-    /// The line takes nothing more. What the client said before that has come already, and may be that it leaves.
-    fn hear_out(&mut self) {
+    /// The line takes nothing more. What the client said before that is on its way, and may be that it leaves: it is heard
+    /// to the end, which comes soon.
+    async fn hear_out(&mut self) {
+        let until = tokio::time::Instant::now() + self.config.close_grace;
         for _ in 0..HEARD_OUT {
             if self.session.is_ending() {
                 return;
             }
-            match unconstrained(self.line.recv()).now_or_never() {
-                Some(received) => self.handle_received(received),
-                None => break,
+            match tokio::time::timeout_at(until, self.line.recv()).await {
+                Ok(received) => self.handle_received(received),
+                Err(_) => break,
             }
         }
         if !self.session.is_ending() {
