@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask independent` brings what it stands on and plays this, as does `cargo xtask test`.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -29,8 +30,11 @@ async fn play(module: &str, config: Config) {
     tests.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/independent"));
     tests.env("ROUNDTABLE_URL", server.place.url()).env("PYTHONDONTWRITEBYTECODE", "1");
     tests.env("ROUNDTABLE_KEY", format!("{}:{}", KEY.id, KEY.secret));
-    let status = tokio::task::spawn_blocking(move || tests.status()).await.expect("it does not panic");
-    assert!(status.expect("Python starts").success(), "{module} failed; what it says is above");
+    let played = tokio::task::spawn_blocking(move || tests.output()).await.expect("it does not panic");
+    let played = played.expect("Python starts");
+    // How many tests there were, and how many were skipped, is shown in any case.
+    let _ = std::io::stderr().write_all(&played.stderr);
+    assert!(played.status.success(), "{module} failed:\n{}", String::from_utf8_lossy(&played.stderr));
     server.stop().await;
 }
 
