@@ -4,11 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::common::events::EventReader;
-use crate::common::http::{get, json, send};
-use crate::common::server::{Place, Running};
-use crate::common::socket::{Heard, RawSocket};
-use crate::common::{eventually, join};
 use roundtable::Config;
 use roundtable::protocol::event::TrackSource::Microphone;
 use roundtable::protocol::limit::LIST_UP_TO;
@@ -17,6 +12,12 @@ use roundtable::protocol::{MemberId, RoomState, ServerMessage};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
+
+use crate::common::events::EventReader;
+use crate::common::http::{get, json, send};
+use crate::common::server::{Place, Running};
+use crate::common::socket::{Heard, RawSocket};
+use crate::common::{eventually, join};
 
 const ROOM: &str = "keynote";
 const VIEWERS: usize = 300;

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::common::http::{self, Answer};
-use crate::common::scratch::Scratch;
+use crate::common::scratch::{Folder, Scratch};
 use crate::common::server::{Process, Running};
 use crate::common::socket::{Heard, RawSocket};
 use crate::common::token::{TestKey, now};
@@ -358,11 +358,11 @@ async fn keys_are_changed_while_calls_go_on() {
 async fn a_key_has_so_many_rooms_also_after_the_server_was_killed() {
     // The second key has a figure of its own.
     let file = Scratch::new("quota.toml", &(KEY.in_file() + &OTHER.in_file() + "max-rooms = 1\n"));
-    let data = std::env::temp_dir().join(format!("roundtable-quota-{}", std::process::id()));
+    let data = Folder::new("quota");
     let arguments = [
         ["--keys-file", file.path()],
         ["--max-rooms-per-key", "2"],
-        ["--data-dir", data.to_str().unwrap()],
+        ["--data-dir", data.text()],
         ["--resume-within", "60s"],
     ];
     let mut server = Process::start_with(&arguments.concat());
@@ -393,13 +393,12 @@ async fn a_key_has_so_many_rooms_also_after_the_server_was_killed() {
     let host = KEY.operator();
     assert_eq!(send(at, "DELETE", "/api/v1/rooms/a1", Some(&host), None).await.status, 204);
     eventually("the place is free", async || refused("a3", KEY).await.is_none()).await;
-    let _ = std::fs::remove_dir_all(data);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn chat_beyond_what_may_be_kept_is_refused() {
-    let data = std::env::temp_dir().join(format!("roundtable-chat-quota-{}", std::process::id()));
-    let server = Process::start_with(&["--data-dir", data.to_str().unwrap(), "--max-chat-per-room", "1"]);
+    let data = Folder::new("chat-quota");
+    let server = Process::start_with(&["--data-dir", data.text(), "--max-chat-per-room", "1"]);
     let (mut ann, _) = RawSocket::enter(server.place.http, "r", "Ann").await;
     let mut refused = None;
     // Each takes a place of 32 KiB: 32 of them are a mebibyte. They are counted when they are written.
@@ -419,7 +418,6 @@ async fn chat_beyond_what_may_be_kept_is_refused() {
         tokio::time::sleep(Duration::from_millis(110)).await;
     }
     assert_eq!(refused, Some((32, json!("chat/full"))));
-    let _ = std::fs::remove_dir_all(data);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,16 +4,17 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use roundtable::protocol::event::TrackSource::{Camera, Microphone};
+use roundtable_client::{Client, ClientError, Rewrite};
+use serde_json::{Value, json};
+use tokio::net::UdpSocket;
+
 use crate::common::gaps::{Stream, Watch};
 use crate::common::http::Stats;
 use crate::common::proxy::Proxy;
 use crate::common::server::{Place, Process};
 use crate::common::socket::{Heard, RawSocket};
 use crate::common::{Dice, eventually, heard, join};
-use roundtable::protocol::event::TrackSource::{Camera, Microphone};
-use roundtable_client::{Client, ClientError, Rewrite};
-use serde_json::{Value, json};
-use tokio::net::UdpSocket;
 
 /// Longer than this nobody may be kept from hearing.
 const LONGEST_GAP: Duration = Duration::from_millis(100);

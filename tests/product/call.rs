@@ -4,16 +4,17 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::common::events::{EventReader, Notice};
-use crate::common::http::{Stats, get, json};
-use crate::common::server::Running;
-use crate::common::socket::{Heard, RawSocket};
-use crate::common::{SOON, eventually, heard, join, mark_of, marks_within};
 use roundtable::protocol::event::TrackSource::{self, Camera, Microphone, Screen, ScreenAudio};
 use roundtable::protocol::message::SubscribeChange;
 use roundtable::protocol::{EventBody, ServerMessage};
 use roundtable_client::{Client, Rewrite};
 use serde_json::json;
+
+use crate::common::events::{EventReader, Notice};
+use crate::common::http::{Stats, get, json};
+use crate::common::server::Running;
+use crate::common::socket::{Heard, RawSocket};
+use crate::common::{SOON, eventually, heard, join, mark_of, marks_within};
 
 /// Packets after which something is taken to be heard.
 const ENOUGH: u64 = 10;

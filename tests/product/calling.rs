@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::common::events::EventReader;
 use crate::common::eventually;
 use crate::common::http::send;
 use crate::common::server::Running;
 use crate::common::socket::{Heard, RawSocket};
 use crate::common::token::TestKey;
-use serde_json::{Value, json};
 
 const KEY: TestKey = TestKey { id: "first", secret: "the first secret, of 32 bytes or more" };
 

@@ -1,48 +1,41 @@
 //! Chat over real servers: pages, edits that leave nothing behind, reactions, private messages, and each message once.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use crate::common::events::EventReader;
-use crate::common::http;
-use crate::common::proxy::Proxy;
-use crate::common::server::{Place, Process, Running};
-use crate::common::socket::{Heard, RawSocket};
-use crate::common::{SOON, eventually, join};
 use roundtable::Config;
 use roundtable_client::{Client, Options};
 use serde_json::{Value, json};
 
+use crate::common::events::EventReader;
+use crate::common::http;
+use crate::common::proxy::Proxy;
+use crate::common::scratch::Folder;
+use crate::common::server::{Place, Process, Running};
+use crate::common::socket::{Heard, RawSocket};
+use crate::common::{SOON, eventually, join};
+
 /// A directory that goes with the test.
-struct Directory(PathBuf);
+struct Directory(Folder);
 
 impl Directory {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("roundtable-chat-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
+        Self(Folder::new(name))
     }
 
     fn arguments(&self) -> Vec<&str> {
-        vec!["--resume-within", "120s", "--data-dir", self.0.to_str().unwrap()]
+        vec!["--resume-within", "120s", "--data-dir", self.0.text()]
     }
 
     async fn server(&self) -> Running {
         let mut config = Config::default();
-        config.rooms.data_dir = Some(self.0.clone());
+        config.rooms.data_dir = Some(self.0.path().to_owned());
         Running::start_with(config).await
     }
 
     /// Whether a text stands anywhere in any file.
     fn holds(&self, text: &str) -> bool {
-        holds(&self.0, text.as_bytes())
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        holds(self.0.path(), text.as_bytes())
     }
 }
 

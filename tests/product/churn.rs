@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::http::Stats;
-use crate::common::server::{Place, Process};
-use crate::common::{Dice, eventually, join};
 use roundtable::protocol::event::TrackSource::{Camera, Microphone};
 use roundtable_client::Client;
 use roundtable_client::synthetic::{AudioShape, VideoShape};
+
+use crate::common::http::Stats;
+use crate::common::server::{Place, Process};
+use crate::common::{Dice, eventually, join};
 
 /// People in all.
 const CYCLES: usize = 500;

@@ -2,10 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::http::Stats;
-use crate::common::server::Running;
-use crate::common::socket::{Heard, RawSocket};
-use crate::common::{SOON, eventually, join};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use roundtable::protocol::data::{DataHeader, write_frame};
@@ -14,6 +10,11 @@ use roundtable::{Authorising, Authorize, Config, Server};
 use roundtable_client::{Client, DataArrival};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+
+use crate::common::http::Stats;
+use crate::common::server::Running;
+use crate::common::socket::{Heard, RawSocket};
+use crate::common::{SOON, eventually, join};
 
 fn header(topic: &str) -> DataHeader {
     DataHeader { topic: topic.to_owned(), to: None, id: None }

@@ -1,9 +1,10 @@
 //! A server that is told to end lets those who are there finish, and takes no new rooms.
 
+use serde_json::json;
+
 use crate::common::server::Process;
 use crate::common::socket::RawSocket;
 use crate::common::{eventually, http};
-use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_draining_server_tells_everybody_takes_no_new_rooms_and_ends_with_the_last_who_leaves() {

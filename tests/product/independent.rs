@@ -6,9 +6,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use roundtable::Config;
+
 use crate::common::server::Running;
 use crate::common::token::TestKey;
-use roundtable::Config;
 
 /// The Python with the packages, unless `ROUNDTABLE_PYTHON` names another one.
 const PYTHON: &str = "target/independent/bin/python";

@@ -6,9 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use crate::common::http::{Stats, json};
-use crate::common::server::{Place, Running};
-use crate::common::{Dice, SOON, eventually, join, mark_of};
 use roundtable::Config;
 use roundtable::protocol::event::TrackSource::{self, Camera, Microphone};
 use roundtable::protocol::{MemberId, TrackId};
@@ -16,6 +13,10 @@ use roundtable_client::Client;
 use roundtable_client::synthetic::{AudioShape, VideoShape};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
+
+use crate::common::http::{Stats, json};
+use crate::common::server::{Place, Running};
+use crate::common::{Dice, SOON, eventually, join, mark_of};
 
 const PEOPLE: usize = 12;
 /// How long rounds go on, in seconds, half as long in the second room; `ROUNDTABLE_MODEL_SECONDS` overrides it.

@@ -3,12 +3,6 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::common::events::EventReader;
-use crate::common::http::send;
-use crate::common::race::{CHANGES, count_in_metadata};
-use crate::common::server::{Place, Running};
-use crate::common::socket::{Heard, RawSocket};
-use crate::common::{SOON, eventually, heard, join, marks_within};
 use roundtable::Config;
 use roundtable::protocol::event::TrackSource::{self, Camera, Microphone};
 use roundtable::protocol::message::ServerMessage;
@@ -19,6 +13,13 @@ use roundtable_client::{Client, ClientError, Options};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+
+use crate::common::events::EventReader;
+use crate::common::http::send;
+use crate::common::race::{CHANGES, count_in_metadata};
+use crate::common::server::{Place, Running};
+use crate::common::socket::{Heard, RawSocket};
+use crate::common::{SOON, eventually, heard, join, marks_within};
 
 /// Packets after which something is taken to be heard.
 const ENOUGH: u64 = 10;

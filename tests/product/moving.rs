@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::common::http::{Stats, send};
-use crate::common::server::Running;
-use crate::common::socket::{Heard, RawSocket};
-use crate::common::{SOON, eventually, join, mark_of, marks_within};
 use roundtable::Config;
 use roundtable::protocol::ServerMessage;
 use roundtable::protocol::data::DataHeader;
 use roundtable::protocol::event::TrackSource::{Camera, Microphone};
 use roundtable_client::{Client, Options};
 use serde_json::json;
+
+use crate::common::http::{Stats, send};
+use crate::common::server::Running;
+use crate::common::socket::{Heard, RawSocket};
+use crate::common::{SOON, eventually, join, mark_of, marks_within};
 
 /// Packets after which something is taken to be heard.
 const ENOUGH: u64 = 20;

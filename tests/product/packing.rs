@@ -3,14 +3,15 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use crate::common::http;
-use crate::common::server::Running;
-use crate::common::socket::{Heard, RawSocket};
-use crate::common::{eventually, heard, join};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use roundtable::protocol::event::TrackSource::{Camera, Microphone};
 use serde_json::{Value, json};
+
+use crate::common::http;
+use crate::common::server::Running;
+use crate::common::socket::{Heard, RawSocket};
+use crate::common::{eventually, heard, join};
 
 const ROOM: &str = "busy";
 /// Those who enter in one burst.

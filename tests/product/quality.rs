@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use crate::common::http::{json, put};
-use crate::common::server::Running;
-use crate::common::{eventually, heard, join};
 use roundtable::protocol::event::TrackSource::{self, Camera, Microphone};
 use roundtable::protocol::limit::STATS_BURST;
 use roundtable::protocol::message::ViewChange;
@@ -12,6 +9,10 @@ use roundtable::protocol::stats::{MemberStats, SlotFigures};
 use roundtable::protocol::{ClientMessage, ErrorCode, ServerMessage};
 use roundtable_client::Client;
 use serde_json::json;
+
+use crate::common::http::{json, put};
+use crate::common::server::Running;
+use crate::common::{eventually, heard, join};
 
 /// Packets after which something is taken to be heard.
 const ENOUGH: u64 = 10;

@@ -4,17 +4,18 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::common::events::EventReader;
-use crate::common::eventually;
-use crate::common::http::{get, json};
-use crate::common::server::Running;
-use crate::common::socket::{Heard, RawSocket};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use roundtable::Config;
 use roundtable::config::{SigningSecret, WebhookConfig, WebhookUrl};
 use serde_json::{Value, json as value};
+
+use crate::common::events::EventReader;
+use crate::common::eventually;
+use crate::common::http::{get, json};
+use crate::common::server::Running;
+use crate::common::socket::{Heard, RawSocket};
 
 /// Chat messages of each of the two.
 const MESSAGES: u64 = 25;

@@ -1,14 +1,15 @@
 //! Rooms go from a busy shard to one with less to do, and nobody in them notices.
 
-use crate::common::http::{self, Stats};
-use crate::common::server::Running;
-use crate::common::socket::RawSocket;
-use crate::common::{SOON, eventually, heard, join};
 use roundtable::Config;
 use roundtable::config::Sharing;
 use roundtable::protocol::data::DataHeader;
 use roundtable::protocol::event::TrackSource::{Camera, Microphone};
 use roundtable_client::Client;
+
+use crate::common::http::{self, Stats};
+use crate::common::server::Running;
+use crate::common::socket::RawSocket;
+use crate::common::{SOON, eventually, heard, join};
 
 /// Packets after which something is taken to be heard.
 const ENOUGH: u64 = 20;

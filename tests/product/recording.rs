@@ -1,9 +1,7 @@
 //! A call on a real server is recorded, and the recording tells what was decided in it.
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use crate::common::server::Running;
-use crate::common::{eventually, heard, join};
 use roundtable::Config;
 use roundtable::config::RecordConfig;
 use roundtable::protocol::RoomId;
@@ -11,20 +9,9 @@ use roundtable::protocol::event::TrackSource::{Camera, Microphone};
 use roundtable::replay::{ReplayError, ReplayOptions, print};
 use serde_json::Value;
 
-/// A file that is removed with the test.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        Self(std::env::temp_dir().join(format!("roundtable-{name}-{}", std::process::id())))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
+use crate::common::scratch::Folder;
+use crate::common::server::Running;
+use crate::common::{eventually, heard, join};
 
 fn replayed(options: &ReplayOptions) -> String {
     let mut out = Vec::new();
@@ -33,9 +20,9 @@ fn replayed(options: &ReplayOptions) -> String {
 }
 
 /// Lets two meet and hear each other, with the room `wanted` recorded.
-async fn call(scratch: &Scratch, wanted: Option<&str>) {
+async fn call(file: &Path, wanted: Option<&str>) {
     let room = wanted.map(|name| RoomId::new(name).unwrap());
-    let record = Some(RecordConfig { path: scratch.0.clone(), room, max_bytes: 1 << 20 });
+    let record = Some(RecordConfig { path: file.to_owned(), room, max_bytes: 1 << 20 });
     let server = Running::start_with(Config { record, ..Config::default() }).await;
     let other = join(server.place.guest("lobby", "Eve")).await;
     let ann = join(server.place.guest("two", "Ann")).await;
@@ -53,9 +40,10 @@ async fn call(scratch: &Scratch, wanted: Option<&str>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_recorded_call_tells_who_asked_for_a_keyframe_and_who_began_with_it() {
-    let scratch = Scratch::new("recorded");
-    call(&scratch, Some("two")).await;
-    let options = ReplayOptions { file: scratch.0.clone(), ..ReplayOptions::default() };
+    let folder = Folder::new("recorded");
+    let file = folder.path().join("trace");
+    call(&file, Some("two")).await;
+    let options = ReplayOptions { file: file.clone(), ..ReplayOptions::default() };
     let text = replayed(&options);
     for what in [" choice ", " wish ", " asks ", " begins "] {
         assert!(text.contains(what), "{what} is missing in\n{text}");
@@ -73,8 +61,8 @@ async fn a_recorded_call_tells_who_asked_for_a_keyframe_and_who_began_with_it() 
     assert!(of_peer.lines().all(|line| line.contains(&format!("\"peer\":{peer},"))), "{of_peer}");
 
     // Who was cut off while writing is told where, after all that is known.
-    let trace = std::fs::read(&scratch.0).unwrap();
-    std::fs::write(&scratch.0, &trace[..trace.len() - 1]).unwrap();
+    let trace = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &trace[..trace.len() - 1]).unwrap();
     let mut out = Vec::new();
     let error = print(&options, &mut out).unwrap_err();
     assert!(matches!(&error, ReplayError::Trace { source, .. } if source.offset <= trace.len()), "{error}");
@@ -83,8 +71,9 @@ async fn a_recorded_call_tells_who_asked_for_a_keyframe_and_who_began_with_it() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_name_the_first_room_is_recorded() {
-    let scratch = Scratch::new("first");
-    call(&scratch, None).await;
-    let text = replayed(&ReplayOptions { file: scratch.0.clone(), ..ReplayOptions::default() });
+    let folder = Folder::new("first");
+    let file = folder.path().join("trace");
+    call(&file, None).await;
+    let text = replayed(&ReplayOptions { file: file.clone(), ..ReplayOptions::default() });
     assert!(!text.contains(" begins "), "the lobby, where nobody shows anything:\n{text}");
 }

@@ -1,13 +1,14 @@
 //! One room on several threads: members are connected to different shards and do not notice.
 
-use crate::common::http::{self, Stats};
-use crate::common::server::Running;
-use crate::common::{eventually, heard, join};
 use roundtable::Config;
 use roundtable::config::Sharing;
 use roundtable::protocol::event::TrackSource::{Camera, Microphone};
 use roundtable_client::Client;
 use roundtable_client::synthetic::VideoShape;
+
+use crate::common::http::{self, Stats};
+use crate::common::server::Running;
+use crate::common::{eventually, heard, join};
 
 const SHARDS: u8 = 3;
 const MEMBERS: usize = 6;

@@ -1,34 +1,26 @@
 //! A server that is killed and started again: everybody is back where they were, and nothing that was written is lost.
 
-use std::path::PathBuf;
-
-use crate::common::events::EventReader;
-use crate::common::server::{Place, Process};
-use crate::common::socket::RawSocket;
-use crate::common::{SOON, eventually, heard, http, join};
 use roundtable::protocol::event::TrackSource;
 use roundtable::protocol::message::SubscribeChange;
 use roundtable_client::{Client, Return};
 use serde_json::json;
 
+use crate::common::events::EventReader;
+use crate::common::scratch::Folder;
+use crate::common::server::{Place, Process};
+use crate::common::socket::RawSocket;
+use crate::common::{SOON, eventually, heard, http, join};
+
 /// A directory that goes with the test.
-struct Directory(PathBuf);
+struct Directory(Folder);
 
 impl Directory {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("roundtable-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
+        Self(Folder::new(name))
     }
 
     fn arguments(&self) -> Vec<&str> {
-        vec!["--resume-within", "60s", "--data-dir", self.0.to_str().unwrap()]
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        vec!["--resume-within", "60s", "--data-dir", self.0.text()]
     }
 }
 
@@ -113,7 +105,7 @@ async fn who_does_not_come_back_is_gone_and_a_room_without_anybody_closes() {
     eventually("Bob's room is closed", async || rooms(place).await == 1).await;
     server.kill();
     drop(ann);
-    let data = directory.0.to_str().unwrap();
+    let data = directory.0.text();
     let _again = Process::start_at(place, &["--resume-within", "1s", "--data-dir", data]);
     listens(place).await;
     assert_eq!(rooms(place).await, 1, "Ann has a moment to come back");

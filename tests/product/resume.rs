@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use crate::common::server::Running;
-use crate::common::socket::{Heard, RawSocket};
-use crate::common::{SOON, eventually, heard, join};
 use roundtable::Config;
 use roundtable::protocol::event::TrackSource;
 use roundtable::protocol::message::SubscribeChange;
 use roundtable::protocol::{EventBody, ServerMessage};
 use roundtable_client::{Client, Return};
 use serde_json::{Value, json};
+
+use crate::common::server::Running;
+use crate::common::socket::{Heard, RawSocket};
+use crate::common::{SOON, eventually, heard, join};
 
 async fn server(resume_within: Duration) -> Running {
     let mut config = Config::default();

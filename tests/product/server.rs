@@ -22,6 +22,8 @@ use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use crate::common::scratch::Folder;
+
 /// Settings that take whatever ports are free, on loopback.
 fn settings() -> Config {
     let mut config = Config::default();
@@ -232,20 +234,19 @@ async fn the_hook_decides_and_the_program_sees_what_happens() {
 }
 
 /// A folder with a fresh certificate for `localhost`, gone with the test.
-struct Certificate(std::path::PathBuf);
+struct Certificate(Folder);
 
 impl Certificate {
     fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("roundtable-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = Folder::new(name);
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
-        std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(folder.path().join("cert.pem"), made.cert.pem()).unwrap();
+        std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
         Self(folder)
     }
 
     fn files(&self) -> TlsConfig {
-        TlsConfig { certificate: self.0.join("cert.pem"), key: self.0.join("key.pem") }
+        TlsConfig { certificate: self.0.path().join("cert.pem"), key: self.0.path().join("key.pem") }
     }
 
     /// A connection that trusts this certificate only.
@@ -264,7 +265,7 @@ impl Certificate {
 
     fn trusting(&self, protocols: &[&str]) -> ClientConfig {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(self.0.join("cert.pem")).unwrap()).unwrap();
+        roots.add(CertificateDer::from_pem_file(self.0.path().join("cert.pem")).unwrap()).unwrap();
         let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -272,12 +273,6 @@ impl Certificate {
             .with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         config
-    }
-}
-
-impl Drop for Certificate {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

@@ -1,14 +1,15 @@
 //! Rooms on several threads: each lives on one, and which socket the kernel gives a datagram to is nobody's concern.
 
-use crate::common::http::Stats;
-use crate::common::server::Running;
-use crate::common::{eventually, heard, join};
 use roundtable::Config;
 use roundtable::config::Sharing;
 use roundtable::protocol::event::TrackSource::{Camera, Microphone};
 use roundtable_client::Client;
 use roundtable_client::synthetic::VideoShape;
 use tokio::net::UdpSocket;
+
+use crate::common::http::Stats;
+use crate::common::server::Running;
+use crate::common::{eventually, heard, join};
 
 const SHARDS: u8 = 3;
 const ROOMS: usize = 6;

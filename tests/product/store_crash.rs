@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -14,6 +14,8 @@ use std::time::Duration;
 use roundtable::protocol::event::{ChatMessage, LeaveReason};
 use roundtable::protocol::{Event, EventBody, MemberId, MessageId, RoomId};
 use roundtable::store::{Append, Refused, Retention, Store, StoreConfig, StoreError, Then, forget};
+
+use crate::common::scratch::Folder;
 
 /// What a child does: a directory and one of the words below.
 const DIRECTORY: &str = "ROUNDTABLE_STORE_CRASH_DIRECTORY";
@@ -36,15 +38,15 @@ fn child() {
 
 #[test]
 fn what_was_acknowledged_survives_kill_9_without_gaps_or_duplicates() {
-    let place = Place::new("write");
+    let place = Folder::new("store-write");
     let mut last = 0;
     for round in 0..ROUNDS {
-        let acknowledged = run(&place.0, "write", round);
+        let acknowledged = run(place.path(), "write", round);
         let newest = acknowledged.last().copied().unwrap_or(last);
         assert!(acknowledged.windows(2).all(|pair| pair[0] + 1 == pair[1]), "acknowledged in order");
         assert!(acknowledged.first().is_none_or(|first| *first > last), "a number was given twice");
 
-        let store = Store::open(config(&place.0)).unwrap();
+        let store = Store::open(config(place.path())).unwrap();
         let stored = all_seqs(&store);
         assert!(stored.iter().copied().eq(1..=stored.len() as u64), "round {round}: gaps or duplicates");
         assert!(stored.len() as u64 >= newest, "round {round}: {newest} acknowledged, {} there", stored.len());
@@ -61,20 +63,20 @@ fn what_was_acknowledged_survives_kill_9_without_gaps_or_duplicates() {
 
 #[test]
 fn what_was_deleted_or_edited_is_in_no_file_after_kill_9() {
-    let place = Place::new("delete");
+    let place = Folder::new("store-delete");
     let mut gone = BTreeSet::new();
     for round in 0..ROUNDS {
-        gone.extend(run(&place.0, "delete", round));
-        let found = marks(&place.0);
+        gone.extend(run(place.path(), "delete", round));
+        let found = marks(place.path());
         let left: Vec<_> = gone.intersection(&found).collect();
         assert!(left.is_empty(), "round {round}: acknowledged as gone, but in the files: {left:?}");
 
         // What was on the way when the process ended is either still there for everybody, or nowhere.
-        let store = Store::open(config(&place.0)).unwrap();
+        let store = Store::open(config(place.path())).unwrap();
         let live: BTreeSet<u64> =
             ["here", "there"].into_iter().flat_map(|name| live_marks(&store, &room(name))).collect();
         store.close();
-        let found = marks(&place.0);
+        let found = marks(place.path());
         assert_eq!(found, live, "round {round}");
         assert!(gone.is_disjoint(&live));
     }
@@ -83,13 +85,13 @@ fn what_was_deleted_or_edited_is_in_no_file_after_kill_9() {
 
 #[test]
 fn another_process_is_kept_out_until_the_first_has_ended() {
-    let place = Place::new("lock");
-    let (mut child, lines) = start(&place.0, "write");
+    let place = Folder::new("store-lock");
+    let (mut child, lines) = start(place.path(), "write");
     lines.recv_timeout(Duration::from_secs(60)).unwrap();
-    assert_eq!(Store::open(config(&place.0)).unwrap_err().code(), "store/locked");
+    assert_eq!(Store::open(config(place.path())).unwrap_err().code(), "store/locked");
     child.kill().unwrap();
     child.wait().unwrap();
-    Store::open(config(&place.0)).unwrap();
+    Store::open(config(place.path())).unwrap();
 }
 
 /// Appends as fast as the queue takes it.
@@ -235,21 +237,4 @@ fn chat(seq: u64, text: String) -> Event {
     let (member, name) = (MemberId::new("ann").unwrap(), "Ann".to_owned());
     let message = ChatMessage { id: id(seq), seq, at: NOW, member, name, text, nonce: None };
     Event { seq, at: NOW, body: EventBody::Chat { message } }
-}
-
-/// A directory that goes with the test.
-struct Place(PathBuf);
-
-impl Place {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("roundtable-store-crash-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        Self(path)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

@@ -3,14 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::http::send;
-use crate::common::join;
-use crate::common::server::{Place, Running};
-use crate::common::socket::{Frames, Heard, RawSocket};
 use roundtable::protocol::event::TrackSource::Microphone;
 use roundtable_client::Client;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+
+use crate::common::http::send;
+use crate::common::join;
+use crate::common::server::{Place, Running};
+use crate::common::socket::{Frames, Heard, RawSocket};
 
 const ROOM: &str = "lively";
 /// Events that the script makes.

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::common::server::{Place, Running};
-use crate::common::{eventually, join, mark_of, marks_within};
 use roundtable::Config;
 use roundtable::protocol::event::TrackSource::Microphone;
 use roundtable_client::Client;
 use roundtable_client::synthetic::AudioShape;
+
+use crate::common::server::{Place, Running};
+use crate::common::{eventually, join, mark_of, marks_within};
 
 /// More than are forwarded all.
 const PEOPLE: usize = 10;

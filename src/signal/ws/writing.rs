@@ -78,17 +78,13 @@ impl Conversation {
     async fn hear_out(&mut self) {
         let until = tokio::time::Instant::now() + self.config.close_grace;
         for _ in 0..HEARD_OUT {
+            let Ok(received) = tokio::time::timeout_at(until, self.line.recv()).await else { break };
+            self.handle_received(received);
             if self.session.is_ending() {
                 return;
             }
-            match tokio::time::timeout_at(until, self.line.recv()).await {
-                Ok(received) => self.handle_received(received),
-                Err(_) => break,
-            }
         }
-        if !self.session.is_ending() {
-            self.handle_received(Received::Broken(Broken::Gone));
-        }
+        self.handle_received(Received::Broken(Broken::Gone));
     }
 
     pub(super) async fn close(&mut self, code: u16, reason: &'static str) {
