@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every step in order, and how many held.
 
+use std::num::NonZero;
 use std::time::{Duration, Instant};
 
 use crate::{Failure, capture, cargo, cost, git, independent, instructions, npm, run, scenarios, tools};
@@ -20,7 +21,7 @@ const STEPS: &[Step] = &[
         needs: &[],
         run: || run(cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
     },
-    Step { name: "tests", needs: &[], run: || run(cargo(&["test", "--workspace"])) },
+    Step { name: "tests", needs: &[], run: tests },
     // Outside of the workspace, so that what it speaks of our protocol would go stale unseen.
     Step {
         name: "other server",
@@ -75,6 +76,14 @@ fn report(times: &[(&str, Duration)], failed: &[(&str, Failure)]) -> Result<(), 
     }
     println!("{} passed, {} failed", times.len() - failed.len(), failed.len());
     if failed.is_empty() { Ok(()) } else { Err(Failure::new()) }
+}
+
+/// Twice as many at once as there are cores: those of the product wait most of their time.
+fn tests() -> Result<(), Failure> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let mut command = cargo(&["test", "--workspace"]);
+    command.env("RUST_TEST_THREADS", (2 * cores).to_string());
+    run(command)
 }
 
 fn documentation() -> Result<(), Failure> {
