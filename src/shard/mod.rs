@@ -253,11 +253,11 @@ impl Loop {
             for token in events.iter().map(Event::token).filter(|token| *token != WAKER) {
                 match ready.get_mut(token.0) {
                     Some(flag) => *flag = true,
-                    None => self.aside.handle_ready(),
+                    None => self.aside.handle_ready(token.0 - self.sockets.len()),
                 }
             }
             for (i, flag) in ready.iter_mut().enumerate() {
-                *flag = *flag && self.receive(i, BATCHES_PER_TURN);
+                *flag = *flag && self.receive(i, BATCHES_PER_TURN) == Received::More;
             }
             self.look_aside();
             self.core.guarded(|core| core.handle_timeout(Instant::now()));
@@ -283,30 +283,28 @@ impl Loop {
     /// Takes what feedback has come, if it is time; media goes before it.
     fn look_aside(&mut self) {
         let now = Instant::now();
-        if self.aside.is_due(now) {
-            let numbers = self.sockets.len()..self.sockets.len() + self.aside.sockets().len();
-            let mut has_more = false;
-            for socket in numbers {
-                has_more |= self.receive(socket, 1);
+        for at in 0..self.aside.len() {
+            if self.aside.is_due(at, now) {
+                let received = self.receive(self.sockets.len() + at, 1);
+                self.aside.handle_looked(at, now, received);
             }
-            self.aside.handle_looked(now, has_more);
         }
     }
 
-    /// Takes what has come on one socket, those for feedback being numbered behind the others, in so many batches at most;
-    /// says whether more may wait.
-    fn receive(&mut self, socket: usize, batches: usize) -> bool {
+    /// Takes what has come on one socket, those for feedback being numbered behind the others, in so many batches at most.
+    fn receive(&mut self, socket: usize, batches: usize) -> Received {
+        let mut received = Received::Nothing;
         for _ in 0..batches {
             let socket = self.sockets.iter().chain(self.aside.sockets()).nth(socket);
-            let Some(socket) = socket else { return false };
+            let Some(socket) = socket else { return received };
             match socket.receive(&mut self.batch) {
-                Ok(0) => return false,
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Ok(0) => return received,
+                Ok(_) => received = Received::All,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return received,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
                     tracing::warn!(%error, "a media socket cannot be read");
-                    return false;
+                    return received;
                 }
             }
             // Whose these are was told before they were sent: a shard tells of a path, then answers what has proven it.
@@ -326,10 +324,10 @@ impl Loop {
             self.flush();
             // What comes from now on makes the socket ready again.
             if !self.batch.is_full() {
-                return false;
+                return received;
             }
         }
-        true
+        Received::More
     }
 
     /// Takes what other shards have handed over, and notes whether more may wait.
@@ -379,6 +377,16 @@ impl Loop {
             steering.handle_timeout(Instant::now(), &self.sockets);
         }
     }
+}
+
+/// What was in a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Received {
+    Nothing,
+    /// What was taken.
+    All,
+    /// What was taken, and there may be more.
+    More,
 }
 
 enum Commands {
