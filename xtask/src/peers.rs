@@ -20,8 +20,8 @@ enum Beside {
     All,
     /// Nothing: the server alone.
     Nothing,
-    /// Itself with one shard, in turn: with as many rooms, and with half as many, so that the one has no more to do than each
-    /// of two.
+    /// Itself with one shard, in turn: with as many rooms, with half as many, so that the one has no more to do than each of
+    /// two, and two of those at once, which share nothing but the machine.
     OneShard,
 }
 
@@ -37,6 +37,8 @@ enum Judge {
     Scale(f64),
     /// The same beside one that has as much to do as both, to which more comes at once.
     SameRooms(f64),
+    /// How much of what two servers of one shard can do at once two shards of one server can, at least.
+    Apart(f64),
 }
 
 const SEGMENTED: &str = "floor, segmented";
@@ -81,7 +83,7 @@ const GOALS: &[Goal] = &[
         name: "p8",
         arguments: &["meetings", "--members", "4", "--kbit", "300"],
         beside: Beside::OneShard,
-        judges: &[Judge::Scale(1.8), Judge::SameRooms(1.8)],
+        judges: &[Judge::Scale(1.8), Judge::SameRooms(1.8), Judge::Apart(0.9)],
     },
 ];
 
@@ -114,10 +116,16 @@ pub(crate) fn compare(names: &[&str]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Shards and rooms of the runs of a round with [`Beside::OneShard`].
-const SHARDS: [(&str, &str); 3] = [("1", "25"), ("1", "50"), ("2", "50")];
+/// Runs of a round with [`Beside::OneShard`], each one a number of servers at once and the shards and rooms of each.
+const SERVERS: [(usize, &str, &str); 4] = [(1, "1", "25"), (1, "1", "50"), (1, "2", "50"), (2, "1", "25")];
+/// What is measured a round.
+const DOCUMENTS: usize = 5;
+/// Which of them is of two shards, …
+const TWO_SHARDS: usize = 2;
+/// … and which are of two servers.
+const TWO_SERVERS: [usize; 2] = [3, 4];
 
-/// The figures of a goal: one document, or with [`Beside::OneShard`] those of [`SHARDS`], round by round.
+/// The figures of a goal: one document, or with [`Beside::OneShard`] those of [`SERVERS`], round by round.
 fn measure(goal: &Goal) -> Result<Vec<Value>, Failure> {
     let rounds = ROUNDS.to_string();
     let peer = peer();
@@ -132,16 +140,28 @@ fn measure(goal: &Goal) -> Result<Vec<Value>, Failure> {
         Beside::OneShard => {
             let mut figures = Vec::new();
             for round in 1..=ROUNDS {
-                for (shards, rooms) in SHARDS {
+                for (servers, shards, rooms) in SERVERS {
                     let with = format!("--server-args=--shards={shards}");
-                    let name = format!("{}-{round}-{shards}-{rooms}", goal.name);
                     let more = [with.as_str(), SPREAD, "--rooms", rooms, "--seconds", "6", "--warmup", SETTLING];
-                    figures.push(bench(&name, &[goal.arguments, &more].concat())?);
+                    let run = |server: usize| {
+                        let name = format!("{}-{round}-{shards}-{rooms}-{server}-of-{servers}", goal.name);
+                        bench(&name, &[goal.arguments, &more].concat())
+                    };
+                    figures.extend(at_once(servers, &run)?);
                 }
             }
             Ok(figures)
         }
     }
+}
+
+/// Does something so many times at once.
+fn at_once<T: Send>(times: usize, work: &(impl Fn(usize) -> Result<T, Failure> + Sync)) -> Result<Vec<T>, Failure> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (1..=times).map(|number| scope.spawn(move || work(number))).collect();
+        let ended = threads.into_iter().map(|thread| thread.join().map_err(|_| "a run has panicked".to_owned())?);
+        ended.collect()
+    })
 }
 
 fn manifest() -> String {
@@ -162,6 +182,7 @@ impl Judge {
                 ("two shards ÷ one with as much a shard".to_owned(), self.find(figures), least, false)
             }
             Self::SameRooms(least) => ("two shards ÷ one with all of it".to_owned(), self.find(figures), least, false),
+            Self::Apart(least) => ("two shards ÷ two servers at once".to_owned(), self.find(figures), least, false),
         };
         let Some(found) = found else { return format!("? {what}: no run counts") };
         let holds = if at_most { found <= bound } else { found >= bound };
@@ -174,20 +195,29 @@ impl Judge {
             Self::Ratio(name, _) => Some(ratio(figures.first()?, name)?.0),
             Self::Calls(_) => figures.first()?["median"]["callsPerPacket"].as_f64(),
             Self::Core(_) => figures.first()?["median"]["server"]["corePercent"].as_f64(),
-            Self::Scale(_) => scale(figures, 0),
-            Self::SameRooms(_) => scale(figures, 1),
+            Self::Scale(_) => scale(figures, |round| cost(&round[0])),
+            Self::SameRooms(_) => scale(figures, |round| cost(&round[1])),
+            // Each of them carries half of the packets.
+            Self::Apart(_) => scale(figures, |round| {
+                let [one, other] = TWO_SERVERS.map(|at| cost(&round[at]));
+                Some(one?.max(other?) / 2.0)
+            }),
         }
     }
 }
 
-/// A thread has one core at most, so the busiest one bounds what a server can do: the median of its cost with one shard, in
-/// the run of a round that is `beside`, ÷ with two.
-fn scale(figures: &[Value], beside: usize) -> Option<f64> {
-    let cost = |figures: &Value| figures["median"]["busiestThreadMicrosPerPacket"].as_f64();
-    let mut scales: Vec<f64> =
-        figures.chunks_exact(SHARDS.len()).filter_map(|round| Some(cost(&round[beside])? / cost(&round[2])?)).collect();
+/// A thread has one core at most, so the busiest one bounds what a server can do: what `beside` finds in a round ÷ that with
+/// two shards, the median of the rounds.
+fn scale(figures: &[Value], beside: impl Fn(&[Value]) -> Option<f64>) -> Option<f64> {
+    let rounds = figures.chunks_exact(DOCUMENTS);
+    let mut scales: Vec<f64> = rounds.filter_map(|round| Some(beside(round)? / cost(&round[TWO_SHARDS])?)).collect();
     scales.sort_by(f64::total_cmp);
     scales.get(scales.len() / 2).copied()
+}
+
+/// CPU a packet of the busiest thread, in µs.
+fn cost(figures: &Value) -> Option<f64> {
+    figures["median"]["busiestThreadMicrosPerPacket"].as_f64()
 }
 
 #[cfg(test)]
@@ -212,13 +242,26 @@ mod tests {
     #[test]
     fn two_shards_are_compared_with_one_by_their_busiest_threads() {
         let run = |cost: f64| json!({ "median": { "busiestThreadMicrosPerPacket": cost } });
-        let figures = [7.5, 6.0, 3.0, 7.5, 6.0, 4.0].map(run).into_iter().chain([run(7.5), run(6.0), json!({})]);
-        let figures: Vec<_> = figures.collect();
-        assert_eq!((scale(&figures, 0), scale(&figures, 1)), (Some(2.5), Some(2.0)));
+        let rounds = [[7.5, 6.0, 3.0, 5.0, 5.4], [7.5, 6.0, 4.0, 7.0, 7.2]].map(|round| round.map(run));
+        let torn = [run(7.5), run(6.0), json!({}), run(6.0), run(6.0)];
+        let figures: Vec<_> = rounds.into_iter().chain([torn]).flatten().collect();
+        let found = [Judge::Scale(2.4), Judge::SameRooms(2.4), Judge::Apart(0.95)].map(|judge| judge.find(&figures));
+        assert_eq!(found, [Some(2.5), Some(2.0), Some(0.9)]);
         assert!(
             Judge::Scale(2.4).verdict(&figures).starts_with('✓')
                 && Judge::SameRooms(2.4).verdict(&figures).starts_with('✗')
         );
-        assert_eq!(scale(&[], 0), None);
+        assert_eq!(Judge::Scale(2.4).find(&[]), None);
+    }
+
+    #[test]
+    fn what_is_measured_is_where_it_is_looked_for() {
+        let runs: Vec<_> =
+            SERVERS.iter().flat_map(|(servers, shards, _)| (0..*servers).map(move |_| (*servers, *shards))).collect();
+        assert_eq!(runs.len(), DOCUMENTS);
+        assert_eq!(runs[TWO_SHARDS], (1, "2"));
+        assert_eq!(TWO_SERVERS.map(|at| runs[at]), [(2, "1"); 2]);
+        assert_eq!(at_once(2, &|number| Ok(number)), Ok(vec![1, 2]));
+        assert!(at_once(2, &|number| if number == 2 { Err(Failure::new()) } else { Ok(()) }).is_err());
     }
 }
