@@ -29,7 +29,8 @@ pub(crate) fn guard() -> Result<(), Failure> {
 
 fn build() -> Result<(), Failure> {
     run(cargo(&["build", "--release", "-p", "roundtable", "-p", "roundtable-linkemu"]))?;
-    run(cargo(&["build", "-p", "roundtable-client", "--example", "crowd"]))
+    // With the features of the whole workspace, as the tests have built it: of one package alone it would be another build.
+    run(cargo(&["build", "--workspace", "--example", "crowd"]))
 }
 
 fn command(names: &[&str]) -> Command {
