@@ -121,9 +121,9 @@ impl Ear {
         };
         match watched {
             Ok(()) => self.is_watched = is_watched,
-            // It is looked at as before, and the system is asked once more later on, not at each turn.
+            // It is looked at as long as nothing else works, and the system is asked again: while media flows, a second later.
             Err(error) => {
-                self.heard = now;
+                (self.is_watched, self.heard) = (false, now);
                 tracing::warn!(%error, "a socket for feedback cannot be waited for");
             }
         }
