@@ -1,8 +1,9 @@
 //! Sends messages in chunks, and decides what an error means for the message it stopped at.
 
-use std::array;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use arrayvec::ArrayVec;
 
 use super::{EMPTY_VECTOR, Header, empty_header};
 use crate::address::Address;
@@ -27,11 +28,8 @@ pub(super) struct Outbound {
 /// forged ICMP message; so one such refusal must not slow everybody down.
 const MAX_REFUSALS: u32 = 16;
 
-/// Messages of one call, at most, by how many there are. What describes them is on the stack, 300 bytes each, and written
-/// anew each time: much of it for a single one would only push other things out of the cache.
-const FEW: usize = 8;
-const SOME: usize = 32;
-const MANY: usize = 128;
+/// Messages of one call, at most. What describes them is on the stack, 300 bytes each, written as they come.
+const MESSAGES: usize = 128;
 
 /// Takes headers as `sendmmsg` does: sends from the front, and fails only if the first is refused.
 type Call<'c> = &'c mut dyn FnMut(&mut [Header]) -> io::Result<usize>;
@@ -61,46 +59,40 @@ impl Outbound {
 
     /// Sends all `messages` through `call`.
     pub(super) fn send<'m>(&self, messages: impl Iterator<Item = Message<'m>>, call: Call<'_>) -> SendReport {
-        let count = messages.size_hint().1.unwrap_or(usize::MAX);
-        // The flag is read at each message, so that the first refusal counts for the rest.
-        let pieces = messages.flat_map(|message| message.pieces(self.is_segmenting()));
         let mut report = SendReport::default();
-        if count <= FEW {
-            self.send_pieces::<FEW>(pieces, &mut report, call);
-        } else if count <= SOME {
-            self.send_pieces::<SOME>(pieces, &mut report, call);
-        } else {
-            self.send_pieces::<MANY>(pieces, &mut report, call);
-        }
+        self.send_pieces(messages, &mut report, call);
         report
     }
 
-    /// Sends up to `N` messages a call.
-    fn send_pieces<'m, const N: usize>(
+    fn send_pieces<'m>(
         &self,
-        pieces: impl Iterator<Item = Message<'m>>,
+        messages: impl Iterator<Item = Message<'m>>,
         report: &mut SendReport,
         call: Call<'_>,
     ) -> Buffer {
-        let mut chunk = Chunk::<N>::new();
+        let mut chunk = Chunk::new();
         let mut buffer = Buffer::HasRoom;
-        for piece in pieces {
-            if chunk.is_full() && buffer == Buffer::HasRoom {
-                buffer = self.flush(&mut chunk, report, call);
-            }
-            if buffer == Buffer::Full || !piece.is_consistent() {
-                report.dropped += piece.datagrams();
-            } else {
-                chunk.push(piece);
+        for message in messages {
+            // The flag is read at each message, so that the first refusal counts for the rest.
+            for piece in message.pieces(self.is_segmenting()) {
+                if chunk.messages.is_full() && buffer == Buffer::HasRoom {
+                    buffer = self.flush(&mut chunk, report, call);
+                    chunk.clear();
+                }
+                if buffer == Buffer::Full || !piece.is_consistent() {
+                    report.dropped += piece.datagrams();
+                } else {
+                    chunk.push(piece);
+                }
             }
         }
         if buffer == Buffer::HasRoom { self.flush(&mut chunk, report, call) } else { buffer }
     }
 
-    /// Sends the chunk and empties it.
-    fn flush<const N: usize>(&self, chunk: &mut Chunk<'_, N>, report: &mut SendReport, call: Call<'_>) -> Buffer {
+    /// Sends the chunk.
+    fn flush(&self, chunk: &mut Chunk<'_>, report: &mut SendReport, call: Call<'_>) -> Buffer {
         chunk.connect();
-        let len = std::mem::take(&mut chunk.len);
+        let len = chunk.messages.len();
         let mut next = 0;
         while next < len {
             report.calls += 1;
@@ -140,7 +132,7 @@ impl Outbound {
             Some(libc::EAGAIN) => Verdict::Full(false),
             Some(code @ (libc::EIO | libc::EINVAL | libc::EMSGSIZE)) if message.is_run() => {
                 let before = report.datagrams;
-                let buffer = self.send_pieces::<SOME>(message.pieces(false), report, call);
+                let buffer = self.send_pieces(message.pieces(false), report, call);
                 if report.datagrams > before {
                     // The destination is fine, so it was the segmentation that was refused.
                     self.note_refusal(code);
@@ -188,43 +180,47 @@ enum Verdict {
 }
 
 /// The messages of one system call, with everything their headers point to.
-struct Chunk<'m, const N: usize> {
-    messages: [Message<'m>; N],
-    addresses: [Address; N],
-    controls: [Control; N],
-    vectors: [libc::iovec; N],
-    headers: [Header; N],
-    len: usize,
+struct Chunk<'m> {
+    messages: ArrayVec<Message<'m>, MESSAGES>,
+    addresses: ArrayVec<Address, MESSAGES>,
+    controls: ArrayVec<Control, MESSAGES>,
+    vectors: ArrayVec<libc::iovec, MESSAGES>,
+    headers: ArrayVec<Header, MESSAGES>,
 }
 
-impl<'m, const N: usize> Chunk<'m, N> {
-    fn new() -> Self {
+impl<'m> Chunk<'m> {
+    /// Nothing of it is written before there are messages: it is much, and often there are few.
+    const fn new() -> Self {
         Self {
-            messages: [NO_MESSAGE; N],
-            addresses: [Address::EMPTY; N],
-            controls: [Control::EMPTY; N],
-            vectors: [EMPTY_VECTOR; N],
-            headers: array::from_fn(|_| empty_header()),
-            len: 0,
+            messages: ArrayVec::new_const(),
+            addresses: ArrayVec::new_const(),
+            controls: ArrayVec::new_const(),
+            vectors: ArrayVec::new_const(),
+            headers: ArrayVec::new_const(),
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.len == N
+    fn clear(&mut self) {
+        self.messages.clear();
+        self.addresses.clear();
+        self.controls.clear();
+        self.vectors.clear();
+        self.headers.clear();
     }
 
     /// Adds a message; the caller has seen that it is not full.
     fn push(&mut self, message: Message<'m>) {
-        if let Some(space) = self.messages.get_mut(self.len) {
-            *space = message;
-            self.len += 1;
-        }
+        self.messages.push(message);
+        self.addresses.push(Address::EMPTY);
+        self.controls.push(Control::EMPTY);
+        self.vectors.push(EMPTY_VECTOR);
+        self.headers.push(empty_header());
     }
 
     /// Lets the headers describe the messages. They hold until the chunk is moved or changed.
     fn connect(&mut self) {
         let headers = self.headers.iter_mut().zip(&mut self.vectors).zip(&mut self.addresses).zip(&mut self.controls);
-        for (message, (((header, vector), address), control)) in self.messages[..self.len].iter().zip(headers) {
+        for (message, (((header, vector), address), control)) in self.messages.iter().zip(headers) {
             control.clear();
             if let Some(local) = message.local {
                 control.push_source(local);
@@ -245,14 +241,6 @@ impl<'m, const N: usize> Chunk<'m, N> {
         }
     }
 }
-
-/// Fills the unused places of a chunk.
-const NO_MESSAGE: Message<'static> = Message {
-    destination: std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0),
-    local: None,
-    contents: &[],
-    segment_size: None,
-};
 
 #[cfg(test)]
 mod tests;

@@ -85,11 +85,11 @@ fn messages_of_many_destinations_share_a_call() {
 #[test]
 fn nothing_of_one_call_is_left_over_in_the_next() {
     let outbound = Outbound::new(true, true);
-    let mut messages = vec![in_runs(1, &[0; 30], 10); MANY];
+    let mut messages = vec![in_runs(1, &[0; 30], 10); MESSAGES];
     messages.push(plain(2, b"plain"));
     let (report, taken) = run(&outbound, &messages, |_| None);
-    assert_eq!((report.datagrams, report.calls), (3 * MANY + 1, 2));
-    assert!(!taken[MANY].is_run());
+    assert_eq!((report.datagrams, report.calls), (3 * MESSAGES + 1, 2));
+    assert!(!taken[MESSAGES].is_run());
 }
 
 #[test]
