@@ -17,12 +17,15 @@ pub(crate) struct Backlog {
     bytes: f64,
     /// The target in bytes a second.
     target: f64,
+    /// How long a byte takes at the target, in milliseconds: so that a packet need not divide.
+    byte_ms: f64,
 }
 
 impl Backlog {
     /// Sets at what rate it drains.
     pub(crate) fn set_target(&mut self, target: Bitrate) {
         self.target = target.bytes_in_seconds(1.0);
+        self.byte_ms = 8e3 / greater(self.target * 8.0, 1.0);
     }
 
     /// Adds a packet that is sent so many seconds after the one before; returns how long it queues, in milliseconds.
@@ -30,6 +33,6 @@ impl Backlog {
         let (left, limit) = (self.bytes - self.target * passed, self.target * LIMIT.as_secs_f64());
         self.bytes = lesser(greater(left, 0.0), limit) + f64::from(size);
         // The cast saturates.
-        (self.bytes * 8e3 / greater(self.target * 8.0, 1.0)) as u16
+        (self.bytes * self.byte_ms) as u16
     }
 }

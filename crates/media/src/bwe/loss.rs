@@ -326,17 +326,25 @@ impl LossHalf {
     }
 
     fn newton(&self, bps: f64, inherent: f64) -> f64 {
-        // Of all rates up to the candidate the same share is lost.
-        let carried = probability(inherent, bps, 0.0);
-        let (first, second) = self.weighted().fold((0.0, 0.0), |(first, second), (weight, observation)| {
-            let is_above = observation.bps > bps;
-            let probability = if is_above { probability(inherent, bps, observation.bps) } else { carried };
-            let (lost, received) = (observation.lost / probability, observation.received / (1.0 - probability));
-            (
-                first + weight * (lost - received),
-                second - weight * (lost / probability + received / (1.0 - probability)),
-            )
-        });
+        // Of all rates up to the candidate the same share is lost: what was lost and received of them is added up first, as to
+        // divide takes longest.
+        let (mut lost, mut received) = (0.0, 0.0);
+        let (mut first, mut second) = (0.0, 0.0);
+        let mut add = |lost: f64, received: f64, probability: f64| {
+            let (lost, received) = (lost / probability, received / (1.0 - probability));
+            first += lost - received;
+            second -= lost / probability + received / (1.0 - probability);
+        };
+        for (weight, observation) in self.weighted() {
+            if observation.bps > bps {
+                let probability = probability(inherent, bps, observation.bps);
+                add(weight * observation.lost, weight * observation.received, probability);
+            } else {
+                lost += weight * observation.lost;
+                received += weight * observation.received;
+            }
+        }
+        add(lost, received, probability(inherent, bps, 0.0));
         // The second derivative is negative unless nothing was observed.
         let step = if second < 0.0 { first / second } else { 0.0 };
         feasible(inherent - NEWTON_STEP * step, bps)
