@@ -17,7 +17,8 @@ use super::alarm::PATIENCE;
 
 /// In any turn that is made so long after the last look there is another one, …
 const SOONEST: Duration = Duration::from_millis(10);
-/// … and a turn is made for it so long after, while media flows.
+/// … and while media flows a turn is made for it so long after, or after the last media if that came later: the next media is
+/// near then, and brings the look with it.
 const LATEST: Duration = PATIENCE;
 /// Media flows no more when so long none has been forwarded.
 const OVER: Duration = Duration::from_secs(1);
@@ -69,7 +70,7 @@ impl Aside {
 
     /// When a turn is to be made, if there is none before.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.ears.iter().filter(|ear| !ear.is_watched).map(|ear| ear.looked + LATEST).min()
+        self.ears.iter().filter(|ear| !ear.is_watched).map(|ear| ear.looked.max(self.changed) + LATEST).min()
     }
 
     /// The socket at that place has woken the shard.
@@ -167,7 +168,9 @@ mod tests {
 
         hall.turn(9_001, 12);
         assert!(!hall.wakes(0));
-        assert_eq!(hall.aside.poll_timeout(), Some(hall.at(9_040)));
+        assert_eq!(hall.aside.poll_timeout(), Some(hall.at(9_041)));
+        hall.turn(9_009, 13);
+        assert_eq!((hall.is_due(0, 9_009), hall.aside.poll_timeout()), (false, Some(hall.at(9_049))));
     }
 
     #[test]

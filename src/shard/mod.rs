@@ -236,6 +236,7 @@ impl Loop {
         loop {
             let now = Instant::now();
             self.load.handle_wait(now);
+            self.aside.handle_turn(now, self.core.forwarded(), self.poll.registry(), self.sockets.len());
             let busy = more_commands || self.more_handed || ready.contains(&true) || self.aside.has_more();
             let due = self.core.poll_timeout(now).into_iter().chain(self.aside.poll_timeout()).min();
             let wait = match busy {
@@ -247,9 +248,10 @@ impl Loop {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return tracing::error!(%error, "the shard cannot wait for its sockets"),
             }
-            self.load.handle_wake(Instant::now());
+            let now = Instant::now();
+            self.load.handle_wake(now);
             self.load.handle_admitting(self.core.take_admitting());
-            self.take_handed();
+            self.take_handed(now);
             for token in events.iter().map(Event::token).filter(|token| *token != WAKER) {
                 match ready.get_mut(token.0) {
                     Some(flag) => *flag = true,
@@ -259,19 +261,20 @@ impl Loop {
             for (i, flag) in ready.iter_mut().enumerate() {
                 *flag = *flag && self.receive(i, BATCHES_PER_TURN) == Received::More;
             }
-            self.look_aside();
-            self.core.guarded(|core| core.handle_timeout(Instant::now()));
-            self.core.guarded(|core| core.deliver_kept(Instant::now()));
+            self.look_aside(Instant::now());
+            let now = Instant::now();
+            self.core.guarded(|core| core.handle_timeout(now));
+            self.core.guarded(|core| core.deliver_kept(now));
             // Whoever gives a command wakes the shard; the word of those who have closed came before their datagrams.
             let is_told =
                 more_commands || events.iter().any(|event| event.token() == WAKER) || self.core.has_goodbyes();
             let commands = if is_told { self.obey() } else { Commands::Drained };
-            self.core.guarded(|core| core.heed_goodbyes(Instant::now()));
+            let now = if is_told { Instant::now() } else { now };
+            self.core.guarded(|core| core.heed_goodbyes(now));
             self.flush();
-            self.relocate();
-            self.steer();
+            self.relocate(now);
+            self.steer(now);
             self.load.handle_turn(self.core.rooms.is_empty());
-            self.aside.handle_turn(Instant::now(), self.core.forwarded(), self.poll.registry(), self.sockets.len());
             match commands {
                 Commands::Drained => more_commands = false,
                 Commands::More => more_commands = true,
@@ -281,8 +284,7 @@ impl Loop {
     }
 
     /// Takes what feedback has come, if it is time; media goes before it.
-    fn look_aside(&mut self) {
-        let now = Instant::now();
+    fn look_aside(&mut self, now: Instant) {
         for at in 0..self.aside.len() {
             if self.aside.is_due(at, now) {
                 let received = self.receive(self.sockets.len() + at, 1);
@@ -307,9 +309,9 @@ impl Loop {
                     return received;
                 }
             }
-            // Whose these are was told before they were sent: a shard tells of a path, then answers what has proven it.
-            self.take_handed();
             let now = Instant::now();
+            // Whose these are was told before they were sent: a shard tells of a path, then answers what has proven it.
+            self.take_handed(now);
             let batch = &mut self.batch;
             // What of a batch stands behind a packet that makes a room fail is lost.
             self.core.guarded(|core| {
@@ -331,11 +333,11 @@ impl Loop {
     }
 
     /// Takes what other shards have handed over, and notes whether more may wait.
-    fn take_handed(&mut self) {
+    fn take_handed(&mut self, now: Instant) {
         self.more_handed = true;
         for _ in 0..HANDED_PER_TURN {
             // After a fault there may be more.
-            if !self.core.guarded(|core| core.take_handed(Instant::now())).unwrap_or(true) {
+            if !self.core.guarded(|core| core.take_handed(now)).unwrap_or(true) {
                 self.more_handed = false;
                 return;
             }
@@ -365,16 +367,16 @@ impl Loop {
     }
 
     /// Lets rooms go that are better on another shard.
-    fn relocate(&mut self) {
-        if self.core.guarded(|core| core.relocate(Instant::now())).unwrap_or(true) {
+    fn relocate(&mut self, now: Instant) {
+        if self.core.guarded(|core| core.relocate(now)).unwrap_or(true) {
             self.flush();
         }
     }
 
     /// Tells the kernel of new routes.
-    fn steer(&mut self) {
+    fn steer(&mut self, now: Instant) {
         if let Some(steering) = self.core.steering() {
-            steering.handle_timeout(Instant::now(), &self.sockets);
+            steering.handle_timeout(now, &self.sockets);
         }
     }
 }
