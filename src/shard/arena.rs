@@ -74,6 +74,13 @@ pub struct Queue {
     bytes: usize,
 }
 
+impl Queue {
+    /// How many bytes wait with a packet more; `None` if those are too many.
+    fn with(&self, len: usize) -> Option<usize> {
+        Some(self.bytes + len).filter(|bytes| *bytes <= MAX_BYTES)
+    }
+}
+
 /// What kind of packet waits to be sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -121,12 +128,20 @@ impl Place {
 impl Waiting {
     /// Adds a packet of `head` and `tail` to those of a peer; `false` when [`MAX_BYTES`] wait already.
     pub fn push(&mut self, queue: &mut Queue, kind: Kind, head: &[u8], tail: &[u8]) -> bool {
-        let bytes = queue.bytes + head.len() + tail.len();
-        if bytes > MAX_BYTES {
+        if queue.with(head.len() + tail.len()).is_none() {
             return false;
         }
-        let added = self.add(kind, head, tail);
-        let Some(number) = added else { return false };
+        if self.last.of(&self.tails) != tail {
+            let Some(place) = self.keep(tail) else { return false };
+            self.last = place;
+        }
+        self.push_with_last(queue, kind, head)
+    }
+
+    /// Does the same with the tail of the packet that was added last.
+    pub fn push_with_last(&mut self, queue: &mut Queue, kind: Kind, head: &[u8]) -> bool {
+        let Some(bytes) = queue.with(head.len() + self.last.len as usize) else { return false };
+        let Some(number) = self.add(kind, head) else { return false };
         match &mut queue.ends {
             Some((_, last)) => {
                 if let Some(packet) = self.packets.get_mut(*last as usize) {
@@ -140,12 +155,9 @@ impl Waiting {
         true
     }
 
-    fn add(&mut self, kind: Kind, head: &[u8], tail: &[u8]) -> Option<u32> {
+    fn add(&mut self, kind: Kind, head: &[u8]) -> Option<u32> {
         let number = u32::try_from(self.packets.len()).ok()?;
         let head = Place::append(&mut self.heads, head)?;
-        if self.last.of(&self.tails) != tail {
-            self.last = self.keep(tail)?;
-        }
         self.packets.push(Packet { kind, head, tail: self.last, next: None });
         Some(number)
     }
@@ -300,9 +312,9 @@ impl Arena {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(head);
         self.bytes.extend_from_slice(tail);
-        self.bytes.resize(self.bytes.len() + usize::from(padding), 0);
-        set_padding(&mut self.bytes[start..], padding); // In bounds: `start` was the length before more was appended.
-        self.bytes.resize(self.bytes.len() + overhead, 0);
+        let end = self.bytes.len() + usize::from(padding);
+        self.bytes.resize(end + overhead, 0);
+        set_padding(&mut self.bytes[start..end], padding); // In bounds: `start` was the length before more was appended.
         let sealed = seal(&mut self.bytes[start..]).unwrap_or(0);
         self.bytes.truncate(start + sealed);
         if sealed > 0 {
@@ -517,6 +529,21 @@ mod tests {
         let mut queue = Queue::default();
         assert!(waiting.push(&mut queue, Kind::Rtcp, &[1; 20], &ring[..1200]));
         assert_eq!(waiting.packets(queue).next().map(|(_, _, tail, _)| tail), Some(&[99; 1200][..]));
+    }
+
+    #[test]
+    fn who_is_sent_the_last_tail_need_not_show_it_again_and_has_the_same_bound() {
+        let (mut waiting, mut queues) = (Waiting::default(), [Queue::default(); 2]);
+        assert!(waiting.push(&mut queues[0], Kind::Rtcp, &[1], &[7; 1000]));
+        assert!(waiting.push_with_last(&mut queues[1], Kind::Rtcp, &[2]));
+        assert!(waiting.packets(queues[1]).map(|(_, head, tail, _)| (head, tail)).eq([(&[2][..], &[7; 1000][..])]));
+        let taken = (0..1000).filter(|_| waiting.push_with_last(&mut queues[1], Kind::Rtcp, &[0; 200])).count();
+        assert_eq!(taken, (MAX_BYTES - 1001) / 1200);
+        // What is refused is not the last one.
+        assert!(!waiting.push(&mut queues[1], Kind::Rtcp, &[0; 200], &[8; 1000]));
+        assert!(waiting.push_with_last(&mut queues[0], Kind::Rtcp, &[3]));
+        assert_eq!(waiting.packets(queues[0]).last().map(|(_, _, tail, _)| tail), Some(&[7; 1000][..]));
+        assert_eq!(waiting.tails.len(), 1000);
     }
 
     #[test]

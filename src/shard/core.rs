@@ -427,6 +427,8 @@ impl Core {
             dirty: &mut self.dirty,
             waiting: &mut self.waiting,
             counters: &mut self.counters.fanout,
+            tail: None,
+            is_steady: false,
         };
         run(&mut room.stage.plane, &mut out);
         if !room.touched {

@@ -39,6 +39,10 @@ pub struct Fanout<'a> {
     pub dirty: &'a mut Vec<usize>,
     /// What happened.
     pub counters: &'a mut FanoutCounters,
+    /// While one packet goes out to all: where the last tail lay, and its length.
+    pub tail: Option<(usize, usize)>,
+    /// Whether one does.
+    pub is_steady: bool,
 }
 
 impl Fanout<'_> {
@@ -46,7 +50,16 @@ impl Fanout<'_> {
     fn push(&mut self, peer: PeerKey, kind: Kind, head: &[u8], tail: &[u8]) -> Option<bool> {
         let key = (*self.peers.get(peer.index())?)?;
         let endpoint = self.endpoints.get_mut(key)?;
-        let pushed = endpoint.transport.is_connected() && self.waiting.push(&mut endpoint.queue, kind, head, tail);
+        if !endpoint.transport.is_connected() {
+            return Some(false);
+        }
+        let place = self.is_steady.then(|| (tail.as_ptr().addr(), tail.len()));
+        let queue = &mut endpoint.queue;
+        let pushed = match place {
+            Some(_) if place == self.tail => self.waiting.push_with_last(queue, kind, head),
+            _ => self.waiting.push(queue, kind, head, tail),
+        };
+        self.tail = place.filter(|_| pushed);
         if pushed && !endpoint.dirty {
             endpoint.dirty = true;
             self.dirty.push(key);
@@ -65,6 +78,14 @@ impl Egress for Fanout<'_> {
 
     fn rtcp(&mut self, peer: PeerKey, compound: &[u8]) {
         self.push(peer, Kind::Rtcp, compound, &[]);
+    }
+
+    fn begin_fan_out(&mut self) {
+        (self.is_steady, self.tail) = (true, None);
+    }
+
+    fn end_fan_out(&mut self) {
+        self.is_steady = false;
     }
 
     fn expect(&self, peer: PeerKey) {

@@ -88,6 +88,13 @@ pub trait Egress {
     /// One RTCP compound for one peer.
     fn rtcp(&mut self, peer: PeerKey, compound: &[u8]);
 
+    /// A packet that came goes out from here on, until [`end_fan_out`](Self::end_fan_out): meanwhile no byte changes of what is
+    /// passed as `tail`, so that two of one place and length are the same.
+    fn begin_fan_out(&mut self) {}
+
+    /// It has gone out to everybody.
+    fn end_fan_out(&mut self) {}
+
     /// Packets for a peer are to follow soon: what is needed for them can be brought near.
     fn expect(&self, peer: PeerKey) {
         let _ = peer;

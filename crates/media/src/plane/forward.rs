@@ -82,6 +82,8 @@ impl Plane {
         let circle = known.map_or_else(|| Circle::new(&track.subscribers, first), |(slots, at)| Circle::new(slots, at));
         let mut has_begun = false;
         scratch.audience.clear();
+        // Tails are of the packet and of tracks, which are borrowed until the end.
+        out.begin_fan_out();
         for turn in 0..circle.len() {
             if is_far {
                 look_ahead(slots, peers, &circle, turn, out);
@@ -103,6 +105,7 @@ impl Plane {
             has_begun |= served.switched;
             aftermath.handle_served(now, key, (slot_key, slot), peer, &served);
         }
+        out.end_fan_out();
         if has_begun || finds_out {
             self.note_audience(key, packet, has_begun);
         }
