@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
 use roundtable_transport::path::Path;
 use roundtable_wire::packet_kind::{PacketKind, classify};
 use roundtable_wire::stun;
@@ -21,14 +22,17 @@ pub enum Owner<K> {
 
 /// Proven paths and ufrags of all peers of a shard, and paths that are other shards'. Bounded by the peers: each has two
 /// ufrags at most (around an ICE restart) and as many paths as its ICE agent lets it prove.
+///
+/// Each datagram is looked up by its path, so paths have a quick hash. One that is made to collide has to be proven first, by
+/// somebody who is let in; names of those who are not do not come there.
 #[derive(Debug)]
 pub struct Demux<K> {
-    paths: HashMap<Path, K>,
+    paths: HashMap<Path, K, RandomState>,
     ufrags: HashMap<String, K>,
     own: u8,
     /// Shards that share the sockets.
     shards: u8,
-    foreign: HashMap<Path, u8>,
+    foreign: HashMap<Path, u8, RandomState>,
     /// Ufrags of peers that are not with the shard that their digits name any more.
     passed: HashMap<Box<str>, u8>,
 }
@@ -38,11 +42,11 @@ impl<K: Copy + PartialEq> Demux<K> {
     #[must_use]
     pub fn new(own: u8, shards: u8) -> Self {
         Self {
-            paths: HashMap::new(),
+            paths: HashMap::default(),
             ufrags: HashMap::new(),
             own,
             shards,
-            foreign: HashMap::new(),
+            foreign: HashMap::default(),
             passed: HashMap::new(),
         }
     }
