@@ -64,6 +64,12 @@ impl<'a> Carried<'a> {
         })
     }
 
+    /// Whether there is nothing.
+    #[inline]
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.present == 0 && self.capture.is_none()
+    }
+
     /// The first byte of the dependency descriptor, if behind that there is nothing but the frame number, and no other element.
     #[inline]
     pub(crate) fn only_frame(&self) -> Option<u8> {

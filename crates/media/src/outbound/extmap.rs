@@ -86,8 +86,8 @@ impl SlotIds {
         }
     }
 
-    /// Writes in one piece what nearly all packets of pictures carry and nothing else: transport-wide number, time, and three
-    /// bytes of dependency descriptor. Returns false if there is something else to write, or one was not negotiated.
+    /// Writes in one piece what nearly all packets of pictures carry: transport-wide number, time, and three bytes of dependency
+    /// descriptor or nothing else. Returns false if there is something else to write, or one was not negotiated.
     #[inline]
     fn write_usual(&self, writer: &mut ExtensionWriter<'_>, elements: &Elements<'_>) -> bool {
         let Elements { mid: None, transport_sequence: Some(number), active: None, orientation: None, .. } = *elements
@@ -95,15 +95,16 @@ impl SlotIds {
             return false;
         };
         let head = ExtensionWriter::one_byte_head;
-        let (Some(first), Some(of_number), Some(of_time), Some(of_frame)) = (
-            elements.carried.only_frame(),
-            head(self.transport_sequence, 2),
-            head(self.abs_send_time, 3),
-            head(self.copied.0[DEPENDENCY], 3),
-        ) else {
+        let (Some(of_number), Some(of_time)) = (head(self.transport_sequence, 2), head(self.abs_send_time, 3)) else {
             return false;
         };
         let ([n0, n1], [t0, t1, t2]) = (number.to_be_bytes(), abs_send_time(elements.now));
+        if elements.carried.is_empty() {
+            return writer.push_formed(2, [of_number, n0, n1, of_time, t0, t1, t2]);
+        }
+        let (Some(first), Some(of_frame)) = (elements.carried.only_frame(), head(self.copied.0[DEPENDENCY], 3)) else {
+            return false;
+        };
         let [f0, f1] = elements.frame.to_be_bytes();
         writer.push_formed(3, [of_number, n0, n1, of_time, t0, t1, t2, of_frame, first, f0, f1])
     }
@@ -215,7 +216,7 @@ mod tests {
         use Extension::{AbsSendTime, DependencyDescriptor, TransportSequence};
         let write = |ids: &[(Extension, u8)], data: &[u8], orientation| {
             let mut bytes = [0; 100];
-            let len = RtpHeader::default().write(&mut bytes, |writer| _ = writer.push(5, data));
+            let len = RtpHeader::default().write(&mut bytes, |writer| _ = !data.is_empty() && writer.push(5, data));
             let packet = RtpPacket::parse(&bytes[..len]).unwrap();
             let carried = Carried::read(&packet, &CopiedIds::new(&map(&[(DependencyDescriptor, 5)])));
             let (mid, transport_sequence, layout, active) = (None, Some(0x0102), None, None);
@@ -238,6 +239,8 @@ mod tests {
         assert!(write(&ids, &[0xc0, 0, 1], None));
         assert!(!write(&ids, &[0xc0, 0, 1, 9], None) && !write(&ids, &[0xc0, 0, 1], Some(1)));
         assert!(!write(&ids[..2], &[0xc0, 0, 1], None), "who takes no descriptors gets none");
+        assert!(write(&ids, &[], None) && write(&ids[..2], &[], None), "there is no descriptor");
+        assert!(!write(&ids[..1], &[], None) && !write(&ids[1..], &[], None));
         let wide = [(TransportSequence, 15), (AbsSendTime, 2), (DependencyDescriptor, 13)];
         assert!(!write(&wide, &[0xc0, 0, 1], None));
     }
